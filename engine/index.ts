@@ -1,0 +1,2 @@
+/** The door of the engine. */
+export const engineVersion = "0.62.0";
