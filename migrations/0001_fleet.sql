@@ -213,6 +213,8 @@ create table rates (
   parked bigint not null,
   lag_ms bigint not null,
   detection_us bigint not null,
+  -- How much of the minute is covered.
+  seconds smallint not null,
   primary key (minute, agent_id)
 ) partition by range (minute);
 create table rates_default partition of rates default;

@@ -1,0 +1,101 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+
+/** How an agent is told what it is. Every value comes from the environment; nothing secret comes from the command line. */
+export interface Config {
+  /** Where identity, trust, bundles, checkpoints and queues live. */
+  readonly stateDir: string;
+  /** Needed for the first start only. */
+  readonly joinString: string | undefined;
+  readonly clusterName: string | undefined;
+  readonly clusterUid: string | undefined;
+  /** Unique within the cluster: the node's name. */
+  readonly agentName: string;
+  readonly transport: "auto" | "stream" | "long-poll";
+  /** What `${NAME}` in a shipper config may stand for, besides the cluster's own facts. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** The local allow-list, a JSON file; nothing is allowed without it. */
+  readonly allowListFile: string | undefined;
+  readonly logLevel: string;
+}
+
+const names = {
+  stateDir: "FALCONRY_STATE_DIR",
+  joinString: "FALCONRY_JOIN",
+  joinFile: "FALCONRY_JOIN_FILE",
+  clusterName: "FALCONRY_CLUSTER",
+  clusterUid: "FALCONRY_CLUSTER_UID",
+  agentName: "FALCONRY_NODE",
+  transport: "FALCONRY_TRANSPORT",
+  allowListFile: "FALCONRY_ALLOW_FILE",
+  logLevel: "FALCONRY_LOG_LEVEL",
+} as const;
+const variablePrefix = "FALCONRY_VAR_";
+
+/** Reads the configuration, or says everything that is wrong with it at once. */
+export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { problems: readonly string[] } {
+  const problems: string[] = [];
+  const stateDir = env[names.stateDir];
+  if (stateDir === undefined || stateDir === "") {
+    problems.push(`${names.stateDir} is not set: give a directory that survives restarts, for example /var/lib/falconry-agent`);
+  }
+  const transport = env[names.transport] ?? "auto";
+  if (transport !== "auto" && transport !== "stream" && transport !== "long-poll") {
+    problems.push(`${names.transport} is "${transport}": use auto, stream or long-poll`);
+  }
+  const agentName = env[names.agentName] ?? hostname();
+  if (!/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(agentName)) {
+    problems.push(`${names.agentName} is "${agentName}": use letters, digits, dots and dashes, at most 253`);
+  }
+  const joinString = readJoinString(env, problems);
+  if (problems.length > 0) return { problems };
+  return {
+    config: {
+      stateDir: resolve(stateDir ?? "."),
+      joinString,
+      clusterName: env[names.clusterName],
+      clusterUid: env[names.clusterUid],
+      agentName,
+      transport: transport as Config["transport"],
+      variables: variablesOf(env),
+      allowListFile: env[names.allowListFile],
+      logLevel: env[names.logLevel] ?? "info",
+    },
+  };
+}
+
+function readJoinString(env: NodeJS.ProcessEnv, problems: string[]): string | undefined {
+  const file = env[names.joinFile];
+  if (file === undefined) return env[names.joinString];
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    // After enrolment the file is not needed any more, and a Secret may have been deleted for good reason.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    problems.push(`${names.joinFile} ${file} cannot be read: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function variablesOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([key, value]) =>
+      key.startsWith(variablePrefix) && value !== undefined ? [[key.slice(variablePrefix.length), value]] : [],
+    ),
+  );
+}
+
+/** The files of an agent's state directory. */
+export function pathsOf(stateDir: string) {
+  return {
+    identity: join(stateDir, "identity", "identity.json"),
+    pendingKey: join(stateDir, "identity", "pending-key.json"),
+    clusterUid: join(stateDir, "identity", "cluster-uid"),
+    trusted: join(stateDir, "trust", "trusted.json"),
+    current: join(stateDir, "current.json"),
+    bundles: join(stateDir, "bundles"),
+    pipeline: join(stateDir, "pipeline"),
+    lock: join(stateDir, "agent.pid"),
+  } as const;
+}

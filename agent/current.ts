@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import writeFileAtomic from "write-file-atomic";
+import { AgentError } from "./agent-error.ts";
+import type { Assignment, Kind, Rejection } from "./domain/apply-plan.ts";
+
+/** What the agent tried last for a kind. */
+export interface AttemptRecord {
+  readonly sha256: string;
+  readonly generation: number;
+  readonly phase: "received" | "verified" | "staged" | "applying" | "applied" | "rejected" | "rolled-back";
+  readonly reason: string;
+  readonly detail: string;
+  readonly atMs: number;
+}
+
+/** What runs, proved by the pipeline. */
+export interface RunningRecord {
+  readonly sha256: string;
+  readonly sinceMs: number;
+}
+
+/**
+ * What the agent goes on with after a restart: last-known-good, the newest verified assignment (its generation is a
+ * floor), and what was tried. One file, replaced as a whole, so that a kill at any point leaves the old or the new.
+ */
+export interface Current {
+  readonly assignment: Assignment | undefined;
+  readonly running: { readonly [K in Kind]?: RunningRecord };
+  readonly attempts: { readonly [K in Kind]?: AttemptRecord };
+  readonly rejections: { readonly [K in Kind]?: Rejection };
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+const empty: Current = { assignment: undefined, running: {}, attempts: {}, rejections: {}, labels: {} };
+
+/** The stored state with a setter that is durable before it returns. */
+export interface CurrentStore {
+  get(): Current;
+  set(next: Current): void;
+}
+
+export function openCurrent(path: string): CurrentStore {
+  let current = read(path);
+  return {
+    get: () => current,
+    set(next) {
+      writeFileAtomic.sync(path, JSON.stringify(next), { mode: 0o600 });
+      current = next;
+    },
+  };
+}
+
+function read(path: string): Current {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return empty;
+    throw error;
+  }
+  try {
+    return { ...empty, ...(JSON.parse(text) as Partial<Current>) };
+  } catch (error) {
+    // It is written atomically, so this is damage from outside. Going on would forget the generation floor.
+    throw new AgentError("state/damaged", `${path} cannot be read: ${(error as Error).message}. Restore it, or remove the state directory and enrol again`);
+  }
+}

@@ -1,0 +1,62 @@
+/** The two kinds of bundle, in the order in which they are applied: no record is shipped past rules that are to come. */
+export const kinds = ["rules", "shipper"] as const;
+export type Kind = (typeof kinds)[number];
+
+/** A bundle that the assignment names. */
+export interface Target {
+  readonly kind: Kind;
+  readonly path: string;
+  readonly length: number;
+  /** Hex. */
+  readonly sha256: string;
+}
+
+/** A verified assignment. */
+export interface Assignment {
+  readonly generation: number;
+  readonly targets: readonly Target[];
+}
+
+/** A bundle that was refused for good: nothing changes until the assignment or the metadata does. */
+export interface Rejection {
+  readonly generation: number;
+  readonly sha256: string;
+  readonly targetsVersion: number;
+}
+
+/** What there is to know when deciding what to do next. */
+export interface ApplyState {
+  readonly assignment: Assignment | undefined;
+  readonly running: { readonly [K in Kind]?: string };
+  readonly rejections: { readonly [K in Kind]?: Rejection };
+  readonly targetsVersion: number;
+}
+
+/** The bundle to apply next, or nothing. */
+export interface ApplyPlan {
+  readonly apply: Target | undefined;
+  readonly because: string;
+}
+
+/**
+ * Decides which bundle to apply next: rules before the shipper, one at a time. A kind that the assignment does not name
+ * is left as it runs: there is no order that ends detection.
+ */
+export function planApply(state: ApplyState): ApplyPlan {
+  if (state.assignment === undefined) return { apply: undefined, because: "no assignment yet" };
+  for (const kind of kinds) {
+    const target = state.assignment.targets.find((t) => t.kind === kind);
+    if (target === undefined || state.running[kind] === target.sha256) continue;
+    if (kind === "shipper" && state.running.rules === undefined) {
+      return { apply: undefined, because: "the shipper waits until rules run, so that no record passes undetected" };
+    }
+    const rejection = state.rejections[kind];
+    const known =
+      rejection !== undefined &&
+      rejection.generation === state.assignment.generation &&
+      rejection.sha256 === target.sha256 &&
+      rejection.targetsVersion === state.targetsVersion;
+    if (!known) return { apply: target, because: `assigned at generation ${state.assignment.generation}` };
+  }
+  return { apply: undefined, because: "everything that can run runs" };
+}

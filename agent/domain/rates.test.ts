@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { acknowledge, emptyLedger, observe } from "./rates.ts";
+import type { Counters } from "./rates.ts";
+
+const at = (events: number): Counters => ({ events, bytes: events * 10, alerts: 0, dropped: 0, parked: 0, detectionUs: 0 });
+
+test("observe() loses no event between minutes, however the observations fall", () => {
+  const steps = fc.array(fc.record({ events: fc.nat(1000), ms: fc.integer({ min: 1, max: 30_000 }) }), { maxLength: 200 });
+  fc.assert(
+    fc.property(steps, (list) => {
+      let ledger = observe(emptyLedger, at(0), 0, 0);
+      let total = 0;
+      let nowMs = 0;
+      for (const step of list) {
+        total += step.events;
+        nowMs += step.ms;
+        ledger = observe(ledger, at(total), 0, nowMs);
+      }
+      const counted = ledger.buckets.reduce((sum, b) => sum + b.events, 0);
+      return counted === total && ledger.buckets.every((b) => b.seconds <= 60);
+    }),
+  );
+});
+
+test("observe() counts a restarted pipeline from zero instead of going negative", () => {
+  let ledger = observe(emptyLedger, at(500), 0, 0);
+  ledger = observe(ledger, at(20), 0, 5_000);
+  assert.equal(ledger.buckets[0]?.events, 20);
+});
+
+test("acknowledge() keeps the minute in work, so that its final count is sent too", () => {
+  let ledger = observe(emptyLedger, at(0), 0, 0);
+  ledger = observe(ledger, at(10), 0, 59_000);
+  ledger = observe(ledger, at(30), 0, 61_000);
+  assert.deepEqual(
+    acknowledge(ledger, 60_000).buckets.map((b) => b.minuteMs),
+    [60_000],
+  );
+});

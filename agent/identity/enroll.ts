@@ -1,0 +1,147 @@
+import { X509Certificate, randomUUID } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import writeFileAtomic from "write-file-atomic";
+import type { EnrollResponse } from "#proto/agent/v1/enrollment";
+import { certificateToPem, createCsr, emptyTrusted, generatePrivateKey, parseJoinString } from "#trust";
+import type { JoinString } from "#trust";
+import { AgentError } from "../agent-error.ts";
+import type { Config } from "../config.ts";
+import { pathsOf } from "../config.ts";
+import { openCurrent } from "../current.ts";
+import { retryDelayMs } from "../domain/backoff.ts";
+import { withEnrollmentClient } from "../link/clients.ts";
+import { writeTrusted } from "../trust-store.ts";
+import { agentVersion } from "../version.ts";
+import { writeIdentity } from "./identity.ts";
+import type { Identity } from "./identity.ts";
+import { fetchPinnedCa } from "./pinned-ca.ts";
+
+/**
+ * Trades the join string for an identity: checks the server against the pin, asks with a key that stays here, pins the
+ * trust root. Tries again while the server is away; ends with an error when it says no.
+ */
+export async function enroll(config: Config, log: Logger, signal: AbortSignal): Promise<Identity> {
+  const { join, clusterName } = wanted(config);
+  const paths = pathsOf(config.stateDir);
+  mkdirSync(dirname(paths.identity), { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(paths.trusted), { recursive: true, mode: 0o700 });
+  const clusterUid = config.clusterUid ?? keptClusterUid(paths.clusterUid);
+  const privateKey = keptKey(paths.pendingKey);
+  for (let failures = 0; ; failures += 1) {
+    try {
+      const ca = await fetchPinnedCa(join.host, join.port, join.caPin.replace("sha256:", ""));
+      const response = await ask(config, join, { ca, clusterName, clusterUid, privateKey });
+      const identity = identityOf(response, join, { clusterName, clusterUid, agentName: config.agentName, privateKey });
+      keepTrust(paths.trusted, response, join);
+      const current = openCurrent(paths.current);
+      current.set({ ...current.get(), labels: response.labels });
+      // Last: an agent with an identity is enrolled, and everything else is there by then.
+      writeIdentity(paths.identity, identity);
+      rmSync(paths.pendingKey, { force: true });
+      return identity;
+    } catch (error) {
+      const delayMs = retryDelayMs(failures, Math.random());
+      if (!isPassing(error) || signal.aborted) throw inWords(error, join);
+      log.warn({ because: (error as Error).message, delayMs }, "enrolment has to wait, will try again");
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+    }
+  }
+}
+
+function wanted(config: Config): { join: JoinString; clusterName: string } {
+  const { joinString, clusterName } = config;
+  if (joinString === undefined || joinString === "") {
+    throw new AgentError("enroll/no-join-string", "This agent is not enrolled and has no join string: set FALCONRY_JOIN_FILE to a file that holds what `fleetctl token create --region REGION` printed");
+  }
+  if (clusterName === undefined || clusterName === "") {
+    throw new AgentError("enroll/no-cluster", "FALCONRY_CLUSTER is not set: give the name that the cluster shall have in the fleet");
+  }
+  const join = parseJoinString(joinString);
+  if (!join.ok) throw new AgentError("enroll/bad-join-string", join.refusal.message);
+  return { join: join.value, clusterName };
+}
+
+interface Asking {
+  readonly ca: string;
+  readonly clusterName: string;
+  readonly clusterUid: string;
+  readonly privateKey: string;
+}
+
+async function ask(config: Config, join: JoinString, asking: Asking): Promise<EnrollResponse> {
+  const csr = await createCsr(asking.privateKey);
+  return withEnrollmentClient({ url: urlOf(join), ca: [asking.ca] }, (client) =>
+    client.enroll(
+      {
+        token: `${join.tokenId}.${join.secret}`,
+        clusterName: asking.clusterName,
+        clusterUid: asking.clusterUid,
+        agentName: config.agentName,
+        csr,
+        agentVersion,
+      },
+      { timeoutMs: 30_000 },
+    ),
+  );
+}
+
+function identityOf(response: EnrollResponse, join: JoinString, own: Pick<Identity, "clusterName" | "clusterUid" | "agentName" | "privateKey">): Identity {
+  const [leaf] = response.certificateChain;
+  if (leaf === undefined) throw new AgentError("enroll/no-certificate", "The server answered without a certificate: this is a fault of the server");
+  const certificate = new X509Certificate(leaf);
+  return {
+    ...own,
+    org: response.org,
+    clusterId: response.clusterId,
+    agentId: response.agentId,
+    server: urlOf(join),
+    certificateChain: response.certificateChain.map(certificateToPem).join("\n"),
+    ca: response.caCertificates.map(certificateToPem),
+    notBeforeMs: certificate.validFromDate.getTime(),
+    notAfterMs: certificate.validToDate.getTime(),
+  };
+}
+
+function keepTrust(path: string, response: EnrollResponse, join: JoinString): void {
+  const trusted = emptyTrusted(response.root, join.rootPin);
+  if (!trusted.ok) throw new AgentError(trusted.refusal.code, trusted.refusal.message);
+  writeTrusted(path, trusted.value);
+}
+
+/** The key of an enrolment that is under way: kept, so that asking again after a lost answer does not use a token twice. */
+function keptKey(path: string): string {
+  return kept(path, generatePrivateKey);
+}
+
+/** Outside Kubernetes a cluster has no UID of its own; the first start gives it one. */
+function keptClusterUid(path: string): string {
+  return kept(path, randomUUID);
+}
+
+function kept(path: string, make: () => string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  const text = make();
+  writeFileAtomic.sync(path, text, { mode: 0o600 });
+  return text;
+}
+
+function urlOf(join: JoinString): string {
+  return `https://${join.host.includes(":") ? `[${join.host}]` : join.host}:${join.port}`;
+}
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof AgentError) return error.code === "enroll/server-away";
+  return error instanceof ConnectError && [Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted].includes(error.code);
+}
+
+function inWords(error: unknown, join: JoinString): Error {
+  if (!(error instanceof ConnectError)) return error as Error;
+  return new AgentError("enroll/refused", `The server at ${join.host}:${join.port} refused the enrolment: ${error.rawMessage}`);
+}

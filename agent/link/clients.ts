@@ -1,0 +1,58 @@
+import { Agent } from "node:https";
+import { createClient } from "@connectrpc/connect";
+import type { Client } from "@connectrpc/connect";
+import { Http2SessionManager, createConnectTransport } from "@connectrpc/connect-node";
+import { AgentService } from "#proto/agent/v1/agent";
+import { EnrollmentService } from "#proto/agent/v1/enrollment";
+
+/** What a connection to the server needs; without `cert` and `key` only Enroll is answered. */
+export interface Endpoint {
+  /** https://host:port */
+  readonly url: string;
+  readonly ca: readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** The largest answer that an agent reads; metadata is bounded to 1 MiB by its verifier, blobs come in chunks. */
+const readMaxBytes = 8 * 1024 * 1024;
+
+/** A client and the one connection (or, on HTTP/1.1, the small pool) behind it. */
+export interface AgentConnection {
+  readonly client: Client<typeof AgentService>;
+  close(): void;
+}
+
+export function connectAgent(endpoint: Endpoint, httpVersion: "2" | "1.1"): AgentConnection {
+  const common = { baseUrl: endpoint.url, readMaxBytes, acceptCompression: [] };
+  if (httpVersion === "2") {
+    // HTTP/2 pings find a dead hop; the heartbeats of the protocol find a dead server behind a live proxy.
+    const pings = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000, pingIdleConnection: true };
+    const sessionManager = new Http2SessionManager(endpoint.url, pings, tlsOf(endpoint));
+    const transport = createConnectTransport({ ...common, httpVersion, sessionManager });
+    return { client: createClient(AgentService, transport), close: () => sessionManager.abort() };
+  }
+  const pool = new Agent({ keepAlive: true, maxSockets: 4, ...tlsOf(endpoint) });
+  const transport = createConnectTransport({ ...common, httpVersion, nodeOptions: { agent: pool } });
+  return { client: createClient(AgentService, transport), close: () => pool.destroy() };
+}
+
+/** Runs one enrolment call and closes its connection. */
+export async function withEnrollmentClient<T>(endpoint: Endpoint, call: (client: Client<typeof EnrollmentService>) => Promise<T>): Promise<T> {
+  const pool = new Agent({ keepAlive: false, ...tlsOf(endpoint) });
+  const transport = createConnectTransport({ baseUrl: endpoint.url, readMaxBytes, acceptCompression: [], httpVersion: "1.1", nodeOptions: { agent: pool } });
+  try {
+    return await call(createClient(EnrollmentService, transport));
+  } finally {
+    pool.destroy();
+  }
+}
+
+function tlsOf(endpoint: Endpoint) {
+  return {
+    ca: [...endpoint.ca],
+    minVersion: "TLSv1.2" as const,
+    ...(endpoint.cert === undefined ? {} : { cert: endpoint.cert }),
+    ...(endpoint.key === undefined ? {} : { key: endpoint.key }),
+  };
+}

@@ -1,0 +1,157 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import type { SyncResponse, Tuning } from "#proto/agent/v1/agent";
+import { reconnectDelayMs } from "../domain/backoff.ts";
+import { chooseTransport, firstChoice } from "../domain/transport-choice.ts";
+import type { SessionEnd, TransportChoice, TransportName } from "../domain/transport-choice.ts";
+import { connectAgent } from "./clients.ts";
+import type { AgentConnection, Endpoint } from "./clients.ts";
+import { speakByLongPoll } from "./long-poll.ts";
+import { createSession } from "./session.ts";
+import type { Session, Speaker } from "./session.ts";
+import { speakOverStream } from "./stream.ts";
+import { createWake } from "./wake.ts";
+
+/** What the link needs from the rest of the agent. */
+export interface LinkOptions {
+  readonly speaker: Speaker;
+  /** Read anew for each connection, so that a renewed certificate is used by the next one. */
+  readonly endpoint: () => Endpoint;
+  readonly transport: "auto" | TransportName;
+  readonly log: Logger;
+  /** Takes metadata, assignment, labels and flags in. Never throws for what the server sent. */
+  take(response: SyncResponse): Promise<void>;
+  /** Told whenever the link comes and goes, with the reason in words. */
+  onState(state: LinkState): void;
+}
+
+export interface LinkState {
+  readonly connected: boolean;
+  readonly transport: TransportName;
+  readonly because: string;
+}
+
+/** The link to the server: connects, speaks, and comes back after every loss, for as long as the agent runs. */
+export interface Link {
+  /** There is news to tell. */
+  wake(): void;
+  /** Ends the present session and begins another, for example with a new certificate. */
+  reconnect(): void;
+  /** For other calls over the same connection; undefined while there is none. */
+  client(): AgentConnection["client"] | undefined;
+  /** Says goodbye, bounded to two seconds, and ends. */
+  stop(): Promise<void>;
+}
+
+export function startLink(options: LinkOptions): Link {
+  const stopping = new AbortController();
+  const wake = createWake();
+  let again = new AbortController();
+  let choice: TransportChoice = firstChoice;
+  let windowMs = 5_000;
+  let heartbeatMs = 10_000;
+  let connection: AgentConnection | undefined;
+
+  const speak = async (name: TransportName): Promise<{ end: SessionEnd; error: unknown; drainMs: number | undefined }> => {
+    const session = createSession(options.speaker, name);
+    connection = connectAgent(options.endpoint(), name === "stream" ? "2" : "1.1");
+    const { client, close } = connection;
+    again = new AbortController();
+    let spoke = false;
+    let drainMs: number | undefined;
+    const take = async (response: SyncResponse): Promise<boolean> => {
+      if (!spoke) options.onState({ connected: true, transport: name, because: "" });
+      spoke = true;
+      // Rates go with the heartbeats, so whichever is due first sets the beat.
+      if (response.tuning !== undefined) heartbeatMs = beatOf(response.tuning);
+      windowMs = response.tuning?.reconnectWindowMs || windowMs;
+      await options.take(response);
+      drainMs = response.drain?.reconnectAfterMs;
+      return drainMs === undefined;
+    };
+    const signal = AbortSignal.any([stopping.signal, again.signal]);
+    const talk = { session, wake, heartbeatMs: () => heartbeatMs, take, signal };
+    try {
+      await (name === "stream" ? speakOverStream(client, talk) : speakByLongPoll(client, talk));
+      return { end: "spoke", error: undefined, drainMs };
+    } catch (error) {
+      return { end: endOf(error, spoke), error, drainMs };
+    } finally {
+      if (stopping.signal.aborted) await sayGoodbye(client, session);
+      connection = undefined;
+      close();
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    let failures = 0;
+    while (!stopping.signal.aborted) {
+      const name = options.transport === "auto" ? choice.current : options.transport;
+      const { end, error, drainMs } = await speak(name);
+      choice = chooseTransport(choice, end, Date.now());
+      if (stopping.signal.aborted) return;
+      if (again.signal.aborted) continue;
+      failures = end === "spoke" ? 0 : failures + 1;
+      const delayMs = drainMs ?? reconnectDelayMs(failures, Math.min(windowMs, failures === 1 ? 1_000 : windowMs), Math.random());
+      const because = error === undefined ? "the server drains" : wordsOf(error);
+      options.onState({ connected: false, transport: name, because });
+      options.log.info({ transport: name, because, delayMs }, "link lost, detection goes on; will connect again");
+      await sleep(delayMs, stopping.signal);
+    }
+  };
+  const done = run();
+  return {
+    wake: () => wake.ring(),
+    reconnect: () => again.abort(),
+    client: () => connection?.client,
+    async stop() {
+      stopping.abort();
+      await done;
+    },
+  };
+}
+
+const beatMsMin = 1_000;
+const beatMsMax = 20_000;
+
+function beatOf({ heartbeatMs, reportMs }: Tuning): number {
+  return Math.max(beatMsMin, Math.min(heartbeatMs || beatMsMax, reportMs || beatMsMax, beatMsMax));
+}
+
+const awayErrnos = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ECONNRESET"]);
+
+function endOf(error: unknown, spoke: boolean): SessionEnd {
+  if (spoke) return "spoke";
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    if (awayErrnos.has((cause as NodeJS.ErrnoException).code ?? "")) return "away";
+  }
+  // A refusal in words came through the transport, so the transport works.
+  const code = ConnectError.from(error).code;
+  const refused = [Code.Unauthenticated, Code.PermissionDenied, Code.ResourceExhausted, Code.Aborted, Code.FailedPrecondition];
+  return refused.includes(code) ? "away" : "broken";
+}
+
+function wordsOf(error: unknown): string {
+  return ConnectError.from(error).rawMessage;
+}
+
+async function sayGoodbye(client: AgentConnection["client"], session: Session): Promise<void> {
+  try {
+    await client.sync(session.next({ goodbye: true }), { signal: AbortSignal.timeout(2_000) });
+  } catch {
+    // The server learns it from the silence instead.
+  }
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done);
+  });
+}

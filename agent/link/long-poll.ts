@@ -1,0 +1,34 @@
+import type { Client } from "@connectrpc/connect";
+import type { AgentService } from "#proto/agent/v1/agent";
+import { silenceMs } from "./stream.ts";
+import type { Conversation } from "./stream.ts";
+
+/**
+ * Speaks by long polls until the session ends. News of the agent cut a waiting poll short: what it would have answered
+ * is desired state, so the next poll answers it again.
+ */
+export async function speakByLongPoll(client: Client<typeof AgentService>, talk: Conversation): Promise<void> {
+  while (!talk.signal.aborted) {
+    const waitMs = talk.session.hasNews() ? 0 : talk.heartbeatMs();
+    const request = talk.session.next({ waitMs });
+    const cut = new AbortController();
+    const signal = AbortSignal.any([talk.signal, cut.signal, AbortSignal.timeout(waitMs + silenceMs)]);
+    const answered = new AbortController();
+    const news = waitMs === 0 ? undefined : cutOnNews(talk, cut, answered.signal);
+    try {
+      const response = await client.sync(request, { signal });
+      talk.session.acknowledge(response);
+      if (!(await talk.take(response))) return;
+    } catch (error) {
+      if (!cut.signal.aborted || talk.signal.aborted) throw error;
+    } finally {
+      answered.abort();
+      await news;
+    }
+  }
+}
+
+async function cutOnNews(talk: Conversation, cut: AbortController, answered: AbortSignal): Promise<void> {
+  await talk.wake.wait(talk.heartbeatMs(), AbortSignal.any([talk.signal, answered]));
+  if (!answered.aborted && talk.session.hasNews()) cut.abort();
+}

@@ -1,0 +1,92 @@
+import { randomUUID } from "node:crypto";
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { StateReportSchema, SyncRequestSchema } from "#proto/agent/v1/agent";
+import type { HelloSchema, RateBucket, SyncRequest, SyncResponse, TrustVersionsSchema } from "#proto/agent/v1/agent";
+
+/** What a session says, read fresh for every message. */
+export interface Speaker {
+  hello(): MessageInitShape<typeof HelloSchema>;
+  /** Grows with every change of what the report would say. */
+  reportVersion(): number;
+  report(): MessageInitShape<typeof StateReportSchema>;
+  sign(report: Uint8Array): Uint8Array;
+  rates(): readonly RateBucket[];
+  trustVersions(): MessageInitShape<typeof TrustVersionsSchema>;
+  labelsDigest(): Uint8Array;
+  /** The server has these minutes now. */
+  ratesAcknowledged(throughMinuteMs: number): void;
+}
+
+/** One session: builds its messages in sequence and keeps what is not acknowledged. The same for both transports. */
+export interface Session {
+  readonly id: string;
+  next(options?: { waitMs?: number; goodbye?: boolean }): SyncRequest;
+  /** Takes the acknowledgement in; everything else in the answer is the caller's. */
+  acknowledge(response: SyncResponse): void;
+  /** True when there is something to say that the server does not know. */
+  hasNews(): boolean;
+}
+
+export function createSession(speaker: Speaker, transport: "stream" | "long-poll"): Session {
+  const id = randomUUID();
+  let sequence = 0n;
+  let sayHello = true;
+  let acknowledgedVersion = -1;
+  const inFlight = new Map<bigint, { version: number | undefined; minuteMs: number }>();
+
+  return {
+    id,
+    hasNews: () => sayHello || speaker.reportVersion() !== acknowledgedVersion,
+    next({ waitMs = 0, goodbye = false } = {}) {
+      sequence += 1n;
+      const version = speaker.reportVersion();
+      const says = sayHello || version !== acknowledgedVersion;
+      const report = says ? buildReport(speaker, id, sequence) : undefined;
+      const rates = speaker.rates();
+      inFlight.set(sequence, { version: says ? version : undefined, minuteMs: lastMinute(rates) });
+      return create(SyncRequestSchema, {
+        sessionId: id,
+        sequence,
+        ...(sayHello ? { hello: { ...speaker.hello(), transport } } : {}),
+        ...(report === undefined ? {} : { report, reportSignature: speaker.sign(report) }),
+        rates: [...rates],
+        trustVersions: speaker.trustVersions(),
+        labelsDigest: speaker.labelsDigest(),
+        waitMs,
+        goodbye,
+      });
+    },
+    acknowledge(response) {
+      sayHello = response.needHello;
+      if (response.needHello) {
+        sequence = 0n;
+        acknowledgedVersion = -1;
+        inFlight.clear();
+        return;
+      }
+      for (const [sent, what] of inFlight) {
+        if (sent > response.ackSequence) continue;
+        inFlight.delete(sent);
+        if (what.version !== undefined) acknowledgedVersion = Math.max(acknowledgedVersion, what.version);
+        speaker.ratesAcknowledged(what.minuteMs);
+      }
+    },
+  };
+}
+
+function buildReport(speaker: Speaker, sessionId: string, sequence: bigint): Uint8Array {
+  const report = create(StateReportSchema, {
+    ...speaker.report(),
+    sessionId,
+    sequence,
+    time: timestampFromMs(Date.now()),
+  });
+  return toBinary(StateReportSchema, report);
+}
+
+function lastMinute(rates: readonly RateBucket[]): number {
+  const seconds = rates.at(-1)?.minute?.seconds ?? 0n;
+  return Number(seconds) * 1000;
+}

@@ -1,0 +1,68 @@
+import type { Conditions } from "./conditions.ts";
+import { observe } from "./domain/rates.ts";
+import type { RateLedger } from "./domain/rates.ts";
+import type { KeptPipeline } from "./keep-pipeline.ts";
+import type { PipelineStats } from "./pipeline/pipeline.ts";
+import type { TrustStore } from "./trust-store.ts";
+
+/** What the observer looks at and where it puts what it saw. */
+export interface ObserverPorts {
+  readonly pipeline: KeptPipeline;
+  readonly trust: TrustStore;
+  readonly conditions: Conditions;
+  onRates(next: (ledger: RateLedger) => RateLedger): void;
+}
+
+/** Looks at the pipeline and the trust metadata once a second. */
+export interface Observer {
+  stop(): void;
+}
+
+const everyMs = 1_000;
+/** Parts of a role's life after which its age is worth a word; the server signs anew at half of it. */
+const expiryWarningMs = { timestamp: 6 * 3_600_000, snapshot: 48 * 3_600_000, targets: 7 * 86_400_000, root: 30 * 86_400_000 };
+
+export function observePipeline(ports: ObserverPorts): Observer {
+  let timer: NodeJS.Timeout | undefined;
+  let isStopped = false;
+  const look = async (): Promise<void> => {
+    const stats = await ports.pipeline.stats();
+    if (isStopped) return;
+    if (stats !== undefined) {
+      ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
+      noteOutputs(stats, ports.conditions);
+    }
+    noteExpiries(ports.trust, ports.conditions, Date.now());
+    timer = setTimeout(() => void look(), everyMs);
+  };
+  void look();
+  return {
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** An output that cannot deliver is a condition for as long as it lasts. */
+function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
+  for (const output of stats.outputs) {
+    const full = `output/full ${output.alias}`;
+    const away = `output/away ${output.alias}`;
+    const waiting = `${output.queueRecords} records (${output.queueBytes} bytes) wait on disk`;
+    if (output.full) conditions.raise(full, `The queue of output "${output.alias}" is full, reading waits for it: ${output.lastError ?? waiting}`);
+    else conditions.clear(full);
+    if (output.lastError !== undefined) conditions.raise(away, `Output "${output.alias}" cannot deliver: ${output.lastError}. Nothing is lost, records wait on disk`);
+    else conditions.clear(away);
+  }
+}
+
+function noteExpiries(trust: TrustStore, conditions: Conditions, nowMs: number): void {
+  for (const [role, expires] of Object.entries(trust.expiries())) {
+    const leftMs = expires.getTime() - nowMs;
+    const code = `trust/expiring ${role}`;
+    if (leftMs > expiryWarningMs[role as keyof typeof expiryWarningMs]) conditions.clear(code);
+    else if (leftMs > 0) conditions.raise(code, `The ${role} metadata expires at ${expires.toISOString()}: whoever signs it has to sign anew`);
+    else conditions.raise(code, `The ${role} metadata expired at ${expires.toISOString()}: what runs goes on, nothing new starts until it is signed anew`);
+  }
+}

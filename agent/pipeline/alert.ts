@@ -1,0 +1,49 @@
+import { createHash } from "node:crypto";
+import type { Alert } from "#engine";
+import type { PipelineAlert } from "./batch.ts";
+
+/** Where a record stood: with the record itself enough to know it again after a crash. */
+export interface SourcePosition {
+  readonly inode: number;
+  /** Names the content of the file: see TailFile.origin. */
+  readonly origin: string;
+  readonly offset: number;
+}
+
+const bodyBytesMax = 64 * 1024;
+
+/**
+ * The content id of an alert: the same for the same record at the same place, so that reading it twice alerts once, and
+ * never made from the audit id, which clients may choose. `nth` tells apart alerts of one rule over one line.
+ */
+export function alertId(
+  clusterId: string,
+  position: SourcePosition,
+  rule: string,
+  nth: number,
+  record: Uint8Array,
+): string {
+  const content = createHash("sha256").update(record).digest("hex");
+  const { inode, origin, offset } = position;
+  const named = JSON.stringify([clusterId, inode, origin, offset, rule, nth, content]);
+  return createHash("sha256").update(named).digest("hex");
+}
+
+/** The alert as it travels. A body beyond 64 KiB is replaced by its essence, which says so. */
+export function toPipelineAlert(alert: Alert, id: string, body: string, rulesDigest: string): PipelineAlert {
+  const { rule, priority, source, time, output, auditId, tags } = alert;
+  const isLong = Buffer.byteLength(body) > bodyBytesMax;
+  const short = { output: output.slice(0, 8192), priority, rule, source, tags, time, truncated: true };
+  return {
+    id,
+    rule,
+    priority,
+    source,
+    time,
+    output: output.slice(0, 16_384),
+    body: isLong ? JSON.stringify(short) : body,
+    auditId,
+    tags,
+    rulesDigest,
+  };
+}

@@ -1,0 +1,154 @@
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { reasonOf, syncData, syncFolder, writeAllSync } from "./files.ts";
+
+/** Why something was set aside, and where it came from. */
+export interface ParkedLine {
+  readonly reason: string;
+  /** Where the line stood; absent for records that an output refused. */
+  readonly source?: {
+    readonly path: string;
+    readonly inode: number;
+    readonly offset: number;
+    readonly length: number;
+  };
+  /** The output that refused it. */
+  readonly output?: string;
+  readonly tag: string;
+}
+
+export interface DeadLetterOptions {
+  readonly bytesMax: number;
+  readonly onProblem: (message: string) => void;
+  /** Called with the lines that had to go to keep the bound. */
+  readonly onEvicted: (files: number) => void;
+}
+
+/**
+ * What could not be used, kept with reason and place: JSON lines in `parked-N.jsonl` (`line`, or `base64` when it is not
+ * UTF-8), and one file per line that is too long. Bounded: the oldest files go first, which is counted and reported.
+ */
+export class DeadLetter {
+  readonly #dir: string;
+  readonly #options: DeadLetterOptions;
+  #fd: number | undefined;
+  #size = 0;
+  #total = 0;
+  #held: Buffer[] = [];
+  #dirtyFolder = true;
+
+  constructor(dir: string, options: DeadLetterOptions) {
+    this.#dir = dir;
+    this.#options = options;
+    fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    this.#total = this.#files().reduce((sum, file) => sum + file.size, 0);
+  }
+
+  /** Whether everything that was parked is written; when not, `retry` has to succeed before positions may move. */
+  get isSettled(): boolean {
+    return this.#held.length === 0;
+  }
+
+  park(line: Uint8Array, about: ParkedLine): void {
+    const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
+    const text = bytes.toString("utf8");
+    const content = Buffer.from(text).equals(bytes) ? { line: text } : { base64: bytes.toString("base64") };
+    const entry = { at: new Date().toISOString(), ...about, ...content };
+    this.#held.push(Buffer.from(`${JSON.stringify(entry)}\n`));
+    this.retry();
+  }
+
+  /** Notes a line that is kept in a file of its own. */
+  parkFile(name: string, about: ParkedLine): void {
+    const entry = { at: new Date().toISOString(), ...about, file: name };
+    this.#held.push(Buffer.from(`${JSON.stringify(entry)}\n`));
+    this.retry();
+  }
+
+  /** A file for the bytes of one long line. The same line gets the same file, so that reading it twice keeps it once. */
+  openLong(name: string): number {
+    this.#dirtyFolder = true;
+    return fs.openSync(join(this.#dir, name), "w", 0o600);
+  }
+
+  addBytes(size: number): void {
+    this.#total += size;
+    this.#evict();
+  }
+
+  /** Writes what could not be written before. */
+  retry(): void {
+    if (this.#held.length === 0) return;
+    const bytes = this.#held.reduce((sum, buffer) => sum + buffer.length, 0);
+    const fd = this.#open();
+    if (fd === undefined) return;
+    try {
+      writeAllSync(fd, this.#held);
+    } catch (error) {
+      fs.ftruncateSync(fd, this.#size);
+      this.#options.onProblem(`Cannot write to the dead letter folder ${this.#dir}: ${reasonOf(error)}`);
+      return;
+    }
+    this.#held = [];
+    this.#size += bytes;
+    this.addBytes(bytes);
+  }
+
+  async sync(): Promise<void> {
+    if (this.#fd !== undefined) await syncData(this.#fd);
+    if (this.#dirtyFolder) await syncFolder(this.#dir);
+    this.#dirtyFolder = false;
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) fs.closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  #open(): number | undefined {
+    if (this.#fd !== undefined && this.#size < this.#options.bytesMax / 8) return this.#fd;
+    try {
+      this.#closeSynced();
+      const numbers = this.#files().map((file) => Number(/^parked-(\d+)/.exec(file.name)?.[1] ?? 0));
+      const next = Math.max(0, ...numbers) + 1;
+      this.#fd = fs.openSync(join(this.#dir, `parked-${String(next).padStart(10, "0")}.jsonl`), "ax", 0o600);
+      this.#size = 0;
+      this.#dirtyFolder = true;
+      return this.#fd;
+    } catch (error) {
+      this.#options.onProblem(`Cannot open a dead letter file in ${this.#dir}: ${reasonOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #closeSynced(): void {
+    if (this.#fd === undefined) return;
+    fs.fdatasyncSync(this.#fd);
+    this.close();
+  }
+
+  #evict(): void {
+    if (this.#total <= this.#options.bytesMax) return;
+    const files = this.#files().sort((a, b) => a.mtimeMs - b.mtimeMs);
+    let gone = 0;
+    // The newest stays: it is being written.
+    for (const file of files.slice(0, -1)) {
+      if (this.#total <= this.#options.bytesMax) break;
+      fs.rmSync(join(this.#dir, file.name), { force: true });
+      this.#total -= file.size;
+      gone++;
+    }
+    if (gone === 0) return;
+    this.#options.onEvicted(gone);
+    this.#options.onProblem(
+      `The dead letter folder ${this.#dir} is over ${this.#options.bytesMax} bytes: its ${gone} oldest files were removed`,
+    );
+  }
+
+  #files(): { name: string; size: number; mtimeMs: number }[] {
+    return fs.readdirSync(this.#dir).map((name) => {
+      const { size, mtimeMs } = fs.statSync(join(this.#dir, name));
+      return { name, size, mtimeMs };
+    });
+  }
+}

@@ -1,0 +1,80 @@
+import type { NullConfig, StdoutConfig } from "#shipper";
+import type { Batch } from "./batch.ts";
+import { reasonOf, writeAllSync } from "./files.ts";
+import type { Output, OutputContext, OutputStats } from "./output.ts";
+
+/** `stdout` and `null`: nothing to queue. A pipe that nobody reads makes the reader wait. */
+export class DirectOutput implements Output {
+  readonly config: StdoutConfig | NullConfig;
+  readonly #context: OutputContext;
+  #held: Buffer[] = [];
+  #delivered = 0;
+  #bytes = 0;
+  #lastError: string | undefined;
+
+  constructor(config: StdoutConfig | NullConfig, context: OutputContext) {
+    this.config = config;
+    this.#context = context;
+  }
+
+  get isSettled(): boolean {
+    return this.#held.length === 0;
+  }
+
+  get isFull(): boolean {
+    return !this.isSettled;
+  }
+
+  take(batch: Batch): void {
+    this.#delivered += batch.count;
+    this.#bytes += batch.bytes;
+    if (this.config.plugin === "null") return;
+    this.#held.push(...batch.buffers().map((buffer) => Buffer.from(buffer)));
+    this.retry();
+  }
+
+  retry(): void {
+    for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
+      // Small pieces, so that what a full pipe refuses is known to the byte.
+      const piece = first.subarray(0, 4096);
+      try {
+        writeAllSync(1, [piece]);
+      } catch (error) {
+        this.#lastError = `cannot write to standard output: ${reasonOf(error)}`;
+        this.#context.onProblem("output/write", `Output "${this.config.alias}" (stdout): ${this.#lastError}`);
+        return;
+      }
+      if (piece.length === first.length) this.#held.shift();
+      else this.#held[0] = first.subarray(piece.length);
+    }
+  }
+
+  oldestMs(): undefined {
+    return undefined;
+  }
+
+  sync(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  savePosition(): void {}
+
+  stats(): OutputStats {
+    return {
+      alias: this.config.alias,
+      plugin: this.config.plugin,
+      delivered: this.#delivered,
+      deliveredBytes: this.#bytes,
+      parked: 0,
+      retries: 0,
+      queueBytes: 0,
+      queueRecords: 0,
+      full: this.isFull,
+      lastError: this.#lastError,
+    };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

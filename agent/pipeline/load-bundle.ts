@@ -1,0 +1,109 @@
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import { createDetector, engineVersion, loadRules, renderFindings } from "#engine";
+import { checkAllowed, parseShipperConfig, renderProblems } from "#shipper";
+import type { AllowList, PipelineConfig, Variables } from "#shipper";
+import { checkEngine, effectiveFiles, parseBundle } from "#trust";
+import type { Bundle, BundleKind } from "#trust";
+import { reasonOf } from "./files.ts";
+import type { Detection } from "./router.ts";
+
+/** A bundle file and the digest that the assignment names, "sha256:" and 64 hex digits. */
+export interface BundleSource {
+  readonly path: string;
+  readonly digest: string;
+}
+
+/** What the agent knows about itself and its cluster. */
+export interface PipelineFacts {
+  readonly clusterId: string;
+  readonly agentId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly variables: Variables;
+  readonly hostname: string;
+}
+
+export interface ApplyFailure {
+  readonly ok: false;
+  readonly kind: BundleKind;
+  /** A stable code, such as "bundle/digest-mismatch", "rules/invalid", "shipper/not-allowed". */
+  readonly reason: string;
+  /** For people, at most 4 KiB. */
+  readonly detail: string;
+}
+
+export type Loaded<T> = { readonly ok: true; readonly value: T; readonly digest: string } | ApplyFailure;
+
+const detailMax = 4000;
+const bundleBytesMax = 16 * 1024 * 1024;
+
+/**
+ * Loads rules from a bundle file. The digest that comes back is of the bytes that were loaded, computed here: it is the
+ * proof of what runs, and never a repetition of what was asked for.
+ */
+export function loadRulesBundle(source: BundleSource, facts: PipelineFacts): Loaded<Detection> {
+  const bundle = readBundle("rules", source);
+  if (!bundle.ok) return bundle;
+  const fits = checkEngine(bundle.value, engineVersion);
+  if (!fits.ok) return failure("rules", fits.refusal.code, fits.refusal.message);
+  const files = effectiveFiles(bundle.value, facts.labels);
+  const report = loadRules(files);
+  if (!report.ok) return failure("rules", "rules/invalid", renderFindings(report, files));
+  const detector = createDetector(report.ruleset, { hostname: facts.hostname });
+  return { ok: true, value: { detector, digest: bundle.digest }, digest: bundle.digest };
+}
+
+/** Loads a shipper config, within what this agent allows. */
+export function loadShipperBundle(
+  source: BundleSource,
+  facts: PipelineFacts,
+  allowList: AllowList,
+): Loaded<PipelineConfig> {
+  const bundle = readBundle("shipper", source);
+  if (!bundle.ok) return bundle;
+  const files = effectiveFiles(bundle.value, facts.labels);
+  const parsed = parseShipperConfig(files, facts.variables);
+  if (!parsed.ok) return failure("shipper", "shipper/invalid", renderProblems(parsed.problems));
+  const denied = checkAllowed(parsed.config, allowList);
+  if (denied.length > 0) return failure("shipper", "shipper/not-allowed", renderProblems(denied));
+  return { ok: true, value: parsed.config, digest: bundle.digest };
+}
+
+export function failure(kind: BundleKind, reason: string, detail: string): ApplyFailure {
+  return { ok: false, kind, reason, detail: detail.slice(0, detailMax) };
+}
+
+function readBundle(kind: BundleKind, source: BundleSource): Loaded<Bundle> {
+  let bytes: Buffer;
+  try {
+    const { size } = fs.statSync(source.path);
+    if (size > bundleBytesMax) {
+      return failure(
+        kind,
+        "bundle/too-large",
+        `${source.path} has ${size} bytes, more than ${bundleBytesMax}`,
+      );
+    }
+    bytes = fs.readFileSync(source.path);
+  } catch (error) {
+    return failure(kind, "bundle/unreadable", `Cannot read ${source.path}: ${reasonOf(error)}`);
+  }
+  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  if (digest !== source.digest) {
+    return failure(
+      kind,
+      "bundle/digest-mismatch",
+      `${source.path} has digest ${digest}, and ${source.digest} was to be loaded`,
+    );
+  }
+  const bundle = parseBundle(bytes);
+  if (!bundle.ok) return failure(kind, bundle.refusal.code, bundle.refusal.message);
+  if (bundle.value.kind !== kind) {
+    return failure(
+      kind,
+      "bundle/wrong-kind",
+      `${source.path} holds a ${bundle.value.kind} bundle, not ${kind}`,
+    );
+  }
+  return { ok: true, value: bundle.value, digest };
+}

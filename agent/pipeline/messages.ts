@@ -1,0 +1,74 @@
+import type { AllowList } from "#shipper";
+import type { PipelineAlert } from "./batch.ts";
+import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
+import type { OutputStats } from "./output.ts";
+
+/** What the worker is started with. */
+export interface WorkerOptions {
+  /** Holds checkpoints, queues and dead letters; nobody else writes to it. */
+  readonly stateDir: string;
+  /** What this agent may read, write and send to, whatever anybody signed. */
+  readonly allowList: AllowList;
+  /** Most bytes of dead letters; 256 MiB unless given. */
+  readonly deadLetterBytesMax?: number;
+}
+
+export interface ApplyRequest {
+  readonly rules?: BundleSource;
+  readonly shipper?: BundleSource;
+}
+
+/** Digests of the bytes that the worker loaded and hashed itself. */
+export interface Running {
+  readonly rules?: string;
+  readonly shipper?: string;
+}
+
+export type ApplyResult = { readonly ok: true; readonly running: Running } | ApplyFailure;
+
+/** Something a person or the server should know of. */
+export interface PipelineProblem {
+  /** Stable, such as "output/retry", "tail/truncated", "detect/no-rules". */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Counters are cumulative since the worker began; rates are differences. */
+export interface PipelineStats {
+  /** Records read. */
+  readonly events: number;
+  /** Bytes read, of records and of what was set aside. */
+  readonly bytes: number;
+  readonly alerts: number;
+  /** Dead letter files that had to go to keep the bound; the only way in which anything is ever dropped. */
+  readonly dropped: number;
+  /** Lines and records set aside in the dead letter folder. */
+  readonly parked: number;
+  /** Records that the rules could not look at; they went everywhere else. */
+  readonly undetected: number;
+  /** Truncations without warning, and files removed before they were read: each may have lost lines. */
+  readonly truncations: number;
+  readonly lostFiles: number;
+  /** Age of the oldest record that is not delivered, by its event time; 0 when caught up. */
+  readonly lagMs: number;
+  /** Time spent in rules. */
+  readonly detectionUs: number;
+  readonly running: Running;
+  readonly outputs: readonly OutputStats[];
+}
+
+export type ToWorker =
+  | {
+      readonly kind: "apply";
+      readonly id: number;
+      readonly request: ApplyRequest;
+      readonly facts: PipelineFacts;
+    }
+  | { readonly kind: "stats"; readonly id: number }
+  | { readonly kind: "stop"; readonly id: number }
+  | { readonly kind: "ack"; readonly batch: number; readonly failure?: string };
+
+export type FromWorker =
+  | { readonly kind: "answer"; readonly id: number; readonly value: ApplyResult | PipelineStats | true }
+  | { readonly kind: "alerts"; readonly batch: number; readonly alerts: readonly PipelineAlert[] }
+  | { readonly kind: "problem"; readonly problem: PipelineProblem };

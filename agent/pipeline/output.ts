@@ -1,0 +1,56 @@
+import type { OutputConfig, ServiceConfig } from "#shipper";
+import type { Batch, PipelineAlert } from "./batch.ts";
+import type { DeadLetter } from "./dead-letter.ts";
+
+/** What an output has to say about itself; counters are cumulative since the pipeline began. */
+export interface OutputStats {
+  readonly alias: string;
+  readonly plugin: string;
+  readonly delivered: number;
+  readonly deliveredBytes: number;
+  readonly parked: number;
+  readonly retries: number;
+  readonly queueBytes: number;
+  readonly queueRecords: number;
+  /** Whether the reader waits for this output. */
+  readonly full: boolean;
+  readonly lastError: string | undefined;
+}
+
+/** Where records go. The router calls `take` at most once per turn and tag. */
+export interface Output {
+  readonly config: OutputConfig;
+  /**
+   * Takes a batch whose bytes are valid only during the call. Never throws: what can be neither delivered nor queued is
+   * held in memory, and `isSettled` is false until `retry` got rid of it.
+   */
+  take(batch: Batch): void;
+  retry(): void;
+  /** Whether everything taken is delivered or on disk: only then may positions move. */
+  readonly isSettled: boolean;
+  /** Whether the reader has to wait. */
+  readonly isFull: boolean;
+  /** Event time of the oldest record that is not delivered, undefined when there is none. */
+  oldestMs(): number | undefined;
+  /** Resolves when what was taken before the call survives power loss. */
+  sync(): Promise<void>;
+  /** Notes how far queues were read. */
+  savePosition(): void;
+  stats(): OutputStats;
+  /** Delivers what it can until the deadline (ms since the epoch); the rest stays on disk. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+/** What outputs get from the pipeline. */
+export interface OutputContext {
+  readonly service: ServiceConfig;
+  readonly queueDir: string;
+  readonly deadLetter: DeadLetter;
+  readonly onProblem: (code: string, message: string) => void;
+  /** Called when an output has room again. */
+  readonly onRoom: () => void;
+  /** Whether a folder, by its real path, may be written to. */
+  readonly mayWrite: (folder: string) => boolean;
+  /** Hands alerts to the main thread; resolves when it has delivered them, rejects when it never will. */
+  readonly deliverAlerts: (alerts: readonly PipelineAlert[], signal: AbortSignal) => Promise<void>;
+}

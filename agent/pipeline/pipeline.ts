@@ -1,0 +1,123 @@
+import { Worker } from "node:worker_threads";
+import type { PipelineAlert } from "./batch.ts";
+import type { PipelineFacts } from "./load-bundle.ts";
+import type {
+  ApplyRequest,
+  ApplyResult,
+  FromWorker,
+  PipelineProblem,
+  PipelineStats,
+  ToWorker,
+  WorkerOptions,
+} from "./messages.ts";
+
+export type { PipelineAlert } from "./batch.ts";
+export type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
+export type { ApplyRequest, ApplyResult, PipelineProblem, PipelineStats, Running } from "./messages.ts";
+export type { OutputStats } from "./output.ts";
+
+export interface PipelineOptions extends WorkerOptions {
+  /**
+   * Called with at most 500 alerts and at most about 640 KiB, one batch at a time. They stay on disk until `ack` is
+   * called without a failure; with one, they come again after a while. They come again after a crash, too, with the
+   * same ids.
+   */
+  readonly onAlerts: (batch: readonly PipelineAlert[], ack: (failure?: Error) => void) => void;
+  readonly onProblem: (problem: PipelineProblem) => void;
+}
+
+/** How the worker ended: by `stop`, or by an error that is a bug. Start another one in the latter case. */
+export interface PipelineExit {
+  readonly code: number;
+  readonly error?: Error;
+}
+
+export interface Pipeline {
+  /**
+   * Loads and swaps bundles, all or nothing; a failure leaves what runs untouched. `running` holds the digests that the
+   * worker computed over the bytes it loaded. Rejects only when the worker is gone.
+   */
+  apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult>;
+  /** Rejects when the worker is gone. */
+  stats(): Promise<PipelineStats>;
+  /** Delivers what it can within the grace time, saves positions and ends. The rest stays on disk. */
+  stop(): Promise<void>;
+  /** Resolves when the worker has ended, for whatever reason. */
+  readonly exited: Promise<PipelineExit>;
+}
+
+interface Pending {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Starts the pipeline in a thread of its own: tail, filters, router, outputs. It does nothing until bundles are applied.
+ * Only one pipeline may use a state folder at a time.
+ */
+export function startPipeline(options: PipelineOptions): Pipeline {
+  const { onAlerts, onProblem, ...workerData } = options;
+  // Compiled, this file and the worker's are .js; as they are, both are .ts.
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData });
+  const pending = new Map<number, Pending>();
+  let ids = 0;
+  let failure: Error | undefined;
+  let isGone = false;
+
+  const send = (message: ToWorker): void => worker.postMessage(message);
+  const ask = <T>(message: (id: number) => ToWorker): Promise<T> =>
+    new Promise((resolve, reject) => {
+      if (isGone) return reject(goneError(failure));
+      const id = ++ids;
+      pending.set(id, { resolve, reject });
+      return send(message(id));
+    });
+
+  worker.on("message", (message: FromWorker) => {
+    switch (message.kind) {
+      case "answer":
+        pending.get(message.id)?.resolve(message.value as never);
+        pending.delete(message.id);
+        break;
+      case "alerts":
+        onAlerts(message.alerts, (error) =>
+          send({
+            kind: "ack",
+            batch: message.batch,
+            ...(error === undefined ? {} : { failure: error.message }),
+          }),
+        );
+        break;
+      case "problem":
+        onProblem(message.problem);
+        break;
+    }
+  });
+  worker.on("error", (error: unknown) => {
+    failure = error instanceof Error ? error : new Error(String(error));
+  });
+  const exited = new Promise<PipelineExit>((resolve) => {
+    worker.on("exit", (code) => {
+      isGone = true;
+      for (const { reject } of pending.values()) reject(goneError(failure));
+      pending.clear();
+      resolve({ code, ...(failure === undefined ? {} : { error: failure }) });
+    });
+  });
+
+  return {
+    apply: (request, facts) => ask<ApplyResult>((id) => ({ kind: "apply", id, request, facts })),
+    stats: () => ask<PipelineStats>((id) => ({ kind: "stats", id })),
+    stop: async () => {
+      if (!isGone) await ask<true>((id) => ({ kind: "stop", id })).catch(() => {});
+      await exited;
+    },
+    exited,
+  };
+}
+
+function goneError(cause: Error | undefined): Error {
+  const why = cause === undefined ? "it was stopped" : cause.message;
+  return new Error(`The pipeline's worker is gone: ${why}`, { cause });
+}

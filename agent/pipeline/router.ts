@@ -1,0 +1,189 @@
+import type { Alert, Detector } from "#engine";
+import { compileMatch } from "#shipper";
+import type { DetectConfig, PipelineConfig } from "#shipper";
+import { alertId, toPipelineAlert } from "./alert.ts";
+import type { SourcePosition } from "./alert.ts";
+import { Arena } from "./arena.ts";
+import { Batch } from "./batch.ts";
+import type { PipelineAlert } from "./batch.ts";
+import { reasonOf } from "./files.ts";
+import type { Output } from "./output.ts";
+import { RecordScanner } from "./scan.ts";
+import { Splice } from "./splice.ts";
+
+/** The rules that run now. */
+export interface Detection {
+  readonly detector: Detector;
+  readonly digest: string;
+}
+
+/** Cumulative since the pipeline began. */
+export interface RouterCounters {
+  alerts: number;
+  detectionMs: number;
+  /** Records that the rules could not look at. */
+  undetected: number;
+}
+
+interface Route {
+  readonly splice: Splice;
+  readonly outputs: readonly Output[];
+  readonly detects: readonly DetectConfig[];
+}
+
+const routesMax = 10_000;
+
+/**
+ * Takes records through filters to outputs. Which filters and outputs a tag meets is worked out once per tag. Alerts come
+ * back as records under their own tag and meet everything but `detect`; `fleet` takes alerts and nothing else.
+ */
+export class Router {
+  detection: Detection | undefined;
+  readonly #config: PipelineConfig;
+  readonly #outputs: ReadonlyMap<string, Output>;
+  readonly #clusterId: string;
+  readonly #counters: RouterCounters;
+  readonly #onProblem: (code: string, message: string) => void;
+  readonly #routes = new Map<string, Route>();
+  readonly #arena = new Arena();
+  readonly #alertScanner = new RecordScanner();
+  readonly #batches = new Map<Output, Map<string, Batch>>();
+
+  constructor(
+    config: PipelineConfig,
+    outputs: readonly Output[],
+    clusterId: string,
+    counters: RouterCounters,
+    onProblem: (code: string, message: string) => void,
+  ) {
+    this.#config = config;
+    this.#outputs = new Map(outputs.map((output) => [output.config.alias, output]));
+    this.#clusterId = clusterId;
+    this.#counters = counters;
+    this.#onProblem = onProblem;
+  }
+
+  /** Whether some record could need rules that are not there: reading has to wait, or it would pass undetected. */
+  get lacksRules(): boolean {
+    return this.detection === undefined && this.#config.outputs.some((output) => output.plugin === "detect");
+  }
+
+  /** Routes one record. `shape` has to have scanned exactly these bytes. */
+  record(
+    tag: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    shape: RecordScanner,
+    timeMs: number,
+    position: SourcePosition,
+  ): void {
+    const route = this.#route(tag, false);
+    const from = this.#arena.length;
+    route.splice.apply(bytes, start, end, shape, this.#arena);
+    const to = this.#arena.length;
+    for (const output of route.outputs) this.#batch(output, tag, timeMs).add(from, to);
+    for (const detect of route.detects) {
+      this.#detect(detect, from, to, bytes.subarray(start, end), timeMs, position);
+    }
+  }
+
+  /** Hands every output what the turn has for it. Nothing of the turn is kept. */
+  flush(): void {
+    for (const [output, byTag] of this.#batches) for (const batch of byTag.values()) output.take(batch);
+    this.discard();
+  }
+
+  /** Forgets the turn: its records will be read again. */
+  discard(): void {
+    this.#batches.clear();
+    this.#arena.reset();
+  }
+
+  #detect(
+    detect: DetectConfig,
+    from: number,
+    to: number,
+    raw: Buffer,
+    timeMs: number,
+    position: SourcePosition,
+  ): void {
+    if (this.detection === undefined) return;
+    const begun = performance.now();
+    const line = this.#arena.bytes.toString("utf8", from, to - 1);
+    let alerts: readonly Alert[] = [];
+    try {
+      const found = this.detection.detector.detect(line);
+      alerts = found.alerts;
+      const [problem] = found.problems;
+      if (problem !== undefined) this.#undetected(position, problem);
+    } catch (error) {
+      this.#undetected(position, reasonOf(error));
+    }
+    this.#counters.detectionMs += performance.now() - begun;
+    const seen = new Map<string, number>();
+    for (const alert of alerts) {
+      const nth = seen.get(alert.rule) ?? 0;
+      seen.set(alert.rule, nth + 1);
+      const id = alertId(this.#clusterId, position, alert.rule, nth, raw);
+      this.#alert(alert, id, detect.alertTag, timeMs, this.detection.digest);
+    }
+  }
+
+  #alert(alert: Alert, id: string, tag: string, timeMs: number, digest: string): void {
+    this.#counters.alerts++;
+    const route = this.#route(tag, true);
+    const body = Buffer.from(alert.body);
+    if (!this.#alertScanner.scan(body, 0, body.length)) {
+      throw new Error(`The engine made an alert that is no JSON object: ${this.#alertScanner.why}`);
+    }
+    const from = this.#arena.length;
+    route.splice.apply(body, 0, body.length, this.#alertScanner, this.#arena);
+    const to = this.#arena.length;
+    let travelling: PipelineAlert | undefined;
+    for (const output of route.outputs) {
+      const batch = this.#batch(output, tag, timeMs);
+      batch.add(from, to);
+      if (output.config.plugin !== "fleet") continue;
+      const text = this.#arena.bytes.toString("utf8", from, to - 1);
+      travelling ??= toPipelineAlert(alert, id, text, digest);
+      batch.alerts.push(travelling);
+    }
+  }
+
+  #undetected(position: SourcePosition, why: string): void {
+    this.#counters.undetected++;
+    const where = `the record at byte ${position.offset} of inode ${position.inode}`;
+    this.#onProblem("detect/failed", `The rules could not look at ${where}: ${why.slice(0, 500)}`);
+  }
+
+  #batch(output: Output, tag: string, timeMs: number): Batch {
+    let byTag = this.#batches.get(output);
+    if (byTag === undefined) this.#batches.set(output, (byTag = new Map()));
+    let batch = byTag.get(tag);
+    if (batch === undefined) byTag.set(tag, (batch = new Batch(tag, timeMs, this.#arena)));
+    return batch;
+  }
+
+  #route(tag: string, isAlert: boolean): Route {
+    const key = isAlert ? `alert ${tag}` : tag;
+    let route = this.#routes.get(key);
+    if (route === undefined) {
+      if (this.#routes.size >= routesMax) this.#routes.clear();
+      this.#routes.set(key, (route = this.#newRoute(tag, isAlert)));
+    }
+    return route;
+  }
+
+  #newRoute(tag: string, isAlert: boolean): Route {
+    const filters = this.#config.filters.filter((filter) => compileMatch(filter.match)(tag));
+    const taken = this.#config.outputs.filter((output) => compileMatch(output.match)(tag));
+    const outputs = taken.flatMap((config) => {
+      const output = this.#outputs.get(config.alias);
+      const isFitting = config.plugin !== "fleet" || isAlert;
+      return output !== undefined && isFitting ? [output] : [];
+    });
+    const detects = isAlert ? [] : taken.filter((config) => config.plugin === "detect");
+    return { splice: new Splice(filters.flatMap((filter) => filter.rules)), outputs, detects };
+  }
+}

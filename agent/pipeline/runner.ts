@@ -1,0 +1,295 @@
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
+import { isBelowAny } from "#shipper";
+import type { PipelineConfig } from "#shipper";
+import { marksOf, openInputs, openOutputs } from "./active.ts";
+import type { Active } from "./active.ts";
+import type { PipelineAlert } from "./batch.ts";
+import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { DeadLetter } from "./dead-letter.ts";
+import { reasonOf } from "./files.ts";
+import { failure, loadRulesBundle, loadShipperBundle } from "./load-bundle.ts";
+import type { PipelineFacts } from "./load-bundle.ts";
+import type { Mark } from "./mark.ts";
+import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions } from "./messages.ts";
+import type { OutputContext } from "./output.ts";
+import { Router } from "./router.ts";
+import type { Detection } from "./router.ts";
+
+export interface RunnerPorts {
+  readonly onProblem: (code: string, message: string) => void;
+  readonly deliverAlerts: (alerts: readonly PipelineAlert[], signal: AbortSignal) => Promise<void>;
+}
+
+const idleMs = 100;
+const checkpointMs = 500;
+/** Sooner when this much was read: less comes twice after a crash in the middle of a backlog. */
+const checkpointBytes = 1024 * 1024;
+const checkpointMinMs = 100;
+const retryMs = 1000;
+/** How long requests in flight may take to end when a config is swapped; later they are repeated. */
+const swapGraceMs = 2000;
+
+/**
+ * The pipeline itself: turns of reading, filtering, detecting and handing over, with a checkpoint now and then. Whatever
+ * happens to it, records that were not delivered or queued durably are read again.
+ */
+export class Runner {
+  readonly #options: WorkerOptions;
+  readonly #ports: RunnerPorts;
+  readonly #deadLetter: DeadLetter;
+  readonly #counters = {
+    events: 0,
+    bytes: 0,
+    alerts: 0,
+    parked: 0,
+    undetected: 0,
+    detectionMs: 0,
+    dropped: 0,
+  };
+  readonly #startedMs = Date.now();
+  #active: Active | undefined;
+  #detection: Detection | undefined;
+  #running: Running = {};
+  #sources: ApplyRequest = {};
+  #facts: PipelineFacts | undefined;
+  #savedMarks: readonly Mark[];
+  #readAll: boolean;
+  #isSwapping = false;
+  #isStopping = false;
+  #retriedAt = 0;
+  #checkpointedAt = 0;
+  #checkpointedBytes = 0;
+  #checkpointing: Promise<void> | undefined;
+
+  /** Throws when the state folder cannot be used. */
+  constructor(options: WorkerOptions, ports: RunnerPorts) {
+    this.#options = options;
+    this.#ports = ports;
+    fs.mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
+    this.#deadLetter = new DeadLetter(join(options.stateDir, "dead-letter"), {
+      bytesMax: options.deadLetterBytesMax ?? 256 * 1024 * 1024,
+      onProblem: (message) => ports.onProblem("dead-letter/problem", message),
+      onEvicted: (files) => (this.#counters.dropped += files),
+    });
+    const checkpoint = loadCheckpoint(this.#checkpointPath, (m) => ports.onProblem("checkpoint/damaged", m));
+    this.#savedMarks = checkpoint.marks;
+    this.#readAll = checkpoint.isDamaged;
+  }
+
+  /** Runs until `stop`. */
+  async run(): Promise<void> {
+    while (!this.#isStopping) {
+      const worked = this.#turn(Date.now());
+      if (!this.#isSwapping && this.#isCheckpointDue(Date.now())) {
+        this.#checkpointedAt = Date.now();
+        this.#checkpointedBytes = this.#counters.bytes;
+        void this.checkpoint();
+      }
+      await (worked ? yieldTurn() : sleep(idleMs));
+    }
+  }
+
+  /** Delivers what it can within the grace time of the config, then saves positions and closes everything. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    if (this.#active !== undefined) await this.#close(this.#active, this.#active.config.service.graceMs);
+    this.#active = undefined;
+    this.#deadLetter.close();
+  }
+
+  /**
+   * Loads what is asked for and swaps it in, all or nothing. What is not named goes on as it is, except that other facts
+   * load everything again. Swapping rules does not interrupt reading.
+   */
+  async apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult> {
+    const sources: ApplyRequest = { ...this.#sources, ...request };
+    const isMoved = this.#facts !== undefined && !isDeepStrictEqual(facts, this.#facts);
+    const rulesSource = isMoved ? sources.rules : request.rules;
+    const shipperSource = isMoved ? sources.shipper : request.shipper;
+    const rules = rulesSource === undefined ? undefined : loadRulesBundle(rulesSource, facts);
+    if (rules?.ok === false) return rules;
+    const shipper =
+      shipperSource === undefined
+        ? undefined
+        : loadShipperBundle(shipperSource, facts, this.#options.allowList);
+    if (shipper?.ok === false) return shipper;
+
+    const before = this.#detection;
+    if (rules !== undefined) this.#detection = rules.value;
+    if (shipper !== undefined && (isMoved || !isDeepStrictEqual(shipper.value, this.#active?.config))) {
+      const why = await this.#swap(shipper.value, facts);
+      if (why !== undefined) {
+        this.#detection = before;
+        if (this.#active !== undefined) this.#active.router.detection = before;
+        return failure("shipper", "pipeline/cannot-open", why);
+      }
+      // So that a crash right after the first look does not make the next one the first.
+      await this.checkpoint();
+    } else if (this.#active !== undefined) this.#active.router.detection = this.#detection;
+    this.#sources = sources;
+    this.#facts = facts;
+    this.#running = {
+      ...this.#running,
+      ...(rules === undefined ? {} : { rules: rules.digest }),
+      ...(shipper === undefined ? {} : { shipper: shipper.digest }),
+    };
+    return { ok: true, running: this.#running };
+  }
+
+  /** Makes positions durable, if everything read so far is. One at a time; a second call waits for the first. */
+  checkpoint(): Promise<void> {
+    this.#checkpointing ??= this.#saveCheckpoint()
+      .catch((error: unknown) => {
+        const why = `Positions cannot be saved, records may come twice after a crash: ${reasonOf(error)}`;
+        this.#ports.onProblem("checkpoint/failed", why);
+      })
+      .finally(() => {
+        this.#checkpointing = undefined;
+      });
+    return this.#checkpointing;
+  }
+
+  stats(): PipelineStats {
+    const { detectionMs, ...counters } = this.#counters;
+    const inputs = this.#active?.inputs ?? [];
+    const outputs = (this.#active?.outputs ?? []).map((output) => output.stats());
+    return {
+      ...counters,
+      parked: counters.parked + outputs.reduce((sum, output) => sum + output.parked, 0),
+      detectionUs: Math.round(detectionMs * 1000),
+      truncations: inputs.reduce((sum, input) => sum + input.truncations, 0),
+      lostFiles: inputs.reduce((sum, input) => sum + input.lost, 0),
+      lagMs: this.#lagMs(Date.now()),
+      running: this.#running,
+      outputs,
+    };
+  }
+
+  get #checkpointPath(): string {
+    return join(this.#options.stateDir, "checkpoint.json");
+  }
+
+  #isCheckpointDue(nowMs: number): boolean {
+    const elapsed = nowMs - this.#checkpointedAt;
+    const read = this.#counters.bytes - this.#checkpointedBytes;
+    return elapsed >= (read >= checkpointBytes ? checkpointMinMs : checkpointMs);
+  }
+
+  /** One chunk of each input; whether there may be more at once. */
+  #turn(nowMs: number): boolean {
+    const active = this.#active;
+    if (active === undefined || this.#isSwapping || !this.#mayRead(active, nowMs)) return false;
+    let worked = false;
+    for (const [index, input] of active.inputs.entries()) {
+      try {
+        input.poll(nowMs);
+        if (active.readers[index]?.turn(active.router, nowMs) === true) worked = true;
+        active.router.flush();
+      } catch (error) {
+        // Positions did not move: what was read is read again.
+        active.router.discard();
+        this.#ports.onProblem("tail/failed", `Input "${input.config.alias}": ${reasonOf(error)}`);
+      }
+    }
+    return worked;
+  }
+
+  #mayRead(active: Active, nowMs: number): boolean {
+    if (nowMs - this.#retriedAt >= retryMs) {
+      this.#retriedAt = nowMs;
+      for (const output of active.outputs) output.retry();
+      this.#deadLetter.retry();
+    }
+    if (active.router.lacksRules) {
+      const why = "Reading waits: the shipper config has an output detect, and no rules are applied yet";
+      this.#ports.onProblem("detect/no-rules", why);
+      return false;
+    }
+    return this.#deadLetter.isSettled && !active.outputs.some((output) => output.isFull);
+  }
+
+  async #saveCheckpoint(): Promise<void> {
+    const active = this.#active;
+    if (active === undefined) return;
+    const isSettled = this.#deadLetter.isSettled && active.outputs.every((output) => output.isSettled);
+    if (!isSettled) return;
+    // What these positions cover is written; it has to be durable before they are.
+    const marks = marksOf(active);
+    await Promise.all([this.#deadLetter.sync(), ...active.outputs.map((output) => output.sync())]);
+    if (!isDeepStrictEqual(marks, this.#savedMarks)) await saveCheckpoint(this.#checkpointPath, marks);
+    this.#savedMarks = marks;
+    for (const output of active.outputs) output.savePosition();
+  }
+
+  /** Replaces the running config; says why when that failed, and then the old one runs again. */
+  async #swap(config: PipelineConfig, facts: PipelineFacts): Promise<string | undefined> {
+    const old = this.#active;
+    if (old !== undefined) await this.#close(old, swapGraceMs);
+    try {
+      await this.#open(config, facts);
+      return undefined;
+    } catch (error) {
+      if (old !== undefined && this.#facts !== undefined) await this.#open(old.config, this.#facts);
+      return `The config cannot be started: ${reasonOf(error)}`;
+    }
+  }
+
+  async #open(config: PipelineConfig, facts: PipelineFacts): Promise<void> {
+    const onProblem = this.#ports.onProblem;
+    const outputs = await openOutputs(config, this.#outputContext(config));
+    const router = new Router(config, outputs, facts.clusterId, this.#counters, onProblem);
+    router.detection = this.#detection;
+    const inputs = openInputs(config, {
+      marks: this.#savedMarks,
+      readAll: this.#readAll,
+      allowList: this.#options.allowList,
+      deadLetter: this.#deadLetter,
+      counters: this.#counters,
+      nowMs: Date.now(),
+      onProblem,
+    });
+    this.#readAll = false;
+    this.#active = { config, outputs, router, ...inputs };
+  }
+
+  /** After it, `#savedMarks` is where to go on; what was held in memory is read again from there. */
+  async #close(active: Active, graceMs: number): Promise<void> {
+    this.#isSwapping = true;
+    try {
+      await this.#checkpointing;
+      for (const output of active.outputs) output.retry();
+      await this.checkpoint();
+      for (const input of active.inputs) input.close();
+      await Promise.all(active.outputs.map((output) => output.close(Date.now() + graceMs)));
+      this.#active = undefined;
+    } finally {
+      this.#isSwapping = false;
+    }
+  }
+
+  #outputContext(config: PipelineConfig): OutputContext {
+    return {
+      service: config.service,
+      queueDir: join(this.#options.stateDir, "queue"),
+      deadLetter: this.#deadLetter,
+      onProblem: this.#ports.onProblem,
+      onRoom: () => {},
+      mayWrite: (folder) => isBelowAny(folder, this.#options.allowList.fileDirectories),
+      deliverAlerts: this.#ports.deliverAlerts,
+    };
+  }
+
+  #lagMs(nowMs: number): number {
+    const active = this.#active;
+    if (active === undefined) return 0;
+    const waiting = active.readers.filter((reader) => !reader.isAtEnd);
+    const times = [
+      ...waiting.map((reader) => reader.lastEventMs ?? this.#startedMs),
+      ...active.outputs.flatMap((output) => output.oldestMs() ?? []),
+    ];
+    return times.length === 0 ? 0 : Math.max(0, Math.round(nowMs - Math.min(...times)));
+  }
+}

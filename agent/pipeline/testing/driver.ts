@@ -1,0 +1,24 @@
+import { parentPort } from "node:worker_threads";
+import { startPipeline } from "../pipeline.ts";
+import type { ApplyRequest } from "../pipeline.ts";
+import { facts } from "./bundles.ts";
+
+/** A process that runs a pipeline until it is killed: `driver.ts STATE_DIR ALLOWED_DIR APPLY_JSON`. */
+const [stateDir = "", allowed = "", apply = "{}"] = process.argv.slice(2);
+if (parentPort !== null) throw new Error("driver.ts is a process of its own");
+const pipeline = startPipeline({
+  stateDir,
+  allowList: {
+    destinations: [{ host: "127.0.0.1", port: Number(process.env["SINK_PORT"] ?? 0), tls: "optional" }],
+    fileDirectories: [allowed],
+    tailDirectories: [allowed],
+  },
+  onAlerts: (batch, ack) => {
+    for (const alert of batch) process.stdout.write(`alert ${alert.id}\n`);
+    ack();
+  },
+  onProblem: (problem) => process.stdout.write(`problem ${problem.code} ${problem.message}\n`),
+});
+const applied = await pipeline.apply(JSON.parse(apply) as ApplyRequest, facts);
+process.stdout.write(`applied ${JSON.stringify(applied)}\n`);
+process.on("SIGTERM", () => void pipeline.stop());

@@ -1,0 +1,84 @@
+import { parentPort, workerData } from "node:worker_threads";
+import type { PipelineAlert } from "./batch.ts";
+import { ProblemFilter } from "./problem-filter.ts";
+import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import { Runner } from "./runner.ts";
+
+const port = parentPort;
+if (port === null) throw new Error("worker.ts runs in a worker thread: start it with startPipeline()");
+
+interface Waiting {
+  readonly done: () => void;
+  readonly failed: (error: Error) => void;
+}
+
+const waiting = new Map<number, Waiting>();
+let batches = 0;
+
+function post(message: FromWorker): void {
+  port?.postMessage(message);
+}
+
+function deliverAlerts(alerts: readonly PipelineAlert[], signal: AbortSignal): Promise<void> {
+  const batch = ++batches;
+  return new Promise((resolve, reject) => {
+    const settle = (end: () => void) => () => {
+      waiting.delete(batch);
+      signal.removeEventListener("abort", aborted);
+      end();
+    };
+    const aborted = () => settle(() => reject(new Error("the pipeline is closing")))();
+    waiting.set(batch, { done: settle(resolve), failed: (error) => settle(() => reject(error))() });
+    signal.addEventListener("abort", aborted);
+    if (signal.aborted) aborted();
+    else post({ kind: "alerts", batch, alerts });
+  });
+}
+
+const problems = new ProblemFilter((problem) => post({ kind: "problem", problem }));
+const runner = new Runner(workerData as WorkerOptions, {
+  onProblem: (code, message) => problems.report(code, message, Date.now()),
+  deliverAlerts,
+});
+
+/** Applies and the stop wait for one another; statistics and acknowledgements do not. */
+let turn = Promise.resolve();
+
+function inTurn(work: () => Promise<void>): void {
+  turn = turn.then(work);
+  // A failure here is a bug: the thread dies, and the main thread starts another one.
+  turn.catch((error: unknown) => {
+    throw error;
+  });
+}
+
+const running = runner.run();
+
+port.on("message", (message: ToWorker) => {
+  switch (message.kind) {
+    case "apply":
+      inTurn(async () => {
+        post({ kind: "answer", id: message.id, value: await runner.apply(message.request, message.facts) });
+      });
+      break;
+    case "stats":
+      post({ kind: "answer", id: message.id, value: runner.stats() });
+      break;
+    case "stop":
+      inTurn(async () => {
+        await runner.stop();
+        await running;
+        post({ kind: "answer", id: message.id, value: true });
+        port.close();
+      });
+      break;
+    case "ack": {
+      const found = waiting.get(message.batch);
+      if (message.failure === undefined) found?.done();
+      else found?.failed(new Error(message.failure));
+      break;
+    }
+  }
+});
+
+await running;

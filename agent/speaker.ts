@@ -1,0 +1,104 @@
+import { createHash } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { engineVersion } from "#engine";
+import { AttemptSchema, ComponentStateSchema, ConditionSchema, RateBucketSchema } from "#proto/agent/v1/agent";
+import type { ComponentState, RateBucket as RateBucketMessage } from "#proto/agent/v1/agent";
+import type { Conditions } from "./conditions.ts";
+import type { Current } from "./current.ts";
+import { kinds } from "./domain/apply-plan.ts";
+import type { RateBucket } from "./domain/rates.ts";
+import type { Identity } from "./identity/identity.ts";
+import type { Speaker } from "./link/session.ts";
+import type { TrustStore } from "./trust-store.ts";
+import { agentVersion } from "./version.ts";
+
+/** Where the speaker reads what it says. */
+export interface SpeakerSources {
+  readonly identity: () => Identity;
+  readonly current: () => Current;
+  readonly trust: TrustStore;
+  readonly conditions: Conditions;
+  readonly reportVersion: () => number;
+  readonly rates: () => readonly RateBucket[];
+  readonly ratesAcknowledged: (throughMinuteMs: number) => void;
+  readonly sign: (report: Uint8Array) => Uint8Array;
+}
+
+/** The protocol versions that this agent speaks. */
+const protocol = { protocolMin: 1, protocolMax: 1 };
+
+export function createSpeaker(sources: SpeakerSources): Speaker {
+  return {
+    hello: () => ({
+      agentVersion,
+      engineVersion,
+      clusterUid: sources.identity().clusterUid,
+      capabilities: ["driver:embedded"],
+      ...protocol,
+    }),
+    reportVersion: sources.reportVersion,
+    report: () => ({
+      clusterId: sources.identity().clusterId,
+      agentId: sources.identity().agentId,
+      observedGeneration: BigInt(sources.current().assignment?.generation ?? 0),
+      components: componentsOf(sources.current()),
+      conditions: sources.conditions
+        .list()
+        .map(({ code, message, sinceMs }) => create(ConditionSchema, { code, message, since: timestampFromMs(sinceMs) })),
+    }),
+    sign: sources.sign,
+    rates: () => sources.rates().map(rateMessage),
+    ratesAcknowledged: sources.ratesAcknowledged,
+    trustVersions: () => {
+      const { root, targets, snapshot, timestamp } = sources.trust.versions();
+      return { root: BigInt(root), targets: BigInt(targets), snapshot: BigInt(snapshot), timestamp: BigInt(timestamp) };
+    },
+    labelsDigest: () => labelsDigest(sources.current().labels),
+  };
+}
+
+/** SHA-256 over the labels as JSON with sorted keys; the server compares it with its own. */
+export function labelsDigest(labels: Readonly<Record<string, string>>): Uint8Array {
+  const sorted = Object.keys(labels).sort().map((key) => [key, labels[key]]);
+  return createHash("sha256").update(JSON.stringify(sorted)).digest();
+}
+
+function componentsOf(current: Current): ComponentState[] {
+  return kinds.map((kind) => {
+    const running = current.running[kind];
+    const attempt = current.attempts[kind];
+    return create(ComponentStateSchema, {
+      kind,
+      ...(running === undefined
+        ? {}
+        : { runningDigest: Buffer.from(running.sha256, "hex"), runningSince: timestampFromMs(running.sinceMs) }),
+      ...(attempt === undefined
+        ? {}
+        : {
+            lastAttempt: create(AttemptSchema, {
+              digest: Buffer.from(attempt.sha256, "hex"),
+              generation: BigInt(attempt.generation),
+              phase: attempt.phase,
+              reason: attempt.reason,
+              detail: attempt.detail,
+              at: timestampFromMs(attempt.atMs),
+            }),
+          }),
+    });
+  });
+}
+
+function rateMessage(bucket: RateBucket): RateBucketMessage {
+  return create(RateBucketSchema, {
+    minute: timestampFromMs(bucket.minuteMs),
+    events: BigInt(bucket.events),
+    bytes: BigInt(bucket.bytes),
+    alerts: BigInt(bucket.alerts),
+    dropped: BigInt(bucket.dropped),
+    parked: BigInt(bucket.parked),
+    lagMs: BigInt(Math.round(bucket.lagMs)),
+    detectionUs: BigInt(Math.round(bucket.detectionUs)),
+    seconds: Math.round(bucket.seconds),
+  });
+}

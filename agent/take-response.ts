@@ -1,0 +1,72 @@
+import type { Logger } from "pino";
+import type { SyncResponse } from "#proto/agent/v1/agent";
+import type { Conditions } from "./conditions.ts";
+import type { CurrentStore } from "./current.ts";
+import type { TrustStore } from "./trust-store.ts";
+
+/** What an answer of the server is taken into. */
+export interface ResponsePorts {
+  readonly current: CurrentStore;
+  readonly trust: TrustStore;
+  readonly conditions: Conditions;
+  readonly log: Logger;
+}
+
+/** The greatest difference of clocks that is worth no word, in milliseconds. */
+const skewMsMax = 300_000;
+const labelsMax = 64;
+
+/**
+ * Takes metadata, then assignment, then labels in, each only as far as it verifies. Nothing here can stop what runs: a
+ * refusal raises a condition that names it.
+ */
+export function takeResponse(response: SyncResponse, ports: ResponsePorts): { readonly labelsChanged: boolean } {
+  const now = new Date();
+  noteSkew(response, ports.conditions, now);
+  if (response.metadata.length > 0) {
+    const updated = ports.trust.update(response.metadata, now);
+    report(ports, "metadata", updated);
+  }
+  if (response.assignment !== undefined) {
+    const accepted = ports.trust.accept(response.assignment, now);
+    report(ports, "assignment", accepted);
+    if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
+  }
+  return { labelsChanged: takeLabels(response, ports) };
+}
+
+type Result = { readonly ok: true } | { readonly ok: false; readonly refusal: { readonly code: string; readonly message: string } };
+
+function report(ports: ResponsePorts, what: string, result: Result): void {
+  const condition = `${what}/refused`;
+  if (result.ok) return ports.conditions.clear(condition);
+  ports.log.error({ code: result.refusal.code }, `${what} refused: ${result.refusal.message}`);
+  ports.conditions.raise(condition, `${result.refusal.code}: ${result.refusal.message}`);
+}
+
+function takeLabels(response: SyncResponse, ports: ResponsePorts): boolean {
+  if (response.labels === undefined) return false;
+  const entries = Object.entries(response.labels.labels);
+  if (entries.length > labelsMax) {
+    ports.conditions.raise("labels/refused", `The server sent ${entries.length} labels; at most ${labelsMax} are taken`);
+    return false;
+  }
+  ports.conditions.clear("labels/refused");
+  const labels = Object.fromEntries(entries);
+  const before = ports.current.get();
+  if (JSON.stringify(sorted(before.labels)) === JSON.stringify(sorted(labels))) return false;
+  ports.current.set({ ...before, labels });
+  return true;
+}
+
+function sorted(labels: Readonly<Record<string, string>>): readonly (readonly [string, string])[] {
+  return Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function noteSkew(response: SyncResponse, conditions: Conditions, now: Date): void {
+  if (response.serverTime === undefined) return;
+  const skewMs = now.getTime() - Number(response.serverTime.seconds) * 1000;
+  if (Math.abs(skewMs) < skewMsMax) return conditions.clear("clock/skew");
+  const direction = skewMs > 0 ? "ahead of" : "behind";
+  conditions.raise("clock/skew", `The clock of this node is ${Math.round(Math.abs(skewMs) / 60_000)} min ${direction} the server's: expiry dates may be judged wrongly`);
+}

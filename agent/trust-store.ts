@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import writeFileAtomic from "write-file-atomic";
+import type { Envelope, Metadata } from "#proto/agent/v1/agent";
+import { checkTarget, decodeTrusted, encodeTrusted, raiseGeneration, trustedExpiries, trustedVersions, updateTrusted, verifyAssignment } from "#trust";
+import type { Checked, Trusted } from "#trust";
+import { AgentError } from "./agent-error.ts";
+import type { Assignment, Target } from "./domain/apply-plan.ts";
+
+/** What the agent holds to be true about who may decide what; every floor is on disk before anything is done with it. */
+export interface TrustStore {
+  versions(): ReturnType<typeof trustedVersions>;
+  expiries(): ReturnType<typeof trustedExpiries>;
+  /** Takes in what can be verified; answers with the first refusal, if any. What was verified before it is kept. */
+  update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
+  /** Verifies an assignment and raises the floor. */
+  accept(envelope: Envelope, now: Date): Checked<Assignment>;
+  /** Whether the target may be started now. */
+  checkTarget(target: Target): Checked<unknown>;
+}
+
+export function openTrustStore(path: string, holder: { readonly org: string; readonly clusterId: string }): TrustStore {
+  let trusted = read(path);
+  let versions = trustedVersions(trusted);
+  const save = (next: Trusted) => {
+    if (next === trusted) return;
+    writeTrusted(path, next);
+    trusted = next;
+    versions = trustedVersions(next);
+  };
+  return {
+    versions: () => versions,
+    expiries: () => trustedExpiries(trusted),
+    update(metadata, now) {
+      const of = (role: string) => {
+        const found = metadata.find((m) => m.role === role);
+        return found === undefined ? {} : { [role]: found.body };
+      };
+      const roots = metadata.filter((m) => m.role === "root").map((m) => m.body);
+      const update = { roots, ...of("timestamp"), ...of("snapshot"), ...of("targets") };
+      const result = updateTrusted(trusted, update, now);
+      save(result.value);
+      return result;
+    },
+    accept(envelope, now) {
+      const signatures = envelope.signatures.map(({ keyId, signature }) => ({ keyId, signature }));
+      const { payloadType, payload } = envelope;
+      const verified = verifyAssignment(trusted, { payloadType, payload, signatures }, { ...holder, now });
+      if (!verified.ok) return verified;
+      save(raiseGeneration(trusted, verified.value.generation));
+      const { generation, targets } = verified.value;
+      return { ok: true, value: { generation, targets } };
+    },
+    checkTarget: (target) => checkTarget(trusted, target, new Date()),
+  };
+}
+
+/** Stores trust for the first time, or anew. */
+export function writeTrusted(path: string, trusted: Trusted): void {
+  writeFileAtomic.sync(path, encodeTrusted(trusted), { mode: 0o600 });
+}
+
+function read(path: string): Trusted {
+  const decoded = decodeTrusted(readFileSync(path, "utf8"));
+  if (decoded.ok) return decoded.value;
+  throw new AgentError("state/damaged", `${path} cannot be used: ${decoded.refusal.message}. Restore it, or remove the state directory and enrol again with a new token`);
+}

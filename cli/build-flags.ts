@@ -1,0 +1,55 @@
+import { Flags } from "@oclif/core";
+import { misused } from "./failure.ts";
+import { envOf, textFlag } from "./flags.ts";
+import { checkContents } from "./check-bundle.ts";
+import { buildBundleFromDirectory, type BuiltFromFiles } from "./trust/build-bundle.ts";
+
+/** What a folder does not say about the bundle that is built from it. */
+export const buildFlags = {
+  kind: Flags.option({
+    summary: "What the folder holds.",
+    options: ["rules", "shipper"] as const,
+    env: envOf("kind"),
+  })(),
+  name: textFlag("name", "Name of the bundle; the folder's name if not given.", "NAME"),
+  version: textFlag("version", "Version of the bundle; one that is released never changes.", "X.Y.Z"),
+  org: Flags.string({
+    summary: "Organisation that the bundle is for.",
+    helpValue: "NAME",
+    env: envOf("org"),
+    default: "default",
+  }),
+  "requires-engine": textFlag("requires-engine", "Oldest engine that can run the rules.", ">=X.Y.Z"),
+};
+
+interface BuildFlags {
+  readonly kind?: "rules" | "shipper" | undefined;
+  readonly name?: string | undefined;
+  readonly version?: string | undefined;
+  readonly org: string;
+  readonly "requires-engine"?: string | undefined;
+}
+
+/** Builds a bundle from a folder and loads it as an agent would. Throws a failure with what is wrong. */
+export function buildChecked(directory: string, flags: BuildFlags): BuiltFromFiles {
+  if (flags.kind === undefined) {
+    throw misused(`--kind is missing: what does ${directory} hold?`, "--kind rules", "--kind shipper");
+  }
+  if (flags.version === undefined) throw misused("--version is missing", "--version 1.0.0");
+  const engine = flags["requires-engine"];
+  const built = buildBundleFromDirectory(directory, {
+    org: flags.org,
+    kind: flags.kind,
+    name: flags.name ?? nameOfFolder(directory),
+    version: flags.version,
+    ...(engine === undefined ? {} : { engine }),
+  });
+  checkContents(built.bundle);
+  return built;
+}
+
+function nameOfFolder(directory: string): string {
+  const name = directory.replace(/\/+$/, "").split("/").at(-1) ?? "";
+  if (/^[a-z0-9]/.test(name)) return name;
+  throw misused(`${directory} does not give the bundle a name`, "--name NAME");
+}

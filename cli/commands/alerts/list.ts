@@ -1,0 +1,52 @@
+import { create } from "@bufbuild/protobuf";
+import { type Alert, AlertService, ListAlertsResponseSchema } from "#proto/fleet/v1/alert";
+import { alertFilterFrom, alertRangeFlags } from "../../alert-flags.ts";
+import { alertColumns } from "../../alert-view.ts";
+import { FleetCommand } from "../../fleet-command.ts";
+import { countFlag } from "../../flags.ts";
+import { renderTable } from "../../output/table.ts";
+import { pages } from "../../pages.ts";
+
+export default class AlertsList extends FleetCommand {
+  static override summary = "List alerts, newest first.";
+  static override description = "TIME is the time of the event that was caught.";
+  static override examples = [
+    {
+      description: "What was severe in region eu in the last hour.",
+      command: "<%= config.bin %> <%= command.id %> --region eu --min-priority critical --since 1h",
+    },
+    {
+      description: "The audit ids that one rule caught.",
+      command: `<%= config.bin %> <%= command.id %> --rule 'Exec into a pod' -o json | jq -r '.alerts[].auditId'`,
+    },
+  ];
+  static override flags = {
+    ...alertRangeFlags,
+    limit: countFlag("limit", "At most so many; 50 if not given.", 1, 100_000),
+  };
+
+  override async run(): Promise<void> {
+    const { flags } = await this.parse(AlertsList);
+    const limit = flags.limit ?? 50;
+    const filter = alertFilterFrom(flags, this.screen.now());
+    const service = await this.client(AlertService, flags);
+    const alerts: Alert[] = [];
+    const get = (pageToken: string) =>
+      service.listAlerts({ filter, pageToken, pageSize: Math.min(limit, 500) });
+    let nextPageToken = "";
+    for await (const page of pages(get)) {
+      alerts.push(...page.alerts);
+      nextPageToken = page.nextPageToken;
+      if (alerts.length >= limit) break;
+    }
+    const answer = create(ListAlertsResponseSchema, { alerts: alerts.slice(0, limit) });
+    const { paint } = this.screen;
+    this.answer(flags.output, ListAlertsResponseSchema, answer, (wide) =>
+      answer.alerts.length === 0 ? [] : renderTable(answer.alerts, alertColumns, { wide, paint }),
+    );
+    if (answer.alerts.length === 0) this.talk("No alert matches.");
+    else if (nextPageToken !== "" || alerts.length > limit) {
+      this.talk(`There are more: --limit ${limit * 10}`);
+    }
+  }
+}

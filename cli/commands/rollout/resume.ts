@@ -1,0 +1,32 @@
+import { RolloutSchema, RolloutService } from "#proto/fleet/v1/rollout";
+import { present } from "../../answer.ts";
+import { generationFlag, requiredArg } from "../../flags.ts";
+import { RolloutCommand } from "../../rollout-command.ts";
+
+export default class RolloutResume extends RolloutCommand {
+  static override summary = "Let a paused rollout go on.";
+  static override description = "Failures so far are forgiven: the failed clusters are tried again.";
+  static override examples = [
+    {
+      description: "Go on after the cause is mended.",
+      command: "<%= config.bin %> <%= command.id %> ro_7f3a",
+    },
+    {
+      description: "Only if nobody changed it since you looked.",
+      command: "<%= config.bin %> <%= command.id %> ro_7f3a --generation 13",
+    },
+  ];
+  static override args = { rollout: requiredArg("Id of the rollout.") };
+  static override flags = { generation: generationFlag };
+
+  override async run(): Promise<void> {
+    const { args, flags } = await this.parse(RolloutResume);
+    const service = await this.client(RolloutService, flags);
+    const target = await this.target(args.rollout, flags);
+    const rollout = present((await service.resumeRollout(target)).rollout, "rollout");
+    this.answer(flags.output, RolloutSchema, rollout, () => [
+      `Resumed ${rollout.id} at generation ${rollout.generation}.`,
+    ]);
+    this.talk(`To follow it: fleetctl rollout watch ${rollout.id}`);
+  }
+}

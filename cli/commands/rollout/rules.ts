@@ -1,0 +1,27 @@
+import { BundleKind } from "#proto/fleet/v1/common";
+import { RolloutCommand } from "../../rollout-command.ts";
+import { rolloutFlags } from "../../rollout-flags.ts";
+
+export default class RolloutRules extends RolloutCommand {
+  static override summary = "Roll a rules bundle out to the clusters of a selector, wave by wave.";
+  static override description =
+    "A wave passes when each of its clusters proves the new bundle. Ends with exit code 1 when it was watched and did not succeed. Without a selector it is for every cluster.";
+  static override examples = [
+    {
+      description: "Show what would happen in region eu.",
+      command: "<%= config.bin %> <%= command.id %> --region eu --dry-run",
+    },
+    {
+      description:
+        "Two canaries, then waves that double, each quiet for ten minutes; go back when one fails.",
+      command:
+        "<%= config.bin %> <%= command.id %> --bundle starter@1.2.0 --region eu --canary 2 --growth 2 --soak 10m --on-failure rollback",
+    },
+  ];
+  static override flags = rolloutFlags;
+
+  override async run(): Promise<void> {
+    const { flags } = await this.parse(RolloutRules);
+    await this.start(BundleKind.RULES, flags);
+  }
+}

@@ -1,0 +1,44 @@
+import { once } from "node:events";
+import { AlertService } from "#proto/fleet/v1/alert";
+import type { Screen } from "../screen.ts";
+import { part } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
+
+const alertsShown = 8;
+const alertsMs = 30_000;
+
+/** Shows the first alerts as they arrive, says what to try next, and waits for Ctrl-C. */
+export async function stayUp(fleet: Fleet, screen: Pick<Screen, "out">, signal: AbortSignal): Promise<void> {
+  screen.out("\nAlerts as they arrive:\n");
+  await showAlerts(fleet, screen, signal);
+  const cluster = fleet.plan.clusters[0]?.name ?? "";
+  screen.out(`
+The fleet runs. In another terminal, in this directory, try:
+  npx fleetctl cluster list                      health, rates and proofs of every cluster
+  npx fleetctl cluster show ${cluster.padEnd(20)} its agents, what they run and what they tried
+  npx fleetctl top                               events, alerts and lag, live
+  npx fleetctl alerts tail                       alerts, live
+  npx fleetctl rollout rules --region us --dry-run   what a rollout would do
+  npx fleetctl rollout list                      then: fleetctl rollout undo ID
+Everything is in ${fleet.layout.root}. Ctrl-C ends it; the next start goes on from there.
+`);
+  if (!signal.aborted) await once(signal, "abort");
+}
+
+async function showAlerts(fleet: Fleet, screen: Pick<Screen, "out">, signal: AbortSignal): Promise<void> {
+  const client = part(fleet, "connection").client(AlertService);
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(alertsMs)]);
+  let shown = 0;
+  try {
+    for await (const { alerts } of client.tailAlerts({}, { signal: bounded, timeoutMs: 0 })) {
+      for (const alert of alerts.slice(0, alertsShown - shown)) {
+        screen.out(`  ${alert.clusterName.padEnd(8)} ${alert.priority.padEnd(13)} ${alert.rule}\n`);
+        shown += 1;
+      }
+      if (shown >= alertsShown) return;
+    }
+  } catch (error) {
+    if (!bounded.aborted) throw error;
+    if (shown === 0 && !signal.aborted) screen.out(`  none within ${alertsMs / 1000} s\n`);
+  }
+}

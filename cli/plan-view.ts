@@ -1,0 +1,58 @@
+import type { BundleDiff, Plan } from "#proto/fleet/v1/rollout";
+import { clean, countOf, type Paint } from "./output/text.ts";
+import { nameOf, shortDigest } from "./views.ts";
+
+const namesMax = 50;
+
+/** A plan as `--dry-run` shows it: every cluster of every wave, who is left alone, and what changes in the rules. */
+export function planLines(plan: Plan, paint: Paint): string[] {
+  const clusters = plan.waves.reduce((sum, wave) => sum + wave.clusters.length, 0);
+  return [
+    `plan ${plan.digest}`,
+    `${clean(nameOf(plan.bundle))} (${shortDigest(plan.bundle?.digest ?? "")}) to ${countOf(clusters, "cluster")} in ${countOf(plan.waves.length, "wave")}`,
+    ...plan.waves.map((wave, index) => {
+      const names = wave.clusters.map(
+        (cluster) => `${cluster.clusterName} (${nameOf(cluster.previous) || "nothing"})`,
+      );
+      return `  wave ${index + 1}/${plan.waves.length} ${clean(wave.name)}: ${listed(names)}`;
+    }),
+    ...(plan.unchanged.length === 0 ? [] : [`left alone, they run it already: ${listed(plan.unchanged)}`]),
+    ...(plan.silent.length === 0
+      ? []
+      : [
+          paint(
+            "busy",
+            `silent now, they will hold up their wave until its deadline: ${listed(plan.silent)}`,
+          ),
+        ]),
+    ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
+  ];
+}
+
+function diffLines(diff: BundleDiff, paint: Paint): string[] {
+  const from = nameOf(diff.from) || "nothing";
+  const head = `${clean(from)} -> ${clean(nameOf(diff.to))} on ${countOf(diff.clusterCount, "cluster")}:`;
+  const changes = changeLines(diff, paint);
+  return changes.length === 0 ? [`${head} nothing changes`] : [head, ...changes];
+}
+
+/** Lines of what one bundle adds (`+`), removes (`-`) and changes (`~`). */
+export function changeLines(
+  diff: {
+    readonly added: readonly string[];
+    readonly removed: readonly string[];
+    readonly changed: readonly string[];
+  },
+  paint: Paint,
+): string[] {
+  return [
+    ...diff.added.map((name) => paint("good", `  + ${clean(name)}`)),
+    ...diff.removed.map((name) => paint("bad", `  - ${clean(name)}`)),
+    ...diff.changed.map((name) => paint("busy", `  ~ ${clean(name)}`)),
+  ];
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length > namesMax ? `, and ${names.length - namesMax} more (all with -o json)` : "";
+  return names.slice(0, namesMax).map(clean).join(", ") + more;
+}

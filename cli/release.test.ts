@@ -1,0 +1,236 @@
+import assert from "node:assert/strict";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type FakeFleet, serveFleet } from "../test/support/fake-fleet.ts";
+import { runCli, temporaryDirectory, useContext } from "../test/support/run-cli.ts";
+
+interface Desk {
+  readonly fleet: FakeFleet;
+  /** A folder with one rule. */
+  readonly rules: string;
+  readonly trust: string;
+  readonly path: (name: string) => string;
+}
+
+const rule = (name: string) => `- rule: ${name}
+  desc: somebody asked for a secret
+  condition: ka.verb = get
+  output: secret %ka.target.name
+  priority: WARNING
+  source: k8s_audit
+`;
+
+async function desk(t: TestContext): Promise<Desk> {
+  const { fleet, context } = await serveFleet(t);
+  await useContext(t, context);
+  const root = await temporaryDirectory(t);
+  const path = (name: string) => join(root, name);
+  await mkdir(path("starter"));
+  await writeFile(path("starter/base.yaml"), rule("Secret read"));
+  return { fleet, rules: path("starter"), trust: path("trust"), path };
+}
+
+const initArgs = ({ trust }: Desk) => ["trust", "init", "--dir", trust, "--insecure-plain-keys"];
+const pushArgs = ({ rules, trust }: Desk, version: string) => [
+  "bundle",
+  "push",
+  rules,
+  "--kind",
+  "rules",
+  "--version",
+  version,
+  "--sign",
+  "--dir",
+  trust,
+];
+
+test("trust init, bundle push --sign and bundle diff take rules from a folder to a released bundle", async (t) => {
+  const at = await desk(t);
+  const made = await runCli(initArgs(at));
+  assert.equal(made.code, 0, made.talk);
+  assert.match(made.out, /^root sha256:[0-9a-f]{64}\nroot key [0-9a-f]+: .*\ntargets key /);
+  assert.equal((await stat(join(at.trust, "targets.key.json"))).mode & 0o777, 0o600);
+  assert.match(made.talk, /The keys are not sealed/);
+  assert.match((await runCli(["trust", "show"])).out, /root +1 /);
+
+  const first = await runCli(pushArgs(at, "1.0.0"));
+  assert.equal(first.code, 0, first.talk);
+  assert.match(first.out, /rules +starter@1\.0\.0 +sha256:[0-9a-f]{64}/);
+  await writeFile(
+    join(at.rules, "base.yaml"),
+    rule("Secret read").replace("get", "list") + rule("Second").replace("get", "watch"),
+  );
+  assert.equal((await runCli(pushArgs(at, "1.1.0"))).code, 0);
+
+  const diff = await runCli(["bundle", "diff", "starter@1.0.0", "starter@1.1.0"]);
+  assert.equal(diff.out, "files:\n  ~ base.yaml (+7 -1 lines)\nrules:\n  + Second\n  ~ Secret read\n");
+  assert.match(
+    (await runCli(["bundle", "list"])).out,
+    /rules +starter +1\.1\.0[\s\S]*rules +starter +1\.0\.0/,
+  );
+  const file = await runCli(["bundle", "show", "starter@1.0.0", "--file", "base.yaml"]);
+  assert.equal(file.out, rule("Secret read"));
+});
+
+test("trust init refuses to make a second root, and never overwrites keys", async (t) => {
+  const at = await desk(t);
+  await runCli(initArgs(at));
+  const keys = await readFile(join(at.trust, "root.key.json"), "utf8");
+  const again = await runCli(initArgs(at));
+  assert.equal(again.code, 1);
+  assert.match(again.talk, /has a trust root already \(version 1\)/);
+  at.fleet.releases.root = undefined;
+  const other = await runCli(initArgs(at));
+  assert.equal(other.code, 2);
+  assert.match(other.talk, /root\.json is there already/);
+  assert.equal(await readFile(join(at.trust, "root.key.json"), "utf8"), keys);
+});
+
+test("keys that are sealed need their passphrase for each signature", async (t) => {
+  const at = await desk(t);
+  const none = await runCli(["trust", "init", "--dir", at.trust]);
+  assert.equal(none.code, 2);
+  assert.match(none.talk, /no terminal to ask[\s\S]*--passphrase-file FILE/);
+  const asked = await runCli(["trust", "init", "--dir", at.trust], { secret: "correct horse battery" });
+  assert.equal(asked.code, 0, asked.talk);
+  const wrong = await runCli(pushArgs(at, "1.0.0"), { secret: "wrong horse battery" });
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.talk, /targets\.key\.json: .*passphrase/);
+  const right = await runCli(pushArgs(at, "1.0.0"), { secret: "correct horse battery" });
+  assert.equal(right.code, 0, right.talk);
+});
+
+test("bundle sign without the fleet's keys cannot release anything", async (t) => {
+  const at = await desk(t);
+  await runCli(initArgs(at));
+  const stranger = { ...at, trust: at.path("stranger") };
+  const root = at.fleet.releases.root;
+  at.fleet.releases.root = undefined;
+  await runCli(initArgs(stranger));
+  at.fleet.releases.root = root;
+  const { code, talk } = await runCli(pushArgs(stranger, "1.0.0"));
+  assert.equal(code, 1, talk);
+  assert.equal(at.fleet.releases.bundles.length, 0);
+});
+
+test("two of two targets keys: the first signature is not enough, the second is added to the same file", async (t) => {
+  const at = await desk(t);
+  const args = [...initArgs(at), "--targets-keys", "2", "--targets-threshold", "2"];
+  assert.equal((await runCli(args)).code, 0);
+  await mkdir(at.path("ada"));
+  await mkdir(at.path("bob"));
+  for (const [who, number] of [
+    ["ada", 1],
+    ["bob", 2],
+  ] as const) {
+    await writeFile(
+      at.path(`${who}/targets.key.json`),
+      await readFile(join(at.trust, `targets-${number}.key.json`)),
+    );
+  }
+  const bundle = at.path("starter-1.0.0.json");
+  const targets = at.path("targets.json");
+  const built = await runCli([
+    "bundle",
+    "build",
+    at.rules,
+    "--kind",
+    "rules",
+    "--version",
+    "1.0.0",
+    "--out",
+    bundle,
+  ]);
+  assert.match(built.out, /starter-1\.0\.0\.json sha256:[0-9a-f]{64}\n$/);
+  const one = await runCli(["bundle", "sign", bundle, "--dir", at.path("ada"), "--out", targets]);
+  assert.match(one.talk, /More people have to sign/);
+  const early = await runCli(["bundle", "push", bundle, "--targets", targets]);
+  assert.equal(early.code, 1);
+  assert.match(early.talk, /trust\/threshold-not-met/);
+  const two = await runCli(["bundle", "sign", "--add-to", targets, "--dir", at.path("bob")]);
+  assert.match(two.talk, /To release it: fleetctl bundle push/);
+  assert.equal((await runCli(["bundle", "push", bundle, "--targets", targets])).code, 0);
+});
+
+test("bundle build refuses rules that do not load, with file, line and code, and writes nothing", async (t) => {
+  const at = await desk(t);
+  await writeFile(join(at.rules, "base.yaml"), rule("Broken").replace("ka.verb = get", "ka.verb = "));
+  const out = at.path("out.json");
+  const { code, talk } = await runCli([
+    "bundle",
+    "build",
+    at.rules,
+    "--kind",
+    "rules",
+    "--version",
+    "1.0.0",
+    "--out",
+    out,
+  ]);
+  assert.equal(code, 1);
+  assert.match(talk, /base\.yaml:\d+:\d+[\s\S]*LOAD_ERR_COMPILE_CONDITION/);
+  await assert.rejects(stat(out), /ENOENT/);
+  const missing = await runCli([
+    "bundle",
+    "build",
+    at.path("nowhere"),
+    "--kind",
+    "rules",
+    "--version",
+    "1.0.0",
+  ]);
+  assert.equal(missing.code, 2);
+});
+
+test("rules validate prints Falco's report as JSON and ends with 1 when a file does not load", async (t) => {
+  const at = await desk(t);
+  const good = await runCli(["rules", "validate", at.rules]);
+  assert.equal(good.code, 0, good.talk);
+  assert.match(good.out, /ok: 1 rule, 0 macros, 0 lists/);
+  const broken = at.path("broken.yaml");
+  await writeFile(broken, rule("Broken").replace("ka.verb", "ka.nonsense"));
+  const { code, out, talk } = await runCli(["rules", "validate", broken, "-o", "json"]);
+  assert.equal(code, 1);
+  assert.match(talk, /1 file of 1 did not load/);
+  const [result] = JSON.parse(out).falco_load_results;
+  assert.equal(result.successful, false);
+  assert.equal(result.errors[0].code, "LOAD_ERR_COMPILE_CONDITION");
+  const none = await runCli(["rules", "validate", at.path("none.yaml")]);
+  assert.equal(none.code, 2);
+  assert.match(none.talk, /none\.yaml cannot be read \(ENOENT\)/);
+});
+
+test("rules test runs tests and ends with 1 when one fails", async (t) => {
+  const at = await desk(t);
+  const file = at.path("tests.yaml");
+  const event = "{verb: get, objectRef: {resource: secrets, name: a}}";
+  const content = (fires: number) => `rules: [starter/base.yaml]
+tests:
+  - name: a secret is read
+    inline_events: [${event}]
+    expect: {alerts: {Secret read: ${fires}}}
+`;
+  await writeFile(file, content(1));
+  const good = await runCli(["rules", "test", file]);
+  assert.equal(good.code, 0, good.out);
+  assert.match(good.out, /1 passed, 0 failed/);
+  await writeFile(file, content(2));
+  const bad = await runCli(["rules", "test", file, "-o", "json"]);
+  assert.equal(bad.code, 1);
+  assert.deepEqual([JSON.parse(bad.out).failed, JSON.parse(bad.out).tests[0].ok], [1, false]);
+});
+
+test("shipper validate names file, line and column of each problem", async (t) => {
+  const at = await desk(t);
+  const file = at.path("fluent-bit.conf");
+  const config =
+    "[INPUT]\n    Name tail\n    Path ${AUDIT_LOG}\n    Tag audit.*\n[OUTPUT]\n    Name stdout\n    Match *\n    Format json_lines\n";
+  await writeFile(file, config);
+  const unset = await runCli(["shipper", "validate", file]);
+  assert.equal(unset.code, 1);
+  assert.match(unset.out, /fluent-bit\.conf:3:\d+: .*AUDIT_LOG/);
+  const set = await runCli(["shipper", "validate", file, "--set", "AUDIT_LOG=/var/log/audit.log"]);
+  assert.equal(set.code, 0, set.out);
+  assert.match(set.out, /ok: 1 input, 0 filters, 1 output/);
+});

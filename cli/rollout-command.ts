@@ -1,0 +1,162 @@
+import { randomUUID } from "node:crypto";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { BundleKind } from "#proto/fleet/v1/common";
+import {
+  PlanSchema,
+  type Rollout,
+  RolloutSchema,
+  RolloutService,
+  type RolloutSpec,
+} from "#proto/fleet/v1/rollout";
+import { present } from "./answer.ts";
+import type { Wanted } from "./connection.ts";
+import { explainPlaced } from "./connection.ts";
+import { exitCodes, Failure, refused } from "./failure.ts";
+import { type Format, FleetCommand } from "./fleet-command.ts";
+import { clusterRows, renderPicture, type RolloutStep, toneOfStep } from "./output/rollout.ts";
+import { type Column, renderTable } from "./output/table.ts";
+import { planLines } from "./plan-view.ts";
+import { specFrom } from "./rollout-flags.ts";
+import { renderSelector } from "./selector.ts";
+import { kindOf, progressOf } from "./views.ts";
+import { watchRollout } from "./watch-rollout.ts";
+
+type StartFlags = Wanted &
+  Parameters<typeof specFrom>[1] & {
+    readonly output: Format;
+    readonly "dry-run": boolean;
+    readonly plan?: string | undefined;
+    readonly watch?: boolean | undefined;
+  };
+
+/** What the rollout commands share. */
+export abstract class RolloutCommand extends FleetCommand {
+  /** Plans, and unless it is only for show, starts and follows a rollout. */
+  protected async start(kind: BundleKind, flags: StartFlags): Promise<void> {
+    const spec = specFrom(kind, flags);
+    const service = await this.client(RolloutService, flags);
+    if (flags["dry-run"]) return this.showPlan(spec, flags);
+    const started = await service
+      .startRollout({ spec, planDigest: flags.plan ?? "", requestId: randomUUID() })
+      .catch((error: unknown) => {
+        throw withHint(error, spec);
+      });
+    const rollout = present(started.rollout, "rollout");
+    await this.follow(rollout, flags, flags.watch ?? this.screen.outIsTerminal, "succeeded");
+  }
+
+  private async showPlan(spec: RolloutSpec, flags: StartFlags): Promise<void> {
+    const service = await this.client(RolloutService, flags);
+    const response = await service.planRollout({ spec }).catch((error: unknown) => {
+      throw withHint(error, spec);
+    });
+    const plan = present(response.plan, "plan");
+    if (flags.plan !== undefined && flags.plan !== plan.digest) {
+      throw refused(
+        `The plan is no longer ${flags.plan}: it is ${plan.digest} now`,
+        "Look at it without --plan, then decide.",
+      );
+    }
+    this.answer(flags.output, PlanSchema, plan, () => planLines(plan, this.screen.paint));
+    this.talk(
+      `Nothing was changed. To run exactly this plan: the same command without --dry-run and with --plan ${plan.digest}`,
+    );
+  }
+
+  /** Prints a rollout as it is now, or follows it until nothing happens by itself. Throws unless it went well then. */
+  protected async follow(
+    rollout: Rollout,
+    flags: Wanted & { readonly output: Format },
+    watch: boolean,
+    wanted: RolloutStep,
+  ): Promise<void> {
+    const asText = flags.output === "table" || flags.output === "wide";
+    if (!watch) {
+      this.answer(flags.output, RolloutSchema, rollout, () =>
+        renderPicture(progressOf(rollout), this.screen.now(), this.screen.columns, this.screen.paint),
+      );
+      if (asText) this.talk(`To follow it: fleetctl rollout watch ${rollout.id}`);
+      return;
+    }
+    const service = await this.client(RolloutService, flags);
+    const last = await watchRollout(service, rollout.id, this.screen, asText);
+    if (!asText) this.answer(flags.output, RolloutSchema, last, () => []);
+    const failure = failureOf(last, wanted);
+    if (failure !== undefined) throw failure;
+  }
+
+  /** One rollout with each of its clusters. */
+  protected show(rollout: Rollout, format: Format): void {
+    const { paint, columns } = this.screen;
+    const progress = progressOf(rollout);
+    const cells: readonly Column<ReturnType<typeof clusterRows>[number]>[] = [
+      { title: "WAVE", cell: (row) => row.wave },
+      { title: "CLUSTER", cell: (row) => row.name },
+      { title: "STATE", cell: (row) => row.step, tone: (row) => toneOfStep(row.step) },
+      { title: "REASON", cell: (row) => row.reason },
+    ];
+    this.answer(format, RolloutSchema, rollout, (wide) => [
+      ...renderPicture(progress, this.screen.now(), columns, paint),
+      "",
+      ...renderTable(clusterRows(progress), cells, { wide, paint }),
+    ]);
+  }
+
+  /** The rollout to act on and the generation that it has to have: the given one, or the one just read. */
+  protected async target(
+    id: string,
+    flags: Wanted & { readonly generation?: number | undefined },
+  ): Promise<{ rolloutId: string; generation: bigint }> {
+    if (flags.generation !== undefined) return { rolloutId: id, generation: BigInt(flags.generation) };
+    const service = await this.client(RolloutService, flags);
+    const rollout = present((await service.getRollout({ rolloutId: id })).rollout, "rollout");
+    return { rolloutId: id, generation: rollout.generation };
+  }
+
+  /** The id that was given, or that of the newest rollout. */
+  protected async idOrNewest(id: string | undefined, wanted: Wanted): Promise<string> {
+    if (id !== undefined) return id;
+    const service = await this.client(RolloutService, wanted);
+    const { rollouts } = await service.listRollouts({ pageSize: 1 });
+    const newest = rollouts[0];
+    if (newest === undefined) {
+      throw refused("There has been no rollout yet", "fleetctl rollout rules --region eu --dry-run");
+    }
+    return newest.id;
+  }
+}
+
+/** Refused when a rollout rests in any state but the wanted one, with what to do about it. */
+function failureOf(rollout: Rollout, wanted: RolloutStep): Failure | undefined {
+  const { id, state, because } = progressOf(rollout);
+  if (state === wanted) return undefined;
+  const why = because === "" ? "" : `: ${because}`;
+  const next =
+    state === "paused"
+      ? [
+          `fleetctl rollout show ${id}   for the reason of each cluster`,
+          `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
+        ]
+      : [`fleetctl rollout show ${id}   for the reason of each cluster`];
+  return new Failure(exitCodes.refused, `Rollout ${id} is ${state.replace("-", " ")}${why}`, next);
+}
+
+/** A refused plan names the way to see what the person may have meant. */
+function withHint(error: unknown, spec: RolloutSpec): unknown {
+  const failure = explainPlaced(error);
+  if (!(failure instanceof Failure) || !(error instanceof ConnectError)) return error;
+  const kind = kindOf(spec.kind);
+  const selector = spec.selector === undefined ? "" : renderSelector(spec.selector);
+  const hint =
+    error.code === Code.NotFound
+      ? [`fleetctl bundle list --kind ${kind}   shows the bundles that can be rolled out`]
+      : error.code === Code.FailedPrecondition
+        ? [
+            `fleetctl cluster list   shows the clusters and their labels (this was for ${selector})`,
+            "fleetctl rollout list --unfinished   shows rollouts that hold clusters",
+          ]
+        : error.code === Code.Aborted
+          ? ["The fleet changed since the dry run: look at the plan again with --dry-run."]
+          : failure.next;
+  return new Failure(failure.exitCode, failure.message, hint, error);
+}

@@ -1,0 +1,87 @@
+import { create } from "@bufbuild/protobuf";
+import { Flags } from "@oclif/core";
+import type { BundleKind } from "#proto/fleet/v1/common";
+import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
+import {
+  countFlag,
+  durationFlag,
+  envOf,
+  listFlag,
+  selectorFlags,
+  selectorFrom,
+  textFlag,
+  valuesOf,
+} from "./flags.ts";
+
+/** What `rollout rules` and `rollout shipper` take. */
+export const rolloutFlags = {
+  ...selectorFlags,
+  bundle: textFlag(
+    "bundle",
+    "Bundle to roll out; the newest of its kind if not given.",
+    "NAME[@VERSION]|DIGEST",
+  ),
+  canary: countFlag("canary", "Clusters in the first wave; one if not given.", 1, 10_000),
+  growth: countFlag(
+    "growth",
+    "Each wave of a region is this many times the one before; 3 if not given.",
+    1,
+    1000,
+  ),
+  "region-order": listFlag("region-order", "Regions in the order in which they are taken.", "NAME"),
+  "max-failures": countFlag(
+    "max-failures",
+    "More failed clusters than this stop the rollout; 0 if not given.",
+    0,
+    10_000,
+  ),
+  soak: durationFlag("soak", "How long a wave has to stay proved and healthy before the next begins."),
+  deadline: durationFlag("deadline", "How long a cluster may take to prove; 10m if not given."),
+  "on-failure": Flags.option({
+    summary: "What happens when more clusters fail than allowed.",
+    options: ["pause", "rollback"] as const,
+    default: "pause" as const,
+    env: envOf("on-failure"),
+  })(),
+  "dry-run": Flags.boolean({
+    summary: "Show the plan (waves, clusters, what changes in the rules) and do nothing.",
+    env: envOf("dry-run"),
+  }),
+  plan: textFlag(
+    "plan",
+    "Refuse when the plan is no longer the one with this digest, as --dry-run showed it.",
+    "DIGEST",
+  ),
+  watch: Flags.boolean({
+    summary: "Follow the rollout to its end; the default on a terminal.",
+    env: envOf("watch"),
+    allowNo: true,
+  }),
+};
+
+type SpecFlags = Parameters<typeof selectorFrom>[0] & {
+  readonly bundle?: string | undefined;
+  readonly canary?: number | undefined;
+  readonly growth?: number | undefined;
+  readonly "region-order"?: string[] | undefined;
+  readonly "max-failures"?: number | undefined;
+  readonly soak?: number | undefined;
+  readonly deadline?: number | undefined;
+  readonly "on-failure": "pause" | "rollback";
+};
+
+/** The spec that the flags mean; 0 leaves a choice to the server, as the contract says. */
+export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
+  return create(RolloutSpecSchema, {
+    kind,
+    bundle: flags.bundle ?? "",
+    selector: selectorFrom(flags),
+    canary: flags.canary ?? 0,
+    growth: flags.growth ?? 0,
+    regionOrder: valuesOf(flags["region-order"]),
+    maxFailures: flags["max-failures"] ?? 0,
+    soakSeconds: flags.soak ?? 0,
+    deadlineSeconds: flags.deadline ?? 0,
+    onFailure: flags["on-failure"] === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
+  });
+}

@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { BundleKind } from "#proto/fleet/v1/common";
+import { RolloutState } from "#proto/fleet/v1/rollout";
+import { type ServedFleet, serveFleet } from "../test/support/fake-fleet.ts";
+import { runCli, spawnCli, useContext } from "../test/support/run-cli.ts";
+
+/** Clusters eu-1, eu-2, eu-3 and us-1 that run nothing, and a rules bundle. */
+async function newFleet(t: TestContext): Promise<ServedFleet & { readonly config: string }> {
+  const served = await serveFleet(t);
+  const config = await useContext(t, served.context);
+  for (const name of ["eu-1", "eu-2", "eu-3"]) served.fleet.addCluster(name, { region: "eu" });
+  served.fleet.addCluster("us-1", { region: "us" });
+  served.fleet.addBundle(BundleKind.RULES, "starter", "1.0.0");
+  return { ...served, config };
+}
+
+/** Waits for something that the fake fleet shows, so that no test sleeps. */
+async function until(condition: () => boolean): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!condition()) {
+    assert.ok(Date.now() < end, "it did not happen in 10 s");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+const runs = (served: ServedFleet, name: string) => served.fleet.cluster(name).running[0]?.bundle?.version;
+
+test("rollout rules --region eu moves the eu clusters and no other, and says so line by line", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-3");
+  let seen = "";
+  const done = runCli("rollout rules --region eu --watch".split(" "), { onOut: (all) => (seen = all) });
+  await until(() => /wave 2\/2 eu 1 of 1: 1\/2 proved, waiting for eu-3 \(applying, 0s\)/.test(seen));
+  served.fleet.rollouts.release("eu-3");
+  const { code, out } = await done;
+  assert.equal(code, 0);
+  assert.match(out, /: succeeded, 3\/3 proved\n$/);
+  assert.deepEqual(
+    ["eu-1", "eu-2", "eu-3", "us-1"].map((name) => runs(served, name)),
+    ["1.0.0", "1.0.0", "1.0.0", undefined],
+  );
+});
+
+test("rollout rules ends with 1 and names cluster, reason and ways out when it does not succeed", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.failing.set("eu-2", "trust/hash-mismatch");
+  const { code, out, talk } = await runCli("rollout rules --region eu --watch".split(" "));
+  assert.equal(code, 1);
+  assert.match(out, /: paused, .*; eu-2 failed: more than 0 allowed/);
+  assert.match(talk, /Rollout ro_\w+ is paused: eu-2 failed/);
+  assert.match(talk, /try: fleetctl rollout resume ro_/);
+  assert.match((await runCli(["rollout", "show"])).out, /eu-2 +failed +trust\/hash-mismatch/);
+});
+
+test("rollout rules --dry-run changes nothing, and --plan runs exactly what it showed or refuses", async (t) => {
+  const served = await newFleet(t);
+  const dry = await runCli("rollout rules --region eu --dry-run -o json".split(" "));
+  const plan = JSON.parse(dry.out);
+  assert.equal(plan.waves.length, 2);
+  assert.equal(served.fleet.rollouts.all.length, 0);
+  const text = await runCli("rollout rules --region eu --dry-run".split(" "));
+  assert.match(text.out, /wave 2\/2 eu 1 of 1: eu-2 \(nothing\), eu-3 \(nothing\)/);
+  assert.match(text.out, / {2}\+ Exec into a pod\n {2}~ Secret read\n/);
+  served.fleet.addCluster("eu-4", { region: "eu" });
+  const stale = await runCli(["rollout", "rules", "--region", "eu", "--plan", plan.digest, "--watch"]);
+  assert.equal(stale.code, 1);
+  assert.match(stale.talk, /The fleet changed since the dry run/);
+  assert.equal(served.fleet.rollouts.all.length, 0);
+  const { digest } = JSON.parse((await runCli("rollout rules --region eu --dry-run -o json".split(" "))).out);
+  assert.equal((await runCli(["rollout", "rules", "--region", "eu", "--plan", digest, "--watch"])).code, 0);
+});
+
+test("rollout rules sends every flag to the server as its contract has it", async (t) => {
+  const served = await newFleet(t);
+  await runCli(
+    "rollout rules --region eu --bundle starter@1.0.0 --canary 2 --growth 4 --region-order eu,us --max-failures 3 --soak 1m --deadline 2h --on-failure rollback --no-watch".split(
+      " ",
+    ),
+  );
+  const spec = served.fleet.rollouts.all[0]?.spec;
+  assert.deepEqual(
+    [
+      spec?.bundle,
+      spec?.canary,
+      spec?.growth,
+      spec?.regionOrder,
+      spec?.maxFailures,
+      spec?.soakSeconds,
+      spec?.deadlineSeconds,
+    ],
+    ["starter@1.0.0", 2, 4, ["eu", "us"], 3, 60, 7200],
+  );
+  assert.equal(spec?.onFailure, 2);
+});
+
+const refusals: [line: string, message: RegExp, next: RegExp][] = [
+  ["rollout rules --region xx", /No cluster matches/, /try: fleetctl cluster list .*region=xx/],
+  ["rollout rules --bundle nope", /There is no bundle "nope"/, /try: fleetctl bundle list --kind rules/],
+  ["rollout show ro_nope", /There is no rollout "ro_nope"/, /^/],
+  ["rollout show", /There has been no rollout yet/, /try: fleetctl rollout rules/],
+];
+for (const [line, message, next] of refusals) {
+  test(`fleetctl ${line}: is refused with a next step`, async (t) => {
+    await newFleet(t);
+    const { code, talk } = await runCli(line.split(" "));
+    assert.equal(code, 1);
+    assert.match(talk, message);
+    assert.match(talk, next);
+  });
+}
+
+test("pause, resume, abort and undo act on the generation that was read, or refuse on the one that was given", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-2");
+  const started = await runCli("rollout rules --region eu --no-watch -o json".split(" "));
+  const { id } = JSON.parse(started.out);
+  await until(() => served.fleet.rollouts.find(id).wave === 1);
+  const stale = await runCli(["rollout", "pause", id, "--generation", "0"]);
+  assert.equal(stale.code, 1);
+  assert.match(stale.talk, /The rollout is at generation \d+, not 0/);
+  assert.match((await runCli(["rollout", "pause", id])).out, /Paused ro_/);
+  assert.equal((await runCli(["rollout", "pause", id])).code, 1, "it does not run any more");
+  assert.match((await runCli(["rollout", "resume", id])).out, /Resumed/);
+  assert.match((await runCli(["rollout", "abort", id])).out, /Aborted/);
+  assert.equal(served.fleet.rollouts.find(id).state, RolloutState.ABORTED);
+  const undone = await runCli(["rollout", "undo", id, "--watch"]);
+  assert.equal(undone.code, 0, undone.talk);
+  assert.match(undone.out, /rolled back/);
+  assert.match((await runCli(["rollout", "list"])).out, /ro_\w+ +rules +starter@1\.0\.0 +rolled-back/);
+});
+
+test("rollout watch outlives a server that goes away and comes back", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-3");
+  const started = await runCli("rollout rules --region eu --no-watch -o json".split(" "));
+  const { id } = JSON.parse(started.out);
+  const watch = runCli(["rollout", "watch", id]);
+  await until(() => served.fleet.rollouts.watchCount === 1);
+  await served.stop();
+  await until(() => served.fleet.rollouts.watchCount === 0);
+  served.fleet.rollouts.release("eu-3");
+  await served.start();
+  const { code, out, talk } = await watch;
+  assert.equal(code, 0, talk);
+  assert.match(out, /succeeded, 3\/3 proved\n$/);
+  assert.match(talk, /The server went away; the rollout does not need this watch/);
+});
+
+test("rollout watch that is interrupted says that the rollout goes on, and ends with 130", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-3");
+  const controller = new AbortController();
+  const watch = runCli("rollout rules --region eu --watch".split(" "), { interrupt: controller.signal });
+  await until(() => served.fleet.rollouts.watchCount === 1);
+  controller.abort();
+  const { code, talk } = await watch;
+  assert.equal(code, 130);
+  assert.match(talk, /The rollout goes on\. To look again: fleetctl rollout watch ro_/);
+});
+
+test("rollout watch on a terminal redraws one picture instead of scrolling", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-3");
+  let seen = "";
+  const watch = runCli("rollout rules --region eu".split(" "), {
+    terminal: true,
+    onOut: (all) => (seen = all),
+  });
+  await until(() => seen.includes("waiting for eu-3 (applying"));
+  served.fleet.rollouts.release("eu-3");
+  const { code, out } = await watch;
+  assert.equal(code, 0);
+  const frames = out.split("\u001b[J").slice(1);
+  assert.ok(frames.length >= 2);
+  for (const frame of frames) assert.equal(frame.split("\n").length, frames[0]?.split("\n").length);
+  assert.match(frames.at(-1) ?? "", /succeeded, 3\/3 proved[\s\S]*\[############\] 2\/2 proved/);
+});
+
+test("rollout watch -o json gives the last picture only, and the exit code", async (t) => {
+  const served = await newFleet(t);
+  const { code, out } = await spawnCli("rollout rules --region eu --watch -o json".split(" "), {
+    env: { FLEETCTL_CONFIG: served.config },
+  });
+  assert.equal(code, 0);
+  assert.equal(JSON.parse(out).state, "ROLLOUT_STATE_SUCCEEDED");
+});

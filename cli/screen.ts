@@ -1,0 +1,135 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { buffer } from "node:stream/consumers";
+import { styleText } from "node:util";
+import { exitCodes } from "./failure.ts";
+import { renderFrame } from "./output/frame.ts";
+import { plain, type Paint, type Tone } from "./output/text.ts";
+
+/** Everything a command may do to the person before it. Tests bring their own; nothing else writes to the process. */
+export interface Screen {
+  /** The answer: standard output. */
+  out(text: string): void;
+  /** The talk: standard error. */
+  talk(text: string): void;
+  /** Standard input, whole, at most `bytesMax` bytes; undefined when it is longer. */
+  readInput(bytesMax: number): Promise<Buffer | undefined>;
+  readonly inputIsTerminal: boolean;
+  readonly outIsTerminal: boolean;
+  readonly columns: number;
+  readonly rows: number;
+  readonly paint: Paint;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Asks without echo, on the terminal. */
+  askSecret(question: string): Promise<string>;
+  /** Runs work that ends in good order when the person interrupts it; elsewhere an interrupt just ends the process. */
+  interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+const current = new AsyncLocalStorage<Screen>();
+
+/** Runs a command before the given screen. */
+export function onScreen<T>(screen: Screen, run: () => Promise<T>): Promise<T> {
+  return current.run(screen, run);
+}
+
+/** The screen of the command that runs. */
+export function screen(): Screen {
+  const found = current.getStore();
+  if (found === undefined) throw new Error("A command ran without a screen: start it through runFleetctl().");
+  return found;
+}
+
+/** Replaces a picture in place on a terminal. */
+export function liveFrame(to: Screen): (lines: readonly string[]) => void {
+  let before = 0;
+  return (lines) => {
+    const frame = renderFrame(before, lines, to.rows);
+    before = frame.lines;
+    to.out(frame.bytes);
+  };
+}
+
+const styles = { good: "green", bad: "red", busy: "yellow", faint: "dim" } as const satisfies Record<
+  Tone,
+  string
+>;
+
+/** The process's own terminal or pipes. Colour only on a terminal and only without `NO_COLOR`. */
+export function processScreen(): Screen {
+  const { stdout, stderr, stdin } = process;
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // Whoever read us has enough, as in `fleetctl alerts tail | head`: end as other tools do then.
+    if (error.code === "EPIPE") process.exit(exitCodes.pipeClosed);
+    throw error;
+  });
+  const coloured = stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
+  return {
+    out: (text) => void stdout.write(text),
+    talk: (text) => void stderr.write(text),
+    readInput: async (bytesMax) => {
+      const all = await buffer(stdin.iterator({ destroyOnReturn: true }));
+      return all.length > bytesMax ? undefined : all;
+    },
+    inputIsTerminal: stdin.isTTY,
+    outIsTerminal: stdout.isTTY,
+    get columns() {
+      return stdout.columns ?? 120;
+    },
+    get rows() {
+      return stdout.rows ?? 40;
+    },
+    paint: coloured ? (tone, text) => styleText(styles[tone], text, { validateStream: false }) : plain,
+    now: () => Date.now(),
+    askSecret,
+    interruptible,
+  };
+}
+
+async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  // Once: a second interrupt finds no listener and ends the process at once.
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  }
+}
+
+/** Reads a line from the terminal with the echo off. Interrupting ends the process as anywhere else. */
+function askSecret(question: string): Promise<string> {
+  const { stdin, stderr } = process;
+  stderr.write(question);
+  stdin.setRawMode(true);
+  stdin.setEncoding("utf8");
+  stdin.resume();
+  return new Promise((resolve) => {
+    let typed = "";
+    const end = () => {
+      stdin.off("data", read);
+      stdin.setRawMode(false);
+      stdin.pause();
+      stderr.write("\n");
+    };
+    const read = (text: string) => {
+      for (const key of text) {
+        if (key === "\u0003") {
+          end();
+          process.exit(exitCodes.interrupted);
+        }
+        if (key === "\r" || key === "\n" || key === "\u0004") {
+          end();
+          resolve(typed);
+          return;
+        }
+        if (key === "\u007f" || key === "\b") typed = Array.from(typed).slice(0, -1).join("");
+        else typed += key;
+      }
+    };
+    stdin.on("data", read);
+  });
+}

@@ -1,0 +1,54 @@
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { misused } from "./failure.ts";
+
+/** A rules or config file as the engine and the shipper read it. */
+export interface Source {
+  readonly name: string;
+  readonly content: string;
+}
+
+const filesMax = 200;
+const bytesMax = 16 * 1024 * 1024;
+
+/**
+ * Reads files that a person named, in their order; a folder stands for the YAML and .conf files directly in it, by name.
+ * Throws a failure for one that is missing, no text or too large.
+ */
+export async function readSources(named: readonly string[]): Promise<Source[]> {
+  const paths: string[] = [];
+  for (const path of named) paths.push(...(await filesOf(path)));
+  if (paths.length > filesMax) throw misused(`${paths.length} files are more than ${filesMax}`);
+  const sources: Source[] = [];
+  for (const path of paths) {
+    try {
+      if ((await stat(path)).size > bytesMax) throw misused(`${path} is larger than 16 MiB`);
+      sources.push({
+        name: path,
+        content: new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path)),
+      });
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") throw misused(`${path} is no UTF-8 text`);
+      throw unreadable(path, error);
+    }
+  }
+  return sources;
+}
+
+async function filesOf(path: string): Promise<string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [path];
+    const files = (await readdir(path)).filter((name) => /\.(ya?ml|conf)$/.test(name)).sort();
+    if (files.length === 0) throw misused(`There is no .yaml, .yml or .conf file in ${path}`);
+    return files.map((name) => join(path, name));
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** Why a path cannot be read, or the error itself when it is not from the file system. */
+function unreadable(path: string, error: unknown): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === undefined ? error : misused(`${path} cannot be read (${code})`, "Check the path.");
+}

@@ -1,0 +1,13 @@
+/** What `fleetctl --help` says about each noun. */
+export const topics = {
+  alerts: { description: "See what the clusters' rules caught." },
+  bundle: { description: "Build, sign, push and compare bundles of rules or shipper configs." },
+  cluster: { description: "See the clusters of the fleet and what each of them proves." },
+  context: { description: "Choose which server to talk to." },
+  rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
+  rules: { description: "Check detection rules on this machine." },
+  shipper: { description: "Check shipper configs on this machine." },
+  token: { description: "Make and revoke join tokens for agents." },
+  "token:api": { description: "Make and revoke API tokens for people and CI." },
+  trust: { description: "Hold the keys that decide what may run." },
+} as const;

@@ -1,0 +1,69 @@
+import { type Context, LoadProblem } from "./findings.ts";
+import { entryOf, type YamlMap } from "./yaml.ts";
+
+/** Ends the loading of the file: its structure is wrong. */
+export function refuse(message: string, context: Context): never {
+  throw new LoadProblem("LOAD_ERR_YAML_VALIDATE", message, context);
+}
+
+/** A scalar that must be there and hold something. */
+export function requiredText(map: YamlMap, key: string, context: Context): string {
+  const text = optionalText(map, key, context);
+  return text ?? refuse(`Item has no mapping for key '${key}'`, context);
+}
+
+/** A scalar that may be missing, but must hold something when it is there. */
+export function optionalText(map: YamlMap, key: string, context: Context): string | undefined {
+  const node = entryOf(map, key);
+  if (node === undefined) return undefined;
+  if (node.kind === "scalar" && node.isNull) refuse(`Mapping for key '${key}' is empty`, context);
+  const place = context.child("value for", key, node.at);
+  if (node.kind !== "scalar") refuse("Value is not a scalar value", place);
+  if (node.text === "") refuse("Value must be non-empty", place);
+  return node.text;
+}
+
+const yes: ReadonlySet<string> = new Set(["y", "yes", "true", "on"]);
+const no: ReadonlySet<string> = new Set(["n", "no", "false", "off"]);
+
+/** A truth value in any of YAML's old spellings, all lower, all upper or capitalised. */
+export function optionalFlag(map: YamlMap, key: string, context: Context): boolean | undefined {
+  const text = optionalText(map, key, context);
+  if (text === undefined) return undefined;
+  const lower = text.toLowerCase();
+  const isSpelling = text === lower || text === text.toUpperCase() || text.slice(1) === lower.slice(1);
+  if (isSpelling && yes.has(lower)) return true;
+  if (isSpelling && no.has(lower)) return false;
+  return refuse("Can't decode YAML scalar value", valueContext(map, key, context));
+}
+
+/** A whole number that is not negative. */
+export function optionalCount(map: YamlMap, key: string, context: Context): number | undefined {
+  const text = optionalText(map, key, context);
+  if (text === undefined) return undefined;
+  if (/^[0-9]{1,10}$/.test(text)) return Number(text);
+  return refuse("Can't decode YAML scalar value", valueContext(map, key, context));
+}
+
+/** A list of scalars that may be missing. */
+export function optionalTexts(map: YamlMap, key: string, context: Context): readonly string[] | undefined {
+  const node = entryOf(map, key);
+  if (node === undefined) return undefined;
+  const place = context.child("value for", key, node.at);
+  if (node.kind !== "list") return refuse("Value is not a sequence", place);
+  return node.items.map((item) => {
+    const here = place.child("list item", "", item.at);
+    return item.kind === "scalar" && !item.isNull ? item.text : refuse("sequence value is not scalar", here);
+  });
+}
+
+/** The place of a key's value. */
+export function valueContext(
+  map: YamlMap,
+  key: string,
+  context: Context,
+  type = "value for",
+  name: string = key,
+): Context {
+  return context.child(type, name, entryOf(map, key)?.at ?? map.at);
+}

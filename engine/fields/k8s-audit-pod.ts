@@ -1,0 +1,143 @@
+import { kinds } from "../json/tape.ts";
+import { valueText } from "../json/text.ts";
+import type { EventView, FieldDefinition } from "./field.ts";
+import {
+  auditOnly,
+  computed,
+  elements,
+  indexOf,
+  indexedList,
+  plainList,
+  scalar,
+  textAt,
+  texts,
+  walk,
+} from "./path.ts";
+import { repositoryOf } from "./k8s-audit-container.ts";
+
+const spec = (...path: string[]): readonly string[] => ["requestObject", "spec", ...path];
+
+function volumes(event: EventView, index?: number): readonly number[] | undefined {
+  return elements(event, walk(event, event.root, spec("volumes")), index);
+}
+
+function volumeTexts(...path: string[]) {
+  return (event: EventView, index: number | undefined): readonly string[] | undefined =>
+    volumes(event, index)?.flatMap((volume) => textAt(event, volume, path) ?? []);
+}
+
+function volumeTypes(event: EventView, index: number | undefined): readonly string[] | undefined {
+  const { tape } = event;
+  return volumes(event, index)?.flatMap((volume) => {
+    const types: string[] = [];
+    if (tape.kind(volume) !== kinds.object) return types;
+    for (let key = tape.first(volume); key < tape.next(volume); key = tape.next(tape.next(key))) {
+      if (!tape.is(key, "name")) types.push(valueText(tape, key));
+    }
+    return types;
+  });
+}
+
+/** Whether any host path is the wanted one, or lies below it when the argument ends in `*`. */
+function mountsHostPath(wanted: string) {
+  const prefix = wanted.endsWith("*") ? wanted.slice(0, -1) : undefined;
+  return (event: EventView): string | undefined => {
+    const all = volumes(event);
+    if (all === undefined) return undefined;
+    const isMounted = all.some((volume) => {
+      const path = textAt(event, volume, ["hostPath", "path"]);
+      if (path === undefined) return false;
+      return prefix === undefined ? path === wanted : path.startsWith(prefix);
+    });
+    return String(isMounted);
+  };
+}
+
+function anyPrivileged(event: EventView): string | undefined {
+  const containers = elements(event, walk(event, event.root, spec("containers")), undefined);
+  return containers === undefined
+    ? undefined
+    : String(containers.some((one) => textAt(event, one, ["securityContext", "privileged"]) === "true"));
+}
+
+/** Fields of a pod's spec outside its containers. */
+export const podFields: readonly FieldDefinition[] = [
+  scalar("ka.req.pod.host_ipc", spec("hostIPC"), "Whether the pod uses the host's IPC namespace"),
+  scalar("ka.req.pod.host_network", spec("hostNetwork"), "Whether the pod uses the host's network"),
+  scalar("ka.req.container.host_network", spec("hostNetwork"), "Deprecated name of ka.req.pod.host_network"),
+  scalar("ka.req.pod.host_pid", spec("hostPID"), "Whether the pod uses the host's process namespace"),
+  scalar(
+    "ka.req.pod.run_as_user",
+    spec("securityContext", "runAsUser"),
+    "User id of the pod's security context",
+  ),
+  scalar(
+    "ka.req.pod.run_as_group",
+    spec("securityContext", "runAsGroup"),
+    "Group id of the pod's security context",
+  ),
+  scalar("ka.req.pod.fs_group", spec("securityContext", "fsGroup"), "Group that owns the pod's volumes"),
+  plainList("ka.req.pod.supplemental_groups", "Further group ids of the pod", (event) =>
+    texts(event, walk(event, event.root, spec("securityContext", "supplementalGroups"))),
+  ),
+  scalar("ka.req.container.image", spec("containers", "0", "image"), "Image of the first container"),
+  computed("ka.req.container.image.repository", "Repository of the first container's image", (event) => {
+    const image = textAt(event, event.root, spec("containers", "0", "image"));
+    return image === undefined ? undefined : repositoryOf(image);
+  }),
+  computed("ka.req.container.privileged", "Whether any container is privileged", anyPrivileged),
+  indexedList(
+    "ka.req.pod.volumes.hostpath",
+    "Host paths of the pod's volumes",
+    volumeTexts("hostPath", "path"),
+  ),
+  indexedList(
+    "ka.req.pod.volumes.flexvolume_driver",
+    "Drivers of the pod's flex volumes",
+    volumeTexts("flexVolume", "driver"),
+  ),
+  indexedList("ka.req.pod.volumes.volume_type", "Types of the pod's volumes, such as hostPath", volumeTypes),
+  {
+    name: "ka.req.volume.hostpath",
+    type: "CHARBUF",
+    isList: false,
+    argument: "key-required",
+    doc: "Whether a volume mounts this host path; an argument that ends in * also matches paths below",
+    bind: (argument = "") => auditOnly(mountsHostPath(argument)),
+  },
+  effective("ka.req.pod.containers.eff_run_as_user", "containers", "runAsUser"),
+  effective("ka.req.pod.containers.eff_run_as_group", "containers", "runAsGroup"),
+  effective("ka.req.pod.initContainers.eff_run_as_user", "initContainers", "runAsUser"),
+  effective("ka.req.pod.initContainers.eff_run_as_group", "initContainers", "runAsGroup"),
+  effective("ka.req.pod.ephemeralContainers.eff_run_as_user", "ephemeralContainers", "runAsUser"),
+  effective("ka.req.pod.ephemeralContainers.eff_run_as_group", "ephemeralContainers", "runAsGroup"),
+];
+
+/** The id a container runs with: its own, else the pod's, else 0. */
+function effective(name: string, list: string, key: string): FieldDefinition {
+  return {
+    name,
+    type: "CHARBUF",
+    isList: true,
+    argument: "index-optional",
+    doc: `The ${key} each container runs with: its own security context, else the pod's, else 0`,
+    bind: (argument, compat) => {
+      const index = indexOf(argument);
+      // Falco looks beside the security contexts instead of inside them, and gives up on an index.
+      if (compat === "strict" && index !== undefined) return () => undefined;
+      const inner = compat === "strict" ? [key] : ["securityContext", key];
+      return auditOnly((event) => effectiveIds(event, list, inner, index));
+    },
+  };
+}
+
+function effectiveIds(
+  event: EventView,
+  list: string,
+  inner: readonly string[],
+  index: number | undefined,
+): readonly string[] | undefined {
+  return elements(event, walk(event, event.root, spec(list)), index)?.map(
+    (one) => textAt(event, one, inner) ?? textAt(event, event.root, spec(...inner)) ?? "0",
+  );
+}

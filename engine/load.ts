@@ -1,0 +1,100 @@
+import { Collector } from "./collector.ts";
+import type { PluginRequirement } from "./definitions.ts";
+import type { Compat } from "./fields/field.ts";
+import {
+  errorFinding,
+  type FileResult,
+  type Finding,
+  LoadProblem,
+  SourceText,
+  warningFinding,
+} from "./findings.ts";
+import { readRules } from "./reader.ts";
+import { type ExpandedRule, RuleCompiler } from "./rule-compiler.ts";
+import { emptyRuleSet, parsePriority, priorities, type RuleSet } from "./ruleset.ts";
+import { isCompatible } from "./semver.ts";
+import { switchRules, type RuleSwitch } from "./switches.ts";
+import { builtInPlugins } from "./version.ts";
+
+/** A rules file by name and content. */
+export interface RulesFile {
+  readonly name: string;
+  readonly content: string;
+}
+
+export interface LoadOptions {
+  /** `strict` repeats Falco's known mistakes; `fixed`, the default, repairs or refuses them. */
+  readonly compat?: Compat;
+  /** Rules less urgent than this load, but are never enabled. */
+  readonly minimumPriority?: string;
+  /** Enables and disables rules after all files, in this order. */
+  readonly switches?: readonly RuleSwitch[];
+}
+
+/** The outcome of loading rules files together. */
+export interface LoadReport {
+  readonly ok: boolean;
+  /** Without any rule unless `ok`. */
+  readonly ruleset: RuleSet;
+  /** One for each file, in their order. */
+  readonly results: readonly FileResult[];
+}
+
+/** Reads and compiles rules files in their order, as Falco does: after each file, all that came before is compiled again. */
+export function loadRules(files: readonly RulesFile[], options: LoadOptions = {}): LoadReport {
+  const compat = options.compat ?? "fixed";
+  const collector = new Collector(compat);
+  let expanded: readonly ExpandedRule[] = [];
+  const results = files.map((file, i): FileResult => {
+    const source = new SourceText(file.name, file.content);
+    const warnings: Finding[] = [];
+    const errors: Finding[] = [];
+    const warn = (...[code, message, context]: Parameters<typeof warningFinding>): void => {
+      warnings.push(warningFinding(code, message, context));
+    };
+    try {
+      readRules(source, collector, warn, compat === "strict");
+      expanded = new RuleCompiler(collector, compat, warn).compile();
+      if (i === files.length - 1) checkPlugins(collector.plugins);
+    } catch (error) {
+      if (!(error instanceof LoadProblem)) throw error;
+      errors.push(errorFinding(error));
+    }
+    const successful = errors.length === 0;
+    return { name: file.name, successful, schema_valid: "none", schema_warnings: [], errors, warnings };
+  });
+  const ok = results.every(({ successful }) => successful);
+  if (!ok) return { ok, ruleset: emptyRuleSet, results };
+  return { ok, ruleset: finish(expanded, collector, options), results };
+}
+
+function finish(expanded: readonly ExpandedRule[], collector: Collector, options: LoadOptions): RuleSet {
+  const minimum = parsePriority(options.minimumPriority ?? "debug") ?? "Debug";
+  const isEnabled = switchRules(
+    expanded.map(({ info }) => info),
+    options.switches ?? [],
+  );
+  const enabled = (name: string, rule: ExpandedRule): boolean =>
+    isEnabled(name) && priorities.indexOf(rule.info.priority) <= priorities.indexOf(minimum);
+  return {
+    rules: expanded.map((rule) => ({ ...rule.info, enabled: enabled(rule.info.name, rule) })),
+    compiled: expanded.map((rule) => ({ ...rule.compiled, enabled: enabled(rule.info.name, rule) })),
+    macroCount: collector.macros.size,
+    listCount: collector.lists.size,
+  };
+}
+
+/** Checks what the rules require of plugins against what is built in. */
+function checkPlugins(requirements: readonly PluginRequirement[]): void {
+  for (const { name, version, alternatives, context } of requirements) {
+    const wanted = [{ name, version }, ...alternatives];
+    const known = wanted.find((one) => builtInPlugins.has(one.name));
+    const have = known === undefined ? undefined : builtInPlugins.get(known.name);
+    if (known !== undefined && have !== undefined && isCompatible(have, known.version)) continue;
+    const message =
+      known === undefined
+        ? `Plugin requirement not satisfied, must load one of: ${wanted.map((one) => `${one.name} (>= ${one.version})`).join(", ")}`
+        : `Plugin '${known.name}' version '${have}' is not compatible with required plugin version '${known.version}'`;
+    throw new LoadProblem("LOAD_ERR_VALIDATE", message, context);
+  }
+}

@@ -1,0 +1,137 @@
+import type { Compat, Extract, FieldValue } from "./fields/field.ts";
+import { bindField, fieldAt, type BoundField } from "./fields/registry.ts";
+import { SyntaxProblem } from "./lexer.ts";
+import { compileOperand, type Frame, type Read, type Slots } from "./compile.ts";
+import { parseTransformerAt } from "./parser.ts";
+import { fieldOperand, resolveOperand, type ResolvedOperand } from "./resolve-operand.ts";
+import { utf8Cut } from "./utf8.ts";
+
+/** A list is cut at this many bytes when it is printed. */
+const listBytesMax = 1023;
+const widthMax = 4096;
+
+/** A part of an output: fixed text, or a field with an optional fixed width. */
+type Part =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "field"; readonly operand: ResolvedOperand; readonly width: number | undefined };
+
+/** An output whose fields all exist. */
+export interface OutputTemplate {
+  readonly parts: readonly Part[];
+}
+
+export type OutputOutcome =
+  | { readonly ok: true; readonly template: OutputTemplate }
+  | { readonly ok: false; readonly message: string; readonly at: number };
+
+/** Parses an output such as `pod started (user=%ka.user.name)`. There is no escape for `%`. Never throws. */
+export function parseOutput(text: string, compat: Compat): OutputOutcome {
+  const parts: Part[] = [];
+  // A leading star asks to print even when fields are missing, which is what always happens.
+  let from = text.startsWith("*") ? 1 : 0;
+  for (let at = text.indexOf("%", from); at >= 0; at = text.indexOf("%", from)) {
+    if (at > from) parts.push({ kind: "text", text: text.slice(from, at) });
+    if (at === text.length - 1) {
+      return { ok: false, message: "invalid formatting syntax: formatting cannot end with a %", at };
+    }
+    const outcome = fieldPart(text, at, compat);
+    if (!("part" in outcome)) return { ok: false, message: outcome.message, at };
+    parts.push(outcome.part);
+    from = outcome.end;
+  }
+  if (from < text.length) parts.push({ kind: "text", text: text.slice(from) });
+  return { ok: true, template: { parts } };
+}
+
+function fieldPart(
+  text: string,
+  percent: number,
+  compat: Compat,
+): { readonly part: Part; readonly end: number } | { readonly message: string } {
+  const digits = /[0-9]{1,9}/y;
+  digits.lastIndex = percent + 1;
+  const width = digits.exec(text)?.[0];
+  const start = percent + 1 + (width?.length ?? 0);
+  if (width !== undefined && Number(width) > widthMax) {
+    return { message: `invalid formatting syntax: a width of ${width} is more than ${widthMax}` };
+  }
+  const found = operandAt(text, start, compat);
+  if (found === undefined || "message" in found) {
+    const name = /^[^\s]{0,64}/.exec(text.slice(start))?.[0] ?? "";
+    const why = found === undefined ? "" : ` (${found.message})`;
+    return { message: `unknown filter: unexpected token after '%': no field starts at '${name}'${why}` };
+  }
+  return {
+    part: { kind: "field", operand: found.operand, width: width === undefined ? undefined : Number(width) },
+    end: found.end,
+  };
+}
+
+function operandAt(text: string, at: number, compat: Compat) {
+  const found = parseTransformerAt(text, at);
+  if (found !== undefined) {
+    try {
+      return { operand: resolveOperand(found.call, compat), end: found.end };
+    } catch (error) {
+      if (!(error instanceof SyntaxProblem)) throw error;
+      return { message: error.message };
+    }
+  }
+  const field = fieldAt(text, at, compat);
+  return field === undefined ? undefined : { operand: fieldOperand(field.field), end: field.end };
+}
+
+/** An output that is ready to be printed for an event. */
+export interface Printer {
+  readonly print: (frame: Frame) => string;
+  /** The fields that an alert lists, by name in alphabetical order. */
+  readonly fields: readonly { readonly key: string; readonly read: Read; readonly isList: boolean }[];
+}
+
+/** Prepares an output that has been checked: reads of fields are shared with conditions through `slots`. */
+export function compileOutput(text: string, slots: Slots, compat: Compat): Printer {
+  const outcome = parseOutput(text, compat);
+  if (!outcome.ok) throw new Error(`output '${text}' was checked before: ${outcome.message}`);
+  const { template } = outcome;
+  const printers = template.parts.map((part): ((frame: Frame) => string) => {
+    if (part.kind === "text") return () => part.text;
+    const read = compileOperand(part.operand, slots);
+    const pad = padding(part.operand);
+    return (frame) => toWidth(valueText(read(frame), pad), part.width);
+  });
+  const fields = new Map<string, { key: string; read: Read; isList: boolean }>();
+  const used = template.parts.flatMap((part) => (part.kind === "field" ? part.operand.fields : []));
+  for (const field of [...used, timeField(compat)]) {
+    const { json, isList } = field.definition;
+    fields.set(field.key, { key: field.key, read: jsonRead(json) ?? slots.read(field), isList });
+  }
+  return {
+    print: (frame) => printers.map((print) => print(frame)).join(""),
+    fields: [...fields.values()].sort((a, b) => (a.key < b.key ? -1 : 1)),
+  };
+}
+
+function jsonRead(json: Extract | undefined): Read | undefined {
+  return json === undefined ? undefined : (frame) => json(frame.event);
+}
+
+/** Every line starts with the time, so every alert lists it. */
+function timeField(compat: Compat): BoundField {
+  const outcome = bindField("evt.time", undefined, compat);
+  if (!outcome.ok) throw new Error(outcome.message);
+  return outcome.field;
+}
+
+function padding({ source }: ResolvedOperand): number {
+  return source.kind === "field" ? (source.field.definition.padTo ?? 0) : 0;
+}
+
+function valueText(value: FieldValue, padTo: number): string {
+  if (value === undefined) return "<NA>";
+  if (Array.isArray(value)) return utf8Cut(`(${value.map(String).join(",")})`, listBytesMax);
+  return String(value).padStart(padTo, "0");
+}
+
+function toWidth(text: string, width: number | undefined): string {
+  return width === undefined ? text : text.slice(0, width).padEnd(width);
+}

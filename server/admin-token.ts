@@ -1,0 +1,60 @@
+import { parseArgs } from "node:util";
+
+import { pino } from "pino";
+
+import { duration, readConfig } from "./config.ts";
+import { borrowDatabase, databaseFailure } from "./database.ts";
+import { parseApiTokenRequest } from "./domain/token.ts";
+import { sentence } from "./domain/refusal.ts";
+import { Failure } from "./failure.ts";
+import { createApiToken } from "./rpc/token-service.ts";
+import { migrate } from "./store/migrate.ts";
+import { openPool } from "./store/pool.ts";
+
+const minuteMs = 60_000;
+const ttlMsMax = 366 * 86_400_000;
+
+/**
+ * Makes an API token with role admin, straight in the database: who holds the database may. This is how the first
+ * person gets in, and how one gets back in. Answers with the token to send.
+ */
+export async function adminToken(args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+  const { name, ttlMs } = readArgs(args);
+  const config = readConfig(env);
+  const log = pino({ level: "silent" });
+  const database = await borrowDatabase({ url: config.databaseUrl, stateDir: config.stateDir, log });
+  try {
+    await migrate(database.url);
+    const db = openPool({ url: database.url, connectionsMax: 1, onIdleError: () => {} });
+    try {
+      const wanted = { name, role: "admin" as const, ttlMs };
+      return (await createApiToken(db, wanted, "admin-token command", new Date())).secret;
+    } finally {
+      await db.$client.end();
+    }
+  } catch (error) {
+    throw databaseFailure(error, database.url) ?? error;
+  } finally {
+    await database.stop();
+  }
+}
+
+function readArgs(args: readonly string[]): { readonly name: string; readonly ttlMs: number } {
+  const usage = "usage: node server/main.ts admin-token [--name NAME] [--ttl 24h]";
+  let values: { name: string; ttl: string };
+  try {
+    ({ values } = parseArgs({
+      args: [...args],
+      options: { name: { type: "string", default: "admin" }, ttl: { type: "string", default: "24h" } },
+    }));
+  } catch (error) {
+    throw new Failure(`${error instanceof Error ? error.message : String(error)}; ${usage}`, 2);
+  }
+  const ttlMs = duration(minuteMs, ttlMsMax)(values.ttl);
+  if (typeof ttlMs !== "number") {
+    throw new Failure(`--ttl: "${values.ttl.slice(0, 80)}" ${ttlMs.problem}; ${usage}`, 2);
+  }
+  const wanted = parseApiTokenRequest({ name: values.name, role: "admin", ttlSeconds: ttlMs / 1000 });
+  if (!wanted.ok) throw new Failure(`${sentence(wanted.refusal)}; ${usage}`, 2);
+  return { name: values.name, ttlMs };
+}

@@ -1,0 +1,144 @@
+import { resolve } from "node:path";
+
+import { Failure } from "./failure.ts";
+
+/** What the server is told from outside. Durations are milliseconds. */
+export interface Config {
+  readonly listenHost: string;
+  /** 0 takes any free port. */
+  readonly listenPort: number;
+  /** Where agents and people reach the fleet; undefined means localhost and the port listened on. */
+  readonly publicAddress: { readonly host: string; readonly port: number } | undefined;
+  /** Undefined means the embedded Postgres in the state directory. */
+  readonly databaseUrl: string | undefined;
+  readonly databaseConnectionsMax: number;
+  readonly stateDir: string;
+  readonly logLevel: LogLevel;
+  readonly org: string;
+  readonly agentCertificateMs: number;
+  readonly serverCertificateMs: number;
+  readonly alertRetentionDays: number;
+  readonly rateRetentionDays: number;
+  /** How long running calls may take to end after SIGTERM. */
+  readonly drainMs: number;
+}
+
+const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+type LogLevel = (typeof logLevels)[number];
+
+const dayMs = 86_400_000;
+
+type Env = Readonly<Record<string, string | undefined>>;
+type Parse<T> = (text: string) => T | { readonly problem: string };
+
+/** Every variable that the server reads, with its default and what it means; for `--help`. */
+export const variables: readonly (readonly [name: string, fallback: string, meaning: string])[] = [
+  ["FALCONRY_LISTEN", "0.0.0.0:8443", "HOST:PORT to listen on; port 0 takes any free one"],
+  ["FALCONRY_PUBLIC_URL", "https://localhost:PORT", "how agents and people reach this server"],
+  ["DATABASE_URL", "embedded", "postgres:// URL; without it a Postgres in the state directory is started"],
+  ["FALCONRY_DATABASE_CONNECTIONS", "10", "most connections to the database, 2 to 200"],
+  ["FALCONRY_STATE_DIR", "./state", "CA, online keys and the embedded database"],
+  ["FALCONRY_LOG_LEVEL", "info", logLevels.join(", ")],
+  ["FALCONRY_ORG", "default", "the organisation that this fleet belongs to"],
+  ["FALCONRY_AGENT_CERTIFICATE_TTL", "24h", "life of an agent's certificate, 1m to 90d"],
+  [
+    "FALCONRY_SERVER_CERTIFICATE_TTL",
+    "30d",
+    "life of the server's certificate, 2s to 90d; renewed at half of it",
+  ],
+  ["FALCONRY_ALERT_RETENTION_DAYS", "30", "days that alerts are kept, 1 to 3650"],
+  ["FALCONRY_RATE_RETENTION_DAYS", "14", "days that minute rates are kept, 1 to 3650"],
+  ["FALCONRY_DRAIN_TIMEOUT", "20s", "how long running calls may take to end after SIGTERM, 1s to 10m"],
+];
+
+/** Reads the environment. Lists every problem at once, with exit code 2. */
+export function readConfig(env: Env): Config {
+  const problems: string[] = [];
+  const fallbacks = new Map(variables.map(([name, fallback]) => [name, fallback]));
+  function read<T>(name: string, parse: Parse<T>): T {
+    const text = env[name] ?? "";
+    const given = text === "" ? (fallbacks.get(name) ?? "") : text;
+    const parsed = parse(given);
+    if (typeof parsed === "object" && parsed !== null && "problem" in parsed) {
+      // A database URL holds a password, so it is never repeated.
+      const shown = name === "DATABASE_URL" ? "the value" : `"${given.slice(0, 120)}"`;
+      problems.push(`${name}: ${shown} ${parsed.problem}`);
+      return undefined as T;
+    }
+    return parsed;
+  }
+  const listen = read("FALCONRY_LISTEN", parseListen);
+  const config: Config = {
+    listenHost: listen?.host,
+    listenPort: listen?.port,
+    publicAddress: env["FALCONRY_PUBLIC_URL"] ? read("FALCONRY_PUBLIC_URL", parsePublicUrl) : undefined,
+    databaseUrl: env["DATABASE_URL"] ? read("DATABASE_URL", parseDatabaseUrl) : undefined,
+    databaseConnectionsMax: read("FALCONRY_DATABASE_CONNECTIONS", wholeNumber(2, 200)),
+    stateDir: read("FALCONRY_STATE_DIR", (text) => resolve(text)),
+    logLevel: read("FALCONRY_LOG_LEVEL", parseLogLevel),
+    org: read("FALCONRY_ORG", parseOrg),
+    agentCertificateMs: read("FALCONRY_AGENT_CERTIFICATE_TTL", duration(60_000, 90 * dayMs)),
+    serverCertificateMs: read("FALCONRY_SERVER_CERTIFICATE_TTL", duration(2_000, 90 * dayMs)),
+    alertRetentionDays: read("FALCONRY_ALERT_RETENTION_DAYS", wholeNumber(1, 3650)),
+    rateRetentionDays: read("FALCONRY_RATE_RETENTION_DAYS", wholeNumber(1, 3650)),
+    drainMs: read("FALCONRY_DRAIN_TIMEOUT", duration(1_000, 600_000)),
+  };
+  if (problems.length > 0) throw new Failure(`The configuration is wrong:\n  ${problems.join("\n  ")}`, 2);
+  return config;
+}
+
+const parseListen: Parse<{ host: string; port: number }> = (text) => {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined || port > 65_535) return { problem: "is no HOST:PORT, for example 0.0.0.0:8443" };
+  return { host, port };
+};
+
+const parsePublicUrl: Parse<{ host: string; port: number }> = (text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== "https:" || url.pathname !== "/" || url.search !== "" || url.username !== "") {
+    return {
+      problem: "is no https URL of only a host and a port, for example https://falconry.example:8443",
+    };
+  }
+  // An IPv6 address stands in brackets in a URL, and nowhere else.
+  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port === "" ? 443 : Number(url.port) };
+};
+
+const parseDatabaseUrl: Parse<string> = (text) => {
+  // A local socket has no host: postgresql://user@/name?host=/run/postgresql. A host stands in, only for the check.
+  const whole = text.replace("@/", "@localhost/");
+  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(whole)
+    ? text
+    : { problem: "is no postgres:// URL" };
+};
+
+const parseLogLevel: Parse<LogLevel> = (text) =>
+  logLevels.find((level) => level === text) ?? { problem: `is none of ${logLevels.join(", ")}` };
+
+const parseOrg: Parse<string> = (text) =>
+  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)
+    ? text
+    : { problem: "is no name of 1 to 63 lower-case letters, digits and dashes" };
+
+function wholeNumber(min: number, max: number): Parse<number> {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value;
+    return { problem: `is no whole number from ${min} to ${max}` };
+  };
+}
+
+/** A duration like 90s, 15m, 24h or 30d, within bounds in milliseconds. */
+export function duration(minMs: number, maxMs: number): Parse<number> {
+  const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: dayMs };
+  return (text) => {
+    const match = /^(\d{1,6})([smhd])$/.exec(text);
+    const ms = Number(match?.[1]) * (unitMs[match?.[2] ?? ""] ?? Number.NaN);
+    if (ms >= minMs && ms <= maxMs) return ms;
+    return {
+      problem: `is no duration from ${minMs / 1000}s to ${maxMs / 1000}s: a number and s, m, h or d, for example 24h`,
+    };
+  };
+}

@@ -1,0 +1,111 @@
+import type { Digest } from "./ids.ts";
+import { askedAgents, silentAfterMs } from "./liveness.ts";
+
+export type Health = "healthy" | "updating" | "degraded" | "silent";
+
+/** What one agent's health is judged by. Times in milliseconds since 1970. */
+export interface AgentFacts {
+  readonly name: string;
+  readonly createdMs: number;
+  /** Absent when it enrolled and never connected. */
+  readonly lastSeenMs?: number;
+  readonly components: readonly ComponentFacts[];
+  readonly conditions: readonly { readonly code: string; readonly message: string }[];
+}
+
+/** What an agent proves and tried last for one kind of bundle. */
+export interface ComponentFacts {
+  readonly kind: "rules" | "shipper";
+  readonly running?: Digest;
+  readonly attempt?: {
+    readonly digest: Digest;
+    readonly generation: bigint;
+    readonly phase: string;
+    readonly reason: string;
+    readonly detail: string;
+  };
+}
+
+/** What the server wants a cluster to run; a kind that is absent was never assigned. */
+export interface AssignmentFacts {
+  readonly rules?: Digest;
+  readonly shipper?: Digest;
+}
+
+export interface Judged {
+  readonly health: Health;
+  /** In words, naming the agent; empty when healthy. */
+  readonly reason: string;
+}
+
+const healthy: Judged = { health: "healthy", reason: "" };
+const order: readonly Health[] = ["silent", "degraded", "updating", "healthy"];
+const detailCharsMax = 300;
+
+/**
+ * The judgement over a cluster: that of its worst agent. Silence comes first, because what a silent agent said last is
+ * no longer known to hold; a cluster without agents is silent too.
+ */
+export function judgeHealth(
+  assignment: AssignmentFacts,
+  agents: readonly AgentFacts[],
+  nowMs: number,
+): Judged {
+  const judged = askedAgents(agents, nowMs).map((agent) => judgeAgent(assignment, agent, nowMs));
+  const worst = order.find((health) => judged.some((each) => each.health === health));
+  if (worst === undefined) return { health: "silent", reason: "has no agent: enrol one" };
+  const those = judged.filter((each) => each.health === worst);
+  const more = those.length > 1 ? ` (and ${those.length - 1} more)` : "";
+  return { health: worst, reason: `${those[0]?.reason ?? ""}${worst === "healthy" ? "" : more}` };
+}
+
+function judgeAgent(assignment: AssignmentFacts, agent: AgentFacts, nowMs: number): Judged {
+  const quietMs = nowMs - (agent.lastSeenMs ?? agent.createdMs);
+  const who = `agent "${agent.name}"`;
+  if (quietMs > silentAfterMs) {
+    const since =
+      agent.lastSeenMs === undefined ? "has never connected" : `was last heard of ${ago(quietMs)} ago`;
+    return { health: "silent", reason: `${who} ${since}` };
+  }
+  const [condition] = agent.conditions;
+  const failure = agent.components
+    .map((each) => failureOf(assignment, each))
+    .find((why) => why !== undefined);
+  if (failure !== undefined) return { health: "degraded", reason: `${who} ${failure}` };
+  if (condition !== undefined) {
+    return {
+      health: "degraded",
+      reason: `${who} reports ${condition.code}: ${condition.message.slice(0, detailCharsMax)}`,
+    };
+  }
+  if (agent.lastSeenMs === undefined) {
+    return { health: "updating", reason: `${who} has enrolled and not connected yet` };
+  }
+  const missing = (["rules", "shipper"] as const).find((kind) => {
+    const running = agent.components.find((each) => each.kind === kind)?.running;
+    return assignment[kind] !== undefined && running !== assignment[kind];
+  });
+  if (missing !== undefined) {
+    return { health: "updating", reason: `${who} does not prove its assigned ${missing} yet` };
+  }
+  return healthy;
+}
+
+/** Why a component is not well: its last attempt at what is assigned now failed, and it does not run it. */
+function failureOf(assignment: AssignmentFacts, component: ComponentFacts): string | undefined {
+  const { kind, running, attempt } = component;
+  const wanted = assignment[kind];
+  if (attempt === undefined || attempt.digest !== wanted || running === wanted) return undefined;
+  if (attempt.phase !== "rejected" && attempt.phase !== "rolled-back") return undefined;
+  const verb = attempt.phase === "rejected" ? "rejected" : "rolled back from";
+  const why = [attempt.reason, attempt.detail.slice(0, detailCharsMax)]
+    .filter((text) => text !== "")
+    .join(": ");
+  return `${verb} its assigned ${kind}${why === "" ? "" : `: ${why}`}`;
+}
+
+function ago(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+}

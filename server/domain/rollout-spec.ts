@@ -1,0 +1,69 @@
+import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
+import type { Selector } from "./selector.ts";
+
+export type BundleKind = "rules" | "shipper";
+
+/** What a person asked for, complete: every default is filled in. Stored with the rollout as it is. */
+export interface RolloutSpec {
+  readonly kind: BundleKind;
+  /** A digest, NAME@VERSION, or NAME; empty means the newest bundle of the kind. */
+  readonly bundle: string;
+  readonly selector: Selector;
+  /** Clusters in the first wave. */
+  readonly canary: number;
+  /** Each wave of a region is this many times the one before. */
+  readonly growth: number;
+  readonly regionOrder: readonly string[];
+  /** More failed clusters than this stop the rollout. */
+  readonly failuresMax: number;
+  readonly soakSeconds: number;
+  readonly deadlineSeconds: number;
+  readonly onFailure: "pause" | "roll-back";
+}
+
+const bounds = {
+  canary: [1, 10_000],
+  growth: [1, 100],
+  failuresMax: [0, 100_000],
+  soakSeconds: [0, 7 * 86_400],
+  deadlineSeconds: [5, 7 * 86_400],
+} as const satisfies Partial<Record<keyof RolloutSpec, readonly [number, number]>>;
+
+export const rolloutDefaults = { canary: 1, growth: 3, deadlineSeconds: 600 } as const;
+
+/** Fills in the defaults (0 means the default) and refuses what is out of bounds, every bad field at once. */
+export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
+  const spec: RolloutSpec = {
+    ...raw,
+    canary: raw.canary === 0 ? rolloutDefaults.canary : raw.canary,
+    growth: raw.growth === 0 ? rolloutDefaults.growth : raw.growth,
+    deadlineSeconds: raw.deadlineSeconds === 0 ? rolloutDefaults.deadlineSeconds : raw.deadlineSeconds,
+  };
+  const problems: Problem[] = [];
+  for (const [field, [min, max]] of Object.entries(bounds)) {
+    const value = spec[field as keyof typeof bounds];
+    if (!Number.isInteger(value) || value < min || value > max) {
+      problems.push({
+        field: wireNames[field as keyof typeof bounds],
+        why: `is ${value}; ${min} to ${max} is allowed`,
+      });
+    }
+  }
+  if (spec.bundle.length > 300) problems.push({ field: "bundle", why: "is longer than 300 characters" });
+  if (spec.regionOrder.length > 256) {
+    problems.push({ field: "region_order", why: "names more than 256 regions" });
+  }
+  const twice = spec.regionOrder.find((region, i) => spec.regionOrder.indexOf(region) !== i);
+  if (twice !== undefined) {
+    problems.push({ field: "region_order", why: `names "${twice.slice(0, 80)}" twice` });
+  }
+  return problems.length > 0 ? refuse({ kind: "invalid", problems }) : accept(spec);
+}
+
+const wireNames: Readonly<Record<keyof typeof bounds, string>> = {
+  canary: "canary",
+  growth: "growth",
+  failuresMax: "max_failures",
+  soakSeconds: "soak_seconds",
+  deadlineSeconds: "deadline_seconds",
+};

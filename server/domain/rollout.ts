@@ -1,0 +1,119 @@
+import type { Digest, RolloutId } from "./ids.ts";
+import { accept, refuse, type Outcome } from "./refusal.ts";
+import type { RolloutSpec } from "./rollout-spec.ts";
+
+export type RolloutState = "running" | "paused" | "rolling-back" | "rolled-back" | "succeeded" | "aborted";
+
+/** What moves a rollout: a person's word, or what the planner concluded from proofs. */
+export type RolloutEvent =
+  | "pause"
+  | "resume"
+  | "abort"
+  | "undo"
+  | "wave-done"
+  | "last-wave-done"
+  | "fail-and-pause"
+  | "fail-and-roll-back"
+  | "all-reverted";
+
+/** Clusters that are taken together. The clusters themselves carry the number of their wave. */
+export interface Wave {
+  /** For people: "canary eu", "eu 2 of 3". */
+  readonly name: string;
+  readonly startedAtMs?: number;
+  readonly finishedAtMs?: number;
+}
+
+/** A rollout as it is stored, without its clusters. */
+export interface Rollout {
+  readonly id: RolloutId;
+  readonly spec: RolloutSpec;
+  readonly digest: Digest;
+  readonly state: RolloutState;
+  /** Why it is in this state or what it waits for, in words. */
+  readonly because: string;
+  /** The wave in work, from 0; equals the count of waves when all are done. */
+  readonly wave: number;
+  readonly generation: bigint;
+  readonly planDigest: string;
+  readonly waves: readonly Wave[];
+  readonly createdBy: string;
+  readonly createdAtMs: number;
+  readonly finishedAtMs?: number;
+}
+
+type Steps = { readonly [E in RolloutEvent]?: RolloutState };
+
+/**
+ * Every legal step. What is not listed is refused, so a late report cannot revive a finished rollout: a finished state
+ * is left only by a person's undo, and a rolled-back rollout never again.
+ */
+const steps: { readonly [S in RolloutState]: Steps } = {
+  running: {
+    pause: "paused",
+    abort: "aborted",
+    undo: "rolling-back",
+    "wave-done": "running",
+    "last-wave-done": "succeeded",
+    "fail-and-pause": "paused",
+    "fail-and-roll-back": "rolling-back",
+  },
+  paused: { resume: "running", abort: "aborted", undo: "rolling-back" },
+  "rolling-back": { "all-reverted": "rolled-back" },
+  succeeded: { undo: "rolling-back" },
+  aborted: { undo: "rolling-back" },
+  "rolled-back": {},
+};
+
+export const rolloutStates: readonly RolloutState[] = Object.keys(steps) as RolloutState[];
+
+export const rolloutEvents: readonly RolloutEvent[] = [
+  "pause",
+  "resume",
+  "abort",
+  "undo",
+  "wave-done",
+  "last-wave-done",
+  "fail-and-pause",
+  "fail-and-roll-back",
+  "all-reverted",
+];
+
+/** Whether nothing will ever happen by itself any more. */
+export function isFinished(state: RolloutState): boolean {
+  return state === "succeeded" || state === "aborted" || state === "rolled-back";
+}
+
+/** One step of the state machine: the rollout after the event, with `because` as the reason that people read. */
+export function stepRollout(
+  rollout: Rollout,
+  event: RolloutEvent,
+  because: string,
+  nowMs: number,
+): Outcome<Rollout> {
+  const state = steps[rollout.state][event];
+  if (state === undefined) {
+    return refuse({ kind: "illegal-step", what: "rollout", from: rollout.state, event });
+  }
+  const moved = event === "wave-done" || event === "last-wave-done";
+  const { finishedAtMs: _before, ...rest } = rollout;
+  return accept({
+    ...rest,
+    state,
+    because,
+    wave: moved ? Math.min(rollout.wave + 1, rollout.waves.length) : rollout.wave,
+    waves: moved ? rollout.waves.map((wave, i) => stampWave(wave, i - rollout.wave, nowMs)) : rollout.waves,
+    generation: rollout.generation + 1n,
+    ...(isFinished(state) ? { finishedAtMs: nowMs } : {}),
+  });
+}
+
+function stampWave(wave: Wave, fromCurrent: number, nowMs: number): Wave {
+  if (fromCurrent === 0) return { ...wave, finishedAtMs: nowMs };
+  return fromCurrent === 1 ? { ...wave, startedAtMs: nowMs } : wave;
+}
+
+/** Refuses as stale when the rollout is not at the generation that the caller saw. */
+export function atGeneration(rollout: Rollout, seen: bigint): Outcome<Rollout> {
+  return rollout.generation === seen ? accept(rollout) : refuse({ kind: "stale", what: "rollout", seen });
+}

@@ -1,0 +1,80 @@
+import { nameProblems, parseLabels } from "./labels.ts";
+import { isRole, roles, type Role } from "./permission.ts";
+import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
+
+const minuteSeconds = 60;
+const daySeconds = 86_400;
+const joinTtl = { fallback: 3_600, max: 30 * daySeconds };
+const apiTtl = { fallback: 30 * daySeconds, max: 366 * daySeconds };
+const usesMax = 10_000;
+const tokenNamePattern = /^[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,62}$/;
+
+export interface JoinTokenWish {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Null when any cluster may use it. */
+  readonly clusterName: string | null;
+  readonly ttlMs: number;
+  readonly usesMax: number;
+}
+
+/** Fills in the defaults of a join token and refuses what is out of bounds, every bad field at once. */
+export function parseJoinTokenRequest(raw: {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly clusterName: string;
+  readonly ttlSeconds: number;
+  readonly uses: number;
+}): Outcome<JoinTokenWish> {
+  const labels = parseLabels("labels", raw.labels);
+  const problems: Problem[] =
+    labels.ok || labels.refusal.kind !== "invalid" ? [] : [...labels.refusal.problems];
+  if (raw.clusterName !== "") problems.push(...nameProblems("cluster_name", raw.clusterName));
+  if (raw.uses > usesMax) problems.push({ field: "uses", why: `is ${raw.uses}; 1 to ${usesMax} is allowed` });
+  const ttlSeconds = raw.ttlSeconds === 0 ? joinTtl.fallback : raw.ttlSeconds;
+  problems.push(...ttlProblems(ttlSeconds, joinTtl.max));
+  if (problems.length > 0) return refuse({ kind: "invalid", problems });
+  return accept({
+    labels: raw.labels,
+    clusterName: raw.clusterName === "" ? null : raw.clusterName,
+    ttlMs: ttlSeconds * 1000,
+    usesMax: raw.uses === 0 ? 1 : raw.uses,
+  });
+}
+
+export interface ApiTokenWish {
+  readonly name: string;
+  readonly role: Role;
+  readonly ttlMs: number;
+}
+
+/** Fills in the defaults of an API token and refuses what is out of bounds, every bad field at once. */
+export function parseApiTokenRequest(raw: {
+  readonly name: string;
+  readonly role: string;
+  readonly ttlSeconds: number;
+}): Outcome<ApiTokenWish> {
+  const problems: Problem[] = [];
+  if (!tokenNamePattern.test(raw.name)) {
+    problems.push({
+      field: "name",
+      why: `"${raw.name.slice(0, 80)}" is no name of 1 to 63 plain characters`,
+    });
+  }
+  const ttlSeconds = raw.ttlSeconds === 0 ? apiTtl.fallback : raw.ttlSeconds;
+  problems.push(...ttlProblems(ttlSeconds, apiTtl.max));
+  if (!isRole(raw.role)) {
+    problems.push({ field: "role", why: `"${raw.role.slice(0, 80)}" is none of ${roles.join(", ")}` });
+    return refuse({ kind: "invalid", problems });
+  }
+  if (problems.length > 0) return refuse({ kind: "invalid", problems });
+  return accept({ name: raw.name, role: raw.role, ttlMs: ttlSeconds * 1000 });
+}
+
+function ttlProblems(seconds: number, max: number): readonly Problem[] {
+  if (seconds >= minuteSeconds && seconds <= max) return [];
+  return [
+    {
+      field: "ttl_seconds",
+      why: `is ${seconds}; ${minuteSeconds} (a minute) to ${max} (${max / daySeconds} days) is allowed`,
+    },
+  ];
+}

@@ -1,0 +1,101 @@
+import type { Logger } from "pino";
+
+import { AgentService } from "#proto/agent/v1/agent";
+import { AlertService } from "#proto/fleet/v1/alert";
+import { RolloutService } from "#proto/fleet/v1/rollout";
+import { signAssignment, type Signer } from "#trust";
+
+import type { Loop } from "./reconcile/driver.ts";
+import { reconcileRollouts } from "./reconcile/rollouts.ts";
+import { agentPermissions, agentReadBytesMax, agentService } from "./rpc/agent-service/service.ts";
+import { alertPermissions, alertService } from "./rpc/alert-service.ts";
+import { mount, type Mounted } from "./rpc/mount.ts";
+import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
+import { createSessions } from "./sessions/sessions.ts";
+import { createSignal } from "./sessions/signal.ts";
+import type { Tuning } from "./sessions/tuning.ts";
+import type { Database } from "./store/pool.ts";
+
+export interface LiveOptions {
+  readonly db: Database;
+  readonly org: string;
+  readonly agentCertificateMs: number;
+  readonly assignmentSigner: Signer;
+  /** Starts a loop that is stopped with the server. */
+  readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
+  readonly log: Logger;
+  readonly clock: () => Date;
+  readonly tuning?: Partial<Tuning>;
+}
+
+/** The part of the server that moves by itself: agents' sessions, rollouts, and those who watch them. */
+export interface Live {
+  readonly services: readonly Mounted[];
+  /** To be called on every notification of the database: looks now what changed. */
+  onChange(): void;
+  sessionCount(): number;
+  /** Sends the agents away over a window, and resolves when they have gone or it is over. */
+  drain(windowMs: number): Promise<void>;
+}
+
+/** Rollouts are looked at this often even when nothing tells that something happened. */
+const rolloutsMs = 800;
+/** The same for changes of desired state: a lost notification costs this much. */
+const changesMs = 800;
+
+export function startLive(options: LiveOptions): Live {
+  const { db, org, log, clock, every } = options;
+  const rolloutChanges = createSignal();
+  const alertArrivals = createSignal();
+  const rollouts = every("rollouts", rolloutsMs, async () => {
+    if (await reconcileRollouts(db, clock)) rolloutChanges.ring();
+  });
+  const nudge = () => {
+    rollouts.nudge();
+  };
+  const sessions = createSessions({
+    db,
+    log,
+    clock,
+    certificateMs: options.agentCertificateMs,
+    sign: (assignment) => signAssignment({ ...assignment, org }, options.assignmentSigner),
+    onReport: nudge,
+    ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
+  });
+  const changes = every("changes", changesMs, () => sessions.pollChanges());
+  every("presence", sessions.ports.tuning.presenceMs, () => sessions.flushPresence());
+  return {
+    services: [
+      mount(
+        AgentService,
+        agentPermissions,
+        agentService(sessions.ports, () => alertArrivals.ring()),
+        {
+          readMaxBytes: agentReadBytesMax,
+        },
+      ),
+      mount(
+        RolloutService,
+        rolloutPermissions,
+        rolloutService({ db, clock, nudge, changes: rolloutChanges }),
+      ),
+      mount(AlertService, alertPermissions, alertService(db, alertArrivals, clock)),
+    ],
+    onChange: () => {
+      changes.nudge();
+      rollouts.nudge();
+      rolloutChanges.ring();
+    },
+    sessionCount: () => sessions.size,
+    drain: (windowMs) => drain(sessions, windowMs),
+  };
+}
+
+async function drain(sessions: ReturnType<typeof createSessions>, windowMs: number): Promise<void> {
+  sessions.drain(windowMs);
+  const end = performance.now() + windowMs;
+  while (sessions.size > 0 && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await sessions.flushPresence();
+}

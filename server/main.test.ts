@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { get } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test, type TestContext } from "node:test";
+
+import { freshDatabaseUrl } from "../test/support/postgres.ts";
+
+const main = join(import.meta.dirname, "main.ts");
+
+function stateDir(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), "falconry-main-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(t: TestContext, args: readonly string[], env: Record<string, string>): ChildProcess {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH: process.env["PATH"], FALCONRY_LISTEN: "127.0.0.1:0", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  return child;
+}
+
+async function run(t: TestContext, args: readonly string[], env: Record<string, string>): Promise<Ended> {
+  const child = start(t, args, env);
+  let [stdout, stderr] = ["", ""];
+  child.stdout?.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+interface Line {
+  readonly msg: string;
+  readonly port?: number;
+}
+
+/** Reads the log until a line says it. */
+async function until(child: ChildProcess, msg: string): Promise<Line> {
+  assert.ok(child.stdout);
+  for await (const text of createInterface({ input: child.stdout })) {
+    const line = JSON.parse(text) as Line;
+    if (line.msg === msg) return line;
+  }
+  throw new Error(`the server ended without "${msg}"`);
+}
+
+function fetchStatus(port: number, path: string, ca: string, authorization?: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = authorization === undefined ? {} : { authorization };
+    const url = `https://localhost:${port}${path}`;
+    get(url, { ca, headers, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    }).on("error", reject);
+  });
+}
+
+test("the server starts from nothing, lets in who holds an admin token, drains on SIGTERM and exits 0", async (t) => {
+  const env = { DATABASE_URL: await freshDatabaseUrl(t), FALCONRY_STATE_DIR: stateDir(t) };
+  const child = start(t, [], env);
+  const { port = 0 } = await until(child, "listening");
+  const ca = readFileSync(join(env.FALCONRY_STATE_DIR, "ca", "ca.crt"), "utf8");
+  assert.equal(statSync(join(env.FALCONRY_STATE_DIR, "ca", "ca.key")).mode & 0o777, 0o600);
+  assert.equal(statSync(join(env.FALCONRY_STATE_DIR, "keys", "timestamp.json")).mode & 0o777, 0o600);
+  assert.equal(await fetchStatus(port, "/readyz", ca), 200);
+  const made = await run(t, ["admin-token", "--name", "first", "--ttl", "1h"], env);
+  assert.deepEqual([made.code, made.stderr], [0, ""]);
+  assert.match(made.stdout, /^at_[0-9a-z]{16}\.[\w-]{43}\n$/);
+  // Connect answers GET for no method here; that it is not 401 shows that the token was taken.
+  assert.equal(await fetchStatus(port, "/fleet.v1.TrustService/GetTrust", ca, `Bearer ${made.stdout.trim()}`), 405);
+  const ended = once(child, "close");
+  child.kill("SIGTERM");
+  assert.deepEqual((await ended)[0], 0);
+});
+
+test("a second start keeps CA and keys", async (t) => {
+  const env = { DATABASE_URL: await freshDatabaseUrl(t), FALCONRY_STATE_DIR: stateDir(t) };
+  const files = ["ca/ca.crt", "ca/ca.key", "keys/snapshot.json", "keys/assignment.json"];
+  const read = () => files.map((file) => readFileSync(join(env.FALCONRY_STATE_DIR, file), "utf8"));
+  const seen: string[][] = [];
+  for (let i = 0; i < 2; i += 1) {
+    const child = start(t, [], env);
+    await until(child, "listening");
+    seen.push(read());
+    const ended = once(child, "close");
+    child.kill("SIGTERM");
+    await ended;
+  }
+  assert.deepEqual(seen[1], seen[0]);
+});
+
+const away = "postgresql://nobody:topsecret@127.0.0.1:9/falconry";
+
+for (const { name, args = [], env, code, message } of [
+  {
+    name: "a database that is away",
+    env: { DATABASE_URL: away },
+    code: 3,
+    message: /^The database at 127\.0\.0\.1:9\/falconry cannot be reached .*check DATABASE_URL\n$/,
+  },
+  {
+    name: "a wrong configuration, every problem at once",
+    env: { FALCONRY_LISTEN: "nowhere", DATABASE_URL: "mysql://u:topsecret@x/y", FALCONRY_ORG: "No!" },
+    code: 2,
+    message: /^The configuration is wrong:\n {2}FALCONRY_LISTEN: .*\n {2}DATABASE_URL: .*\n {2}FALCONRY_ORG: .*\n$/,
+  },
+  { name: "an unknown command", args: ["serve-me"], env: {}, code: 2, message: /^There is no command "serve-me"\nUsage: / },
+  {
+    name: "a bad TTL",
+    args: ["admin-token", "--ttl", "forever"],
+    env: {},
+    code: 2,
+    message: /^--ttl: "forever" is no duration .*usage: node server\/main\.ts admin-token/,
+  },
+  {
+    name: "a state directory that is a file",
+    env: { FALCONRY_STATE_DIR: main, DATABASE_URL: away },
+    code: 2,
+    message: /^The state directory .* (is not whole|cannot be used) /,
+  },
+]) {
+  test(`${name} is said in words without a stack trace or a password, with exit code ${code}`, async (t) => {
+    const ended = await run(t, args, { FALCONRY_STATE_DIR: stateDir(t), ...env });
+    assert.match(ended.stderr, message);
+    assert.equal(ended.code, code);
+    assert.doesNotMatch(ended.stdout + ended.stderr, /topsecret|\n\s+at /);
+  });
+}

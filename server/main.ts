@@ -1,0 +1,81 @@
+import { pino } from "pino";
+
+import { PostgresError } from "#postgres";
+
+import { adminToken } from "./admin-token.ts";
+import { readConfig, variables } from "./config.ts";
+import { Failure } from "./failure.ts";
+import { serve } from "./serve.ts";
+
+/** What people see when they ask for help, on standard output. */
+function usage(): string {
+  const width = Math.max(...variables.map(([name]) => name.length));
+  const lines = variables.map(
+    ([name, fallback, meaning]) => `  ${name.padEnd(width)}  ${meaning} (default: ${fallback})`,
+  );
+  return [
+    "Usage: node server/main.ts                                       run the server until SIGTERM",
+    "       node server/main.ts admin-token [--name NAME] [--ttl 24h] make an API token with role admin and print it",
+    "",
+    "Environment:",
+    ...lines,
+  ].join("\n");
+}
+
+/** Runs until a signal comes, drains, and lets the process end by itself. */
+async function runServer(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = pino({
+    level: config.logLevel,
+    base: { org: config.org },
+    timestamp: pino.stdTimeFunctions.isoTime,
+  });
+  const server = await serve(config, log);
+  const { host, port } = server.publicAddress;
+  log.info(
+    { server: server.id, port: server.port, address: `${host}:${port}`, caPin: server.caPin },
+    "listening",
+  );
+  const stop = (signal: NodeJS.Signals) => {
+    log.info({ signal }, "draining");
+    server.stop().then(
+      () => log.info("stopped"),
+      (error: unknown) => fail(error),
+    );
+  };
+  // A second signal ends the process at once: the handler is gone by then.
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const [command, ...rest] = args;
+  if (command === undefined) return runServer();
+  if (command === "admin-token") {
+    process.stdout.write(`${await adminToken(rest, process.env)}\n`);
+    return undefined;
+  }
+  if (command === "help" || command === "--help" || command === "-h") {
+    process.stdout.write(`${usage()}\n`);
+    return undefined;
+  }
+  throw new Failure(`There is no command "${command.slice(0, 80)}"\n${usage()}`, 2);
+}
+
+/** One clear line for what a person can mend; the whole error only for a bug. */
+function fail(error: unknown): void {
+  if (error instanceof Failure) {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(error.exitCode);
+  }
+  if (error instanceof PostgresError) {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(3);
+  }
+  process.stderr.write(
+    `This is a bug in the server: ${error instanceof Error ? error.stack : String(error)}\n`,
+  );
+  process.exit(4);
+}
+
+main(process.argv.slice(2)).catch(fail);

@@ -1,0 +1,24 @@
+import { sentence } from "../domain/refusal.ts";
+import { lockMetadata } from "../store/metadata.ts";
+import { notifyChanged } from "../store/notify.ts";
+import type { Database } from "../store/pool.ts";
+import { signOnline, type OnlineSigners } from "../store/sign-metadata.ts";
+
+/**
+ * Keeps snapshot and timestamp fresh: without it agents would refuse the fleet's metadata a day after the last push.
+ * Several servers may run it; the lock lets one look at a time, and who comes later finds nothing due. Answers with the
+ * roles that were signed.
+ */
+export async function keepMetadata(
+  db: Database,
+  signers: OnlineSigners,
+  now: () => Date,
+): Promise<readonly string[]> {
+  return db.transaction(async (tx) => {
+    await lockMetadata(tx);
+    const signed = await signOnline(tx, signers, now());
+    if (!signed.ok) throw new Error(sentence(signed.refusal));
+    if (signed.value.length > 0) await notifyChanged(tx);
+    return signed.value;
+  });
+}

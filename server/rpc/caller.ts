@@ -1,0 +1,45 @@
+import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
+
+import type { AgentId, ApiTokenId, ClusterId } from "../domain/ids.ts";
+import type { Role } from "../domain/permission.ts";
+import { refuse, type Outcome } from "../domain/refusal.ts";
+
+/** A person or a program with an API token. */
+export interface Operator {
+  readonly kind: "operator";
+  readonly tokenId: ApiTokenId;
+  readonly name: string;
+  readonly role: Role;
+}
+
+/** An agent with a client certificate that this fleet issued, neither revoked nor retired. */
+export interface AgentCaller {
+  readonly kind: "agent";
+  readonly clusterId: ClusterId;
+  readonly agentId: AgentId;
+  /** The key of the certificate on this connection (SPKI, DER): it has to have signed the agent's reports. */
+  readonly publicKey: Uint8Array;
+  readonly certificateSerial: string;
+  readonly certificateExpiresAt: Date;
+}
+
+export type Caller = Operator | AgentCaller;
+
+/** Who calls, or why nobody is known; set before the request's body is read. */
+export const callerKey = createContextKey<Outcome<Caller>>(
+  refuse({ kind: "unauthenticated", why: "No credentials were given" }),
+);
+
+/** The agent that calls. Only for methods whose permission is `agent`: anything else never gets there. */
+export function agentOf(context: Pick<HandlerContext, "values">): AgentCaller {
+  const caller = context.values.get(callerKey);
+  if (caller.ok && caller.value.kind === "agent") return caller.value;
+  throw new ConnectError("This call takes an agent's client certificate", Code.Unauthenticated);
+}
+
+/** The operator that calls. Only for methods with an API permission. */
+export function operatorOf(context: Pick<HandlerContext, "values">): Operator {
+  const caller = context.values.get(callerKey);
+  if (caller.ok && caller.value.kind === "operator") return caller.value;
+  throw new ConnectError("This call takes an API token", Code.Unauthenticated);
+}

@@ -1,0 +1,125 @@
+import { create } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { RateSeriesSchema, type Cluster, type ClusterService } from "#proto/fleet/v1/cluster";
+import type { Selector as SelectorMessage } from "#proto/fleet/v1/common";
+
+import { relabel } from "../domain/labels.ts";
+import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
+import type { Permission } from "../domain/permission.ts";
+import { invalid } from "../domain/refusal.ts";
+import { matchesSelector } from "../domain/selector.ts";
+import { findBundleNames } from "../store/bundles.ts";
+import {
+  findCluster,
+  listClusterMinutes,
+  listClusters,
+  loadClusterParts,
+  replaceLabels,
+  retireCluster,
+  type ClusterRow,
+} from "../store/clusters.ts";
+import type { Database } from "../store/pool.ts";
+import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
+import { fromSelector } from "./messages.ts";
+import { orRefuse } from "./refusals.ts";
+
+/** Every method names its permission here; one that does not fails to compile. */
+export const clusterPermissions = {
+  listClusters: "cluster:read",
+  getCluster: "cluster:read",
+  labelCluster: "cluster:write",
+  retireCluster: "cluster:write",
+  getRates: "cluster:read",
+} satisfies Record<keyof (typeof ClusterService)["method"], Permission>;
+
+export interface ClusterServiceOptions {
+  readonly db: Database;
+  readonly now: () => Date;
+}
+
+const minuteMs = 60_000;
+const attemptsShown = 20;
+/** A minute counts as the last one for so long; after that a cluster shows no rates. */
+const ratesFreshMs = 3 * minuteMs;
+const ratesMinutes = { fallback: 15, max: 1440 };
+
+export function clusterService({ db, now }: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
+  /** One cluster in full, as it is after whatever was done. */
+  async function show(row: ClusterRow): Promise<{ cluster: Cluster | undefined }> {
+    const [cluster] = await toMessages([row], attemptsShown, true);
+    return { cluster };
+  }
+
+  async function toMessages(rows: readonly ClusterRow[], attemptsPerKind: number, withAgents: boolean) {
+    const at = now();
+    const ratesSince = new Date(at.getTime() - ratesFreshMs);
+    const ids = rows.map((row) => row.id);
+    const parts = await loadClusterParts(db, ids, { attemptsPerKind, ratesSince });
+    const names = await findBundleNames(db, digestsIn(parts));
+    const partsOf = partsByCluster(parts);
+    return rows.map((row) => toCluster(row, partsOf(row.id), names, at, withAgents));
+  }
+
+  async function choose(
+    selector: SelectorMessage | undefined,
+    includeRetired: boolean,
+  ): Promise<readonly ClusterRow[]> {
+    const wanted = orRefuse(fromSelector("selector", selector));
+    const chosen = (await listClusters(db, includeRetired)).filter((row) =>
+      matchesSelector(wanted, row.labels),
+    );
+    // Sorted here, because pages are cut here and databases differ in how they order text.
+    return chosen.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  return {
+    async listClusters(request) {
+      const after = orRefuse(parsePageToken(request.pageToken));
+      const chosen = await choose(request.selector, request.includeRetired);
+      const rest = chosen.filter((row) => row.name > after);
+      const page = rest.slice(0, pageSize(request.pageSize));
+      const last = page.at(-1);
+      return {
+        clusters: await toMessages(page, 1, false),
+        nextPageToken: last === undefined || page.length === rest.length ? "" : pageToken(last.name),
+        totalSize: chosen.length,
+      };
+    },
+    async getCluster(request) {
+      return show(orRefuse(await findCluster(db, request.cluster)));
+    },
+    async labelCluster(request) {
+      const before = orRefuse(await findCluster(db, request.cluster));
+      const labels = orRefuse(relabel(before.labels, request.set, request.remove));
+      return show(orRefuse(await replaceLabels(db, before, labels)));
+    },
+    async retireCluster(request) {
+      const found = orRefuse(await findCluster(db, request.cluster));
+      return show(orRefuse(await retireCluster(db, found.id, now())));
+    },
+    async getRates(request) {
+      if (request.minutes > ratesMinutes.max) {
+        return orRefuse(
+          invalid("minutes", `is ${request.minutes}; at most ${ratesMinutes.max} (a day) is allowed`),
+        );
+      }
+      const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
+      const chosen = await choose(request.selector, false);
+      const since = new Date(Math.floor(now().getTime() / minuteMs) * minuteMs - minutes * minuteMs);
+      const rows = await listClusterMinutes(
+        db,
+        chosen.map((row) => row.id),
+        since,
+      );
+      const byCluster = Map.groupBy(rows, (row) => row.clusterId);
+      const series = chosen.map(({ id, name }) =>
+        create(RateSeriesSchema, {
+          clusterId: id,
+          clusterName: name,
+          rates: (byCluster.get(id) ?? []).map(toRates),
+        }),
+      );
+      return { series };
+    },
+  };
+}

@@ -1,0 +1,110 @@
+import { X509Certificate } from "node:crypto";
+
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { EnrollmentService } from "#proto/agent/v1/enrollment";
+import { issueAgentCertificate, readCsr, type AgentIdentity, type CertifiedKey } from "#trust";
+
+import { parseApplicant } from "../domain/enrollment.ts";
+import type { Permission } from "../domain/permission.ts";
+import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
+import { parseCredential } from "../domain/secret.ts";
+import { newId } from "../secrets.ts";
+import { enroll, type Certified } from "../store/enrollments.ts";
+import { findMetadata } from "../store/metadata.ts";
+import type { Database } from "../store/pool.ts";
+import { agentOf } from "./caller.ts";
+import { fromTrust, toTimestamp } from "./messages.ts";
+import { orRefuse } from "./refusals.ts";
+
+/** Every method names its permission here; one that does not fails to compile. */
+export const enrollmentPermissions = {
+  enroll: "public",
+  renewCertificate: "agent",
+} satisfies Record<keyof (typeof EnrollmentService)["method"], Permission>;
+
+export interface EnrollmentServiceOptions {
+  readonly db: Database;
+  readonly org: string;
+  readonly ca: CertifiedKey;
+  readonly agentCertificateMs: number;
+  readonly now: () => Date;
+}
+
+interface Issued extends Certified {
+  readonly certificate: Uint8Array;
+}
+
+export function enrollmentService(options: EnrollmentServiceOptions): ServiceImpl<typeof EnrollmentService> {
+  const { db, org, ca, now } = options;
+  return {
+    async enroll(request) {
+      const applicant = orRefuse(parseApplicant(request));
+      const token = parseCredential("jt", request.token);
+      if (token === undefined) {
+        const why = "is no join token: TOKENID.SECRET, the part of the join string before the @";
+        return orRefuse(refuse({ kind: "unauthenticated", why: `The token ${why}` }));
+      }
+      const csr = await readCsr(request.csr);
+      if (!csr.ok) return orRefuse(refuse(fromTrust("csr", csr.refusal)));
+      const root = await findMetadata(db, "root");
+      if (root === undefined) {
+        const why = "No trust root has been published yet: run fleetctl trust init, then enrol again";
+        return orRefuse(refuse({ kind: "precondition", why }));
+      }
+      const keyHash = Buffer.from(csr.value.pin.slice("sha256:".length), "hex");
+      const fresh = { clusterId: newId("cluster"), agentId: newId("agent") };
+      const enrolled = orRefuse(
+        await enroll(db, { applicant, token, keyHash, fresh, now: now() }, ({ clusterId, agentId }) =>
+          issue(options, request.csr, { org, clusterId, agentId }),
+        ),
+      );
+      const { clusterId, agentId, labels, certified } = enrolled;
+      return {
+        org,
+        clusterId,
+        agentId,
+        certificateChain: [certified.certificate, ca.certificate],
+        caCertificates: [ca.certificate],
+        root: root.body,
+        expiresAt: toTimestamp(certified.expiresAt),
+        labels: { ...labels },
+      };
+    },
+    async renewCertificate(request, context) {
+      const { clusterId, agentId } = agentOf(context);
+      const issued = orRefuse(await issue(options, request.csr, { org, clusterId, agentId }));
+      // Nothing is stored: the new certificate becomes the agent's when the agent first comes in with it, so an answer
+      // that is lost leaves the old one good.
+      return {
+        certificateChain: [issued.certificate, ca.certificate],
+        caCertificates: [ca.certificate],
+        expiresAt: toTimestamp(issued.expiresAt),
+      };
+    },
+  };
+}
+
+async function issue(
+  { ca, agentCertificateMs, now }: EnrollmentServiceOptions,
+  csr: Uint8Array,
+  identity: AgentIdentity,
+): Promise<Outcome<Issued>> {
+  if (csr.length === 0) return invalid("csr", "is empty: send a certificate request, PKCS #10 in DER");
+  const issued = await issueAgentCertificate({
+    ca,
+    csr,
+    identity,
+    now: now(),
+    lifetimeMs: agentCertificateMs,
+  });
+  if (!issued.ok) {
+    return refuse({ kind: "invalid", problems: [{ field: "csr", why: issued.refusal.message }] });
+  }
+  const parsed = new X509Certificate(issued.value);
+  return accept({
+    certificate: issued.value,
+    publicKey: parsed.publicKey.export({ type: "spki", format: "der" }),
+    serial: parsed.serialNumber.toLowerCase(),
+    expiresAt: new Date(parsed.validToDate),
+  });
+}

@@ -1,0 +1,57 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, type ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { Logger } from "pino";
+
+import type { Permission } from "../domain/permission.ts";
+import { refuse, type Outcome } from "../domain/refusal.ts";
+import { callerKey, type Caller } from "./caller.ts";
+import { authorize } from "./interceptors/authorize.ts";
+import { toWire } from "./interceptors/refusals.ts";
+import { codeName, type ObserveCall } from "./interceptors/request-log.ts";
+import type { Mounted } from "./mount.ts";
+import { orRefuse } from "./refusals.ts";
+
+export interface GateOptions {
+  readonly services: readonly Mounted[];
+  readonly authenticate: (context: HandlerContext) => Promise<Outcome<Caller>>;
+  readonly isDraining: () => boolean;
+  readonly observe: ObserveCall;
+  readonly log: Logger;
+}
+
+/**
+ * Decides about a call before its body is read: who calls, and whether they may. So a stranger cannot make the server
+ * read, unpack or parse anything. Leaves the caller in the context for what comes after.
+ */
+export function gate(options: GateOptions): (context: HandlerContext) => Promise<void> {
+  const permissions = new Map<DescMethod, Permission>(
+    options.services.flatMap((mounted) => [...mounted.permissions]),
+  );
+  return async (context) => {
+    try {
+      if (options.isDraining()) {
+        orRefuse(refuse({ kind: "unavailable", why: "The server is going away: try again" }));
+      }
+      const permission = permissions.get(context.method);
+      if (permission === undefined) throw new Error(`${context.method.name} has no permission`);
+      if (permission === "public") return;
+      const caller = await options.authenticate(context);
+      context.values.set(callerKey, caller);
+      orRefuse(authorize(caller, permission));
+    } catch (error) {
+      throw refused(toWire(error, context.signal, context.method.name, options.log), context, options);
+    }
+  };
+}
+
+function refused(error: ConnectError, context: HandlerContext, options: GateOptions): ConnectError {
+  const { service, method } = context;
+  options.observe({ service: service.typeName, method: method.name, code: codeName(error), seconds: 0 });
+  if (error.code !== Code.Internal) {
+    options.log.info(
+      { rpc: `${service.typeName}/${method.name}`, refusal: error.rawMessage },
+      "call refused at the gate",
+    );
+  }
+  return error;
+}

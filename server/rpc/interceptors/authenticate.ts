@@ -1,0 +1,133 @@
+import type { TLSSocket } from "node:tls";
+
+import { createContextKey } from "@connectrpc/connect";
+import { readAgentCertificate } from "#trust";
+
+import { judgeCertificate } from "../../domain/certificate.ts";
+import type { AgentId, ApiTokenId, ClusterId } from "../../domain/ids.ts";
+import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
+import { judgeToken, parseCredential } from "../../domain/secret.ts";
+import { isSecret } from "../../secrets.ts";
+import { adoptCertificate, findAgentStanding } from "../../store/agents.ts";
+import { findApiToken, touchApiToken } from "../../store/api-tokens.ts";
+import type { Db } from "../../store/pool.ts";
+import type { AgentCaller, Caller } from "../caller.ts";
+
+/** Who the certificate of a connection names. Our CA vouches for it; whether it may still come in is for the store. */
+export interface Peer {
+  readonly org: string;
+  readonly clusterId: ClusterId;
+  readonly agentId: AgentId;
+  readonly publicKey: Uint8Array;
+  readonly serial: string;
+  readonly expiresAt: Date;
+}
+
+/** The peer of the connection that a call came over. */
+export const peerKey = createContextKey<Outcome<Peer>>(
+  refuse({ kind: "unauthenticated", why: "No credentials were given" }),
+);
+
+export interface Authentication {
+  readonly db: Db;
+  readonly org: string;
+  readonly agentCertificateMs: number;
+}
+
+/** Reads the client certificate of a connection, which TLS has checked against our CA. */
+export function readPeer(socket: TLSSocket): Outcome<Peer> {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) {
+    return refuse({
+      kind: "unauthenticated",
+      why: "No credentials were given: send an API token as Authorization: Bearer, or a client certificate",
+    });
+  }
+  if (!socket.authorized) {
+    const why = `The client certificate was refused: ${String(socket.authorizationError)}`;
+    return refuse({ kind: "unauthenticated", why });
+  }
+  const read = readAgentCertificate(certificate.raw);
+  if (!read.ok) {
+    return refuse({
+      kind: "unauthenticated",
+      why: `The client certificate names no agent: ${read.refusal.message}`,
+    });
+  }
+  const { identity, expires } = read.value;
+  return accept({
+    org: identity.org,
+    clusterId: identity.clusterId as ClusterId,
+    agentId: identity.agentId as AgentId,
+    publicKey: certificate.publicKey.export({ type: "spki", format: "der" }),
+    serial: certificate.serialNumber.toLowerCase(),
+    expiresAt: expires,
+  });
+}
+
+/** Finds out who calls. An API token in the headers counts before a certificate on the connection. */
+export async function authenticate(
+  on: Authentication,
+  headers: Headers,
+  peer: Outcome<Peer>,
+  now: Date,
+): Promise<Outcome<Caller>> {
+  const authorization = headers.get("authorization");
+  if (authorization !== null) return bearer(on.db, authorization, now);
+  return peer.ok ? certified(on, peer.value, now) : peer;
+}
+
+async function bearer(db: Db, authorization: string, now: Date): Promise<Outcome<Caller>> {
+  const text = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? "";
+  const credential = parseCredential("at", text);
+  if (credential === undefined) {
+    return refuse({
+      kind: "unauthenticated",
+      why: "The Authorization header holds no API token: Bearer at_ID.SECRET",
+    });
+  }
+  const token = await findApiToken(db, credential.id);
+  // The same words for both, so that ids cannot be told apart from outside.
+  if (token === undefined || !isSecret(credential.secret, token.secretHash)) {
+    return refuse({
+      kind: "unauthenticated",
+      why: `The API token ${credential.id} is not known here, or its secret is wrong`,
+    });
+  }
+  const state = { expiresAtMs: token.expiresAt.getTime(), isRevoked: token.revokedAt !== null };
+  const judged = judgeToken(`API token "${token.name}"`, state, now.getTime());
+  if (!judged.ok) return judged;
+  await touchApiToken(db, token.id, now);
+  return accept({ kind: "operator", tokenId: token.id as ApiTokenId, name: token.name, role: token.role });
+}
+
+async function certified(on: Authentication, peer: Peer, now: Date): Promise<Outcome<AgentCaller>> {
+  const stranger = refuse({
+    kind: "unauthenticated",
+    why: "The client certificate names no agent of this fleet: enrol again",
+  });
+  if (peer.org !== on.org) return stranger;
+  const standing = await findAgentStanding(on.db, peer.agentId, peer.clusterId);
+  if (standing === undefined) return stranger;
+  const judged = judgeCertificate(
+    { serial: peer.serial, expiresAtMs: peer.expiresAt.getTime() },
+    {
+      certificateSerial: standing.certificateSerial,
+      certificateExpiresAtMs: standing.certificateExpiresAt.getTime(),
+      isRevoked: standing.revokedAt !== null,
+      isRetired: standing.retiredAt !== null,
+    },
+    now.getTime(),
+    on.agentCertificateMs,
+  );
+  if (!judged.ok) return judged;
+  if (judged.value === "newer") await adoptCertificate(on.db, peer.agentId, peer);
+  return accept({
+    kind: "agent",
+    clusterId: peer.clusterId,
+    agentId: peer.agentId,
+    publicKey: peer.publicKey,
+    certificateSerial: peer.serial,
+    certificateExpiresAt: peer.expiresAt,
+  });
+}

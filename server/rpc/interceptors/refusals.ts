@@ -1,0 +1,47 @@
+import { randomUUID } from "node:crypto";
+
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { Logger } from "pino";
+
+import { isDatabaseAway } from "../../store/pool.ts";
+
+/**
+ * What leaves a method is a Connect error that was meant for the caller. Everything else is either the database being
+ * away, which the caller may wait for, or a bug: its cause goes to the log, and only a reference goes out.
+ */
+export function refusals(log: Logger): Interceptor {
+  return (next) => async (request) => {
+    const translate = (error: unknown) => toWire(error, request.signal, request.method.name, log);
+    try {
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: guarded(response.message, translate) };
+    } catch (error) {
+      throw translate(error);
+    }
+  };
+}
+
+async function* guarded<T>(messages: AsyncIterable<T>, translate: (error: unknown) => ConnectError) {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+export function toWire(error: unknown, signal: AbortSignal, method: string, log: Logger): ConnectError {
+  if (error instanceof ConnectError) return error;
+  // The caller went away or ran out of time: whatever broke because of it is no bug.
+  if (signal.aborted) return ConnectError.from(signal.reason, Code.Canceled);
+  if (isDatabaseAway(error)) {
+    log.warn({ err: error, method }, "database away");
+    return new ConnectError("The database cannot be reached right now: try again", Code.Unavailable);
+  }
+  const reference = randomUUID();
+  log.error({ err: error, method, reference }, "bug");
+  return new ConnectError(
+    `Internal error: the server's log has it under reference ${reference}`,
+    Code.Internal,
+  );
+}

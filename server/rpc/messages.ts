@@ -1,0 +1,83 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Refusal as TrustRefusal } from "#trust";
+import {
+  BundleKind,
+  BundleRefSchema,
+  Requirement_Operator,
+  type BundleRef,
+  type Selector as SelectorMessage,
+} from "#proto/fleet/v1/common";
+
+import type { Outcome, Refusal } from "../domain/refusal.ts";
+import { parseSelector, type Selector } from "../domain/selector.ts";
+import type { BundleName } from "../store/bundles.ts";
+import type { BundleKindName } from "../store/schema.ts";
+
+/** A point in time on the wire; nothing for nothing. */
+export function toTimestamp(date: Date | null | undefined): Timestamp | undefined {
+  return date === null || date === undefined ? undefined : timestampFromDate(date);
+}
+
+export function fromTimestamp(timestamp: Timestamp | undefined): Date | undefined {
+  return timestamp === undefined ? undefined : timestampDate(timestamp);
+}
+
+const kinds = { rules: BundleKind.RULES, shipper: BundleKind.SHIPPER } as const;
+
+export function toKind(kind: BundleKindName): BundleKind {
+  return kinds[kind];
+}
+
+/** Undefined for unspecified and for kinds that this version does not know. */
+export function fromKind(kind: BundleKind): BundleKindName | undefined {
+  if (kind === BundleKind.RULES) return "rules";
+  return kind === BundleKind.SHIPPER ? "shipper" : undefined;
+}
+
+export function toBundleRef({ kind, name, version, digest }: BundleName): BundleRef {
+  return create(BundleRefSchema, { kind: toKind(kind), name, version, digest });
+}
+
+/** A bundle by digest; one that is not stored here still shows its kind and digest. */
+export function refOf(
+  names: ReadonlyMap<string, BundleName>,
+  kind: BundleKindName,
+  digest: string | null | undefined,
+): BundleRef | undefined {
+  if (digest === null || digest === undefined || digest === "") return undefined;
+  return toBundleRef(names.get(digest) ?? { kind, name: "", version: "", digest });
+}
+
+const operators: Readonly<Record<Requirement_Operator, string>> = {
+  [Requirement_Operator.UNSPECIFIED]: "",
+  [Requirement_Operator.IN]: "in",
+  [Requirement_Operator.NOT_IN]: "not-in",
+  [Requirement_Operator.EXISTS]: "exists",
+  [Requirement_Operator.NOT_EXISTS]: "not-exists",
+};
+
+/** Reads a selector off the wire; none chooses every cluster. */
+export function fromSelector(field: string, selector: SelectorMessage | undefined): Outcome<Selector> {
+  const raw = (selector?.requirements ?? []).map(({ key, operator, values }) => ({
+    key,
+    operator: operators[operator] ?? "",
+    values,
+  }));
+  return parseSelector(field, raw);
+}
+
+/** What makes input unreadable, whatever the state of the server. */
+const unreadable: readonly TrustRefusal["code"][] = [
+  "trust/malformed",
+  "trust/too-large",
+  "trust/invalid-name",
+  "trust/invalid-bundle",
+];
+
+/** What the trust room refused, in the server's words: broken input is the caller's, everything else is about order. */
+export function fromTrust(field: string, refusal: TrustRefusal): Refusal {
+  const why = `${refusal.message} (${refusal.code})`;
+  if (unreadable.includes(refusal.code)) return { kind: "invalid", problems: [{ field, why }] };
+  return { kind: "precondition", why };
+}

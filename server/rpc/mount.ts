@@ -1,0 +1,36 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+
+import type { Permission } from "../domain/permission.ts";
+
+/** A service with the permission of every method, ready to be routed. */
+export interface Mounted {
+  readonly service: DescService;
+  readonly permissions: ReadonlyMap<DescMethod, Permission>;
+  readonly route: (router: ConnectRouter) => void;
+}
+
+/**
+ * Joins a service, its permissions and its implementation. A method without a permission does not compile. Messages
+ * larger than `readMaxBytes` are refused before they are parsed.
+ */
+export function mount<S extends DescService>(
+  service: S,
+  permissions: Readonly<Record<keyof S["method"], Permission>>,
+  implementation: ServiceImpl<S>,
+  options: { readonly readMaxBytes?: number } = {},
+): Mounted {
+  const byName = permissions as Readonly<Record<string, Permission>>;
+  return {
+    service,
+    permissions: new Map(
+      service.methods.flatMap((method) => {
+        const permission = byName[method.localName];
+        return permission === undefined ? [] : [[method, permission]];
+      }),
+    ),
+    route: (router) => {
+      router.service(service, implementation, options);
+    },
+  };
+}

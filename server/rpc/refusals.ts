@@ -1,0 +1,29 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+
+import { sentence, type Outcome, type Refusal } from "../domain/refusal.ts";
+
+/** The only place where a domain word becomes a wire code. A new refusal kind does not compile until it has one. */
+const codes = {
+  invalid: Code.InvalidArgument,
+  unauthenticated: Code.Unauthenticated,
+  forbidden: Code.PermissionDenied,
+  "not-found": Code.NotFound,
+  "already-exists": Code.AlreadyExists,
+  "illegal-step": Code.FailedPrecondition,
+  precondition: Code.FailedPrecondition,
+  stale: Code.Aborted,
+  changed: Code.Aborted,
+  "out-of-range": Code.OutOfRange,
+  "over-limit": Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+} as const satisfies Record<Refusal["kind"], Code>;
+
+export function toConnectError(refusal: Refusal): ConnectError {
+  return new ConnectError(sentence(refusal), codes[refusal.kind]);
+}
+
+/** The value, or the refusal as the error that the client sees. */
+export function orRefuse<T>(outcome: Outcome<T>): T {
+  if (outcome.ok) return outcome.value;
+  throw toConnectError(outcome.refusal);
+}

@@ -1,0 +1,58 @@
+import { parseId } from "../../domain/ids.ts";
+import { accept, type Outcome } from "../../domain/refusal.ts";
+import type { ClusterChange } from "../../domain/rollout-cluster.ts";
+import type { RolloutSnapshot } from "../../domain/rollout-step.ts";
+import { atGeneration, stepRollout, type Rollout, type RolloutEvent } from "../../domain/rollout.ts";
+import type { Database } from "../../store/pool.ts";
+import { readRolloutSnapshot } from "../../store/rollout-clusters.ts";
+import { commitRollout } from "../../store/rollout-commits.ts";
+import { findRollout, lockRollouts } from "../../store/rollouts.ts";
+import { orRefuse } from "../refusals.ts";
+
+/** What a person decides about a rollout at a generation that they have seen. */
+export interface Decision {
+  readonly rolloutId: string;
+  readonly generation: bigint;
+}
+
+/** What becomes of the clusters, and why, in the words that people read afterwards. */
+export interface Consequence {
+  readonly changes: readonly ClusterChange[];
+  readonly because: string;
+}
+
+/**
+ * Loads, decides, and writes all of it or nothing. Refused as stale when the rollout moved since the given generation; a
+ * cluster that moved in between is looked at again.
+ */
+export async function decide(
+  db: Database,
+  decision: Decision,
+  event: RolloutEvent,
+  now: Date,
+  consequence: (snapshot: RolloutSnapshot) => Outcome<Consequence>,
+): Promise<Rollout> {
+  const id = orRefuse(parseId("rollout", "rollout_id", decision.rolloutId));
+  const attemptsMax = 5;
+  for (let attempt = 1; ; attempt += 1) {
+    const decided = await db.transaction(async (tx) => {
+      const found = orRefuse(await findRollout(tx, id));
+      // Who goes back must not be taken by a rollout that starts at the same moment.
+      await lockRollouts(tx, found.spec.kind);
+      const before = orRefuse(atGeneration(orRefuse(await findRollout(tx, id)), decision.generation));
+      // Asked first without words, so that an illegal step is refused before its consequences are.
+      orRefuse(stepRollout(before, event, "", now.getTime()));
+      const snapshot = await readRolloutSnapshot(tx, before, now);
+      const { changes, because } = orRefuse(consequence(snapshot));
+      const after = orRefuse(stepRollout(before, event, because, now.getTime()));
+      return commitRollout(tx, { before, after, changes, seen: snapshot.clusters }, now);
+    });
+    // A proof that came in between moved a cluster, not the rollout: the decision still holds, on the new picture.
+    if (decided.ok || attempt === attemptsMax) return orRefuse(decided);
+  }
+}
+
+/** For decisions that change no cluster. */
+export function nothingBut(because: string): () => Outcome<Consequence> {
+  return () => accept({ changes: [], because });
+}

@@ -1,0 +1,54 @@
+import { setImmediate } from "node:timers/promises";
+
+import { diffRules, loadRules, type RuleSet } from "#engine";
+import { effectiveFiles, parseBundle, type Bundle } from "#trust";
+
+/** What changes when one bundle replaces another: names of rules or of shipper files, and layers as "layer NAME". */
+export interface BundleChange {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly changed: readonly string[];
+}
+
+/** Compares what two bundles hold; both were checked when they were pushed. */
+export async function diffBundles(before: Uint8Array, after: Uint8Array): Promise<BundleChange> {
+  const [old, next] = [read(before), read(after)];
+  // Loading takes CPU; between two loads others get their turn.
+  const base =
+    old.kind === "rules"
+      ? diffRules(rulesOf(old), await setImmediate().then(() => rulesOf(next)))
+      : compare(filesOf(old), filesOf(next));
+  const layers = compare(layersOf(old), layersOf(next));
+  return {
+    added: [...base.added, ...layers.added],
+    removed: [...base.removed, ...layers.removed],
+    changed: [...base.changed, ...layers.changed],
+  };
+}
+
+function read(bytes: Uint8Array): Bundle {
+  const bundle = parseBundle(bytes);
+  if (!bundle.ok) throw new Error(`A stored bundle cannot be read: ${bundle.refusal.message}`);
+  return bundle.value;
+}
+
+function rulesOf(bundle: Bundle): RuleSet {
+  const files = effectiveFiles(bundle, {}).map(({ name, content }) => ({ name, content }));
+  return loadRules(files).ruleset;
+}
+
+function filesOf(bundle: Bundle): ReadonlyMap<string, string> {
+  return new Map(bundle.files.map(({ path, content }) => [path, content]));
+}
+
+function layersOf(bundle: Bundle): ReadonlyMap<string, string> {
+  return new Map(bundle.layers.map((layer) => [`layer ${layer.level}/${layer.name}`, JSON.stringify(layer)]));
+}
+
+function compare(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): BundleChange {
+  return {
+    added: [...after.keys()].filter((key) => !before.has(key)),
+    removed: [...before.keys()].filter((key) => !after.has(key)),
+    changed: [...after].filter(([key, value]) => before.has(key) && before.get(key) !== value).map(([key]) => key),
+  };
+}

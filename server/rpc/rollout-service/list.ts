@@ -1,0 +1,37 @@
+import type { ListRolloutsRequest, Rollout as RolloutMessage } from "#proto/fleet/v1/rollout";
+
+import { pageSize, pageToken, parsePageToken } from "../../domain/page.ts";
+import { accept, invalid, type Outcome } from "../../domain/refusal.ts";
+import type { Db } from "../../store/pool.ts";
+import { listRollouts, type RolloutPage } from "../../store/rollouts.ts";
+import { orRefuse } from "../refusals.ts";
+import { loadMessage } from "./message.ts";
+
+/** Each rollout comes with its clusters, so a page is smaller than elsewhere. */
+const rolloutsMax = 50;
+
+export async function list(
+  db: Db,
+  request: ListRolloutsRequest,
+  now: Date,
+): Promise<{ readonly rollouts: RolloutMessage[]; readonly nextPageToken: string }> {
+  const before = orRefuse(parsePlace(request.pageToken));
+  const size = Math.min(pageSize(request.pageSize), rolloutsMax);
+  const { unfinished } = request;
+  const page = { size: size + 1, unfinished, ...(before === undefined ? {} : { before }) };
+  const found = await listRollouts(db, page);
+  const shown = found.slice(0, size);
+  const rollouts: RolloutMessage[] = [];
+  for (const rollout of shown) rollouts.push(await loadMessage(db, rollout, now));
+  const last = found.length > size ? shown.at(-1) : undefined;
+  return { rollouts, nextPageToken: last === undefined ? "" : pageToken(`${last.createdAtMs}:${last.id}`) };
+}
+
+function parsePlace(token: string): Outcome<RolloutPage["before"]> {
+  const text = parsePageToken(token);
+  if (!text.ok) return text;
+  if (text.value === "") return accept(undefined);
+  const match = /^(\d{1,15}):([0-9a-z_]{1,40})$/.exec(text.value);
+  if (match === null) return invalid("page_token", "was not made by this server: leave it empty to begin at the first page");
+  return accept({ createdAtMs: Number(match[1]), id: match[2] ?? "" });
+}

@@ -1,0 +1,98 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
+
+import {
+  RolloutClusterSchema,
+  RolloutClusterState as WireClusterState,
+  RolloutSchema,
+  RolloutState as WireState,
+  WaveSchema,
+  type Rollout as RolloutMessage,
+} from "#proto/fleet/v1/rollout";
+
+import type { RolloutCluster, RolloutClusterState } from "../../domain/rollout-cluster.ts";
+import type { Rollout, RolloutState } from "../../domain/rollout.ts";
+import { findBundleNames, type BundleName } from "../../store/bundles.ts";
+import type { Db } from "../../store/pool.ts";
+import { readRolloutSnapshot } from "../../store/rollout-clusters.ts";
+import { refOf } from "../messages.ts";
+import { toSpec } from "./spec.ts";
+
+const states = {
+  running: WireState.RUNNING,
+  paused: WireState.PAUSED,
+  "rolling-back": WireState.ROLLING_BACK,
+  "rolled-back": WireState.ROLLED_BACK,
+  succeeded: WireState.SUCCEEDED,
+  aborted: WireState.ABORTED,
+} as const satisfies Record<RolloutState, WireState>;
+
+const clusterStates = {
+  waiting: WireClusterState.WAITING,
+  assigned: WireClusterState.ASSIGNED,
+  proved: WireClusterState.PROVED,
+  failed: WireClusterState.FAILED,
+  reverted: WireClusterState.REVERTED,
+  removed: WireClusterState.REMOVED,
+} as const satisfies Record<RolloutClusterState, WireClusterState>;
+
+/** The rollout with its waves, clusters and the names of their bundles as they are now. */
+export async function loadMessage(db: Db, rollout: Rollout, now: Date): Promise<RolloutMessage> {
+  const { clusters } = await readRolloutSnapshot(db, rollout, now);
+  const digests = clusters.flatMap(({ previous }) => (previous === undefined ? [] : [previous]));
+  const names = await findBundleNames(db, [rollout.digest, ...digests]);
+  return toMessage(rollout, clusters, names);
+}
+
+export function toMessage(
+  rollout: Rollout,
+  clusters: readonly RolloutCluster[],
+  names: ReadonlyMap<string, BundleName>,
+): RolloutMessage {
+  const { kind } = rollout.spec;
+  const byWave = Map.groupBy(clusters, (cluster) => cluster.wave);
+  const bundle = refOf(names, kind, rollout.digest);
+  return create(RolloutSchema, {
+    id: rollout.id,
+    spec: toSpec(rollout.spec),
+    ...(bundle === undefined ? {} : { bundle }),
+    state: states[rollout.state],
+    because: rollout.because,
+    wave: rollout.wave,
+    generation: rollout.generation,
+    planDigest: rollout.planDigest,
+    waves: rollout.waves.map((wave, i) =>
+      create(WaveSchema, {
+        name: wave.name,
+        clusters: (byWave.get(i) ?? []).map((cluster) => toCluster(cluster, kind, names)),
+        ...at("startedAt", wave.startedAtMs),
+        ...at("finishedAt", wave.finishedAtMs),
+      }),
+    ),
+    createdBy: rollout.createdBy,
+    ...at("createdAt", rollout.createdAtMs),
+    ...at("finishedAt", rollout.finishedAtMs),
+  });
+}
+
+function toCluster(
+  cluster: RolloutCluster,
+  kind: Rollout["spec"]["kind"],
+  names: ReadonlyMap<string, BundleName>,
+) {
+  const previous = refOf(names, kind, cluster.previous);
+  return create(RolloutClusterSchema, {
+    clusterId: cluster.id,
+    clusterName: cluster.name,
+    state: clusterStates[cluster.state],
+    ...(previous === undefined ? {} : { previous }),
+    generation: cluster.generation,
+    ...at("assignedAt", cluster.assignedAtMs),
+    ...at("provedAt", cluster.provedAtMs),
+    reason: cluster.reason,
+  });
+}
+
+function at<K extends string>(key: K, ms: number | undefined): { readonly [P in K]?: Timestamp } {
+  return (ms === undefined ? {} : { [key]: timestampFromMs(ms) }) as { readonly [P in K]?: Timestamp };
+}

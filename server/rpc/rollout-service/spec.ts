@@ -1,0 +1,70 @@
+import { create } from "@bufbuild/protobuf";
+
+import { RequirementSchema, Requirement_Operator, SelectorSchema } from "#proto/fleet/v1/common";
+import {
+  OnFailure,
+  RolloutSpecSchema,
+  type RolloutSpec as RolloutSpecMessage,
+} from "#proto/fleet/v1/rollout";
+
+import { invalid, type Outcome } from "../../domain/refusal.ts";
+import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
+import type { Selector } from "../../domain/selector.ts";
+import { fromKind, fromSelector, toKind } from "../messages.ts";
+
+const policies = { pause: OnFailure.PAUSE, "roll-back": OnFailure.ROLL_BACK } as const;
+
+/** Reads a spec off the wire, complete with defaults. */
+export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<RolloutSpec> {
+  if (message === undefined) return invalid("spec", "is missing");
+  const kind = fromKind(message.kind);
+  if (kind === undefined) return invalid("spec.kind", "has to be rules or shipper");
+  const selector = fromSelector("spec.selector", message.selector);
+  if (!selector.ok) return selector;
+  if (message.onFailure > OnFailure.ROLL_BACK) return invalid("spec.on_failure", "has to be pause or roll back");
+  return parseRolloutSpec({
+    kind,
+    bundle: message.bundle,
+    selector: selector.value,
+    canary: message.canary,
+    growth: message.growth,
+    regionOrder: message.regionOrder,
+    failuresMax: message.maxFailures,
+    soakSeconds: message.soakSeconds,
+    deadlineSeconds: message.deadlineSeconds,
+    onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
+  });
+}
+
+export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
+  return create(RolloutSpecSchema, {
+    kind: toKind(spec.kind),
+    bundle: spec.bundle,
+    selector: toSelector(spec.selector),
+    canary: spec.canary,
+    growth: spec.growth,
+    regionOrder: [...spec.regionOrder],
+    maxFailures: spec.failuresMax,
+    soakSeconds: spec.soakSeconds,
+    deadlineSeconds: spec.deadlineSeconds,
+    onFailure: policies[spec.onFailure],
+  });
+}
+
+const operators = {
+  in: Requirement_Operator.IN,
+  "not-in": Requirement_Operator.NOT_IN,
+  exists: Requirement_Operator.EXISTS,
+  "not-exists": Requirement_Operator.NOT_EXISTS,
+} as const;
+
+function toSelector(selector: Selector) {
+  const requirements = selector.map((each) =>
+    create(RequirementSchema, {
+      key: each.key,
+      operator: operators[each.operator],
+      values: "values" in each ? [...each.values] : [],
+    }),
+  );
+  return create(SelectorSchema, { requirements });
+}

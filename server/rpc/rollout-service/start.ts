@@ -1,0 +1,56 @@
+import { randomBytes } from "node:crypto";
+
+import type { StartRolloutRequest } from "#proto/fleet/v1/rollout";
+
+import { idBytes, makeId } from "../../domain/ids.ts";
+import { invalid, refuse } from "../../domain/refusal.ts";
+import type { RolloutSpec } from "../../domain/rollout-spec.ts";
+import type { Rollout } from "../../domain/rollout.ts";
+import type { Database } from "../../store/pool.ts";
+import { findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
+import { orRefuse } from "../refusals.ts";
+import { preparePlan, type Prepared } from "./prepare.ts";
+import { fromSpec } from "./spec.ts";
+
+/**
+ * Starts exactly the plan of the digest. One start of a kind at a time over all servers, so that two plans never share a
+ * cluster; a repeated request finds what the first one started.
+ */
+export async function start(
+  db: Database,
+  request: StartRolloutRequest,
+  createdBy: string,
+  now: Date,
+): Promise<Rollout> {
+  if (request.requestId.length > 100) orRefuse(invalid("request_id", "is longer than 100 characters"));
+  const spec = orRefuse(fromSpec(request.spec));
+  return db.transaction(async (tx) => {
+    await lockRollouts(tx, spec.kind);
+    const before = request.requestId === "" ? undefined : await findRolloutByRequest(tx, request.requestId);
+    if (before !== undefined) return before;
+    const prepared = orRefuse(await preparePlan(tx, spec, now));
+    if (request.planDigest !== "" && request.planDigest !== prepared.planDigest) {
+      const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
+      orRefuse(refuse({ kind: "changed", why }));
+    }
+    const rollout = newRollout(spec, prepared, createdBy, now.getTime());
+    await insertRollout(tx, rollout, prepared.plan, request.requestId);
+    return rollout;
+  });
+}
+
+function newRollout(spec: RolloutSpec, prepared: Prepared, createdBy: string, nowMs: number): Rollout {
+  return {
+    id: makeId("rollout", randomBytes(idBytes)),
+    spec,
+    digest: prepared.bundle.digest,
+    state: "running",
+    because: "has just been started",
+    wave: 0,
+    generation: 1n,
+    planDigest: prepared.planDigest,
+    waves: prepared.plan.waves.map(({ name }, i) => (i === 0 ? { name, startedAtMs: nowMs } : { name })),
+    createdBy,
+    createdAtMs: nowMs,
+  };
+}

@@ -1,0 +1,42 @@
+import { equals } from "@bufbuild/protobuf";
+
+import { RolloutClusterState, RolloutSchema, RolloutState, type Rollout } from "#proto/fleet/v1/rollout";
+
+import type { Db } from "../../store/pool.ts";
+import { findRollout } from "../../store/rollouts.ts";
+import type { Signal } from "../../sessions/signal.ts";
+import { orRefuse } from "../refusals.ts";
+import { loadMessage } from "./message.ts";
+
+/** Changes that no signal told of, made by another server, are seen after this time. */
+const lookMs = 500;
+
+/**
+ * The rollout now and whenever it changes, until nothing will happen by itself any more. What is sent is read when the
+ * reader takes it, so a slow one skips pictures in between and never the last.
+ */
+export async function* watch(
+  db: Db,
+  rolloutId: string,
+  changes: Signal,
+  clock: () => Date,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly rollout: Rollout }> {
+  let sent: Rollout | undefined;
+  while (!signal.aborted) {
+    const rung = changes.wait(lookMs, signal);
+    const rollout = await loadMessage(db, orRefuse(await findRollout(db, rolloutId)), clock());
+    if (sent === undefined || !equals(RolloutSchema, sent, rollout)) yield { rollout };
+    sent = rollout;
+    if (isAtRest(rollout)) return;
+    await rung;
+  }
+}
+
+function isAtRest(rollout: Rollout): boolean {
+  if (rollout.state === RolloutState.RUNNING || rollout.state === RolloutState.ROLLING_BACK) return false;
+  if (rollout.state !== RolloutState.PAUSED) return true;
+  // Paused, but clusters that were assigned the bundle still prove it or fail.
+  const clusters = rollout.waves.flatMap((wave) => wave.clusters);
+  return clusters.every((cluster) => cluster.state !== RolloutClusterState.ASSIGNED);
+}

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import { TrustService } from "#proto/fleet/v1/trust";
+import { generateKey, newRoot, readRoot, rootSpecOf, signMetadata, type RootSpec } from "#trust";
+
+import { keepMetadata } from "../reconcile/metadata.ts";
+import { trustMetadata } from "../store/schema.ts";
+import { must, publishRoot, push, rulesBundle, startTestServer } from "../testing.ts";
+
+async function refusal(call: Promise<unknown>): Promise<string> {
+  const error = await call.then(
+    () => assert.fail("was accepted"),
+    (reason: unknown) => ConnectError.from(reason),
+  );
+  return `${Code[error.code]}: ${error.rawMessage}`;
+}
+
+const dayMs = 86_400_000;
+
+test("the next root is taken when old and new keys signed it, and nothing else is", async (t) => {
+  const at = await startTestServer(t);
+  const trust = await at.client(TrustService);
+  assert.match(await refusal(trust.getMetadata({ role: "root" })), /^NotFound/);
+  assert.match(
+    await refusal(trust.getMetadata({ role: "boss" })),
+    /^InvalidArgument: role: "boss" is none of/,
+  );
+  const offline = await publishRoot(at);
+  const view = must(readRoot(offline.bytes));
+  const successor = generateKey();
+  const spec: RootSpec = {
+    ...rootSpecOf(view, new Date()),
+    keys: { ...rootSpecOf(view, new Date()).keys, root: [successor.publicKey] },
+  };
+  const unsigned = must(newRoot(spec));
+  const half = must(await signMetadata(unsigned, [successor]));
+  const whole = must(await signMetadata(half, [offline.root]));
+  const publish = (root: Uint8Array) => trust.publishRoot({ root: Uint8Array.from(root) });
+  assert.match(
+    await refusal(publish(half)),
+    /^FailedPrecondition: root 2 carries 0 of the 1 valid signatures/,
+  );
+  assert.match(await refusal(publish(Buffer.from("{"))), /^InvalidArgument: root: /);
+  const strange = must(newRoot({ ...spec, keys: { ...spec.keys, timestamp: [generateKey().publicKey] } }));
+  assert.match(
+    await refusal(publish(must(await signMetadata(strange, [successor, offline.root])))),
+    /^FailedPrecondition: .*this server's key/,
+  );
+  assert.equal((await publish(whole)).root?.version, 2n);
+  assert.equal((await publish(whole)).root?.version, 2n, "the same again changes nothing");
+  assert.match(await refusal(publish(offline.bytes)), /^FailedPrecondition: .*does not follow root 2/);
+});
+
+test("a root of another organisation is refused", async (t) => {
+  const at = await startTestServer(t);
+  assert.match(
+    await refusal(publishRoot(at, "elsewhere")),
+    /^FailedPrecondition: The root is for the org "elsewhere"/,
+  );
+});
+
+test("snapshot and timestamp are signed again at half of their life, once, however many servers look", async (t) => {
+  const at = await startTestServer(t);
+  const offline = await publishRoot(at);
+  await push(at, offline, undefined, [rulesBundle("1.0.0")]);
+  const keep = (ms: number) => keepMetadata(at.db, at.state.signers, () => new Date(Date.now() + ms));
+  assert.deepEqual(await keep(0), []);
+  assert.deepEqual(await keep(dayMs / 2 - 60_000), []);
+  const both = await Promise.all([
+    keep(dayMs / 2 + 60_000),
+    keep(dayMs / 2 + 60_000),
+    keep(dayMs / 2 + 60_000),
+  ]);
+  assert.deepEqual(both.flat(), ["timestamp"]);
+  assert.deepEqual(await keep(4 * dayMs), ["snapshot", "timestamp"]);
+  const rows = await at.db
+    .select({ role: trustMetadata.role, version: trustMetadata.version })
+    .from(trustMetadata);
+  const versions = rows.map((row) => `${row.role} ${row.version}`).sort();
+  assert.deepEqual(versions, [
+    "root 1",
+    "snapshot 1",
+    "snapshot 2",
+    "targets 1",
+    "timestamp 1",
+    "timestamp 2",
+    "timestamp 3",
+  ]);
+});
+
+test("a server whose keys the root does not name says so instead of signing what no agent would take", async (t) => {
+  const at = await startTestServer(t);
+  const offline = await publishRoot(at);
+  await push(at, offline, undefined, [rulesBundle("1.0.0")]);
+  const signers = { ...at.state.signers, timestamp: generateKey() };
+  await assert.rejects(
+    keepMetadata(at.db, signers, () => new Date(Date.now() + dayMs)),
+    /Root 1 does not name this server's timestamp key/,
+  );
+});
+
+test("two servers on one database and one state directory are one fleet", async (t) => {
+  const at = await startTestServer(t);
+  const beside = await startTestServer(t, { beside: at });
+  const offline = await publishRoot(at);
+  await push(beside, offline, undefined, [rulesBundle("1.0.0")]);
+  const [here, there] = await Promise.all(
+    [at, beside].map(async (each) => (await each.client(TrustService)).getTrust({})),
+  );
+  assert.deepEqual(here?.roles, there?.roles);
+  assert.deepEqual(here?.onlineKeys, there?.onlineKeys);
+  assert.equal(at.server.caPin, beside.server.caPin);
+});

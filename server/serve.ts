@@ -1,0 +1,281 @@
+import { AlertService } from "#proto/fleet/v1/alert";
+import { BundleService } from "#proto/fleet/v1/bundle";
+import { ClusterService } from "#proto/fleet/v1/cluster";
+import { RolloutService } from "#proto/fleet/v1/rollout";
+import { TokenService } from "#proto/fleet/v1/token";
+import { TrustService } from "#proto/fleet/v1/trust";
+import { AgentService } from "#proto/agent/v1/agent";
+import { EnrollmentService } from "#proto/agent/v1/enrollment";
+import { signAssignment, spkiPin } from "#trust";
+import type { Logger } from "pino";
+
+import type { Config } from "./config.ts";
+import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
+import { listen, type HttpServer } from "./http.ts";
+import { startLive } from "./live.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { readiness } from "./readiness.ts";
+import { startLoop, type Loop } from "./reconcile/driver.ts";
+import { keepMetadata } from "./reconcile/metadata.ts";
+import { reconcilePartitions } from "./reconcile/partitions.ts";
+import { reconcileRollouts } from "./reconcile/rollouts.ts";
+import { agentPermissions, agentReadBytesMax, agentService } from "./rpc/agent-service/service.ts";
+import { alertPermissions, alertService } from "./rpc/alert-service.ts";
+import { checkBundleLoads } from "./rpc/bundle-checks.ts";
+import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
+import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
+import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
+import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
+import { mount, type Mounted } from "./rpc/mount.ts";
+import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
+import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
+import { trustPermissions, trustService } from "./rpc/trust-service.ts";
+import { createSessions, type Sessions } from "./sessions/sessions.ts";
+import { createSignal, type Signal } from "./sessions/signal.ts";
+import { issueIdentity, openState, type State } from "./state.ts";
+import { migrate } from "./store/migrate.ts";
+import { listenForChanges } from "./store/notify.ts";
+import { openPool, type Database } from "./store/pool.ts";
+
+/** A server that takes calls. */
+export interface RunningServer {
+  readonly id: string;
+  readonly port: number;
+  /** Where agents and people reach it. */
+  readonly publicAddress: { readonly host: string; readonly port: number };
+  readonly caPin: string;
+  readonly services: readonly Mounted[];
+  /** Sends agents away, lets running calls end within the drain time, and lets go of everything. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** How soon something that no notification told of is noticed. */
+const pollMs = 800;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const now = () => new Date();
+
+/** Brings a server up on its database, or fails with one line that says what is in the way. */
+export async function serve(config: Config, log: Logger): Promise<RunningServer> {
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    return await assemble(config, log, undo);
+  } catch (error) {
+    for (const step of undo.toReversed()) await step();
+    throw error;
+  }
+}
+
+/** Opens the database and brings it to our schema. */
+async function openMigrated(
+  config: Config,
+  log: Logger,
+  undo: (() => Promise<void>)[],
+): Promise<OpenDatabase> {
+  const database = await openDatabase({ url: config.databaseUrl, stateDir: config.stateDir, log });
+  undo.push(() => database.stop());
+  try {
+    const applied = await migrate(database.url);
+    if (applied.length > 0) log.info({ applied }, "database migrated");
+    return database;
+  } catch (error) {
+    throw databaseFailure(error, database.url) ?? error;
+  }
+}
+
+async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
+  const state = await openState(config.stateDir, config.org, now());
+  const database = await openMigrated(config, log, undo);
+  const db = openPool({
+    url: database.url,
+    connectionsMax: config.databaseConnectionsMax,
+    onIdleError: (error) => {
+      log.warn({ err: error }, "database connection lost");
+    },
+  });
+  undo.push(() => db.$client.end());
+  const work = startWork(config, db, state, log);
+  undo.push(() => work.stop());
+  const listener = listenForChanges({
+    url: database.url,
+    onChange: work.onChange,
+    onError: (error) => {
+      log.warn({ err: error }, "listening to the database failed, polling goes on");
+    },
+  });
+  undo.push(() => listener.stop());
+  const metrics = createMetrics(db.$client, () => work.loops.map((loop) => loop.status()));
+  undo.push(() => Promise.resolve(metrics.stop()));
+  metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => work.sessions.size);
+
+  const caPin = spkiPin(state.ca.certificate);
+  let port = config.listenPort;
+  const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
+  const services = mountServices({ config, db, state, publicAddress, caPin, work });
+  let isDraining = false;
+  const http = await startHttp({
+    config,
+    db,
+    state,
+    work,
+    services,
+    metrics,
+    log,
+    isDraining: () => isDraining,
+  });
+  port = http.port;
+
+  let stopped: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    isDraining = true;
+    work.sessions.drain(work.sessions.ports.tuning.reconnectWindowMs);
+    await http.close(config.drainMs);
+    for (const step of undo.toReversed()) await step();
+  }
+  const id = work.sessions.ports.serverId;
+  return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
+}
+
+interface HttpParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly state: State;
+  readonly work: Work;
+  readonly services: readonly Mounted[];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly isDraining: () => boolean;
+}
+
+/** Opens the port, and keeps the certificate that it is opened with fresh. */
+async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promise<HttpServer> {
+  const { org, agentCertificateMs, serverCertificateMs: lifetimeMs } = config;
+  const hosts = [
+    config.listenHost,
+    ...(config.publicAddress === undefined ? [] : [config.publicAddress.host]),
+  ];
+  const http = await listen({
+    ...rest,
+    host: config.listenHost,
+    port: config.listenPort,
+    identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
+    authenticate: ({ requestHeader, values }) =>
+      authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
+  });
+  rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
+  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
+  return http;
+}
+
+/** Renews the server's certificate when half of its life is over. */
+function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], lifetimeMs: number) {
+  let renewAtMs = now().getTime() + lifetimeMs / 2;
+  return async () => {
+    if (now().getTime() < renewAtMs) return;
+    http.replaceIdentity(await issueIdentity(state.ca, hosts, now(), lifetimeMs));
+    renewAtMs = now().getTime() + lifetimeMs / 2;
+  };
+}
+
+/** What goes on without being asked: the loops, and the live sessions that they serve. */
+interface Work {
+  readonly sessions: Sessions;
+  readonly loops: readonly Loop[];
+  /** Rings when alerts came in here. */
+  readonly arrivals: Signal;
+  /** Rings when rollouts may have moved. */
+  readonly moves: Signal;
+  /** Looks at rollouts now. */
+  readonly nudge: () => void;
+  /** Something that concerns every server changed in the database. */
+  readonly onChange: () => void;
+  readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
+  stop(): Promise<void>;
+}
+
+function startWork(config: Config, db: Database, state: State, log: Logger): Work {
+  const { org, agentCertificateMs } = config;
+  const loops: Loop[] = [];
+  const every: Work["every"] = (name, everyMs, activate) => {
+    const loop = startLoop({ name, everyMs, activate: async () => void (await activate()), log });
+    loops.push(loop);
+    return loop;
+  };
+  const arrivals = createSignal();
+  const moves = createSignal();
+  const rollouts = every("rollouts", pollMs, async () => {
+    await reconcileRollouts(db, now);
+    moves.ring();
+  });
+  const sessions = createSessions({
+    db,
+    sign: (assignment) => signAssignment({ org, ...assignment }, state.signers.assignment),
+    certificateMs: agentCertificateMs,
+    onReport: () => {
+      rollouts.nudge();
+    },
+    log,
+    clock: now,
+  });
+  const changes = every("changes", pollMs, () => sessions.pollChanges());
+  every("presence", sessions.ports.tuning.presenceMs, () => sessions.flushPresence());
+  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now));
+  const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
+  every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
+  return {
+    sessions,
+    loops,
+    arrivals,
+    moves,
+    nudge: () => {
+      rollouts.nudge();
+    },
+    onChange: () => {
+      changes.nudge();
+      moves.ring();
+    },
+    every,
+    stop: async () => {
+      await Promise.all(loops.map((loop) => loop.stop()));
+      // What was heard last would otherwise be lost; that it was heard is no more than a hint, so failing is no failure.
+      await sessions.flushPresence().catch((error: unknown) => {
+        log.warn({ err: error }, "the last presence was not written");
+      });
+    },
+  };
+}
+
+interface ServiceParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly state: State;
+  readonly publicAddress: () => { readonly host: string; readonly port: number };
+  readonly caPin: string;
+  readonly work: Work;
+}
+
+function mountServices({ config, db, state, publicAddress, caPin, work }: ServiceParts): readonly Mounted[] {
+  const { org, agentCertificateMs } = config;
+  const { ca, signers } = state;
+  const { sessions, arrivals, moves, nudge } = work;
+  const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
+  const rollouts = rolloutService({ db, clock: now, nudge, changes: moves });
+  const agents = agentService(sessions.ports, () => {
+    arrivals.ring();
+  });
+  return [
+    mount(ClusterService, clusterPermissions, clusterService({ db, now })),
+    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
+    mount(RolloutService, rolloutPermissions, rollouts),
+    mount(AlertService, alertPermissions, alertService(db, arrivals, now)),
+    mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPin, now })),
+    mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
+    mount(
+      EnrollmentService,
+      enrollmentPermissions,
+      enrollmentService({ db, org, ca, agentCertificateMs, now }),
+    ),
+    mount(AgentService, agentPermissions, agents, { readMaxBytes: agentReadBytesMax }),
+  ];
+}

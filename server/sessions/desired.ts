@@ -1,0 +1,143 @@
+import { createHash } from "node:crypto";
+
+import type { Assignment, Envelope } from "#trust";
+
+import { readDesired, readTrustChain, type DesiredRow, type StoredMetadata } from "../store/desired.ts";
+import type { Db } from "../store/pool.ts";
+import type { Tuning } from "./tuning.ts";
+
+/** What the server wants of one cluster, ready to be sent. */
+export interface Desired extends DesiredRow {
+  readonly labelsDigest: Uint8Array;
+}
+
+/** Signs with the server's assignment key, for the organisation of the fleet. */
+export type SignAssignment = (assignment: Omit<Assignment, "org">) => Promise<Envelope>;
+
+/**
+ * The desired state of the clusters that are connected here. A copy of what the store says, read again when the change
+ * feed says so; losing it costs a query.
+ */
+export interface DesiredBook {
+  /** Keeps a cluster's state in memory and fresh until it is released as often as it was held. */
+  hold(clusterId: string): void;
+  release(clusterId: string): void;
+  /** Undefined when there is no such cluster. */
+  get(clusterId: string): Promise<Desired | undefined>;
+  /** The signed assignment; undefined when nothing was ever assigned. */
+  envelope(desired: Desired): Promise<Envelope | undefined>;
+  /** All roots and the newest of the other roles, in the order in which an agent verifies them. */
+  trustChain(): Promise<readonly StoredMetadata[]>;
+  /** Reads again what is held of these clusters; answers with those among them that are retired. */
+  refresh(clusterIds: Iterable<string>): Promise<readonly string[]>;
+  forgetTrust(): void;
+}
+
+interface Entry {
+  holders: number;
+  state: Promise<Desired | undefined> | undefined;
+  envelope?: { readonly generation: bigint; readonly signedMs: number; readonly value: Promise<Envelope> };
+}
+
+export interface DesiredOptions {
+  readonly db: Db;
+  readonly sign: SignAssignment;
+  readonly clock: () => Date;
+  readonly tuning: Pick<Tuning, "assignmentMs" | "clockSkewMs">;
+}
+
+export function createDesiredBook(options: DesiredOptions): DesiredBook {
+  const { db } = options;
+  const entries = new Map<string, Entry>();
+  let chain: Promise<readonly StoredMetadata[]> | undefined;
+
+  async function load(clusterId: string): Promise<Desired | undefined> {
+    const [row] = await readDesired(db, [clusterId]);
+    return row === undefined ? undefined : { ...row, labelsDigest: labelsDigest(row.labels) };
+  }
+  return {
+    hold: (clusterId) => {
+      const entry = entries.get(clusterId) ?? { holders: 0, state: undefined };
+      entry.holders += 1;
+      entries.set(clusterId, entry);
+    },
+    release: (clusterId) => {
+      const entry = entries.get(clusterId);
+      if (entry === undefined) return;
+      entry.holders -= 1;
+      if (entry.holders <= 0) entries.delete(clusterId);
+    },
+    get: (clusterId) => {
+      const entry = entries.get(clusterId);
+      if (entry === undefined) return load(clusterId);
+      if (entry.state === undefined) entry.state = forgetting(load(clusterId), () => (entry.state = undefined));
+      return entry.state;
+    },
+    envelope: async (desired) => {
+      if (desired.generation === 0n || desired.targets.length === 0) return undefined;
+      const entry = entries.get(desired.clusterId);
+      const nowMs = options.clock().getTime();
+      const cached = entry?.envelope;
+      const isFresh = cached !== undefined && nowMs - cached.signedMs < options.tuning.assignmentMs / 2;
+      if (isFresh && cached.generation === desired.generation) return cached.value;
+      const value = signDesired(desired, nowMs, options);
+      if (entry === undefined) return value;
+      const forget = () => delete entry.envelope;
+      entry.envelope = { generation: desired.generation, signedMs: nowMs, value: forgetting(value, forget) };
+      return entry.envelope.value;
+    },
+    trustChain: () => {
+      if (chain === undefined) {
+        const loading = forgetting(readTrustChain(db), () => {
+          if (chain === loading) chain = undefined;
+        });
+        chain = loading;
+      }
+      return chain;
+    },
+    refresh: async (clusterIds) => {
+      const held = [...clusterIds].filter((id) => entries.has(id));
+      const rows = await readDesired(db, held);
+      for (const row of rows) {
+        const entry = entries.get(row.clusterId);
+        if (entry !== undefined) {
+          entry.state = Promise.resolve({ ...row, labelsDigest: labelsDigest(row.labels) });
+        }
+      }
+      return rows.filter((row) => row.isRetired).map((row) => row.clusterId);
+    },
+    forgetTrust: () => {
+      chain = undefined;
+    },
+  };
+}
+
+/** The same promise, which drops itself from its cache when it fails, so that the next caller tries again. */
+function forgetting<T>(promise: Promise<T>, forget: () => void): Promise<T> {
+  promise.catch(forget);
+  return promise;
+}
+
+function signDesired(desired: Desired, nowMs: number, { sign, tuning }: DesiredOptions): Promise<Envelope> {
+  const second = (ms: number) => new Date(Math.floor(ms / 1000) * 1000);
+  return sign({
+    clusterId: desired.clusterId,
+    generation: Number(desired.generation),
+    targets: desired.targets.map(({ kind, path, length, digest }) => ({
+      kind,
+      path,
+      length,
+      sha256: digest.slice("sha256:".length),
+    })),
+    notBefore: second(nowMs - tuning.clockSkewMs),
+    expires: second(nowMs + tuning.assignmentMs),
+  });
+}
+
+/** SHA-256 over the labels as JSON, a list of pairs sorted by key. Agents compute the same. */
+export function labelsDigest(labels: Readonly<Record<string, string>>): Uint8Array {
+  const pairs = Object.keys(labels)
+    .toSorted()
+    .map((key) => [key, labels[key]]);
+  return createHash("sha256").update(JSON.stringify(pairs)).digest();
+}

@@ -1,0 +1,239 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+
+import { SyncResponseSchema, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
+
+import { accept, type Outcome } from "../domain/refusal.ts";
+import type { Db } from "../store/pool.ts";
+import type { RateRow } from "../store/rates.ts";
+import { storeReport } from "../store/reports.ts";
+import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
+import type { Batcher } from "./batcher.ts";
+import type { Desired, DesiredBook } from "./desired.ts";
+import type { PresenceBook } from "./presence.ts";
+import { checkBounds, readRates, readReport, text } from "./read-request.ts";
+import type { Tuning } from "./tuning.ts";
+
+/** Who speaks, as the certificate of the connection proves it. */
+export interface SyncCaller {
+  readonly clusterId: string;
+  readonly agentId: string;
+  readonly publicKey: Uint8Array;
+  readonly certificateExpiresAt: Date;
+}
+
+/** What the handler works with; the same for every session of this server. */
+export interface SyncPorts {
+  readonly db: Db;
+  readonly serverId: string;
+  readonly desired: DesiredBook;
+  readonly presence: PresenceBook;
+  readonly rates: Batcher<RateRow>;
+  readonly tuning: Tuning;
+  /** How long agents' certificates hold. */
+  readonly certificateMs: number;
+  readonly clock: () => Date;
+  /** Called when an agent proved or tried something: a rollout may wait for it. */
+  readonly onReport: () => void;
+}
+
+/** One session. A stream keeps it from message to message; a long poll makes it anew from the store at each call. */
+export interface Session {
+  readonly caller: SyncCaller;
+  readonly sessionId: string;
+  readonly epoch: bigint;
+  sequence: bigint;
+  observedGeneration: bigint;
+  /** What the agent holds as far as is known here: what it said last, and what it was sent since. */
+  trustVersions: Readonly<Record<"root" | "timestamp" | "snapshot" | "targets", bigint>> | undefined;
+  labelsDigest: Uint8Array;
+  /** The newest assignment that was sent in this session. */
+  offeredGeneration: bigint;
+  isTuned: boolean;
+}
+
+export interface Synced {
+  /** Undefined when the agent has to begin again with a hello. */
+  readonly session: Session | undefined;
+  readonly response: SyncResponse;
+  /** Whether the response says anything beyond the acknowledgement. */
+  readonly isNews: boolean;
+}
+
+/** What both transports throw when a newer session of the same agent has begun. */
+export function superseded(): ConnectError {
+  return new ConnectError("A newer session of this agent took over: only one may speak at a time", Code.Aborted);
+}
+
+/**
+ * Takes one message in and gives its answer: the one state machine of the protocol, for streams and long polls alike.
+ * `before` is the session as the transport remembers it; undefined asks the store. The message is stored before it is
+ * acknowledged.
+ */
+export async function handleSync(
+  ports: SyncPorts,
+  caller: SyncCaller,
+  before: Session | undefined,
+  request: SyncRequest,
+): Promise<Outcome<Synced>> {
+  const checked = checkBounds(request);
+  if (!checked.ok) return checked;
+  const begun = await enter(ports, caller, before, request);
+  if (!begun.ok) return begun;
+  const session = begun.value;
+  if (session === undefined) return accept(needHello(ports, before?.sequence ?? 0n));
+
+  if (request.report.length > 0) {
+    const report = readReport(request, caller);
+    if (!report.ok) return report;
+    const { agentId } = caller;
+    const { sessionId, epoch } = session;
+    if (!(await storeReport(ports.db, { agentId, sessionId, epoch }, report.value, ports.clock()))) throw superseded();
+    session.observedGeneration = report.value.observedGeneration;
+    ports.onReport();
+  }
+  await ports.rates.add(readRates(request, caller.agentId, caller.clusterId, ports.clock()));
+  ports.presence.note({ agentId: caller.agentId, sessionId: session.sessionId, epoch: session.epoch });
+  session.sequence = request.sequence;
+  if (request.trustVersions !== undefined) {
+    const { root, timestamp, snapshot, targets } = request.trustVersions;
+    session.trustVersions = { root, timestamp, snapshot, targets };
+  }
+  session.labelsDigest = request.labelsDigest;
+  // What the agent says counts: an assignment that got lost, or that it could not verify yet, is offered again.
+  session.offeredGeneration = session.observedGeneration;
+  if (request.goodbye) await endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock());
+  return accept(await answer(ports, session));
+}
+
+/** The session that a message belongs to: a new one with its hello, or the known one when the sequence fits. */
+async function enter(
+  ports: SyncPorts,
+  caller: SyncCaller,
+  before: Session | undefined,
+  request: SyncRequest,
+): Promise<Outcome<Session | undefined>> {
+  const { sessionId, sequence, hello } = request;
+  if (hello !== undefined) {
+    const lease = await claimSession(
+      ports.db,
+      {
+        agentId: caller.agentId,
+        sessionId,
+        serverId: ports.serverId,
+        sequence,
+        transport: hello.transport === "long-poll" ? "long-poll" : "stream",
+        clusterUid: hello.clusterUid,
+        version: text(hello.agentVersion, 100),
+        engineVersion: text(hello.engineVersion, 100),
+        capabilities: hello.capabilities.map((each) => text(each, 64)),
+      },
+      ports.clock(),
+    );
+    return lease.ok ? accept(newSession(caller, sessionId, lease.value)) : lease;
+  }
+  if (before !== undefined) {
+    const fits = before.sessionId === sessionId && (sequence === before.sequence + 1n || sequence === before.sequence);
+    return accept(fits ? before : undefined);
+  }
+  const { agentId } = caller;
+  const lease = await advanceSession(ports.db, { agentId, sessionId, serverId: ports.serverId }, sequence, ports.clock());
+  return accept(lease === undefined ? undefined : { ...newSession(caller, sessionId, lease), isTuned: true });
+}
+
+function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Session {
+  return {
+    caller,
+    sessionId,
+    epoch: lease.epoch,
+    sequence: 0n,
+    observedGeneration: lease.observedGeneration,
+    trustVersions: undefined,
+    labelsDigest: new Uint8Array(),
+    offeredGeneration: 0n,
+    isTuned: false,
+  };
+}
+
+function needHello(ports: SyncPorts, ackSequence: bigint): Synced {
+  const response = create(SyncResponseSchema, {
+    ackSequence,
+    needHello: true,
+    serverTime: timestampFromDate(ports.clock()),
+  });
+  return { session: undefined, response, isNews: true };
+}
+
+/**
+ * Everything the agent lacks right now, and was not sent since it spoke last. Also what is pushed when something changed:
+ * state, never a command.
+ */
+export async function answer(ports: SyncPorts, session: Session): Promise<Synced> {
+  const now = ports.clock();
+  const desired = await ports.desired.get(session.caller.clusterId);
+  if (desired === undefined || desired.isRetired) throw retired();
+  const news: MessageInitShape<typeof SyncResponseSchema> = {
+    ...(await assignmentFor(ports, session, desired)),
+    metadata: [...(await metadataFor(ports, session))],
+    ...labelsFor(session, desired),
+    ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
+  };
+  session.isTuned = true;
+  const renewCertificate = session.caller.certificateExpiresAt.getTime() - now.getTime() < ports.certificateMs / 2;
+  const response = create(SyncResponseSchema, {
+    ...news,
+    ackSequence: session.sequence,
+    renewCertificate,
+    serverTime: timestampFromDate(now),
+  });
+  const isNews =
+    response.assignment !== undefined ||
+    response.metadata.length > 0 ||
+    response.labels !== undefined ||
+    response.tuning !== undefined;
+  return { session, response, isNews };
+}
+
+async function assignmentFor(
+  ports: SyncPorts,
+  session: Session,
+  desired: Desired,
+): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "assignment">> {
+  if (desired.generation <= session.observedGeneration || desired.generation <= session.offeredGeneration) return {};
+  const envelope = await ports.desired.envelope(desired);
+  if (envelope === undefined) return {};
+  session.offeredGeneration = desired.generation;
+  const { payloadType, payload, signatures } = envelope;
+  return { assignment: { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) } };
+}
+
+function wireSignature(from: { readonly keyId: string; readonly signature: Uint8Array }) {
+  return { keyId: from.keyId, signature: Uint8Array.from(from.signature) };
+}
+
+function labelsFor(session: Session, desired: Desired) {
+  if (Buffer.compare(session.labelsDigest, desired.labelsDigest) === 0) return {};
+  session.labelsDigest = desired.labelsDigest;
+  return { labels: { labels: { ...desired.labels } } };
+}
+
+/** The metadata that the agent lacks; it counts as sent, so that the next push does not carry it again. */
+async function metadataFor(ports: SyncPorts, session: Session) {
+  const held = session.trustVersions;
+  if (held === undefined) return [];
+  const missing = (await ports.desired.trustChain()).filter(({ role, version }) => version > held[role]);
+  if (missing.length === 0) return [];
+  session.trustVersions = { ...held, ...Object.fromEntries(missing.map(({ role, version }) => [role, version])) };
+  return missing.map(({ role, version, body }) => ({ role, version, body: Uint8Array.from(body) }));
+}
+
+function wireTuning(tuning: Tuning) {
+  const { heartbeatMs, reportMs, reconnectWindowMs } = tuning;
+  return { heartbeatMs, reportMs, reconnectWindowMs };
+}
+
+/** What a session is ended with when its identity was taken back. */
+export function retired(): ConnectError {
+  return new ConnectError("The identity of this agent was revoked: enrol again with a new join token", Code.PermissionDenied);
+}

@@ -1,0 +1,178 @@
+/** Everything an agent sends is checked here before anything else looks at it: size, shape, and whose word it is. */
+import { createPublicKey, verify } from "node:crypto";
+
+import { fromBinary } from "@bufbuild/protobuf";
+import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
+import { preAuthEncoding, reportType } from "#trust";
+import {
+  StateReportSchema,
+  type ComponentState,
+  type RateBucket,
+  type StateReport,
+  type SyncRequest,
+} from "#proto/agent/v1/agent";
+
+import { digestFromBytes } from "../domain/ids.ts";
+import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
+import type { BundleKind } from "../domain/rollout-spec.ts";
+import type { Report, ReportedAttempt, ReportedComponent } from "../store/reports.ts";
+import type { RateRow } from "../store/rates.ts";
+
+export const reportBytesMax = 64 * 1024;
+export const waitMsMax = 60_000;
+const ratesMax = 1_500;
+const conditionsMax = 64;
+const phases = new Set(["received", "verified", "staged", "applying", "applied", "rejected", "rolled-back"]);
+
+/** Refuses a message that is out of bounds before anything of it is used. */
+export function checkBounds(request: SyncRequest): Outcome<SyncRequest> {
+  if (!/^[0-9A-Za-z_-]{8,64}$/.test(request.sessionId)) {
+    return invalid("session_id", "is no random id of 8 to 64 letters, digits, dashes");
+  }
+  if (request.sequence === 0n || request.sequence > 2n ** 62n) return invalid("sequence", "begins with 1");
+  if (request.report.length > reportBytesMax) {
+    return invalid("report", `has ${request.report.length} bytes; at most ${reportBytesMax} are allowed`);
+  }
+  if (request.rates.length > ratesMax) {
+    return invalid("rates", `holds ${request.rates.length} minutes; at most ${ratesMax} are allowed`);
+  }
+  const { hello } = request;
+  if (hello === undefined) return accept(request);
+  if (hello.capabilities.length > 64 || hello.capabilities.some((each) => each.length > 64)) {
+    return invalid("hello.capabilities", "at most 64 of at most 64 characters are allowed");
+  }
+  if (hello.protocolMin > 1 || hello.protocolMax < 1) {
+    const why = `The agent speaks protocol ${hello.protocolMin} to ${hello.protocolMax}, this server speaks 1: bring both to versions that are two minor versions apart at most`;
+    return refuse({ kind: "precondition", why });
+  }
+  return accept(request);
+}
+
+/** Whose word a report has to be. */
+export interface Speaker {
+  readonly clusterId: string;
+  readonly agentId: string;
+  /** The key of the certificate on this connection. */
+  readonly publicKey: Uint8Array;
+}
+
+/**
+ * The report of a request, when the agent's key signed it for this very session and message; so a report that somebody
+ * recorded proves nothing anywhere else.
+ */
+export function readReport(request: SyncRequest, speaker: Speaker): Outcome<Report> {
+  if (!isSigned(request, speaker.publicKey)) {
+    const why = "The state report is not signed by the key of the certificate on this connection: connect again";
+    return refuse({ kind: "unauthenticated", why });
+  }
+  let report: StateReport;
+  try {
+    report = fromBinary(StateReportSchema, request.report);
+  } catch (error) {
+    return invalid("report", `cannot be read as a StateReport: ${String(error)}`);
+  }
+  const bound =
+    report.clusterId === speaker.clusterId &&
+    report.agentId === speaker.agentId &&
+    report.sessionId === request.sessionId &&
+    report.sequence === request.sequence;
+  if (!bound) return invalid("report", "was made for another cluster, agent, session or message");
+  return readContent(report);
+}
+
+/** As `verifyReport` of the trust room, with the key at hand instead of the certificate it would take it from. */
+function isSigned({ report, reportSignature }: SyncRequest, publicKey: Uint8Array): boolean {
+  const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
+  const data = preAuthEncoding(reportType, report);
+  return verify("sha256", data, { key, dsaEncoding: "ieee-p1363" }, reportSignature);
+}
+
+function readContent(report: StateReport): Outcome<Report> {
+  if (report.components.length > 2) return invalid("report.components", "holds more than one of each kind");
+  if (report.conditions.length > conditionsMax) {
+    return invalid("report.conditions", `holds more than ${conditionsMax}`);
+  }
+  const components: ReportedComponent[] = [];
+  const attempts: ReportedAttempt[] = [];
+  for (const state of report.components) {
+    const kind = kindOf(state.kind);
+    if (kind === undefined || components.some((each) => each.kind === kind)) {
+      return invalid("report.components", `"${state.kind.slice(0, 40)}" is no kind, or is there twice`);
+    }
+    components.push(componentOf(kind, state));
+    const attempt = attemptOf(kind, state);
+    if (attempt !== undefined) attempts.push(attempt);
+  }
+  const conditions = report.conditions.map(({ code, message, since }) => ({
+    code: text(code, 100),
+    message: text(message, 1_000),
+    since: (dateOf(since) ?? new Date(0)).toISOString(),
+  }));
+  return accept({ observedGeneration: report.observedGeneration, components, attempts, conditions });
+}
+
+function kindOf(word: string): BundleKind | undefined {
+  return word === "rules" || word === "shipper" ? word : undefined;
+}
+
+function componentOf(kind: BundleKind, state: ComponentState): ReportedComponent {
+  const runningDigest = digestFromBytes(state.runningDigest);
+  const runningSince = dateOf(state.runningSince);
+  return {
+    kind,
+    ...(runningDigest === undefined ? {} : { runningDigest }),
+    ...(runningDigest === undefined || runningSince === undefined ? {} : { runningSince }),
+  };
+}
+
+/** An attempt that names no bundle, time or known phase says nothing that could be kept. */
+function attemptOf(kind: BundleKind, { lastAttempt }: ComponentState): ReportedAttempt | undefined {
+  if (lastAttempt === undefined || !phases.has(lastAttempt.phase)) return undefined;
+  const digest = digestFromBytes(lastAttempt.digest);
+  const at = dateOf(lastAttempt.at);
+  if (digest === undefined || at === undefined) return undefined;
+  const { generation, phase } = lastAttempt;
+  const reason = text(lastAttempt.reason, 100);
+  return { kind, digest, generation: cap(generation), at, phase, reason, detail: text(lastAttempt.detail, 4_096) };
+}
+
+/** The minutes of a request. Those outside of what can be a minute now are left out: a clock that is wrong by years. */
+export function readRates(request: SyncRequest, agentId: string, clusterId: string, now: Date): readonly RateRow[] {
+  return request.rates.flatMap((bucket) => {
+    const minute = dateOf(bucket.minute);
+    const dayMs = 86_400_000;
+    if (minute === undefined || minute.getTime() % 60_000 !== 0) return [];
+    if (Math.abs(now.getTime() - minute.getTime()) > 30 * dayMs) return [];
+    return [{ agentId, clusterId, minute, ...countsOf(bucket) }];
+  });
+}
+
+function countsOf(bucket: RateBucket): Omit<RateRow, "agentId" | "clusterId" | "minute"> {
+  return {
+    events: cap(bucket.events),
+    bytes: cap(bucket.bytes),
+    alerts: cap(bucket.alerts),
+    dropped: cap(bucket.dropped),
+    parked: cap(bucket.parked),
+    lagMs: cap(bucket.lagMs),
+    detectionUs: cap(bucket.detectionUs),
+    seconds: Math.min(bucket.seconds, 60),
+  };
+}
+
+// The wire has 64 bits without a sign, the database has one.
+function cap(value: bigint): bigint {
+  const most = 2n ** 62n;
+  return value > most ? most : value;
+}
+
+/** Undefined outside of the years 1970 to 9999, which neither JavaScript nor Postgres would take. */
+export function dateOf(timestamp: Timestamp | undefined): Date | undefined {
+  if (timestamp === undefined || timestamp.seconds < 0n || timestamp.seconds > 253_402_300_799n) return undefined;
+  return timestampDate(timestamp);
+}
+
+/** Text in bounds. Postgres takes every character but NUL. */
+export function text(value: string, charsMax: number): string {
+  return value.slice(0, charsMax).replaceAll("\0", "\u{FFFD}").toWellFormed();
+}

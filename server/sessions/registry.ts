@@ -1,0 +1,89 @@
+import type { Ending, Mailbox } from "./mailbox.ts";
+
+/** A session that speaks with this server right now. */
+export interface LiveSession {
+  readonly agentId: string;
+  readonly clusterId: string;
+  readonly sessionId: string;
+  readonly epoch: bigint;
+  readonly mailbox: Mailbox;
+}
+
+/** The live sessions of this server. Nothing here waits: a broadcast marks mailboxes and returns. */
+export interface Registry {
+  /** Registers a session and ends the one it replaces. False when a newer session of the agent is here already. */
+  add(session: LiveSession): boolean;
+  remove(session: LiveSession): void;
+  /** Ends the session of an agent that is older than this epoch. */
+  supersede(agentId: string, epoch: bigint): void;
+  /** Makes the sessions of these clusters look again. */
+  wake(clusterIds: Iterable<string>): void;
+  wakeAll(): void;
+  /** Ends the session of an agent if it is still this one. */
+  end(agentId: string, sessionId: string, ending: Ending): void;
+  endCluster(clusterId: string, ending: Ending): void;
+  /** Sends everybody away, each after its own part of the window, so that they do not come back all at once. */
+  drain(windowMs: number): void;
+  readonly isDraining: boolean;
+  readonly size: number;
+}
+
+/** `random` is uniform in [0, 1). */
+export function createRegistry(random: () => number = Math.random): Registry {
+  const byAgent = new Map<string, LiveSession>();
+  const byCluster = new Map<string, Set<LiveSession>>();
+  let drainMs: number | undefined;
+
+  function remove(session: LiveSession): void {
+    if (byAgent.get(session.agentId) === session) byAgent.delete(session.agentId);
+    const siblings = byCluster.get(session.clusterId);
+    siblings?.delete(session);
+    if (siblings?.size === 0) byCluster.delete(session.clusterId);
+  }
+  function endForDrain(session: LiveSession): void {
+    session.mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(random() * (drainMs ?? 0)) });
+  }
+  return {
+    add: (session) => {
+      const before = byAgent.get(session.agentId);
+      if (before !== undefined && before.epoch > session.epoch) return false;
+      if (before !== undefined && before.mailbox !== session.mailbox) {
+        before.mailbox.end({ kind: before.sessionId === session.sessionId ? "repeated" : "superseded" });
+      }
+      if (before !== undefined) remove(before);
+      byAgent.set(session.agentId, session);
+      const siblings = byCluster.get(session.clusterId) ?? new Set();
+      byCluster.set(session.clusterId, siblings.add(session));
+      if (drainMs !== undefined) endForDrain(session);
+      return true;
+    },
+    remove,
+    supersede: (agentId, epoch) => {
+      const session = byAgent.get(agentId);
+      if (session !== undefined && session.epoch < epoch) session.mailbox.end({ kind: "superseded" });
+    },
+    wake: (clusterIds) => {
+      for (const id of clusterIds) for (const session of byCluster.get(id) ?? []) session.mailbox.mark();
+    },
+    wakeAll: () => {
+      for (const session of byAgent.values()) session.mailbox.mark();
+    },
+    end: (agentId, sessionId, ending) => {
+      const session = byAgent.get(agentId);
+      if (session?.sessionId === sessionId) session.mailbox.end(ending);
+    },
+    endCluster: (clusterId, ending) => {
+      for (const session of byCluster.get(clusterId) ?? []) session.mailbox.end(ending);
+    },
+    drain: (windowMs) => {
+      drainMs = windowMs;
+      for (const session of byAgent.values()) endForDrain(session);
+    },
+    get isDraining() {
+      return drainMs !== undefined;
+    },
+    get size() {
+      return byAgent.size;
+    },
+  };
+}

@@ -1,0 +1,89 @@
+import { randomUUID } from "node:crypto";
+
+import type { Logger } from "pino";
+
+import type { Db } from "../store/pool.ts";
+import { storeRates } from "../store/rates.ts";
+import { createBatcher } from "./batcher.ts";
+import { createChangeFeed, type Changed } from "./change-feed.ts";
+import { createDesiredBook, type SignAssignment } from "./desired.ts";
+import type { SyncPorts } from "./handle-sync.ts";
+import { createPresenceBook } from "./presence.ts";
+import { createRegistry, type Registry } from "./registry.ts";
+import { defaultTuning, type Tuning } from "./tuning.ts";
+
+export interface SessionsOptions {
+  readonly db: Db;
+  readonly sign: SignAssignment;
+  /** How long agents' certificates hold. */
+  readonly certificateMs: number;
+  /** Called when an agent proved or tried something; must not throw. */
+  readonly onReport: () => void;
+  readonly log: Logger;
+  readonly clock: () => Date;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  readonly tuning?: Partial<Tuning>;
+}
+
+/** What the transports work with. */
+export interface SessionPorts extends SyncPorts {
+  readonly registry: Registry;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+/** The live sessions of this server, and the loops that keep them right. Nothing here is lost that matters. */
+export interface Sessions {
+  readonly ports: SessionPorts;
+  /** To be driven on every notification and at least once a second, never twice at a time. */
+  pollChanges(): Promise<void>;
+  /** To be driven every `tuning.presenceMs`, and once more at the end. */
+  flushPresence(): Promise<void>;
+  /** Sends every session away, spread over the window. New ones are sent away at once. */
+  drain(windowMs: number): void;
+  /** How many sessions live here now. */
+  readonly size: number;
+}
+
+const rateRowsMax = 2_000;
+
+export function createSessions(options: SessionsOptions): Sessions {
+  const { db, clock, log } = options;
+  const random = options.random ?? Math.random;
+  const tuning = { ...defaultTuning, ...options.tuning };
+  const registry = createRegistry(random);
+  const desired = createDesiredBook({ db, clock, tuning, sign: options.sign });
+  const presence = createPresenceBook(db, registry, clock);
+  const rates = createBatcher((rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows), tuning.ratesMs, rateRowsMax);
+  const feed = createChangeFeed(db, clock, async ({ clusterIds, isTrustChanged }: Changed) => {
+    if (isTrustChanged) desired.forgetTrust();
+    for (const clusterId of await desired.refresh(clusterIds)) registry.endCluster(clusterId, { kind: "revoked" });
+    if (isTrustChanged) registry.wakeAll();
+    else registry.wake(clusterIds);
+  });
+  return {
+    ports: {
+      db,
+      serverId: randomUUID(),
+      desired,
+      presence,
+      rates,
+      tuning,
+      certificateMs: options.certificateMs,
+      clock,
+      onReport: options.onReport,
+      registry,
+      log,
+      random,
+    },
+    pollChanges: () => feed.poll(),
+    flushPresence: () => presence.flush(),
+    drain: (windowMs) => {
+      registry.drain(windowMs);
+    },
+    get size() {
+      return registry.size;
+    },
+  };
+}

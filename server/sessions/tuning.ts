@@ -1,0 +1,37 @@
+import { heartbeatMs, silentAfterMs } from "../domain/liveness.ts";
+
+/** How sessions behave. All times are milliseconds. */
+export interface Tuning {
+  readonly heartbeatMs: number;
+  /** How often agents send minutes of rates. */
+  readonly reportMs: number;
+  /** Agents come back after a random part of this. */
+  readonly reconnectWindowMs: number;
+  /** A stream of which nothing is heard for so long is closed. */
+  readonly silentMs: number;
+  /** A stream that cannot take a message for so long is closed. */
+  readonly stallMs: number;
+  /** A stream is sent away after this time plus up to half of it, so that servers share the agents evenly again. */
+  readonly streamAgeMs: number;
+  /** How long an assignment's signature holds. It is signed again when half of it is over. */
+  readonly assignmentMs: number;
+  /** Assignments hold from this much before they are signed, for agents whose clock is behind. */
+  readonly clockSkewMs: number;
+  /** How often it is written who was heard of. */
+  readonly presenceMs: number;
+  /** How long minutes of rates wait for others to be written with. */
+  readonly ratesMs: number;
+}
+
+export const defaultTuning: Tuning = {
+  heartbeatMs,
+  reportMs: 10_000,
+  reconnectWindowMs: 5_000,
+  silentMs: silentAfterMs,
+  stallMs: 30_000,
+  streamAgeMs: 40 * 60_000,
+  assignmentMs: 7 * 86_400_000,
+  clockSkewMs: 5 * 60_000,
+  presenceMs: 5_000,
+  ratesMs: 100,
+};

@@ -1,0 +1,163 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+
+import {
+  certificatesFromPem,
+  certificateToPem,
+  createCa,
+  decodeKeyFile,
+  encodeKeyFile,
+  generateKey,
+  issueServerCertificate,
+  type CertifiedKey,
+  type SigningKey,
+} from "#trust";
+
+import { Failure } from "./failure.ts";
+import type { ServerIdentity } from "./http.ts";
+import type { OnlineSigners } from "./store/sign-metadata.ts";
+
+/** What a server is, apart from its database: whoever holds this directory can act as the fleet's server. */
+export interface State {
+  readonly ca: CertifiedKey;
+  readonly signers: OnlineSigners;
+}
+
+const onlineRoles = ["snapshot", "timestamp", "assignment"] as const;
+
+/**
+ * Opens the state directory; makes the CA and the online keys on the first start. Each set appears whole or not at all,
+ * and of several servers that start at once on one directory all end up with the same.
+ */
+export async function openState(dir: string, org: string, now: Date): Promise<State> {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const ca = await openCa(join(dir, "ca"), org, now);
+    return { ca, signers: openKeys(join(dir, "keys")) };
+  } catch (error) {
+    throw stateFailure(error, dir);
+  }
+}
+
+async function openCa(dir: string, org: string, now: Date): Promise<CertifiedKey> {
+  if (readIfThere(join(dir, "ca.key")) === undefined) {
+    const made = await createCa({ org, now });
+    createWhole(dir, { "ca.crt": certificateToPem(made.certificate), "ca.key": made.privateKey });
+  }
+  const [certificate] = certificatesFromPem(readFileSync(join(dir, "ca.crt"), "utf8"));
+  if (certificate === undefined) {
+    throw new Failure(`${join(dir, "ca.crt")} holds no certificate: restore it`, 2);
+  }
+  return { certificate, privateKey: readFileSync(join(dir, "ca.key"), "utf8") };
+}
+
+function openKeys(dir: string): OnlineSigners {
+  if (onlineRoles.every((role) => readIfThere(join(dir, `${role}.json`)) === undefined)) {
+    createWhole(
+      dir,
+      Object.fromEntries(
+        onlineRoles.map((role) => [`${role}.json`, encodeKeyFile(generateKey(), undefined)]),
+      ),
+    );
+  }
+  const read = (role: string): SigningKey => {
+    const path = join(dir, `${role}.json`);
+    const key = decodeKeyFile(readFileSync(path, "utf8"), undefined);
+    if (key.ok) return key.value;
+    throw new Failure(`The online key ${path} cannot be used: ${key.refusal.message}`, 2);
+  };
+  return { snapshot: read("snapshot"), timestamp: read("timestamp"), assignment: read("assignment") };
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Puts files into a directory that only ever exists with all of them: written elsewhere, forced to disk, then renamed.
+ * When somebody else was faster, theirs stays.
+ */
+function createWhole(dir: string, files: Readonly<Record<string, string>>): void {
+  const temporary = `${dir}.new-${process.pid}-${performance.now().toString(36).replace(".", "")}`;
+  mkdirSync(temporary, { mode: 0o700 });
+  try {
+    for (const [name, text] of Object.entries(files)) writeDurably(join(temporary, name), text);
+    renameSync(temporary, dir);
+    sync(join(dir, ".."));
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
+  }
+}
+
+/** Writes a file that must not exist yet, for its owner only. */
+export function writeDurably(path: string, text: string): void {
+  const file = openSync(path, "wx", 0o600);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function sync(dir: string): void {
+  const file = openSync(dir, "r");
+  fsyncSync(file);
+  closeSync(file);
+}
+
+function stateFailure(error: unknown, dir: string): unknown {
+  if (error instanceof Failure || !(error instanceof Error)) return error;
+  const code = "code" in error ? error.code : undefined;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new Failure(`The disk of the state directory ${dir} is full: free some space and start again`, 3, {
+      cause: error,
+    });
+  }
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
+    const why = `The state directory ${dir} cannot be used (${error.message}): let this user write there, or set FALCONRY_STATE_DIR`;
+    return new Failure(why, 2, { cause: error });
+  }
+  if (code === "ENOTDIR" || code === "ENOENT" || code === "EISDIR") {
+    return new Failure(
+      `The state directory ${dir} is not whole (${error.message}): restore it from a backup`,
+      2,
+      { cause: error },
+    );
+  }
+  return error;
+}
+
+/**
+ * A fresh certificate for this server from the CA, for every name that it may be called by. Its key is never written
+ * down: a restart makes another, because agents pin the CA.
+ */
+export async function issueIdentity(
+  ca: CertifiedKey,
+  hosts: readonly string[],
+  now: Date,
+  lifetimeMs: number,
+): Promise<ServerIdentity> {
+  const isWildcard = (host: string) => host === "0.0.0.0" || host === "::";
+  const all = [...hosts.filter((host) => !isWildcard(host)), hostname(), "localhost", "127.0.0.1", "::1"];
+  const issued = await issueServerCertificate({ ca, names: [...new Set(all)], now, lifetimeMs });
+  const caPem = certificateToPem(ca.certificate);
+  return { chain: `${certificateToPem(issued.certificate)}\n${caPem}`, key: issued.privateKey, ca: caPem };
+}

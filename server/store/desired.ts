@@ -1,0 +1,91 @@
+import { sql } from "drizzle-orm";
+
+import type { Digest } from "../domain/ids.ts";
+import { param } from "./assignments.ts";
+import type { Db } from "./pool.ts";
+import type { TrustRole } from "./schema.ts";
+
+/** What the server wants of a cluster, as its agents are told. */
+export interface DesiredRow {
+  readonly clusterId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly isRetired: boolean;
+  /** 0 when nothing was ever assigned. */
+  readonly generation: bigint;
+  readonly targets: readonly DesiredTarget[];
+}
+
+export interface DesiredTarget {
+  readonly kind: "rules" | "shipper";
+  readonly path: string;
+  readonly length: number;
+  readonly digest: Digest;
+}
+
+export async function readDesired(db: Db, clusterIds: readonly string[]): Promise<readonly DesiredRow[]> {
+  if (clusterIds.length === 0) return [];
+  const { rows } = await db.execute<Omit<DesiredRow, "generation"> & { generation: string } & Record<string, unknown>>(sql`
+    select c.id as "clusterId", c.labels, c.retired_at is not null as "isRetired",
+      coalesce(a.generation, 0)::text as generation,
+      coalesce((select json_agg(json_build_object('kind', b.kind, 'path', b.target_path, 'length', b.length,
+        'digest', b.digest) order by b.kind) from bundles b where b.digest in (a.rules_digest, a.shipper_digest)), '[]')
+        as targets
+    from clusters c left join assignments a on a.cluster_id = c.id
+    where c.id = any(${param(clusterIds)}::text[])`);
+  return rows.map((row) => ({ ...row, generation: BigInt(row.generation) }));
+}
+
+/** One change: of a cluster (its assignment, labels or retirement), or of trust metadata when no cluster is named. */
+export interface Change {
+  readonly clusterId?: string;
+  readonly number: bigint;
+}
+
+/** What changed after a number of the change counter, in no order. */
+export async function readChanges(db: Db, after: bigint): Promise<readonly Change[]> {
+  const { rows } = await db.execute<{ id: string | null; changed: string }>(sql`
+    select cluster_id as id, changed from assignments where changed > ${after}
+    union all select id, changed from clusters where changed > ${after}
+    union all select null, changed from trust_metadata where changed > ${after}`);
+  return rows.map(({ id, changed }) => ({ number: BigInt(changed), ...(id === null ? {} : { clusterId: id }) }));
+}
+
+/** The number of the newest change that has begun; it may not be committed yet. */
+export async function lastChange(db: Db): Promise<bigint> {
+  const { rows } = await db.execute<{ last: string }>(sql`select last_value as last from change_seq`);
+  return BigInt(rows[0]?.last ?? 0);
+}
+
+/** Metadata as published, byte for byte. */
+export interface StoredMetadata {
+  readonly role: TrustRole;
+  readonly version: bigint;
+  readonly body: Uint8Array;
+}
+
+/** All roots in order, and the newest of the other roles, in the order in which an agent verifies them. */
+export async function readTrustChain(db: Db): Promise<readonly StoredMetadata[]> {
+  const { rows } = await db.execute<{ role: TrustRole; version: string; body: Buffer }>(sql`
+    select role, version, body from trust_metadata m
+    where role = 'root' or version = (select max(version) from trust_metadata n where n.role = m.role)
+    order by array_position(array['root', 'timestamp', 'snapshot', 'targets'], role), version`);
+  return rows.map((row) => ({ ...row, version: BigInt(row.version) }));
+}
+
+/**
+ * The bytes of a bundle from an offset on, when the cluster may fetch it: it is assigned, or it is what an unfinished
+ * rollout would send the cluster back to.
+ */
+export async function readBlob(
+  db: Db,
+  clusterId: string,
+  digest: Digest,
+): Promise<{ readonly content: Uint8Array } | undefined> {
+  const { rows } = await db.execute<{ content: Buffer }>(sql`
+    select b.content from bundles b where b.digest = ${digest} and (
+      exists (select 1 from assignments a where a.cluster_id = ${clusterId}
+        and b.digest in (a.rules_digest, a.shipper_digest))
+      or exists (select 1 from rollout_clusters rc join rollouts r on r.id = rc.rollout_id
+        where rc.cluster_id = ${clusterId} and rc.previous_digest = b.digest and r.finished_at is null))`);
+  return rows[0];
+}

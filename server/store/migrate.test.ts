@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+
+import { Client } from "pg";
+
+import { freshDatabaseUrl } from "../../test/support/postgres.ts";
+import { migrate, migrationsFolder, pendingMigrations } from "./migrate.ts";
+
+/** A database without our schema, beside the migrated one. */
+async function emptyDatabase(t: TestContext): Promise<string> {
+  const url = await freshDatabaseUrl(t);
+  await query(url, "drop schema public cascade; drop schema if exists drizzle cascade; create schema public");
+  return url;
+}
+
+async function query<R extends object>(url: string, text: string): Promise<readonly R[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<R>(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+function copyOfMigrations(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "falconry-migrations-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(migrationsFolder, folder, { recursive: true });
+  return folder;
+}
+
+function addMigration(folder: string, tag: string, when: number, text: string): void {
+  const path = join(folder, "meta", "_journal.json");
+  const journal = JSON.parse(readFileSync(path, "utf8")) as { entries: object[] };
+  journal.entries.push({ idx: journal.entries.length, version: "7", when, tag, breakpoints: true });
+  writeFileSync(path, JSON.stringify(journal));
+  writeFileSync(join(folder, `${tag}.sql`), text);
+}
+
+test("four servers that start at once on an empty database migrate it exactly once", async (t) => {
+  const url = await emptyDatabase(t);
+  const results = await Promise.all([migrate(url), migrate(url), migrate(url), migrate(url)]);
+  const applied = results.filter((tags) => tags.length > 0);
+  assert.equal(applied.length, 1);
+  assert.deepEqual(applied[0]?.[0], "0001_fleet");
+  const rows = await query<{ count: string }>(url, "select count(*) from drizzle.__drizzle_migrations");
+  assert.equal(Number(rows[0]?.count), applied[0]?.length);
+});
+
+test("a database that a newer server migrated is refused, and told so", async (t) => {
+  const url = await freshDatabaseUrl(t);
+  const newer = copyOfMigrations(t);
+  addMigration(newer, "9999_later", 9_000_000_000_000, "create table later (id int)");
+  assert.deepEqual(await migrate(url, newer), ["9999_later"]);
+  await assert.rejects(migrate(url), { name: "Failure", exitCode: 2, message: /newer than this server/ });
+});
+
+test("a migration whose text changed after it was applied is refused by name", async (t) => {
+  const url = await freshDatabaseUrl(t);
+  const folder = copyOfMigrations(t);
+  const file = join(folder, "0001_fleet.sql");
+  writeFileSync(file, `${readFileSync(file, "utf8")}\n-- one more remark\n`);
+  await assert.rejects(migrate(url, folder), { name: "Failure", message: /0001_fleet is not the text/ });
+});
+
+test("a migration that sorts before one that was applied is refused instead of being left out", async (t) => {
+  const url = await freshDatabaseUrl(t);
+  const folder = copyOfMigrations(t);
+  addMigration(folder, "0000_forgotten", 1, "create table forgotten (id int)");
+  await assert.rejects(migrate(url, folder), {
+    name: "Failure",
+    message: /0000_forgotten was never applied/,
+  });
+});
+
+test("a migration that fails leaves nothing of itself behind", async (t) => {
+  const url = await freshDatabaseUrl(t);
+  const folder = copyOfMigrations(t);
+  addMigration(folder, "9999_broken", 9_000_000_000_000, "create table half (id int); select 1 / 0");
+  await assert.rejects(migrate(url, folder), /division by zero|Failed query/);
+  const [row] = await query<{ half: string | null }>(url, "select to_regclass('half') as half");
+  assert.equal(row?.half, null);
+});
+
+test("pendingMigrations() lists what an empty database lacks and changes nothing", async (t) => {
+  const url = await emptyDatabase(t);
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  t.after(() => client.end());
+  assert.equal((await pendingMigrations(client))[0], "0001_fleet");
+  assert.deepEqual(await query(url, "select 1 from pg_tables where schemaname = 'public'"), []);
+});
+
+test("every migration file is in the journal, in order, so that none is silently left out", () => {
+  const files = readdirSync(migrationsFolder).filter((name) => /^\d{4}_.*\.sql$/.test(name));
+  const journal = JSON.parse(readFileSync(join(migrationsFolder, "meta", "_journal.json"), "utf8")) as {
+    entries: { tag: string; when: number }[];
+  };
+  assert.deepEqual(
+    journal.entries.map((entry) => `${entry.tag}.sql`),
+    files.sort(),
+  );
+  const times = journal.entries.map((entry) => entry.when);
+  assert.deepEqual(
+    times,
+    [...new Set(times)].sort((a, b) => a - b),
+  );
+});

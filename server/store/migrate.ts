@@ -1,0 +1,120 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { drizzle } from "drizzle-orm/node-postgres";
+import { migrate as applyPending } from "drizzle-orm/node-postgres/migrator";
+import { Client, type Pool } from "pg";
+
+import { Failure } from "../failure.ts";
+
+/** Where the migrations of this version of the code are. */
+export const migrationsFolder = join(import.meta.dirname, "..", "..", "migrations");
+
+/** Serialises migrations of one database, whoever runs them: the bytes of "falconry" read as a number. */
+const migrationLock = "7377296838936654457";
+const lockTimeoutMs = 120_000;
+
+interface Migration {
+  readonly tag: string;
+  /** Orders the migrations and is their key in the database: milliseconds. */
+  readonly when: number;
+  readonly hash: string;
+}
+
+interface Applied {
+  readonly hash: string;
+  readonly created_at: string;
+}
+
+/**
+ * Brings a database to the schema of this code: all pending migrations in one transaction, or none. Safe with several
+ * servers starting at once: they take turns, and those that come later find nothing to do. Answers with the names of
+ * the migrations that it applied.
+ *
+ * Fails when the database is newer than the code, and when an applied migration is not the text it was.
+ */
+export async function migrate(url: string, folder: string = migrationsFolder): Promise<readonly string[]> {
+  const client = new Client({
+    connectionString: url,
+    connectionTimeoutMillis: 10_000,
+    application_name: "falconry-migrate",
+  });
+  // A connection that breaks in between also rejects the query in flight: that is the error to show.
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    await client.query(`set lock_timeout = ${lockTimeoutMs}`);
+    // Held by the session: a process that dies lets go of it with its connection.
+    await client.query("select pg_advisory_lock($1::bigint)", [migrationLock]);
+    await client.query("set lock_timeout = 0");
+    const pending = compare(readMigrations(folder), await readApplied(client));
+    await applyPending(drizzle(client), { migrationsFolder: folder });
+    return pending;
+  } finally {
+    await client.end();
+  }
+}
+
+/** The migrations that a database still lacks. Fails as `migrate` does; changes nothing. */
+export async function pendingMigrations(
+  client: Pool | Client,
+  folder: string = migrationsFolder,
+): Promise<readonly string[]> {
+  return compare(readMigrations(folder), await readApplied(client));
+}
+
+async function readApplied(client: Pool | Client): Promise<readonly Applied[]> {
+  const found = await client.query<{ found: boolean }>(
+    "select to_regclass('drizzle.__drizzle_migrations') is not null as found",
+  );
+  if (found.rows[0]?.found !== true) return [];
+  const { rows } = await client.query<Applied>(
+    "select hash, created_at from drizzle.__drizzle_migrations order by created_at",
+  );
+  return rows;
+}
+
+function compare(known: readonly Migration[], applied: readonly Applied[]): readonly string[] {
+  const byTime = new Map(known.map((migration) => [migration.when, migration]));
+  const newest = known.at(-1);
+  for (const row of applied) {
+    const migration = byTime.get(Number(row.created_at));
+    if (migration === undefined) {
+      throw new Failure(
+        `The database is newer than this server: it has a migration made at ${row.created_at}, and the newest one ` +
+          `known here is ${newest?.tag ?? "none"}. Start a server of the version that migrated it, or a newer one`,
+        2,
+      );
+    }
+    if (migration.hash !== row.hash) {
+      throw new Failure(
+        `The migration ${migration.tag} is not the text that was applied to this database ` +
+          `(SHA-256 here ${migration.hash}, there ${row.hash}). Restore migrations/${migration.tag}.sql and put the ` +
+          "change in a new migration",
+        2,
+      );
+    }
+  }
+  const done = new Set(applied.map((row) => Number(row.created_at)));
+  const pending = known.filter((migration) => !done.has(migration.when));
+  const skipped = pending.find((migration) => applied.some((row) => Number(row.created_at) > migration.when));
+  if (skipped !== undefined) {
+    throw new Failure(
+      `The migration ${skipped.tag} was never applied to this database, but later ones were. Give it a number and ` +
+        "a time after the newest one in migrations/meta/_journal.json",
+      2,
+    );
+  }
+  return pending.map((migration) => migration.tag);
+}
+
+function readMigrations(folder: string): readonly Migration[] {
+  const journal = JSON.parse(readFileSync(join(folder, "meta", "_journal.json"), "utf8")) as {
+    readonly entries: readonly { readonly tag: string; readonly when: number }[];
+  };
+  return journal.entries.map(({ tag, when }) => {
+    const text = readFileSync(join(folder, `${tag}.sql`));
+    return { tag, when, hash: createHash("sha256").update(text).digest("hex") };
+  });
+}

@@ -1,0 +1,76 @@
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import { DatabaseError, Pool } from "pg";
+
+import * as schema from "./schema.ts";
+
+type Schema = typeof schema;
+
+/** The whole database, through its pool. Only who needs `transaction` on the top level asks for this. */
+export type Database = NodePgDatabase<Schema> & { readonly $client: Pool };
+
+/** A transaction of `Database`. */
+export type Transaction = Parameters<Parameters<NodePgDatabase<Schema>["transaction"]>[0]>[0];
+
+/** What query functions take: the pool or a transaction, so that callers compose them. */
+export type Db = NodePgDatabase<Schema> | Transaction;
+
+export interface PoolOptions {
+  readonly url: string;
+  readonly connectionsMax: number;
+  /** Hears of connections that broke while idle; the pool replaces them by itself. */
+  readonly onIdleError: (error: Error) => void;
+}
+
+/**
+ * A pool whose waits are bounded: 5 s for a connection, 30 s for a statement. So a database that is away or stuck is
+ * an error that the caller sees, never a call that hangs. The caller ends it with `db.$client.end()`.
+ */
+export function openPool(options: PoolOptions): Database {
+  const pool = new Pool({
+    connectionString: options.url,
+    max: options.connectionsMax,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 30_000,
+    idle_in_transaction_session_timeout: 30_000,
+    application_name: "falconry-server",
+    keepAlive: true,
+  });
+  // Without a listener an idle connection that breaks would end the process.
+  pool.on("error", options.onIdleError);
+  return drizzle(pool, { schema });
+}
+
+/** SQLSTATE classes and codes that say "not now": connection, resources, operator intervention, serialisation. */
+const unavailable = /^(08...|53...|57P0[1-4]|57014|40001|40P01)$/;
+const networkCodes = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ENOENT",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+]);
+
+/**
+ * Whether an error means that the database is away, starting, stopping or full, so that trying again later may work.
+ * Looks through causes, because drizzle wraps what the driver throws.
+ */
+export function isDatabaseAway(error: unknown): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    if (at instanceof AggregateError && at.errors.some((each) => isDatabaseAway(each))) return true;
+    const code = "code" in at && typeof at.code === "string" ? at.code : "";
+    if (unavailable.test(code) || networkCodes.has(code)) return true;
+    if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(at.message)) return true;
+  }
+  return false;
+}
+
+/** The name of the violated constraint, when the error is a unique violation; for insert-or-refuse. */
+export function uniqueViolation(error: unknown): string | undefined {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    if (at instanceof DatabaseError && at.code === "23505") return at.constraint ?? "";
+  }
+  return undefined;
+}

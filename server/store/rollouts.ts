@@ -1,0 +1,110 @@
+import { and, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
+
+import type { Digest, RolloutId } from "../domain/ids.ts";
+import { accept, refuse, type Outcome } from "../domain/refusal.ts";
+import type { RolloutPlan } from "../domain/rollout-plan.ts";
+import type { BundleKind, RolloutSpec } from "../domain/rollout-spec.ts";
+import type { Rollout, RolloutState, Wave } from "../domain/rollout.ts";
+import { param } from "./assignments.ts";
+import type { Db, Transaction } from "./pool.ts";
+import { rollouts } from "./schema.ts";
+
+export async function findRollout(db: Db, id: string): Promise<Outcome<Rollout>> {
+  const [row] = await db.select().from(rollouts).where(eq(rollouts.id, id));
+  return row === undefined ? refuse({ kind: "not-found", what: "rollout", id }) : accept(fromRow(row));
+}
+
+/** The rollout that an earlier call with the same request id started. */
+export async function findRolloutByRequest(db: Db, requestId: string): Promise<Rollout | undefined> {
+  const [row] = await db.select().from(rollouts).where(eq(rollouts.requestId, requestId));
+  return row === undefined ? undefined : fromRow(row);
+}
+
+/** Oldest first, so that nobody waits behind those that came later. */
+export async function listUnfinishedRollouts(db: Db): Promise<readonly Rollout[]> {
+  const rows = await db.select().from(rollouts).where(isNull(rollouts.finishedAt)).orderBy(rollouts.createdAt);
+  return rows.map(fromRow);
+}
+
+export interface RolloutPage {
+  readonly size: number;
+  readonly unfinished: boolean;
+  /** Where the page before ended. */
+  readonly before?: { readonly createdAtMs: number; readonly id: string };
+}
+
+/** Newest first. */
+export async function listRollouts(db: Db, page: RolloutPage): Promise<readonly Rollout[]> {
+  const { before } = page;
+  const createdAt = new Date(before?.createdAtMs ?? 0);
+  const isOlder =
+    before === undefined
+      ? undefined
+      : or(lt(rollouts.createdAt, createdAt), and(eq(rollouts.createdAt, createdAt), lt(rollouts.id, before.id)));
+  const rows = await db
+    .select()
+    .from(rollouts)
+    .where(and(isOlder, page.unfinished ? isNull(rollouts.finishedAt) : undefined))
+    .orderBy(desc(rollouts.createdAt), desc(rollouts.id))
+    .limit(page.size);
+  return rows.map(fromRow);
+}
+
+/**
+ * Lets one caller at a time decide which clusters are in which rollout of a kind, until the transaction ends: two
+ * rollouts that are started at once could otherwise both find the same clusters free.
+ */
+export async function lockRollouts(tx: Transaction, kind: BundleKind): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`falconry rollouts ${kind}`}, 0))`);
+}
+
+/** Stores a rollout with its clusters, all of them waiting. */
+export async function insertRollout(
+  tx: Transaction,
+  rollout: Rollout,
+  plan: RolloutPlan,
+  requestId: string,
+): Promise<void> {
+  await tx.insert(rollouts).values({
+    id: rollout.id,
+    kind: rollout.spec.kind,
+    digest: rollout.digest,
+    spec: rollout.spec,
+    state: rollout.state,
+    because: rollout.because,
+    wave: rollout.wave,
+    generation: rollout.generation,
+    planDigest: rollout.planDigest,
+    waves: rollout.waves,
+    requestId: requestId === "" ? null : requestId,
+    createdBy: rollout.createdBy,
+    createdAt: new Date(rollout.createdAtMs),
+    finishedAt: null,
+  });
+  const clusters = plan.waves.flatMap((wave, i) => wave.clusters.map((cluster) => ({ ...cluster, wave: i })));
+  await tx.execute(sql`
+    insert into rollout_clusters (rollout_id, cluster_id, wave, previous_digest)
+    select ${rollout.id}, x.* from unnest(
+      ${param(clusters.map((cluster) => cluster.id))}::text[],
+      ${param(clusters.map((cluster) => cluster.wave))}::int[],
+      ${param(clusters.map((cluster) => cluster.previous ?? null))}::text[]
+    ) as x`);
+}
+
+function fromRow(row: typeof rollouts.$inferSelect): Rollout {
+  return {
+    id: row.id as RolloutId,
+    // What is stored was made by `parseRolloutSpec` and `planRollout`.
+    spec: row.spec as RolloutSpec,
+    digest: row.digest as Digest,
+    state: row.state as RolloutState,
+    because: row.because,
+    wave: row.wave,
+    generation: row.generation,
+    planDigest: row.planDigest,
+    waves: row.waves as readonly Wave[],
+    createdBy: row.createdBy,
+    createdAtMs: row.createdAt.getTime(),
+    ...(row.finishedAt === null ? {} : { finishedAtMs: row.finishedAt.getTime() }),
+  };
+}

@@ -1,0 +1,252 @@
+/**
+ * The typed mirror of `migrations/`: the SQL is the truth, a test compares the two through `information_schema`.
+ * Constraints that only the database enforces are not repeated here.
+ */
+import { sql, type SQL } from "drizzle-orm";
+import {
+  bigint,
+  customType,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+} from "drizzle-orm/pg-core";
+
+/** Labels of a cluster; always with `region`. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** Something that is wrong on an agent, as stored. */
+export interface StoredCondition {
+  readonly code: string;
+  readonly message: string;
+  /** RFC 3339. */
+  readonly since: string;
+}
+
+/** What a bundle holds, in the words of the domain and of the database. */
+export type BundleKindName = "rules" | "shipper";
+
+export type TrustRole = "root" | "targets" | "snapshot" | "timestamp";
+
+/** The next number of the change counter, for `changed` columns on insert and on update. */
+export function nextChange(): SQL<bigint> {
+  return sql<bigint>`nextval('change_seq')`;
+}
+
+const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
+  dataType: () => "bytea",
+  toDriver: (value) => Buffer.from(value),
+});
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+const int8 = (name: string) => bigint(name, { mode: "bigint" });
+
+export const clusters = pgTable("clusters", {
+  id: text("id").primaryKey(),
+  name: text("name").notNull().unique(),
+  uid: text("uid").notNull().unique(),
+  labels: jsonb("labels").$type<Labels>().notNull(),
+  createdAt: instant("created_at").notNull(),
+  retiredAt: instant("retired_at"),
+  changed: int8("changed").notNull().default(nextChange()),
+});
+
+export const agents = pgTable("agents", {
+  id: text("id").primaryKey(),
+  clusterId: text("cluster_id").notNull(),
+  name: text("name").notNull(),
+  publicKey: bytea("public_key").notNull(),
+  certificateSerial: text("certificate_serial").notNull(),
+  certificateExpiresAt: instant("certificate_expires_at").notNull(),
+  version: text("version").notNull().default(""),
+  engineVersion: text("engine_version").notNull().default(""),
+  capabilities: text("capabilities").array().notNull().default([]),
+  sessionId: text("session_id"),
+  sessionEpoch: int8("session_epoch").notNull().default(0n),
+  sessionSequence: int8("session_sequence").notNull().default(0n),
+  transport: text("transport"),
+  serverId: text("server_id"),
+  connectedAt: instant("connected_at"),
+  disconnectedAt: instant("disconnected_at"),
+  lastSeenAt: instant("last_seen_at"),
+  observedGeneration: int8("observed_generation").notNull().default(0n),
+  conditions: jsonb("conditions").$type<readonly StoredCondition[]>().notNull().default([]),
+  revokedAt: instant("revoked_at"),
+  createdAt: instant("created_at").notNull(),
+});
+
+export const agentComponents = pgTable(
+  "agent_components",
+  {
+    agentId: text("agent_id").notNull(),
+    kind: text("kind").$type<BundleKindName>().notNull(),
+    runningDigest: text("running_digest"),
+    runningSince: instant("running_since"),
+    provedGeneration: int8("proved_generation"),
+    provedAt: instant("proved_at"),
+  },
+  (table) => [primaryKey({ columns: [table.agentId, table.kind] })],
+);
+
+export const attempts = pgTable(
+  "attempts",
+  {
+    agentId: text("agent_id").notNull(),
+    kind: text("kind").$type<BundleKindName>().notNull(),
+    digest: text("digest").notNull(),
+    generation: int8("generation").notNull(),
+    at: instant("at").notNull(),
+    phase: text("phase").notNull(),
+    reason: text("reason").notNull().default(""),
+    detail: text("detail").notNull().default(""),
+  },
+  (table) => [primaryKey({ columns: [table.agentId, table.kind, table.at, table.phase] })],
+);
+
+export const bundles = pgTable("bundles", {
+  digest: text("digest").primaryKey(),
+  kind: text("kind").$type<BundleKindName>().notNull(),
+  name: text("name").notNull(),
+  version: text("version").notNull(),
+  targetPath: text("target_path").notNull().unique(),
+  length: int8("length").notNull(),
+  content: bytea("content").notNull(),
+  counts: jsonb("counts").$type<Readonly<Record<string, number>>>().notNull().default({}),
+  targetsVersion: int8("targets_version").notNull(),
+  pushedAt: instant("pushed_at").notNull(),
+  pushedBy: text("pushed_by").notNull(),
+});
+
+export const trustMetadata = pgTable(
+  "trust_metadata",
+  {
+    role: text("role").$type<TrustRole>().notNull(),
+    version: int8("version").notNull(),
+    body: bytea("body").notNull(),
+    expiresAt: instant("expires_at").notNull(),
+    publishedAt: instant("published_at").notNull(),
+    changed: int8("changed").notNull().default(nextChange()),
+  },
+  (table) => [primaryKey({ columns: [table.role, table.version] })],
+);
+
+export const rollouts = pgTable("rollouts", {
+  id: text("id").primaryKey(),
+  kind: text("kind").$type<BundleKindName>().notNull(),
+  digest: text("digest").notNull(),
+  spec: jsonb("spec").notNull(),
+  state: text("state").notNull(),
+  because: text("because").notNull().default(""),
+  wave: integer("wave").notNull().default(0),
+  generation: int8("generation").notNull().default(1n),
+  planDigest: text("plan_digest").notNull(),
+  waves: jsonb("waves").notNull(),
+  requestId: text("request_id").unique(),
+  createdBy: text("created_by").notNull(),
+  createdAt: instant("created_at").notNull(),
+  finishedAt: instant("finished_at"),
+});
+
+export const rolloutClusters = pgTable(
+  "rollout_clusters",
+  {
+    rolloutId: text("rollout_id").notNull(),
+    clusterId: text("cluster_id").notNull(),
+    wave: integer("wave").notNull(),
+    state: text("state").notNull().default("waiting"),
+    previousDigest: text("previous_digest"),
+    generation: int8("generation").notNull().default(0n),
+    assignedAt: instant("assigned_at"),
+    provedAt: instant("proved_at"),
+    reason: text("reason").notNull().default(""),
+  },
+  (table) => [primaryKey({ columns: [table.rolloutId, table.clusterId] })],
+);
+
+export const assignments = pgTable("assignments", {
+  clusterId: text("cluster_id").primaryKey(),
+  generation: int8("generation").notNull(),
+  rulesDigest: text("rules_digest"),
+  shipperDigest: text("shipper_digest"),
+  rulesRolloutId: text("rules_rollout_id"),
+  shipperRolloutId: text("shipper_rollout_id"),
+  changedAt: instant("changed_at").notNull(),
+  changed: int8("changed").notNull().default(nextChange()),
+});
+
+export const joinTokens = pgTable("join_tokens", {
+  id: text("id").primaryKey(),
+  secretHash: bytea("secret_hash").notNull(),
+  labels: jsonb("labels").$type<Labels>().notNull(),
+  clusterName: text("cluster_name"),
+  usesMax: integer("uses_max").notNull(),
+  uses: integer("uses").notNull().default(0),
+  expiresAt: instant("expires_at").notNull(),
+  createdAt: instant("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+  revokedAt: instant("revoked_at"),
+});
+
+export const enrollments = pgTable(
+  "enrollments",
+  {
+    tokenId: text("token_id").notNull(),
+    keyHash: bytea("key_hash").notNull(),
+    agentId: text("agent_id").notNull(),
+    at: instant("at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tokenId, table.keyHash] })],
+);
+
+export const apiTokens = pgTable("api_tokens", {
+  id: text("id").primaryKey(),
+  name: text("name").notNull(),
+  secretHash: bytea("secret_hash").notNull(),
+  role: text("role").$type<"viewer" | "operator" | "admin">().notNull(),
+  expiresAt: instant("expires_at").notNull(),
+  createdAt: instant("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+  lastUsedAt: instant("last_used_at"),
+  revokedAt: instant("revoked_at"),
+});
+
+export const alerts = pgTable(
+  "alerts",
+  {
+    id: text("id").notNull(),
+    time: instant("time").notNull(),
+    receivedAt: instant("received_at").notNull(),
+    arrival: int8("arrival").generatedAlwaysAsIdentity(),
+    clusterId: text("cluster_id").notNull(),
+    agentId: text("agent_id").notNull(),
+    rule: text("rule").notNull(),
+    priority: smallint("priority").notNull(),
+    source: text("source").notNull(),
+    output: text("output").notNull(),
+    body: text("body").notNull(),
+    auditId: text("audit_id").notNull().default(""),
+    tags: text("tags").array().notNull().default([]),
+    rulesDigest: text("rules_digest").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.time, table.id] })],
+);
+
+export const rates = pgTable(
+  "rates",
+  {
+    agentId: text("agent_id").notNull(),
+    clusterId: text("cluster_id").notNull(),
+    minute: instant("minute").notNull(),
+    events: int8("events").notNull(),
+    bytes: int8("bytes").notNull(),
+    alerts: int8("alerts").notNull(),
+    dropped: int8("dropped").notNull(),
+    parked: int8("parked").notNull(),
+    lagMs: int8("lag_ms").notNull(),
+    detectionUs: int8("detection_us").notNull(),
+    seconds: smallint("seconds").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.minute, table.agentId] })],
+);

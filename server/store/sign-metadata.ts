@@ -1,0 +1,108 @@
+import {
+  checkSignatures,
+  isHalfOver,
+  newSnapshot,
+  newTimestamp,
+  parseMetadata,
+  readRoot,
+  shortId,
+  signMetadata,
+  snapshotLifetimeMs,
+  timestampLifetimeMs,
+  type Authority,
+  type Checked,
+  type OnlineSpec,
+  type SigningKey,
+} from "#trust";
+
+import { accept, refuse, type Outcome } from "../domain/refusal.ts";
+import { findMetadata, insertMetadata, type MetadataRow } from "./metadata.ts";
+import type { Transaction } from "./pool.ts";
+
+/** The keys that this server signs with; root metadata names them. */
+export type OnlineSigners = Readonly<Record<"snapshot" | "timestamp" | "assignment", SigningKey>>;
+
+interface OnlineRole {
+  readonly role: "snapshot" | "timestamp";
+  /** What it pins, and the name of that file. */
+  readonly pinned: MetadataRow;
+  readonly file: string;
+  readonly make: (pinned: Uint8Array, spec: OnlineSpec) => Checked<Uint8Array>;
+  readonly lifetimeMs: number;
+}
+
+/**
+ * Signs snapshot and timestamp again where they pin something older, half of their life is over, or the root named
+ * other keys since. Answers with the roles that it signed. Nothing to do without root and targets. The caller holds the
+ * metadata lock. Refuses when the root does not name this server's keys: what they sign, no agent would take.
+ */
+export async function signOnline(
+  tx: Transaction,
+  signers: OnlineSigners,
+  now: Date,
+): Promise<Outcome<readonly string[]>> {
+  const root = await findMetadata(tx, "root");
+  const targets = await findMetadata(tx, "targets");
+  if (root === undefined || targets === undefined) return accept([]);
+  const view = orBug(readRoot(root.body));
+  for (const role of ["snapshot", "timestamp"] as const) {
+    const key = signers[role].publicKey.keyId;
+    if (view.roles[role].keys.has(key)) continue;
+    const why =
+      `Root ${view.version} does not name this server's ${role} key ${shortId(key)}: publish a root made with the ` +
+      "keys that GetTrust shows, or give this server the state directory that holds the right keys";
+    return refuse({ kind: "precondition", why });
+  }
+  const signed: string[] = [];
+  const renew = async (online: OnlineRole): Promise<MetadataRow> => {
+    const current = await findMetadata(tx, online.role);
+    if (current !== undefined && !isDue(current, online, view.roles[online.role], now)) return current;
+    signed.push(online.role);
+    return sign(tx, current, online, signers[online.role], now);
+  };
+  const snapshot = await renew({
+    role: "snapshot",
+    pinned: targets,
+    file: "targets.json",
+    make: newSnapshot,
+    lifetimeMs: snapshotLifetimeMs,
+  });
+  await renew({
+    role: "timestamp",
+    pinned: snapshot,
+    file: "snapshot.json",
+    make: newTimestamp,
+    lifetimeMs: timestampLifetimeMs,
+  });
+  return accept(signed);
+}
+
+function isDue(current: MetadataRow, online: OnlineRole, authority: Authority, now: Date): boolean {
+  if (isHalfOver(current.expiresAt, online.lifetimeMs, now)) return true;
+  const document = orBug(parseMetadata(online.role, current.body));
+  if (!checkSignatures(document, authority).ok) return true;
+  const meta = document.signed["meta"] as Readonly<Record<string, { readonly version?: number }>> | undefined;
+  return BigInt(meta?.[online.file]?.version ?? 0) !== online.pinned.version;
+}
+
+async function sign(
+  tx: Transaction,
+  current: MetadataRow | undefined,
+  online: OnlineRole,
+  signer: SigningKey,
+  now: Date,
+): Promise<MetadataRow> {
+  const version = (current?.version ?? 0n) + 1n;
+  const unsigned = orBug(online.make(online.pinned.body, { version: Number(version), now }));
+  const body = orBug(await signMetadata(unsigned, [signer]));
+  const { expires } = orBug(parseMetadata(online.role, body));
+  const row = { role: online.role, version, body, expiresAt: expires, publishedAt: now };
+  await insertMetadata(tx, row);
+  return { ...row, changed: 0n };
+}
+
+/** Metadata that we made or checked before we stored it can be read; if not, it is our bug. */
+function orBug<T>(checked: Checked<T>): T {
+  if (checked.ok) return checked.value;
+  throw new Error(`${checked.refusal.code}: ${checked.refusal.message}`);
+}

@@ -1,0 +1,230 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+
+import type { DescService } from "@bufbuild/protobuf";
+import { createClient, type Client, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { BundleService } from "#proto/fleet/v1/bundle";
+import { TrustService } from "#proto/fleet/v1/trust";
+import { EnrollmentService } from "#proto/agent/v1/enrollment";
+import {
+  buildBundle,
+  certificateToPem,
+  createCsr,
+  generateKey,
+  generatePrivateKey,
+  newRoot,
+  newTargets,
+  publicKeyFromHex,
+  signMetadata,
+  type BuiltBundle,
+  type Bundle,
+  type Checked,
+  type PublicKey,
+  type SigningKey,
+} from "#trust";
+import { pino } from "pino";
+
+import { freshDatabase, type TestDatabase } from "../test/support/postgres.ts";
+import { readConfig, type Config } from "./config.ts";
+import type { Role } from "./domain/permission.ts";
+import { createApiToken } from "./rpc/token-service.ts";
+import { serve, type RunningServer } from "./serve.ts";
+import { openState, type State } from "./state.ts";
+
+/** A real server on a real database and real TLS, for one test. */
+export interface TestServer {
+  readonly server: RunningServer;
+  readonly db: TestDatabase;
+  readonly config: Config;
+  readonly state: State;
+  /** PEM of the CA, which clients trust. */
+  readonly ca: string;
+  readonly baseUrl: string;
+  /** A client for a person with a role. */
+  client<S extends DescService>(service: S, role?: Role): Promise<Client<S>>;
+  /** A client without credentials, or with a client certificate. */
+  bare<S extends DescService>(service: S, identity?: ClientIdentity): Client<S>;
+  token(role: Role): Promise<string>;
+}
+
+export interface ClientIdentity {
+  /** PEM. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** A second server beside this one: same database, same state directory. */
+  readonly beside?: TestServer;
+}
+
+/** Takes a `Checked` apart in tests: a refusal there is a broken test. */
+export function must<T>(checked: Checked<T>): T {
+  if (checked.ok) return checked.value;
+  throw new Error(`${checked.refusal.code}: ${checked.refusal.message}`);
+}
+
+export async function startTestServer(t: TestContext, options: StartOptions = {}): Promise<TestServer> {
+  const db = options.beside?.db ?? (await freshDatabase(t));
+  const stateDir = options.beside?.config.stateDir ?? mkdtempSync(join(tmpdir(), "falconry-server-"));
+  if (options.beside === undefined) t.after(() => rmSync(stateDir, { recursive: true, force: true }));
+  const config = readConfig({
+    FALCONRY_LISTEN: "127.0.0.1:0",
+    FALCONRY_STATE_DIR: stateDir,
+    DATABASE_URL: db.url,
+    FALCONRY_DRAIN_TIMEOUT: "2s",
+    ...options.env,
+  });
+  const server = await serve(config, pino({ level: process.env["FALCONRY_TEST_LOG"] ?? "silent" }));
+  t.after(() => server.stop());
+  const state = await openState(stateDir, config.org, new Date());
+  const ca = certificateToPem(state.ca.certificate);
+  const baseUrl = `https://localhost:${server.port}`;
+  const transport = (identity?: ClientIdentity, bearer?: string) => {
+    const authorize: Interceptor = (next) => (request) => {
+      if (bearer !== undefined) request.header.set("Authorization", `Bearer ${bearer}`);
+      return next(request);
+    };
+    return createConnectTransport({
+      baseUrl,
+      httpVersion: "2",
+      nodeOptions: { ca, ...identity },
+      idleConnectionTimeoutMs: 1_000,
+      interceptors: [authorize],
+    });
+  };
+  const tokens = new Map<Role, Promise<string>>();
+  const token = (role: Role): Promise<string> => {
+    const made =
+      tokens.get(role) ??
+      createApiToken(db, { name: `test ${role}`, role, ttlMs: 3_600_000 }, "test", new Date()).then(
+        ({ secret }) => secret,
+      );
+    tokens.set(role, made);
+    return made;
+  };
+  return {
+    server,
+    db,
+    config,
+    state,
+    ca,
+    baseUrl,
+    token,
+    client: async (service, role = "admin") => createClient(service, transport(undefined, await token(role))),
+    bare: (service, identity) => createClient(service, transport(identity)),
+  };
+}
+
+/** The offline side of trust: what `fleetctl trust init` holds. */
+export interface Offline {
+  readonly root: SigningKey;
+  readonly targets: SigningKey;
+}
+
+/** Publishes a first root that names the server's keys. */
+export async function publishRoot(
+  at: TestServer,
+  org: string = "default",
+): Promise<Offline & { readonly bytes: Uint8Array }> {
+  const trust = await at.client(TrustService);
+  const offline = { root: generateKey(), targets: generateKey() };
+  const { onlineKeys } = await trust.getTrust({});
+  const online = (role: string): readonly PublicKey[] =>
+    onlineKeys.filter((key) => key.role === role).map((key) => must(publicKeyFromHex(key.publicKey)));
+  const unsigned = newRoot({
+    org,
+    version: 1,
+    keys: {
+      root: [offline.root.publicKey],
+      targets: [offline.targets.publicKey],
+      snapshot: online("snapshot"),
+      timestamp: online("timestamp"),
+      assignment: online("assignment"),
+    },
+    thresholds: { root: 1, targets: 1 },
+    now: new Date(),
+  });
+  const bytes = must(await signMetadata(must(unsigned), [offline.root]));
+  await trust.publishRoot({ root: bytes });
+  return { ...offline, bytes };
+}
+
+/** A bundle of rules that loads anywhere. */
+export function rulesBundle(version: string, change: Partial<Bundle> = {}): BuiltBundle {
+  const content = [
+    "- rule: Exec into pod",
+    "  desc: Somebody opened a shell in a running pod.",
+    "  condition: ka.target.subresource = exec",
+    "  output: exec by %ka.user.name",
+    "  priority: WARNING",
+    "  source: k8s_audit",
+    "",
+  ].join("\n");
+  const files = [{ path: "rules.yaml", content }];
+  return must(
+    buildBundle({ org: "default", kind: "rules", name: "starter", version, files, layers: [], ...change }),
+  );
+}
+
+/** Signs the next targets metadata over bundles. */
+export async function signTargets(
+  offline: Offline,
+  previous: Uint8Array | undefined,
+  bundles: readonly BuiltBundle[],
+): Promise<Uint8Array> {
+  const unsigned = must(newTargets(previous, { add: bundles, now: new Date() }));
+  return must(await signMetadata(unsigned, [offline.targets]));
+}
+
+/** Signs and pushes bundles as the next targets. */
+export async function push(
+  at: TestServer,
+  offline: Offline,
+  previous: Uint8Array | undefined,
+  bundles: readonly BuiltBundle[],
+): Promise<Uint8Array> {
+  const targets = await signTargets(offline, previous, bundles);
+  await (
+    await at.client(BundleService)
+  ).pushBundles({
+    bundles: bundles.map(({ bytes }) => Uint8Array.from(bytes)),
+    targets: Uint8Array.from(targets),
+  });
+  return targets;
+}
+
+/** What an agent sends to enrol, with the private key it keeps. */
+export async function enrollRequest(joinString: string, change: Readonly<Record<string, string>> = {}) {
+  const key = generatePrivateKey();
+  const token = joinString.slice("falconry://".length, joinString.indexOf("@"));
+  const csr = Uint8Array.from(await createCsr(key));
+  return {
+    key,
+    request: {
+      token,
+      clusterName: "eu-1",
+      clusterUid: "uid-eu-1",
+      agentName: "node-1",
+      agentVersion: "0.1.0",
+      csr,
+      ...change,
+    },
+  };
+}
+
+/** Enrols and gives the identity to connect with. */
+export async function enrollAgent(
+  at: TestServer,
+  joinString: string,
+  change: Readonly<Record<string, string>> = {},
+) {
+  const { key, request } = await enrollRequest(joinString, change);
+  const response = await at.bare(EnrollmentService).enroll(request);
+  const cert = response.certificateChain.map((der) => certificateToPem(der)).join("\n");
+  return { response, identity: { cert, key }, request };
+}

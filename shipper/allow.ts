@@ -1,0 +1,96 @@
+import type { OutputConfig, PipelineConfig } from "./config.ts";
+import { problemAt } from "./problem.ts";
+import type { Problem } from "./problem.ts";
+
+/** What this agent may read and where it may send, whatever anybody signed. Nothing listed means nothing allowed. */
+export interface AllowList {
+  readonly destinations: readonly Destination[];
+  /** Outputs write files only below these folders. */
+  readonly fileDirectories: readonly string[];
+  /** Inputs read files only below these folders. */
+  readonly tailDirectories: readonly string[];
+}
+
+export interface Destination {
+  readonly host: string;
+  readonly port: number;
+  /** `required`: TLS on, and the certificate verified. */
+  readonly tls: "required" | "optional";
+}
+
+/**
+ * What in a parsed config this agent may not do; empty means all is allowed. Judges names as they are written: whoever
+ * opens a file has to judge its real path again with `isBelow`, because a link can lead anywhere.
+ */
+export function checkAllowed(config: PipelineConfig, allowList: AllowList): readonly Problem[] {
+  const problems: Problem[] = [];
+  for (const input of config.inputs) {
+    for (const path of input.paths) {
+      if (isBelowAny(fixedPart(path), allowList.tailDirectories)) continue;
+      const allowed = listed(allowList.tailDirectories);
+      problems.push(problemAt(input.at, `This agent may not read "${path}": it may read below ${allowed}`));
+    }
+  }
+  for (const output of config.outputs) {
+    const message = outputProblem(output, allowList);
+    if (message !== undefined) problems.push(problemAt(output.at, message));
+  }
+  return problems;
+}
+
+function outputProblem(output: OutputConfig, allowList: AllowList): string | undefined {
+  switch (output.plugin) {
+    case "file": {
+      if (isBelowAny(output.directory, allowList.fileDirectories)) return undefined;
+      const allowed = listed(allowList.fileDirectories);
+      return `This agent may not write to "${output.directory}": it may write below ${allowed}`;
+    }
+    case "http": {
+      const host = output.host.toLowerCase();
+      const found = allowList.destinations.find(
+        (d) => d.host.toLowerCase() === host && d.port === output.port,
+      );
+      if (found === undefined) {
+        const allowed = listed(allowList.destinations.map((d) => `${d.host}:${d.port}`));
+        return `This agent may not send to ${output.host}:${output.port}: it may send to ${allowed}`;
+      }
+      if (found.tls === "optional" || output.tls?.verify === true) return undefined;
+      return `This agent sends to ${output.host}:${output.port} only with "tls on" and "tls.verify on"`;
+    }
+    case "stdout":
+    case "null":
+    case "detect":
+    case "fleet":
+      return undefined;
+  }
+}
+
+/** Whether an absolute path is one of the folders or below one, judged by names; `..` is below nothing. */
+export function isBelowAny(path: string, directories: readonly string[]): boolean {
+  return directories.some((directory) => isBelow(path, directory));
+}
+
+/** Whether `path` is `directory` or below it, judged by names; `..` is below nothing. */
+export function isBelow(path: string, directory: string): boolean {
+  const inner = parts(path);
+  const outer = parts(directory);
+  if (!path.startsWith("/") || !directory.startsWith("/")) return false;
+  if (inner.includes("..") || outer.includes("..")) return false;
+  return outer.every((part, index) => part === inner[index]);
+}
+
+/** The folder in which a glob begins to vary, so that `/var/log/*` is not below /var/log/audit; a plain path is itself. */
+function fixedPart(glob: string): string {
+  const all = glob.split("/");
+  if (all.includes("..")) return "..";
+  const wild = all.findIndex((part) => /[*?[\]{}]/.test(part));
+  return wild === -1 ? glob : all.slice(0, wild).join("/") || "/";
+}
+
+function parts(path: string): string[] {
+  return path.split("/").filter((part) => part !== "" && part !== ".");
+}
+
+function listed(values: readonly string[]): string {
+  return values.length === 0 ? "nothing, because its allow-list is empty" : values.join(", ");
+}

@@ -1,0 +1,118 @@
+import type { Match } from "./match.ts";
+import type { Place } from "./problem.ts";
+
+/** A checked shipper config: every value is typed, every variable filled in, every default chosen. */
+export interface PipelineConfig {
+  readonly service: ServiceConfig;
+  readonly inputs: readonly InputConfig[];
+  readonly filters: readonly FilterConfig[];
+  readonly outputs: readonly OutputConfig[];
+}
+
+export interface ServiceConfig {
+  /** How long an output may wait to fill a request. */
+  readonly flushMs: number;
+  /** How long a stop may take to deliver what is queued; the rest stays on disk. */
+  readonly graceMs: number;
+  readonly backoffBaseMs: number;
+  readonly backoffCapMs: number;
+}
+
+interface Common {
+  readonly at: Place;
+  /** Unique among inputs, filters or outputs; names counters and queues. */
+  readonly alias: string;
+}
+
+export type InputConfig = TailConfig;
+export type FilterConfig = ModifyConfig;
+export type OutputConfig = HttpConfig | FileConfig | StdoutConfig | NullConfig | DetectConfig | FleetConfig;
+
+export interface TailConfig extends Common {
+  readonly plugin: "tail";
+  /** Absolute paths; `*` and `?` stand for parts of a name. */
+  readonly paths: readonly string[];
+  readonly excludePaths: readonly string[];
+  /** `*` stands for the path of the file, with dots for slashes. */
+  readonly tag: string;
+  /** `json`: a line is a record. `text`: a line becomes the value of `key`. */
+  readonly parser: "json" | "text";
+  readonly key: string;
+  readonly readFromHead: boolean;
+  readonly refreshMs: number;
+  readonly rotateWaitMs: number;
+  readonly chunkBytes: number;
+  /** A longer line is set aside. */
+  readonly lineBytesMax: number;
+  readonly skipEmptyLines: boolean;
+}
+
+export interface ModifyConfig extends Common {
+  readonly plugin: "modify";
+  readonly match: Match;
+  /** In the order in which they were written, which is the order in which they apply. */
+  readonly rules: readonly ModifyRule[];
+}
+
+/**
+ * `add` leaves a key alone that is there; `set` replaces it. What was written as `Add x_... ${FACT}` arrives here as
+ * `set`: see plugins/modify.ts.
+ */
+export type ModifyRule =
+  | { readonly kind: "add" | "set"; readonly key: string; readonly value: string }
+  | { readonly kind: "remove"; readonly key: string }
+  | { readonly kind: "rename" | "copy"; readonly key: string; readonly to: string };
+
+interface OutputCommon extends Common {
+  readonly match: Match;
+  /** Most bytes on the output's disk queue; beyond it the reader waits. */
+  readonly queueBytesMax: number;
+  /** Retries before a batch is set aside; undefined means for ever. */
+  readonly retryLimit: number | undefined;
+}
+
+export interface HttpConfig extends OutputCommon {
+  readonly plugin: "http";
+  readonly host: string;
+  readonly port: number;
+  readonly uri: string;
+  readonly format: "json" | "json_lines" | "json_stream";
+  readonly compress: "none" | "gzip";
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly user: string | undefined;
+  readonly password: string;
+  readonly dateKey: string | undefined;
+  readonly dateFormat: "double" | "epoch" | "epoch_ms" | "iso8601";
+  readonly tls: TlsConfig | undefined;
+  readonly connectTimeoutMs: number;
+  readonly responseTimeoutMs: number;
+}
+
+export interface TlsConfig {
+  readonly verify: boolean;
+  readonly caFile: string | undefined;
+  readonly vhost: string | undefined;
+}
+
+export interface FileConfig extends OutputCommon {
+  readonly plugin: "file";
+  readonly directory: string;
+  /** The tag names the file when undefined. */
+  readonly file: string | undefined;
+}
+
+export interface StdoutConfig extends OutputCommon {
+  readonly plugin: "stdout";
+}
+export interface NullConfig extends OutputCommon {
+  readonly plugin: "null";
+}
+/** Runs the rules over matching records; its alerts come back to the router under `alertTag`. */
+export interface DetectConfig extends OutputCommon {
+  readonly plugin: "detect";
+  readonly alertTag: string;
+}
+/** Carries alerts to the control plane; records that are not alerts are not its business. */
+export interface FleetConfig extends OutputCommon {
+  readonly plugin: "fleet";
+}

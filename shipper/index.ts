@@ -1,0 +1,28 @@
+/** The door of the shipper: Fluent Bit's config language in, a typed pipeline out. Pure: it opens nothing. */
+export { checkAllowed, isBelow, isBelowAny } from "./allow.ts";
+export type { AllowList, Destination } from "./allow.ts";
+export type {
+  DetectConfig,
+  FileConfig,
+  FilterConfig,
+  FleetConfig,
+  HttpConfig,
+  InputConfig,
+  ModifyConfig,
+  ModifyRule,
+  NullConfig,
+  OutputConfig,
+  PipelineConfig,
+  ServiceConfig,
+  StdoutConfig,
+  TailConfig,
+  TlsConfig,
+} from "./config.ts";
+export { compileMatch, globMatches } from "./match.ts";
+export type { Match } from "./match.ts";
+export { parseShipperConfig } from "./parse.ts";
+export type { ParsedConfig } from "./parse.ts";
+export { renderProblems } from "./problem.ts";
+export type { Place, Problem } from "./problem.ts";
+export type { ConfigFile } from "./section.ts";
+export type { Variables } from "./variables.ts";

@@ -1,0 +1,57 @@
+import type { ServiceConfig } from "../config.ts";
+import { Options } from "../options.ts";
+import type { OptionTable } from "../options.ts";
+import type { Section } from "../section.ts";
+import type { Scope } from "../variables.ts";
+
+const queues = "outputs have their own queues on disk, in the agent's state folder";
+const agentOwn = "the agent has its own";
+
+const table: OptionTable = {
+  flush: "used",
+  grace: "used",
+  "scheduler.base": "used",
+  "scheduler.cap": "used",
+  http_server: "used",
+  hot_reload: { ignored: "bundles are swapped without a restart" },
+  daemon: { ignored: agentOwn },
+  log_level: { ignored: agentOwn },
+  parsers_file: { ignored: "all files of the bundle are read" },
+  health_check: { ignored: agentOwn },
+  hc_errors_count: { ignored: agentOwn },
+  hc_retry_failure_count: { ignored: agentOwn },
+  hc_period: { ignored: agentOwn },
+  "storage.path": { ignored: queues },
+  "storage.type": { ignored: queues },
+  "storage.inherit": { ignored: queues },
+  "storage.sync": { ignored: queues },
+  "storage.checksum": { ignored: queues },
+  "storage.max_chunks_up": { ignored: queues },
+  "storage.backlog.mem_limit": { ignored: queues },
+  "storage.metrics": { ignored: agentOwn },
+  "storage.keep.rejected": { ignored: "refused records are always kept" },
+  "storage.rejected.path": { ignored: queues },
+};
+
+/** The service section. Later sections override earlier ones key by key, so that a layer can change one value. */
+export function readService(
+  sections: readonly Section[],
+  scope: Scope,
+): { config: ServiceConfig; options: Options } {
+  const first = sections[0] ?? { kind: "service", file: "", line: 1, column: 1, entries: [] };
+  const merged: Section = { ...first, entries: sections.flatMap((section) => section.entries) };
+  const options = new Options(merged, scope);
+  options.allowOnly("the service section", table);
+  const place = options.entry("http_server");
+  if (options.boolean("http_server", false)) {
+    options.refuse(place ?? merged, '"http_server" is not supported yet: write "http_server off"');
+  }
+  const backoffBaseMs = options.duration("scheduler.base", 1000, 10, 3_600_000);
+  const config: ServiceConfig = {
+    flushMs: options.duration("flush", 1000, 10, 3_600_000),
+    graceMs: options.duration("grace", 5000, 0, 600_000),
+    backoffBaseMs,
+    backoffCapMs: Math.max(backoffBaseMs, options.duration("scheduler.cap", 30_000, 10, 36_000_000)),
+  };
+  return { config, options };
+}

@@ -1,0 +1,118 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { BundleSchema, type Bundle, type BundleService } from "#proto/fleet/v1/bundle";
+import { BundleKind, BundleRefSchema } from "#proto/fleet/v1/common";
+import type { TrustService } from "#proto/fleet/v1/trust";
+import {
+  bundleDigest,
+  checkNextRoot,
+  checkNextTargets,
+  type Checked,
+  generateKey,
+  type OnlineKeys,
+  parseBundle,
+  readRoot,
+  targetPath,
+} from "#trust";
+
+/** Trust root, targets metadata and bundles of the fake fleet, checked with the code that a server checks them with. */
+export class FakeReleases {
+  readonly bundles: Bundle[] = [];
+  readonly contents: Map<string, Uint8Array> = new Map<string, Uint8Array>();
+  readonly onlineKeys: OnlineKeys = {
+    snapshot: generateKey().publicKey,
+    timestamp: generateKey().publicKey,
+    assignment: generateKey().publicKey,
+  };
+  root: Uint8Array | undefined;
+  targets: Uint8Array | undefined;
+
+  trust(): ServiceImpl<typeof TrustService> {
+    return {
+      getTrust: () => {
+        const root =
+          this.root === undefined
+            ? []
+            : [{ role: "root", version: BigInt(orThrow(readRoot(this.root)).version) }];
+        const onlineKeys = Object.entries(this.onlineKeys).map(([role, { keyId, keyval }]) => ({
+          role,
+          keyId,
+          publicKey: keyval.public,
+        }));
+        return { org: "default", onlineKeys, roles: root };
+      },
+      publishRoot: ({ root }) => {
+        const { version, document } = orThrow(checkNextRoot(this.root, root, this.onlineKeys, new Date()));
+        this.root = root;
+        return {
+          root: {
+            role: "root",
+            version: BigInt(version),
+            expiresAt: timestampFromMs(document.expires.getTime()),
+          },
+        };
+      },
+      getMetadata: ({ role }) => {
+        const metadata = role === "root" ? this.root : this.targets;
+        if (metadata === undefined) throw new ConnectError(`There is no ${role} metadata yet`, Code.NotFound);
+        return { metadata, version: 1n };
+      },
+    };
+  }
+
+  service(): ServiceImpl<typeof BundleService> {
+    return {
+      listBundles: ({ kind }) => ({
+        bundles: this.bundles.filter(({ ref }) => kind === BundleKind.UNSPECIFIED || ref?.kind === kind),
+      }),
+      getBundle: ({ bundle: wanted }) => {
+        const bundle = this.bundles.find(
+          ({ ref }) =>
+            wanted === ref?.name || wanted === `${ref?.name}@${ref?.version}` || wanted === ref?.digest,
+        );
+        const content = this.contents.get(bundle?.ref?.digest ?? "");
+        if (bundle === undefined || content === undefined) {
+          throw new ConnectError(`There is no bundle "${wanted}"`, Code.NotFound);
+        }
+        return { bundle, content };
+      },
+      pushBundles: ({ bundles, targets }) => {
+        if (this.root === undefined) {
+          throw new ConnectError("No trust root was published", Code.FailedPrecondition);
+        }
+        const view = orThrow(checkNextTargets(this.root, this.targets, targets, new Date()));
+        const pushed = bundles.map((bytes) => {
+          const parsed = orThrow(parseBundle(bytes));
+          const digest = bundleDigest(bytes);
+          if (`sha256:${view.listed.get(targetPath(parsed))?.sha256}` !== digest) {
+            throw new ConnectError(
+              `Targets do not list ${targetPath(parsed)} with ${digest}`,
+              Code.InvalidArgument,
+            );
+          }
+          const kind = parsed.kind === "rules" ? BundleKind.RULES : BundleKind.SHIPPER;
+          const ref = create(BundleRefSchema, { kind, name: parsed.name, version: parsed.version, digest });
+          this.contents.set(digest, bytes);
+          return create(BundleSchema, {
+            ref,
+            length: BigInt(bytes.length),
+            targetPath: targetPath(parsed),
+            targetsVersion: BigInt(view.version),
+            listed: true,
+            pushedAt: timestampFromMs(Date.now()),
+            pushedBy: "test",
+          });
+        });
+        this.targets = targets;
+        this.bundles.unshift(...pushed);
+        return { bundles: pushed };
+      },
+    };
+  }
+}
+
+function orThrow<T>(checked: Checked<T>): T {
+  if (checked.ok) return checked.value;
+  throw new ConnectError(`${checked.refusal.message} (${checked.refusal.code})`, Code.FailedPrecondition);
+}

@@ -1,0 +1,105 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { TestContext } from "node:test";
+import { runFleetctl } from "../../cli/fleetctl.ts";
+import { plain } from "../../cli/output/text.ts";
+import type { Screen } from "../../cli/screen.ts";
+
+/** What a command line did. */
+export interface CliResult {
+  readonly code: number;
+  readonly out: string;
+  readonly talk: string;
+}
+
+export interface CliOptions {
+  /** Standard input. */
+  readonly input?: string;
+  /** Pretend that standard output is a terminal. */
+  readonly terminal?: boolean;
+  /** Milliseconds since 1970 for ages; the real clock if not given. */
+  readonly now?: number;
+  /** Interrupts the command as Ctrl-C would. */
+  readonly interrupt?: AbortSignal;
+  /** Sees the standard output as it grows. */
+  readonly onOut?: (all: string) => void;
+  readonly secret?: string;
+}
+
+/** Runs `fleetctl` in this process, before a screen that remembers. `process.env` is the environment. */
+export async function runCli(argv: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  let out = "";
+  let talk = "";
+  const screen: Screen = {
+    out: (chunk) => {
+      out += chunk;
+      options.onOut?.(out);
+    },
+    talk: (chunk) => {
+      talk += chunk;
+    },
+    readInput: async (bytesMax) => {
+      const bytes = Buffer.from(options.input ?? "");
+      return bytes.length > bytesMax ? undefined : bytes;
+    },
+    inputIsTerminal: options.secret !== undefined,
+    outIsTerminal: options.terminal ?? false,
+    columns: 120,
+    rows: 40,
+    paint: plain,
+    now: () => options.now ?? Date.now(),
+    askSecret: async () => options.secret ?? "",
+    interruptible: (work) => work(options.interrupt ?? new AbortController().signal),
+  };
+  const code = await runFleetctl(argv, screen);
+  return { code, out, talk };
+}
+
+/** Runs `fleetctl` as a process of its own, as a person does. */
+export async function spawnCli(
+  argv: readonly string[],
+  options: { readonly env?: NodeJS.ProcessEnv; readonly input?: string } = {},
+): Promise<CliResult> {
+  const main = join(import.meta.dirname, "../../cli/main.ts");
+  const env = { ...process.env, ...options.env };
+  const child = spawn(process.execPath, [main, ...argv], { env, stdio: "pipe" });
+  child.stdin.end(options.input ?? "");
+  const [out, talk, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "exit"),
+  ]);
+  return { code: code as number, out, talk };
+}
+
+/** A directory that is gone when the test is. */
+export async function temporaryDirectory(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "falconry-cli-"));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Points `FLEETCTL_CONFIG` at a contexts file with one context, for this process, until the test ends. */
+export async function useContext(
+  t: TestContext,
+  context: { readonly server: string; readonly ca: string; readonly token: string },
+): Promise<string> {
+  const file = join(await temporaryDirectory(t), "contexts.json");
+  await writeFile(file, JSON.stringify({ current: "test", contexts: { test: context } }), { mode: 0o600 });
+  setEnv(t, "FLEETCTL_CONFIG", file);
+  return file;
+}
+
+/** Sets an environment variable of this process until the test ends. */
+export function setEnv(t: TestContext, name: string, value: string): void {
+  const before = process.env[name];
+  process.env[name] = value;
+  t.after(() => {
+    if (before === undefined) delete process.env[name];
+    else process.env[name] = before;
+  });
+}

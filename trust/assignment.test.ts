@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import * as fc from "fast-check";
+
+import {
+  checkBundle,
+  raiseGeneration,
+  signAssignment,
+  signEnvelope,
+  verifyAssignment,
+  type Assignment,
+  type Envelope,
+} from "#trust";
+
+import { codeOf, joined, makeBundle, makeRelease, makeRoot, newKeys, valueOf } from "./fixture.ts";
+
+const now = new Date("2030-01-01T00:00:00Z");
+const later = (ms: number) => new Date(now.getTime() + ms);
+const keys = newKeys();
+const bundle = makeBundle();
+const trusted = joined(await makeRoot(keys, now), await makeRelease(keys, now, [bundle]), now);
+const [assigner] = keys.assignment;
+const context = { org: "default", clusterId: "cl_1", generationFloor: 7, now };
+const assignment: Assignment = {
+  org: "default",
+  clusterId: "cl_1",
+  generation: 7,
+  targets: [bundle.target],
+  notBefore: now,
+  expires: later(3_600_000),
+};
+const sign = (change: Partial<Assignment> = {}, key = assigner!) =>
+  signAssignment({ ...assignment, ...change }, key);
+
+test("an agent reads back exactly what the server assigned to it", async () => {
+  assert.deepEqual(valueOf(verifyAssignment(trusted, await sign(), context)), assignment);
+});
+
+const type = "application/vnd.falconry.assignment+json";
+const raw = (text: string) => signEnvelope(type, Buffer.from(text), [assigner!]);
+const good = await sign();
+const attacks: readonly [string, Envelope, string][] = [
+  ["for another organisation", await sign({ org: "evil" }), "trust/wrong-org"],
+  ["for another cluster", await sign({ clusterId: "cl_2" }), "trust/wrong-cluster"],
+  ["of a generation before the newest seen", await sign({ generation: 6 }), "trust/stale-generation"],
+  ["that has expired", await sign({ expires: now }), "trust/expired"],
+  ["that does not hold yet", await sign({ notBefore: later(1000) }), "trust/not-yet-valid"],
+  ["by the targets key", await sign({}, keys.targets[0]), "trust/unknown-key"],
+  ["by a stranger", await sign({}, newKeys().assignment[0]), "trust/unknown-key"],
+  ["by nobody", { ...good, signatures: [] }, "trust/threshold-not-met"],
+  [
+    "by a stranger under the right key id",
+    {
+      ...good,
+      signatures: [
+        {
+          keyId: assigner!.publicKey.keyId,
+          signature: (await sign({}, newKeys().assignment[0])).signatures[0]!.signature,
+        },
+      ],
+    },
+    "trust/threshold-not-met",
+  ],
+  ["of another type", { ...good, payloadType: "application/vnd.falconry.state-report" }, "trust/malformed"],
+  ["with two rules bundles", await sign({ targets: [bundle.target, bundle.target] }), "trust/malformed"],
+  [
+    "with generation 1.5",
+    await raw(Buffer.from(good.payload).toString().replace(":7", ":1.5")),
+    "trust/malformed",
+  ],
+  [
+    "with an unknown field",
+    await raw(Buffer.from(good.payload).toString().replace("{", '{"x":1,')),
+    "trust/malformed",
+  ],
+  ["with a __proto__", await raw('{"__proto__":{"org":"default"}}'), "trust/malformed"],
+  ["with 17 signatures", { ...good, signatures: Array(17).fill(good.signatures[0]) }, "trust/too-large"],
+  ["of two megabytes", await raw(" ".repeat(2 * 1024 * 1024)), "trust/too-large"],
+  ["of a megabyte", await raw(" ".repeat(1024 * 1024)), "trust/too-large"],
+];
+for (const [name, envelope, code] of attacks) {
+  test(`verifyAssignment() refuses with ${code} an assignment ${name}`, () => {
+    assert.equal(codeOf(verifyAssignment(trusted, envelope, context)), code);
+  });
+}
+
+test("no changed byte of payload or signature is accepted", () => {
+  const change = fc.tuple(fc.boolean(), fc.nat(10_000), fc.integer({ min: 1, max: 255 }));
+  fc.assert(
+    fc.property(change, ([inPayload, at, by]) => {
+      const payload = Buffer.from(good.payload);
+      const signature = Buffer.from(good.signatures[0]!.signature);
+      const changed = inPayload ? payload : signature;
+      changed[at % changed.length]! ^= by;
+      const envelope = { ...good, payload, signatures: [{ ...good.signatures[0]!, signature }] };
+      return !verifyAssignment(trusted, envelope, context).ok;
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("the generation floor lives in the trust state and never falls", async () => {
+  const raised = raiseGeneration(raiseGeneration(trusted, 9), 8);
+  assert.equal(raised.generationFloor, 9);
+  assert.equal(codeOf(verifyAssignment(raised, await sign(), context)), "trust/stale-generation");
+});
+
+test("checkBundle() takes only the very bytes, of this organisation, under their own path", () => {
+  const { target, bytes } = bundle;
+  assert.equal(checkBundle(target, bytes, "default").ok, true);
+  assert.equal(codeOf(checkBundle(target, bytes, "other")), "trust/wrong-org");
+  assert.equal(codeOf(checkBundle(target, bytes.subarray(1), "default")), "trust/length-mismatch");
+  const flipped = Buffer.from(bytes);
+  flipped[5]! ^= 1;
+  assert.equal(codeOf(checkBundle(target, flipped, "default")), "trust/hash-mismatch");
+  const renamed = { ...target, path: "rules/starter/9.0.0.json" };
+  assert.equal(codeOf(checkBundle(renamed, bytes, "default")), "trust/not-listed");
+});

@@ -1,0 +1,209 @@
+import { bundleBytesMax, bundleKinds, type Bundle, type TargetRef } from "./bundle-types.ts";
+import { bundleDigest, parseBundle, targetPath } from "./bundle.ts";
+import { accept, quote, refuse, type Checked } from "./checked.ts";
+import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
+import { canonicalJson, isObject, readJson, unknownKeys, type Json } from "./json.ts";
+import type { Signer } from "./keys.ts";
+import { isIdentifier, isSha256 } from "./names.ts";
+import { readTargets } from "./targets.ts";
+import { formatTime, parseTime } from "./time.ts";
+import { viewTrusted, type Trusted } from "./trusted.ts";
+import { checkChain } from "./update.ts";
+
+export const assignmentType = "application/vnd.falconry.assignment+json";
+
+/** What the server wants one cluster to run. It can only name bundles that targets metadata lists. */
+export interface Assignment {
+  readonly org: string;
+  readonly clusterId: string;
+  /** Grows with every change; a safe integer. */
+  readonly generation: number;
+  /** At most one per kind. */
+  readonly targets: readonly TargetRef[];
+  /** Whole seconds. */
+  readonly notBefore: Date;
+  readonly expires: Date;
+}
+
+/** Whom an assignment has to be for. */
+export interface AssignmentContext {
+  readonly org: string;
+  readonly clusterId: string;
+  /** In addition to the floor that {@link Trusted} keeps. */
+  readonly generationFloor?: number;
+  readonly now: Date;
+}
+
+const fields = ["org", "clusterId", "generation", "targets", "notBefore", "expires"];
+
+/** Signs an assignment with the server's assignment key. */
+export async function signAssignment(assignment: Assignment, signer: Signer): Promise<Envelope> {
+  const { org, clusterId, generation, notBefore, expires } = assignment;
+  const targets = assignment.targets.map(({ kind, path, length, sha256 }) => ({
+    kind,
+    path,
+    length,
+    sha256,
+  }));
+  const times = { notBefore: formatTime(notBefore), expires: formatTime(expires) };
+  const payload = Buffer.from(canonicalJson({ org, clusterId, generation, targets, ...times }));
+  return signEnvelope(assignmentType, payload, [signer]);
+}
+
+/**
+ * Verifies that the assignment role signed this for this cluster, for now, and not an older one than was seen. That the
+ * targets are released is for {@link checkTarget}. Raise the floor with `raiseGeneration` when it is accepted.
+ */
+export function verifyAssignment(
+  trusted: Trusted,
+  envelope: Envelope,
+  context: AssignmentContext,
+): Checked<Assignment> {
+  const view = viewTrusted(trusted);
+  if (!view.ok) return view;
+  const { root } = view.value;
+  if (root.assignment === undefined) {
+    return refuse("trust/unknown-key", `root ${root.version} gives no key the right to assign`);
+  }
+  const payload = verifyEnvelope(envelope, assignmentType, root.assignment);
+  if (!payload.ok) return payload;
+  const assignment = readAssignment(payload.value);
+  if (!assignment.ok) return assignment;
+  const { org, clusterId, generation, notBefore, expires } = assignment.value;
+  const what = `assignment ${generation}`;
+  if (org !== context.org || org !== root.org) {
+    return refuse(
+      "trust/wrong-org",
+      `${what} is for org ${quote(org)}; this agent belongs to ${quote(context.org)}`,
+    );
+  }
+  if (clusterId !== context.clusterId) {
+    const own = quote(context.clusterId);
+    return refuse(
+      "trust/wrong-cluster",
+      `${what} is for cluster ${quote(clusterId)}; this is cluster ${own}`,
+    );
+  }
+  const floor = Math.max(trusted.generationFloor, context.generationFloor ?? 0);
+  if (generation < floor) {
+    return refuse(
+      "trust/stale-generation",
+      `${what} is older than generation ${floor}, which was seen before`,
+    );
+  }
+  const now = context.now.getTime();
+  if (now >= expires.getTime()) {
+    return refuse(
+      "trust/expired",
+      `${what} expired at ${formatTime(expires)}, now is ${formatTime(context.now)}`,
+    );
+  }
+  if (now < notBefore.getTime()) {
+    const from = formatTime(notBefore);
+    return refuse(
+      "trust/not-yet-valid",
+      `${what} holds from ${from}, now is ${formatTime(context.now)}: check the clock`,
+    );
+  }
+  return assignment;
+}
+
+function readAssignment(payload: Uint8Array): Checked<Assignment> {
+  const json = readJson(payload, { what: "assignment", bytesMax: 64 * 1024, depthMax: 4 });
+  if (!json.ok) return json;
+  const value: Json = json.value;
+  const malformed = (why: string) => refuse("trust/malformed", `assignment ${why}`);
+  if (!isObject(value)) return malformed("is not an object");
+  const [unknown] = unknownKeys(value, fields);
+  if (unknown !== undefined) return malformed(`has an unknown field ${quote(unknown)}`);
+  const { org, clusterId, generation } = value;
+  if (typeof org !== "string" || typeof clusterId !== "string" || !isIdentifier(clusterId)) {
+    return malformed("has no org and clusterId");
+  }
+  if (typeof generation !== "number" || !Number.isSafeInteger(generation) || generation < 1) {
+    return malformed("has no generation from 1");
+  }
+  const notBefore = parseTime(value["notBefore"]);
+  const expires = parseTime(value["expires"]);
+  if (notBefore === undefined || expires === undefined) return malformed("has no notBefore and expires");
+  const targets = (Array.isArray(value["targets"]) ? (value["targets"] as readonly Json[]) : []).map(
+    readTarget,
+  );
+  const known = targets.filter((target) => target !== undefined);
+  if (!Array.isArray(value["targets"]) || known.length !== targets.length) {
+    return malformed("has a target without kind, path, length and sha256");
+  }
+  if (new Set(known.map(({ kind }) => kind)).size !== known.length) {
+    return malformed("has two targets of one kind");
+  }
+  return accept({ org, clusterId, generation, targets: known, notBefore, expires });
+}
+
+function readTarget(json: Json): TargetRef | undefined {
+  if (!isObject(json) || unknownKeys(json, ["kind", "path", "length", "sha256"]).length > 0) return undefined;
+  const { path, length, sha256 } = json;
+  const kind = bundleKinds.find((known) => known === json["kind"]);
+  if (kind === undefined || typeof path !== "string" || path.length > 200) return undefined;
+  if (typeof sha256 !== "string" || !isSha256(sha256)) return undefined;
+  if (typeof length !== "number" || !Number.isSafeInteger(length) || length < 1 || length > bundleBytesMax) {
+    return undefined;
+  }
+  return { kind, path, length, sha256 };
+}
+
+/**
+ * Accepts a target only when the whole chain of metadata is complete and fresh and targets lists it with the same kind,
+ * length and hash. For what is to be started; what already runs goes on when metadata expires.
+ */
+export function checkTarget(trusted: Trusted, target: TargetRef, now: Date): Checked<TargetRef> {
+  const view = viewTrusted(trusted);
+  if (!view.ok) return view;
+  const inForce = checkChain(view.value, now);
+  if (!inForce.ok) return inForce;
+  const targets = readTargets(inForce.value.bytes);
+  if (!targets.ok) return targets;
+  const by = `targets ${targets.value.version}`;
+  const listed = targets.value.listed.get(target.path);
+  if (listed === undefined) {
+    return refuse("trust/not-listed", `${by} does not list ${quote(target.path)}: nobody released it`);
+  }
+  if (listed.kind !== target.kind) {
+    return refuse("trust/not-listed", `${by} lists ${target.path} as ${listed.kind}, not as ${target.kind}`);
+  }
+  if (listed.sha256 !== target.sha256) {
+    const seen = `the assignment names sha256 ${target.sha256}`;
+    return refuse("trust/hash-mismatch", `${target.path}: ${by} lists sha256 ${listed.sha256}, ${seen}`);
+  }
+  if (listed.length !== target.length) {
+    const seen = `the assignment names ${target.length}`;
+    return refuse("trust/length-mismatch", `${target.path}: ${by} lists ${listed.length} bytes, ${seen}`);
+  }
+  return accept(target);
+}
+
+/** Accepts the bytes of a target only when they are exactly those, and a bundle of this organisation under that path. */
+export function checkBundle(target: TargetRef, bytes: Uint8Array, org: string): Checked<Bundle> {
+  if (bytes.length !== target.length) {
+    return refuse(
+      "trust/length-mismatch",
+      `${target.path} has ${bytes.length} bytes; expected ${target.length}`,
+    );
+  }
+  const digest = bundleDigest(bytes);
+  if (digest !== `sha256:${target.sha256}`) {
+    return refuse("trust/hash-mismatch", `${target.path} has ${digest}; expected sha256:${target.sha256}`);
+  }
+  const bundle = parseBundle(bytes);
+  if (!bundle.ok) return bundle;
+  if (bundle.value.org !== org) {
+    const seen = quote(bundle.value.org);
+    return refuse(
+      "trust/wrong-org",
+      `${target.path} is a bundle of org ${seen}; this agent belongs to ${quote(org)}`,
+    );
+  }
+  if (targetPath(bundle.value) !== target.path || bundle.value.kind !== target.kind) {
+    return refuse("trust/not-listed", `${target.path} holds the bundle of ${targetPath(bundle.value)}`);
+  }
+  return bundle;
+}

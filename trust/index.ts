@@ -1,0 +1,123 @@
+/** Everything about who may decide what: keys, TUF metadata, bundles, assignments, identities and the join string. */
+export {
+  assignmentType,
+  checkBundle,
+  checkTarget,
+  signAssignment,
+  verifyAssignment,
+  type Assignment,
+  type AssignmentContext,
+} from "./assignment.ts";
+export {
+  buildBundle,
+  bundleDigest,
+  checkEngine,
+  describeBundle,
+  digestOfTarget,
+  effectiveFiles,
+  effectiveLayers,
+  layerMatches,
+  parseBundle,
+  targetPath,
+} from "./bundle.ts";
+export {
+  bundleBytesMax,
+  bundleFilesMax,
+  bundleKinds,
+  bundleLayersMax,
+  layerLevels,
+  type BuiltBundle,
+  type Bundle,
+  type BundleFile,
+  type BundleKind,
+  type Layer,
+  type LayerLevel,
+  type TargetRef,
+} from "./bundle-types.ts";
+export type { Checked, Refusal, Refused, TrustCode } from "./checked.ts";
+export { preAuthEncoding, signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
+export {
+  generateKey,
+  publicKeyFromHex,
+  shortId,
+  signingKey,
+  type PublicKey,
+  type Signer,
+  type SigningKey,
+} from "./keys.ts";
+export {
+  checkExpiry,
+  checkSignatures,
+  metadataBytesMax,
+  metadataRole,
+  parseMetadata,
+  roleNames,
+  signMetadata,
+  type Authority,
+  type Document,
+  type RoleName,
+} from "./metadata.ts";
+export {
+  isHalfOver,
+  newSnapshot,
+  newTimestamp,
+  snapshotLifetimeMs,
+  timestampLifetimeMs,
+  type OnlineSpec,
+} from "./online.ts";
+export {
+  checkNextRoot,
+  newRoot,
+  readRoot,
+  rootLifetimeMs,
+  rootSpecOf,
+  type OnlineKeys,
+  type RootSpec,
+  type RootView,
+} from "./root.ts";
+export {
+  checkNextTargets,
+  newTargets,
+  readTargets,
+  targetsLifetimeMs,
+  type ListedTarget,
+  type TargetsChange,
+  type TargetsView,
+} from "./targets.ts";
+export {
+  decodeTrusted,
+  emptyTrusted,
+  encodeTrusted,
+  raiseGeneration,
+  rootPin,
+  trustedExpiries,
+  trustedVersions,
+  type Trusted,
+} from "./trusted.ts";
+export { updateTrusted, type MetadataUpdate, type TrustUpdate } from "./update.ts";
+export {
+  agentLifetimeMs,
+  caLifetimeMs,
+  certificatesFromPem,
+  certificateToPem,
+  createCa,
+  createCsr,
+  generatePrivateKey,
+  issueAgentCertificate,
+  issueServerCertificate,
+  readCsr,
+  serverLifetimeMs,
+  spkiPin,
+  type CertifiedKey,
+} from "./certificates.ts";
+export {
+  checkAgentCertificate,
+  checkPinnedServer,
+  readAgentCertificate,
+  type AgentCertificate,
+  type PinnedServer,
+} from "./certificate-checks.ts";
+export { parseSpiffeId, spiffeId, type AgentIdentity } from "./identity.ts";
+export { formatJoinString, parseJoinString, type JoinString } from "./join-string.ts";
+export { decodeKeyFile, encodeKeyFile, isSealedKeyFile } from "./key-file.ts";
+export { reportType, signReport, verifyReport } from "./report.ts";

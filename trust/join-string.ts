@@ -1,0 +1,93 @@
+import { addressKind } from "./address.ts";
+import { accept, quote, refuse, type Checked, type Refused } from "./checked.ts";
+
+/** All an agent needs to join: where, with which right, and whom it may trust there. */
+export interface JoinString {
+  readonly tokenId: string;
+  readonly secret: string;
+  /** A DNS name or an IP address, IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** "sha256:" and the hash of the CA's public key. */
+  readonly caPin: string;
+  /** "sha256:" and the hash of the root metadata. */
+  readonly rootPin: string;
+}
+
+const lengthMax = 1024;
+const tokenId = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+const secretPattern = /^[A-Za-z0-9_-]{16,256}$/;
+const hostName =
+  /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+const pin = /^sha256:[0-9a-f]{64}$/;
+const example =
+  "falconry://TOKEN_ID.SECRET@fleet.example.com:8443?ca=sha256:64_HEX_DIGITS&root=sha256:64_HEX_DIGITS";
+
+export function formatJoinString(join: JoinString): string {
+  const host = addressKind(join.host) === 6 ? `[${join.host}]` : join.host;
+  return `falconry://${join.tokenId}.${join.secret}@${host}:${join.port}?ca=${join.caPin}&root=${join.rootPin}`;
+}
+
+/** Reads a join string. A refusal says which part is wrong and never repeats the secret. */
+export function parseJoinString(text: string): Checked<JoinString> {
+  const trimmed = text.trim();
+  if (trimmed.length > lengthMax) {
+    return wrong(`it has ${trimmed.length} characters, at most ${lengthMax} are read`);
+  }
+  if (!trimmed.startsWith("falconry://")) return wrong('it does not begin with "falconry://"');
+  const rest = trimmed.slice("falconry://".length);
+  const at = rest.lastIndexOf("@");
+  if (at < 0) return wrong('there is no "@" between token and host');
+  const [id = "", secret = "", ...more] = rest.slice(0, at).split(".");
+  if (secret === "" || more.length > 0 || !tokenId.test(id)) return wrong("the token is not TOKEN_ID.SECRET");
+  if (!secretPattern.test(secret)) {
+    return wrong("the token's secret is cut short or has a character that secrets do not have");
+  }
+  const [address = "", query = "", ...queries] = rest.slice(at + 1).split("?");
+  const place = readAddress(address);
+  if (!place.ok) return place;
+  if (queries.length > 0) return wrong('there is more than one "?"');
+  const pins = readPins(query);
+  if (!pins.ok) return pins;
+  return accept({ tokenId: id, secret, ...place.value, ...pins.value });
+}
+
+function readAddress(address: string): Checked<{ host: string; port: number }> {
+  const colon = address.lastIndexOf(":");
+  if (colon < 0) return wrong(`there is no port after host ${quote(address)}`);
+  const port = address.slice(colon + 1);
+  const named = address.slice(0, colon);
+  const bracketed = named.startsWith("[") && named.endsWith("]");
+  const host = bracketed ? named.slice(1, -1) : named;
+  if (bracketed ? addressKind(host) !== 6 : !hostName.test(host)) {
+    return wrong(`${quote(named)} is not a host name or address`);
+  }
+  if (!/^[1-9]\d{0,4}$/.test(port) || Number(port) > 65_535) {
+    return wrong(`${quote(port)} is not a port from 1 to 65535`);
+  }
+  return accept({ host, port: Number(port) });
+}
+
+function readPins(query: string): Checked<{ caPin: string; rootPin: string }> {
+  const found = new Map<string, string>();
+  for (const part of query.split("&").filter((item) => item !== "")) {
+    const equals = part.indexOf("=");
+    const key = equals < 0 ? part : part.slice(0, equals);
+    if (key !== "ca" && key !== "root") return wrong(`it has an unknown part ${quote(key)}`);
+    if (found.has(key)) return wrong(`${key} occurs twice`);
+    found.set(key, part.slice(equals + 1));
+  }
+  const caPin = found.get("ca") ?? "";
+  const root = found.get("root") ?? "";
+  for (const [key, value] of [["ca", caPin] as const, ["root", root] as const]) {
+    if (value === "") {
+      return wrong(`the pin ${key} is missing (in a shell, put the join string in quotes: it has an "&")`);
+    }
+    if (!pin.test(value)) return wrong(`the pin ${key} is ${quote(value)}, not "sha256:" and 64 hex digits`);
+  }
+  return accept({ caPin, rootPin: root });
+}
+
+function wrong(why: string): Refused {
+  return refuse("trust/malformed", `Join string cannot be read: ${why}. It looks like ${example}`);
+}

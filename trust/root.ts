@@ -1,0 +1,261 @@
+import { accept, quote, refuse, type Checked } from "./checked.ts";
+import { isObject, type Json, type JsonObject } from "./json.ts";
+import { keyFromJson, keyIdOf, keyMaterial, keyObject, keyToJson, shortId, type PublicKey } from "./keys.ts";
+import {
+  checkExpiry,
+  checkSignatures,
+  encodeMetadata,
+  parseMetadata,
+  roleNames,
+  type Authority,
+  type Document,
+} from "./metadata.ts";
+import { isName } from "./names.ts";
+import { dayMs, formatTime, plus } from "./time.ts";
+
+/** The roles that root metadata gives keys to. `assignment` is ours and stands in an unrecognised field. */
+export type Authorised = (typeof authorised)[number];
+export const authorised = [...roleNames, "assignment"] as const;
+
+export const orgField = "x-falconry-org";
+export const assignmentField = "x-falconry-assignment";
+export const rootLifetimeMs = 365 * dayMs;
+
+/** What a root says, with its parts read and bounded. */
+export interface RootView {
+  readonly document: Document<"root">;
+  readonly version: number;
+  /** Absent from roots that are not ours. */
+  readonly org?: string;
+  readonly roles: Readonly<Record<Exclude<Authorised, "assignment">, Authority>>;
+  readonly assignment?: Authority;
+}
+
+/** What a new root is to say. Thresholds of the online roles are 1: the server holds one key for each. */
+export interface RootSpec {
+  readonly org: string;
+  readonly version: number;
+  readonly keys: Readonly<Record<Authorised, readonly PublicKey[]>>;
+  readonly thresholds: { readonly root: number; readonly targets: number };
+  readonly now: Date;
+  /** 365 days when absent. */
+  readonly lifetimeMs?: number;
+}
+
+/** Unsigned root metadata; sign it with {@link signMetadata}. */
+export function newRoot(spec: RootSpec): Checked<Uint8Array> {
+  const { keys, thresholds } = spec;
+  if (!isName(spec.org)) {
+    return refuse("trust/invalid-name", `org ${quote(spec.org)} is not a name such as "default"`);
+  }
+  const threshold = {
+    root: thresholds.root,
+    targets: thresholds.targets,
+    snapshot: 1,
+    timestamp: 1,
+    assignment: 1,
+  };
+  const held: Record<string, Json> = {};
+  const roles: Record<string, Json> = {};
+  for (const role of authorised) {
+    const ids = [...new Set(keys[role].map((key) => key.keyId))];
+    const wanted = threshold[role];
+    if (!Number.isSafeInteger(wanted) || wanted < 1 || wanted > ids.length) {
+      return refuse(
+        "trust/threshold-not-met",
+        `root ${spec.version}: role ${role} has ${ids.length} keys; a threshold of ${wanted} can never be met`,
+      );
+    }
+    for (const key of keys[role]) held[key.keyId] = keyToJson(key);
+    roles[role] = { keyids: ids, threshold: wanted };
+  }
+  const { assignment = null, ...topLevel } = roles;
+  return accept(
+    encodeMetadata({
+      _type: "root",
+      spec_version: "1.0.31",
+      consistent_snapshot: true,
+      version: spec.version,
+      expires: formatTime(plus(spec.now, spec.lifetimeMs ?? rootLifetimeMs)),
+      keys: held,
+      roles: topLevel,
+      [assignmentField]: assignment,
+      [orgField]: spec.org,
+    }),
+  );
+}
+
+/** The keys and thresholds of a root, to make the next one from with a few changes. */
+export function rootSpecOf(view: RootView, now: Date): RootSpec {
+  const keysOf = (authority: Authority | undefined): readonly PublicKey[] => [
+    ...(authority?.keys.values() ?? []),
+  ];
+  const { root, targets, snapshot, timestamp } = view.roles;
+  return {
+    org: view.org ?? "default",
+    version: view.version + 1,
+    keys: {
+      root: keysOf(root),
+      targets: keysOf(targets),
+      snapshot: keysOf(snapshot),
+      timestamp: keysOf(timestamp),
+      assignment: keysOf(view.assignment),
+    },
+    thresholds: { root: root.threshold, targets: targets.threshold },
+    now,
+  };
+}
+
+/** Reads root metadata. Signatures are not checked: that takes the root before it. */
+export function readRoot(bytes: Uint8Array): Checked<RootView> {
+  const document = parseMetadata("root", bytes);
+  if (!document.ok) return document;
+  const { signed, version } = document.value;
+  const topLevel = isObject(signed["roles"]) ? signed["roles"] : {};
+  const read = (role: Authorised, json: Json | undefined) => readAuthority(signed, role, json, version);
+  const root = read("root", topLevel["root"]);
+  if (!root.ok) return root;
+  const targets = read("targets", topLevel["targets"]);
+  if (!targets.ok) return targets;
+  const snapshot = read("snapshot", topLevel["snapshot"]);
+  if (!snapshot.ok) return snapshot;
+  const timestamp = read("timestamp", topLevel["timestamp"]);
+  if (!timestamp.ok) return timestamp;
+  const roles = {
+    root: root.value,
+    targets: targets.value,
+    snapshot: snapshot.value,
+    timestamp: timestamp.value,
+  };
+  const org = signed[orgField];
+  if (org !== undefined && (typeof org !== "string" || !isName(org))) {
+    return refuse("trust/malformed", `root ${version}: ${orgField} is not a name`);
+  }
+  const view = { document: document.value, version, roles, ...(org === undefined ? {} : { org }) };
+  if (signed[assignmentField] === undefined) return accept(view);
+  const assignment = read("assignment", signed[assignmentField]);
+  return assignment.ok ? accept({ ...view, assignment: assignment.value }) : assignment;
+}
+
+function readAuthority(
+  signed: JsonObject,
+  role: Authorised,
+  json: Json | undefined,
+  version: number,
+): Checked<Authority> {
+  const ids = isObject(json) ? json["keyids"] : undefined;
+  const threshold = isObject(json) ? json["threshold"] : undefined;
+  const wellFormed =
+    Array.isArray(ids) && ids.every((id) => typeof id === "string") && new Set(ids).size === ids.length;
+  if (!wellFormed || ids.length > 64) {
+    return refuse(
+      "trust/malformed",
+      `root ${version}: role ${role} has no list of at most 64 distinct key ids`,
+    );
+  }
+  if (typeof threshold !== "number" || !Number.isSafeInteger(threshold) || threshold < 1) {
+    return refuse("trust/malformed", `root ${version}: role ${role} has no threshold of at least 1`);
+  }
+  const held = isObject(signed["keys"]) ? signed["keys"] : {};
+  const keys = new Map<string, PublicKey>();
+  for (const id of ids as readonly string[]) {
+    const key = Object.hasOwn(held, id) ? keyFromJson(id, held[id] ?? null) : undefined;
+    if (key !== undefined) keys.set(id, key);
+  }
+  return accept({ keys, threshold, from: `root ${version}` });
+}
+
+/**
+ * The TUF rule for the next root: the next version, signed by the thresholds of both the trusted root and itself, and
+ * for the same organisation. Expiry is left to the caller: only the last root of a chain must be fresh.
+ */
+export function followRoot(trusted: RootView, next: RootView): Checked<RootView> {
+  if (next.version !== trusted.version + 1) {
+    const code = next.version <= trusted.version ? "trust/rollback" : "trust/version-mismatch";
+    return refuse(
+      code,
+      `root ${next.version} does not follow root ${trusted.version}; expected ${trusted.version + 1}`,
+    );
+  }
+  if (trusted.org !== next.org) {
+    return refuse(
+      "trust/wrong-org",
+      `root ${next.version} is for org ${quote(next.org ?? "")}, root ${trusted.version} for ${quote(trusted.org ?? "")}`,
+    );
+  }
+  const byOld = checkSignatures(next.document, trusted.roles.root);
+  if (!byOld.ok) return byOld;
+  const byNew = checkSignatures(next.document, next.roles.root);
+  return byNew.ok ? accept(next) : byNew;
+}
+
+/** The public keys that a server signs with; root metadata has to name them. */
+export type OnlineKeys = Readonly<Record<"snapshot" | "timestamp" | "assignment", PublicKey>>;
+
+/**
+ * What a server demands before it publishes a root: what agents will demand, and besides that its own online keys, the
+ * organisation, right key ids, keys that can be used and thresholds that can be met. The same bytes again are accepted.
+ */
+export function checkNextRoot(
+  current: Uint8Array | undefined,
+  next: Uint8Array,
+  onlineKeys: OnlineKeys,
+  now: Date,
+): Checked<RootView> {
+  const view = readRoot(next);
+  if (!view.ok) return view;
+  const fit = checkRootFits(view.value, onlineKeys);
+  if (!fit.ok) return fit;
+  const fresh = checkExpiry(view.value.document, now);
+  if (!fresh.ok) return fresh;
+  if (current === undefined) {
+    const signed = checkSignatures(view.value.document, view.value.roles.root);
+    return signed.ok ? view : signed;
+  }
+  if (Buffer.from(next).equals(current)) return view;
+  const trusted = readRoot(current);
+  return trusted.ok ? followRoot(trusted.value, view.value) : trusted;
+}
+
+function checkRootFits(view: RootView, onlineKeys: OnlineKeys): Checked<RootView> {
+  const { version, org, assignment } = view;
+  if (org === undefined) {
+    return refuse("trust/wrong-org", `root ${version} names no organisation (${orgField})`);
+  }
+  if (assignment === undefined) {
+    return refuse("trust/wrong-online-key", `root ${version} has no assignment role (${assignmentField})`);
+  }
+  const all = { ...view.roles, assignment };
+  for (const role of authorised) {
+    const { keys, threshold } = all[role];
+    for (const key of keys.values()) {
+      const usable = keyObject(key);
+      if (!usable.ok) return usable;
+      if (key.keyId !== keyIdOf(key)) {
+        return refuse(
+          "trust/malformed",
+          `root ${version}: key ${shortId(key.keyId)} should have id ${keyIdOf(key)}`,
+        );
+      }
+    }
+    const distinct = new Set([...keys.values()].map(keyMaterial)).size;
+    if (threshold > distinct) {
+      const why = `role ${role} demands ${threshold} signatures and has ${distinct} keys`;
+      return refuse(
+        "trust/threshold-not-met",
+        `root ${version}: ${why}, so nothing can ever be signed for it`,
+      );
+    }
+  }
+  for (const role of ["snapshot", "timestamp", "assignment"] as const) {
+    const { keys, threshold } = all[role];
+    const own = onlineKeys[role];
+    if (threshold === 1 && keys.has(own.keyId)) continue;
+    return refuse(
+      "trust/wrong-online-key",
+      `root ${version}: role ${role} must have threshold 1 and this server's key ${shortId(own.keyId)}; it has threshold ` +
+        `${threshold} and keys ${[...keys.keys()].map(shortId).join(", ")}: make the root with the server's current keys`,
+    );
+  }
+  return accept(view);
+}

@@ -1,0 +1,232 @@
+import { accept, refuse, type Checked, type Refusal, type Refused } from "./checked.ts";
+import {
+  checkExpiry,
+  checkSignatures,
+  parseMetadata,
+  sha256Hex,
+  type Document,
+  type RoleName,
+} from "./metadata.ts";
+import { followRoot, readRoot, type RootView } from "./root.ts";
+import { textOf, viewTrusted, type Trusted, type TrustedView } from "./trusted.ts";
+
+/** New metadata, each as published; what is absent did not change. Roots in ascending order. */
+export interface MetadataUpdate {
+  readonly roots?: readonly Uint8Array[];
+  readonly timestamp?: Uint8Array;
+  readonly snapshot?: Uint8Array;
+  readonly targets?: Uint8Array;
+}
+
+/**
+ * `value` is what to keep from now on, also after a refusal: what was verified before the refused part counts, so that
+ * an attacker cannot undo a root rotation by spoiling what comes after it.
+ */
+export type TrustUpdate =
+  | { readonly ok: true; readonly value: Trusted }
+  | { readonly ok: false; readonly value: Trusted; readonly refusal: Refusal };
+
+const rootsMax = 256;
+
+/**
+ * The client workflow of TUF over metadata that someone else fetched: the root chain, then timestamp, snapshot and
+ * targets, each signed, never older than what is held, pinned by the one before, and fresh at `now`.
+ */
+export function updateTrusted(trusted: Trusted, update: MetadataUpdate, now: Date): TrustUpdate {
+  const rooted = updateRoot(trusted, update.roots ?? [], now);
+  let value = rooted.value;
+  if (!rooted.ok) return rooted;
+  for (const step of [stepTimestamp, stepSnapshot, stepTargets]) {
+    const view = viewTrusted(value);
+    const next = view.ok ? step(view.value, update, now) : view;
+    if (!next.ok) return { ok: false, value, refusal: next.refusal };
+    const { value: bytes } = next;
+    if (bytes !== undefined) value = { ...value, [bytes.role]: textOf(bytes.bytes) };
+  }
+  return { ok: true, value };
+}
+
+function updateRoot(trusted: Trusted, roots: readonly Uint8Array[], now: Date): TrustUpdate {
+  let value = trusted;
+  const fail = (refused: Refused): TrustUpdate => ({ ok: false, value, refusal: refused.refusal });
+  if (roots.length > rootsMax) {
+    return fail(refuse("trust/too-large", `${roots.length} roots at once; at most ${rootsMax} are accepted`));
+  }
+  const first = readRoot(Buffer.from(trusted.root));
+  if (!first.ok) return fail(first);
+  let current = first.value;
+  for (const bytes of roots) {
+    const next = readRoot(bytes);
+    if (!next.ok) return fail(next);
+    // Sent again, as after a reconnect: there is nothing to learn from it, and nothing is taken from it.
+    if (next.value.version < current.version || current.document.bytes.equals(bytes)) continue;
+    const followed = followRoot(current, next.value);
+    if (!followed.ok) return fail(followed);
+    value = rotate(value, current, next.value);
+    current = next.value;
+  }
+  const fresh = checkExpiry(current.document, now);
+  return fresh.ok ? { ok: true, value } : fail(fresh);
+}
+
+/**
+ * Takes a root. Metadata that its keys no longer sign is forgotten, and with it the version floor: that is how a fleet
+ * recovers when a stolen key raised a version as far as it goes. The same holds for the assignment key.
+ */
+function rotate(trusted: Trusted, before: RootView, after: RootView): Trusted {
+  const rotated = { ...trusted, root: textOf(after.document.bytes) };
+  const view = viewTrusted(rotated);
+  const kept = (role: "timestamp" | "snapshot" | "targets"): object =>
+    view.ok && view.value[role] !== undefined && trusted[role] !== undefined ? { [role]: trusted[role] } : {};
+  const sameAssigner = [...(before.assignment?.keys.keys() ?? [])].some((id) =>
+    after.assignment?.keys.has(id),
+  );
+  // A snapshot is reached through the timestamp, so both floors fall when either key changes.
+  const online = (["timestamp", "snapshot"] as const).every(
+    (role) => trusted[role] === undefined || (view.ok && view.value[role] !== undefined),
+  );
+  return {
+    root: rotated.root,
+    ...(online ? { ...kept("timestamp"), ...kept("snapshot") } : {}),
+    ...kept("targets"),
+    generationFloor: sameAssigner ? trusted.generationFloor : 0,
+  };
+}
+
+type Step = Checked<Document | undefined>;
+
+function stepTimestamp(view: TrustedView, update: MetadataUpdate, now: Date): Step {
+  const { timestamp: held } = view;
+  if (update.timestamp === undefined) {
+    return held === undefined ? missing("timestamp", "nothing is held yet") : accept(undefined);
+  }
+  const next = verified("timestamp", update.timestamp, view.root);
+  if (!next.ok) return next;
+  if (held !== undefined) {
+    if (next.value.version < held.version) return rollback("timestamp", next.value.version, held.version);
+    const pinned = next.value.model.snapshotMeta.version;
+    const floor = held.model.snapshotMeta.version;
+    if (pinned < floor) return rollback("snapshot", pinned, floor, `timestamp ${next.value.version} pins it`);
+    if (next.value.version === held.version) return accept(undefined);
+  }
+  const fresh = checkExpiry(next.value, now);
+  return fresh.ok ? accept(next.value) : fresh;
+}
+
+function stepSnapshot(view: TrustedView, update: MetadataUpdate, now: Date): Step {
+  const { timestamp, snapshot: held } = view;
+  if (timestamp === undefined) return missing("timestamp", "nothing is held yet");
+  const fresh = checkExpiry(timestamp, now);
+  if (!fresh.ok) return fresh;
+  const pin = timestamp.model.snapshotMeta;
+  const by = `timestamp ${timestamp.version}`;
+  if (held !== undefined && checkPin(held, pin, by).ok) return freshOrNothing(held, now);
+  if (update.snapshot === undefined) return missing("snapshot", `${by} pins snapshot ${pin.version}`);
+  const intact = checkBytes("snapshot", update.snapshot, pin, by);
+  if (!intact.ok) return intact;
+  const next = verified("snapshot", update.snapshot, view.root);
+  if (!next.ok) return next;
+  const pinned = checkPin(next.value, pin, by);
+  if (!pinned.ok) return pinned;
+  for (const [file, { version: floor }] of Object.entries(held?.model.meta ?? {})) {
+    const version = next.value.model.meta[file]?.version ?? 0;
+    if (version < floor) return rollback(file, version, floor, `snapshot ${next.value.version} pins it`);
+  }
+  const stillFresh = checkExpiry(next.value, now);
+  return stillFresh.ok ? accept(next.value) : stillFresh;
+}
+
+function stepTargets(view: TrustedView, update: MetadataUpdate, now: Date): Step {
+  const { snapshot, targets: held } = view;
+  if (snapshot === undefined) return missing("snapshot", "nothing is held yet");
+  const pin = snapshot.model.meta["targets.json"];
+  const by = `snapshot ${snapshot.version}`;
+  if (pin === undefined) return refuse("trust/incomplete", `${by} does not pin targets.json`);
+  if (held !== undefined && checkPin(held, pin, by).ok) return freshOrNothing(held, now);
+  if (update.targets === undefined) return missing("targets", `${by} pins targets ${pin.version}`);
+  const intact = checkBytes("targets", update.targets, pin, by);
+  if (!intact.ok) return intact;
+  const next = verified("targets", update.targets, view.root);
+  if (!next.ok) return next;
+  const pinned = checkPin(next.value, pin, by);
+  if (!pinned.ok) return pinned;
+  const fresh = checkExpiry(next.value, now);
+  return fresh.ok ? accept(next.value) : fresh;
+}
+
+function freshOrNothing(held: Document, now: Date): Step {
+  const fresh = checkExpiry(held, now);
+  return fresh.ok ? accept(undefined) : fresh;
+}
+
+function verified<R extends "timestamp" | "snapshot" | "targets">(
+  role: R,
+  bytes: Uint8Array,
+  root: RootView,
+): Checked<Document<R>> {
+  const document = parseMetadata(role, bytes);
+  if (!document.ok) return document;
+  const signed = checkSignatures(document.value, root.roles[role]);
+  return signed.ok ? document : signed;
+}
+
+interface Pin {
+  readonly version: number;
+  readonly length?: number | undefined;
+  readonly hashes?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Bytes are held against their pin before anything parses them. */
+function checkBytes(role: RoleName, bytes: Uint8Array, pin: Pin, by: string): Checked<Uint8Array> {
+  if (pin.length !== undefined && bytes.length !== pin.length) {
+    return refuse("trust/length-mismatch", `${role} has ${bytes.length} bytes; ${by} pins ${pin.length}`);
+  }
+  const sha256 = pin.hashes?.["sha256"];
+  if (pin.hashes !== undefined && sha256 === undefined) {
+    return refuse(
+      "trust/hash-mismatch",
+      `${by} pins ${role} by ${Object.keys(pin.hashes).join(", ")}, not by sha256`,
+    );
+  }
+  const seen = sha256Hex(bytes);
+  if (sha256 !== undefined && sha256 !== seen) {
+    return refuse("trust/hash-mismatch", `${role} has sha256 ${seen}; ${by} pins ${sha256}`);
+  }
+  return accept(bytes);
+}
+
+function checkPin(document: Document, pin: Pin, by: string): Checked<Document> {
+  const intact = checkBytes(document.role, document.bytes, pin, by);
+  if (!intact.ok) return intact;
+  if (document.version === pin.version) return accept(document);
+  return refuse(
+    "trust/version-mismatch",
+    `${document.role} has version ${document.version}; ${by} pins version ${pin.version}`,
+  );
+}
+
+/** The targets that are in force: a complete, consistent and fresh chain from root down, or the reason why not. */
+export function checkChain(view: TrustedView, now: Date): Checked<Document<"targets">> {
+  const { root, timestamp, snapshot, targets } = view;
+  const rootFresh = checkExpiry(root.document, now);
+  if (!rootFresh.ok) return rootFresh;
+  const complete = stepSnapshot(view, {}, now);
+  if (!complete.ok) return complete;
+  const pinned = stepTargets(view, {}, now);
+  if (!pinned.ok) return pinned;
+  if (timestamp === undefined || snapshot === undefined || targets === undefined) {
+    return missing("targets", "nothing is held yet");
+  }
+  return accept(targets);
+}
+
+function missing(role: string, why: string): Refused {
+  return refuse("trust/incomplete", `${role} metadata is missing: ${why}; the server has to send it`);
+}
+
+function rollback(role: string, seen: number, floor: number, why?: string): Refused {
+  return refuse(
+    "trust/rollback",
+    `${role} goes back to version ${seen}${why === undefined ? "" : ` (${why})`}; version ${floor} was seen before`,
+  );
+}
