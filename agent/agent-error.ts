@@ -14,10 +14,16 @@ export function problemOf(error: unknown, fallbackCode: string): { code: string;
   if (error instanceof AgentError) return { code: error.code, message: error.message };
   const errno = (error as NodeJS.ErrnoException | undefined)?.code;
   if (errno === "ENOSPC" || errno === "EDQUOT") {
-    return { code: "disk/full", message: `The disk of the state directory is full: ${(error as Error).message}. Free space; work goes on by itself` };
+    return {
+      code: "disk/full",
+      message: `The disk of the state directory is full: ${(error as Error).message}. Free space; work goes on by itself`,
+    };
   }
   if (errno === "EROFS" || errno === "EACCES") {
-    return { code: "disk/read-only", message: `The state directory cannot be written: ${(error as Error).message}` };
+    return {
+      code: "disk/read-only",
+      message: `The state directory cannot be written: ${(error as Error).message}`,
+    };
   }
   return { code: fallbackCode, message: error instanceof Error ? error.message : String(error) };
 }

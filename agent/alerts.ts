@@ -9,9 +9,15 @@ import type { PipelineAlert } from "./pipeline/pipeline.ts";
 const deliverMs = 30_000;
 
 /** Delivers one batch to the server. Rejects when it could not be delivered now; the pipeline keeps it and comes again. */
-export async function deliverAlerts(batch: readonly PipelineAlert[], client: AgentConnection["client"] | undefined): Promise<void> {
+export async function deliverAlerts(
+  batch: readonly PipelineAlert[],
+  client: AgentConnection["client"] | undefined,
+): Promise<void> {
   if (client === undefined) throw new Error("The server is away");
-  const { accepted } = await client.deliverAlerts({ alerts: batch.map(alertMessage) }, { timeoutMs: deliverMs });
+  const { accepted } = await client.deliverAlerts(
+    { alerts: batch.map(alertMessage) },
+    { timeoutMs: deliverMs },
+  );
   if (accepted < batch.length) throw new Error(`The server took ${accepted} of ${batch.length} alerts`);
 }
 

@@ -31,7 +31,9 @@ export function readAllowList(file: string | undefined): AllowList {
   const { destinations = [], fileDirectories = [], tailDirectories = [] } = value;
   if (!isDirectories(fileDirectories)) throw fail("has fileDirectories that are no list of absolute paths");
   if (!isDirectories(tailDirectories)) throw fail("has tailDirectories that are no list of absolute paths");
-  if (!Array.isArray(destinations) || !destinations.every(isDestination)) throw fail("has a destination without host, port and tls");
+  if (!Array.isArray(destinations) || !destinations.every(isDestination)) {
+    throw fail("has a destination without host, port and tls");
+  }
   return { destinations, fileDirectories, tailDirectories };
 }
 
@@ -42,7 +44,12 @@ function isDirectories(value: unknown): value is string[] {
 function isDestination(value: unknown): value is AllowList["destinations"][number] {
   if (!isRecord(value)) return false;
   const { host, port, tls } = value;
-  return typeof host === "string" && host !== "" && Number.isInteger(port) && (tls === "required" || tls === "optional");
+  return (
+    typeof host === "string" &&
+    host !== "" &&
+    Number.isInteger(port) &&
+    (tls === "required" || tls === "optional")
+  );
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

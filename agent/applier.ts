@@ -24,6 +24,11 @@ export interface ApplierPorts {
   readonly signal: AbortSignal;
 }
 
+/** The ports, and whether what runs is to be loaded again. */
+interface State extends ApplierPorts {
+  reload: boolean;
+}
+
 /** Brings what runs to what is assigned, one bundle at a time; takes no input and keeps no queue. */
 export interface Applier {
   /** Runs last-known-good from disk, without asking anybody. */
@@ -34,70 +39,94 @@ export interface Applier {
   reload(): void;
 }
 
-export function createApplier(ports: ApplierPorts): Applier {
+export function createApplier(given: ApplierPorts): Applier {
+  const ports: State = { ...given, reload: false };
+  const loop = createLoop(() => step(ports), ports);
+  return {
+    nudge: loop.nudge,
+    reload() {
+      ports.reload = true;
+      loop.nudge();
+    },
+    async resume() {
+      const result = await runTogether(ports, {});
+      if (result.ok) return;
+      const { kind, reason, detail } = result;
+      ports.log.error({ kind, reason, detail }, "last-known-good does not load");
+    },
+  };
+}
+
+type StepEnd = "again" | "rest" | "retry";
+
+/** Runs steps one at a time until one rests; a nudge meanwhile makes it look once more, a retry comes by itself. */
+function createLoop(step: () => Promise<StepEnd>, { log, signal }: Pick<ApplierPorts, "log" | "signal">) {
   let busy = false;
   let again = false;
-  let reload = false;
   let failures = 0;
   let retry: NodeJS.Timeout | undefined;
 
-  const step = async (): Promise<boolean> => {
-    if (reload) {
-      reload = false;
-      await runTogether(ports, {});
-    }
-    const current = ports.current.get();
-    const running = Object.fromEntries(kinds.flatMap((k) => (current.running[k] ? [[k, current.running[k].sha256]] : [])));
-    const { assignment, rejections } = current;
-    const plan = planApply({ assignment, running, rejections, targetsVersion: ports.trust.versions().targets });
-    if (plan.apply === undefined || assignment === undefined) return false;
-    const outcome = await attempt(ports, plan.apply, assignment.generation);
-    if (outcome === "retry") {
-      clearTimeout(retry);
-      retry = setTimeout(nudge, retryDelayMs(failures, Math.random()));
-      failures += 1;
-      return false;
-    }
-    failures = 0;
-    return true;
+  const retryAfter = (ms: number) => {
+    clearTimeout(retry);
+    retry = setTimeout(nudge, ms);
   };
   const work = async (): Promise<void> => {
     busy = true;
     try {
       do {
         again = false;
-        while (!ports.signal.aborted && (await step()));
-      } while (again && !ports.signal.aborted);
+        let end: StepEnd = "again";
+        while (end === "again" && !signal.aborted) end = await step();
+        failures = end === "retry" ? failures + 1 : 0;
+        if (end === "retry") retryAfter(retryDelayMs(failures, Math.random()));
+      } while (again && !signal.aborted);
     } catch (error) {
-      ports.log.error({ err: error }, "apply failed in an unforeseen way; will look again");
-      clearTimeout(retry);
-      retry = setTimeout(nudge, 5_000);
+      log.error({ err: error }, "apply failed in an unforeseen way; will look again");
+      retryAfter(5_000);
     } finally {
       busy = false;
     }
   };
   function nudge(): void {
-    if (ports.signal.aborted) return clearTimeout(retry);
-    if (busy) again = true;
+    if (signal.aborted) clearTimeout(retry);
+    else if (busy) again = true;
     else void work();
   }
-  return {
-    nudge,
-    reload() {
-      reload = true;
-      nudge();
-    },
-    async resume() {
-      const result = await runTogether(ports, {});
-      if (!result.ok) ports.log.error({ kind: result.kind, reason: result.reason, detail: result.detail }, "last-known-good does not load");
-    },
-  };
+  return { nudge };
+}
+
+/** Loads again what was asked to be, then applies the next bundle that is assigned and does not run. */
+async function step(ports: State): Promise<StepEnd> {
+  if (ports.reload) {
+    ports.reload = false;
+    await runTogether(ports, {});
+  }
+  const { assignment, rejections, running } = ports.current.get();
+  const hashes = Object.fromEntries(
+    kinds.flatMap((kind) => (running[kind] ? [[kind, running[kind].sha256]] : [])),
+  );
+  const plan = planApply({
+    assignment,
+    running: hashes,
+    rejections,
+    targetsVersion: ports.trust.versions().targets,
+  });
+  if (plan.apply === undefined || assignment === undefined) return "rest";
+  const outcome = await attempt(ports, plan.apply, assignment.generation);
+  return outcome === "retry" ? "retry" : "again";
 }
 
 /** Applies one bundle: check, fetch, hand over, take the proof. `retry` means that time may heal it. */
 async function attempt(ports: ApplierPorts, target: Target, generation: number): Promise<"done" | "retry"> {
   const note = (phase: AttemptRecord["phase"], reason = "", detail = "") => {
-    const record = { sha256: target.sha256, generation, phase, reason, detail: detail.slice(0, 4_000), atMs: Date.now() };
+    const record = {
+      sha256: target.sha256,
+      generation,
+      phase,
+      reason,
+      detail: detail.slice(0, 4_000),
+      atMs: Date.now(),
+    };
     const current = ports.current.get();
     ports.current.set({ ...current, attempts: { ...current.attempts, [target.kind]: record } });
     ports.log.info({ kind: target.kind, path: target.path, ...record }, `bundle ${phase}`);
@@ -130,11 +159,16 @@ async function attempt(ports: ApplierPorts, target: Target, generation: number):
 }
 
 /** Hands the pipeline the whole set: what runs, with the given hashes in place of the running ones. */
-async function runTogether(ports: ApplierPorts, change: { readonly [K in Kind]?: string }): Promise<ApplyResult> {
+async function runTogether(
+  ports: ApplierPorts,
+  change: { readonly [K in Kind]?: string },
+): Promise<ApplyResult> {
   const { running } = ports.current.get();
   const wanted = (kind: Kind) => {
     const sha256 = change[kind] ?? running[kind]?.sha256;
-    return sha256 === undefined ? {} : { [kind]: { path: ports.bundles.pathOf(sha256), digest: `sha256:${sha256}` } };
+    return sha256 === undefined
+      ? {}
+      : { [kind]: { path: ports.bundles.pathOf(sha256), digest: `sha256:${sha256}` } };
   };
   const result = await ports.pipeline.apply({ ...wanted("rules"), ...wanted("shipper") }, ports.facts());
   if (!result.ok) return result;

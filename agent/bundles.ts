@@ -13,7 +13,11 @@ const fetchMs = 120_000;
 export interface BundleStore {
   pathOf(sha256: string): string;
   /** Makes sure that the bundle is on disk with the length and hash of signed metadata; returns its path. */
-  stage(target: Target, client: Client<typeof AgentService> | undefined, signal: AbortSignal): Promise<string>;
+  stage(
+    target: Target,
+    client: Client<typeof AgentService> | undefined,
+    signal: AbortSignal,
+  ): Promise<string>;
   /** Removes what none of the given hashes names. */
   prune(keep: readonly string[]): Promise<void>;
 }
@@ -25,7 +29,12 @@ export function openBundleStore(dir: string): BundleStore {
     async stage(target, client, signal) {
       const path = pathOf(target.sha256);
       if (await isWhole(path, target)) return path;
-      if (client === undefined) throw new AgentError("fetch/server-away", `${target.path} is not on disk yet and the server is away; it will be fetched when the link is back`);
+      if (client === undefined) {
+        throw new AgentError(
+          "fetch/server-away",
+          `${target.path} is not on disk yet and the server is away; it will be fetched when the link is back`,
+        );
+      }
       const part = join(dir, `${target.sha256}.part`);
       await fetchInto(part, target, client, AbortSignal.any([signal, AbortSignal.timeout(fetchMs)]));
       await checkWhole(part, target);
@@ -41,8 +50,16 @@ export function openBundleStore(dir: string): BundleStore {
   };
 }
 
-async function fetchInto(part: string, target: Target, client: Client<typeof AgentService>, signal: AbortSignal): Promise<void> {
-  const had = await stat(part).then((s) => s.size, () => 0);
+async function fetchInto(
+  part: string,
+  target: Target,
+  client: Client<typeof AgentService>,
+  signal: AbortSignal,
+): Promise<void> {
+  const had = await stat(part).then(
+    (s) => s.size,
+    () => 0,
+  );
   // More than was signed for is worth nothing: begin anew.
   const offset = had <= target.length ? had : 0;
   const file = await open(part, offset === 0 ? "w" : "a");
@@ -53,7 +70,10 @@ async function fetchInto(part: string, target: Target, client: Client<typeof Age
       for await (const { chunk } of client.fetchBlob(request, { signal })) {
         size += chunk.length;
         if (size > target.length) {
-          throw new AgentError("trust/length-mismatch", `${target.path} is longer than the ${target.length} bytes that signed metadata allows: stopped reading`);
+          throw new AgentError(
+            "trust/length-mismatch",
+            `${target.path} is longer than the ${target.length} bytes that signed metadata allows: stopped reading`,
+          );
         }
         await file.write(chunk);
       }
@@ -68,16 +88,26 @@ async function checkWhole(part: string, target: Target): Promise<void> {
   const bytes = await readFile(part);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (bytes.length < target.length) {
-    throw new AgentError("fetch/incomplete", `${target.path} broke off after ${bytes.length} of ${target.length} bytes; the rest will be asked for`);
+    throw new AgentError(
+      "fetch/incomplete",
+      `${target.path} broke off after ${bytes.length} of ${target.length} bytes; the rest will be asked for`,
+    );
   }
   if (sha256 === target.sha256) return;
   await rm(part, { force: true });
-  throw new AgentError("trust/hash-mismatch", `${target.path} has sha256:${sha256}, but signed metadata lists sha256:${target.sha256}: thrown away`);
+  throw new AgentError(
+    "trust/hash-mismatch",
+    `${target.path} has sha256:${sha256}, but signed metadata lists sha256:${target.sha256}: thrown away`,
+  );
 }
 
 async function isWhole(path: string, target: Target): Promise<boolean> {
   const bytes = await readFile(path).catch(() => undefined);
-  return bytes !== undefined && bytes.length === target.length && createHash("sha256").update(bytes).digest("hex") === target.sha256;
+  return (
+    bytes !== undefined &&
+    bytes.length === target.length &&
+    createHash("sha256").update(bytes).digest("hex") === target.sha256
+  );
 }
 
 async function syncDirectory(dir: string): Promise<void> {

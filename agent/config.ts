@@ -38,7 +38,9 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { probl
   const problems: string[] = [];
   const stateDir = env[names.stateDir];
   if (stateDir === undefined || stateDir === "") {
-    problems.push(`${names.stateDir} is not set: give a directory that survives restarts, for example /var/lib/falconry-agent`);
+    problems.push(
+      `${names.stateDir} is not set: give a directory that survives restarts, for example /var/lib/falconry-agent`,
+    );
   }
   const transport = env[names.transport] ?? "auto";
   if (transport !== "auto" && transport !== "stream" && transport !== "long-poll") {
@@ -81,7 +83,9 @@ function readJoinString(env: NodeJS.ProcessEnv, problems: string[]): string | un
 function variablesOf(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).flatMap(([key, value]) =>
-      key.startsWith(variablePrefix) && value !== undefined ? [[key.slice(variablePrefix.length), value]] : [],
+      key.startsWith(variablePrefix) && value !== undefined
+        ? [[key.slice(variablePrefix.length), value]]
+        : [],
     ),
   );
 }

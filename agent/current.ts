@@ -35,8 +35,8 @@ const empty: Current = { assignment: undefined, running: {}, attempts: {}, rejec
 
 /** The stored state with a setter that is durable before it returns. */
 export interface CurrentStore {
-  get(): Current;
-  set(next: Current): void;
+  readonly get: () => Current;
+  readonly set: (next: Current) => void;
 }
 
 export function openCurrent(path: string): CurrentStore {
@@ -62,6 +62,9 @@ function read(path: string): Current {
     return { ...empty, ...(JSON.parse(text) as Partial<Current>) };
   } catch (error) {
     // It is written atomically, so this is damage from outside. Going on would forget the generation floor.
-    throw new AgentError("state/damaged", `${path} cannot be read: ${(error as Error).message}. Restore it, or remove the state directory and enrol again`);
+    throw new AgentError(
+      "state/damaged",
+      `${path} cannot be read: ${(error as Error).message}. Restore it, or remove the state directory and enrol again`,
+    );
   }
 }

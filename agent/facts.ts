@@ -6,7 +6,11 @@ import type { PipelineFacts } from "./pipeline/pipeline.ts";
  * What the pipeline may know of the cluster. `${REGION}`, `${TEAM}`, ... in a shipper config stand for the cluster's
  * labels; a label that the cluster does not have is an empty text, because one config serves the whole fleet.
  */
-export function factsOf(identity: Identity, labels: Readonly<Record<string, string>>, variables: Readonly<Record<string, string>>): PipelineFacts {
+export function factsOf(
+  identity: Identity,
+  labels: Readonly<Record<string, string>>,
+  variables: Readonly<Record<string, string>>,
+): PipelineFacts {
   const fromLabels = Object.fromEntries(wellKnown.map((label) => [label.toUpperCase(), labels[label] ?? ""]));
   return {
     clusterId: identity.clusterId,

@@ -2,7 +2,14 @@ import type { Logger } from "pino";
 import { AgentError } from "./agent-error.ts";
 import { retryDelayMs } from "./domain/backoff.ts";
 import { startPipeline } from "./pipeline/pipeline.ts";
-import type { ApplyRequest, ApplyResult, Pipeline, PipelineFacts, PipelineOptions, PipelineStats } from "./pipeline/pipeline.ts";
+import type {
+  ApplyRequest,
+  ApplyResult,
+  Pipeline,
+  PipelineFacts,
+  PipelineOptions,
+  PipelineStats,
+} from "./pipeline/pipeline.ts";
 
 /** A pipeline that is started again when its worker dies, and then runs what it ran. */
 export interface KeptPipeline {
@@ -52,7 +59,12 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
     if (applied === undefined) return;
     pipeline.apply(applied.request, applied.facts).then(
       (result) => {
-        if (!result.ok) log.error({ reason: result.reason, detail: result.detail }, "what ran before the crash does not load");
+        if (!result.ok) {
+          log.error(
+            { reason: result.reason, detail: result.detail },
+            "what ran before the crash does not load",
+          );
+        }
       },
       // The worker died again; its end is handled where it is watched.
       () => undefined,
@@ -62,7 +74,10 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
   return {
     async apply(request, facts) {
       const result = await pipeline.apply(request, facts).catch((error: unknown) => {
-        throw new AgentError("pipeline/crashed", `The pipeline died while it loaded the bundle: ${(error as Error).message}`);
+        throw new AgentError(
+          "pipeline/crashed",
+          `The pipeline died while it loaded the bundle: ${(error as Error).message}`,
+        );
       });
       if (result.ok) applied = { request, facts };
       return result;

@@ -16,11 +16,17 @@ export function lockState(file: string): () => void {
     const holder = readFileSync(file, "utf8");
     const pid = Number(holder.split(" ")[0]);
     if (holder !== "" && identityOf(pid) === holder && pid !== process.pid) {
-      throw new AgentError("state/in-use", `Another agent (process ${pid}) works in this state directory: stop it, or set FALCONRY_STATE_DIR to another directory. The lock is ${file}`);
+      throw new AgentError(
+        "state/in-use",
+        `Another agent (process ${pid}) works in this state directory: stop it, or set FALCONRY_STATE_DIR to another directory. The lock is ${file}`,
+      );
     }
     rmSync(file, { force: true });
   }
-  throw new AgentError("state/in-use", `Could not take the lock ${file}: another agent starts at the same time`);
+  throw new AgentError(
+    "state/in-use",
+    `Could not take the lock ${file}: another agent starts at the same time`,
+  );
 }
 
 /** The process number with its start time, so that a later process with the same number is not taken for it. */

@@ -54,6 +54,8 @@ main().catch((error: unknown) => {
     process.stderr.write(`${code}: ${message}\n`);
     process.exit(1);
   }
-  process.stderr.write(`This is a bug in the agent: ${error instanceof Error ? error.stack : String(error)}\n`);
+  process.stderr.write(
+    `This is a bug in the agent: ${error instanceof Error ? error.stack : String(error)}\n`,
+  );
   process.exit(4);
 });

@@ -20,7 +20,12 @@ export interface Observer {
 
 const everyMs = 1_000;
 /** Parts of a role's life after which its age is worth a word; the server signs anew at half of it. */
-const expiryWarningMs = { timestamp: 6 * 3_600_000, snapshot: 48 * 3_600_000, targets: 7 * 86_400_000, root: 30 * 86_400_000 };
+const expiryWarningMs = {
+  timestamp: 6 * 3_600_000,
+  snapshot: 48 * 3_600_000,
+  targets: 7 * 86_400_000,
+  root: 30 * 86_400_000,
+};
 
 export function observePipeline(ports: ObserverPorts): Observer {
   let timer: NodeJS.Timeout | undefined;
@@ -50,10 +55,18 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
     const full = `output/full ${output.alias}`;
     const away = `output/away ${output.alias}`;
     const waiting = `${output.queueRecords} records (${output.queueBytes} bytes) wait on disk`;
-    if (output.full) conditions.raise(full, `The queue of output "${output.alias}" is full, reading waits for it: ${output.lastError ?? waiting}`);
-    else conditions.clear(full);
-    if (output.lastError !== undefined) conditions.raise(away, `Output "${output.alias}" cannot deliver: ${output.lastError}. Nothing is lost, records wait on disk`);
-    else conditions.clear(away);
+    if (output.full) {
+      conditions.raise(
+        full,
+        `The queue of output "${output.alias}" is full, reading waits for it: ${output.lastError ?? waiting}`,
+      );
+    } else conditions.clear(full);
+    if (output.lastError !== undefined) {
+      conditions.raise(
+        away,
+        `Output "${output.alias}" cannot deliver: ${output.lastError}. Nothing is lost, records wait on disk`,
+      );
+    } else conditions.clear(away);
   }
 }
 
@@ -62,7 +75,16 @@ function noteExpiries(trust: TrustStore, conditions: Conditions, nowMs: number):
     const leftMs = expires.getTime() - nowMs;
     const code = `trust/expiring ${role}`;
     if (leftMs > expiryWarningMs[role as keyof typeof expiryWarningMs]) conditions.clear(code);
-    else if (leftMs > 0) conditions.raise(code, `The ${role} metadata expires at ${expires.toISOString()}: whoever signs it has to sign anew`);
-    else conditions.raise(code, `The ${role} metadata expired at ${expires.toISOString()}: what runs goes on, nothing new starts until it is signed anew`);
+    else if (leftMs > 0) {
+      conditions.raise(
+        code,
+        `The ${role} metadata expires at ${expires.toISOString()}: whoever signs it has to sign anew`,
+      );
+    } else {
+      conditions.raise(
+        code,
+        `The ${role} metadata expired at ${expires.toISOString()}: what runs goes on, nothing new starts until it is signed anew`,
+      );
+    }
   }
 }

@@ -2,7 +2,12 @@ import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { engineVersion } from "#engine";
-import { AttemptSchema, ComponentStateSchema, ConditionSchema, RateBucketSchema } from "#proto/agent/v1/agent";
+import {
+  AttemptSchema,
+  ComponentStateSchema,
+  ConditionSchema,
+  RateBucketSchema,
+} from "#proto/agent/v1/agent";
 import type { ComponentState, RateBucket as RateBucketMessage } from "#proto/agent/v1/agent";
 import type { Conditions } from "./conditions.ts";
 import type { Current } from "./current.ts";
@@ -45,14 +50,21 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
       components: componentsOf(sources.current()),
       conditions: sources.conditions
         .list()
-        .map(({ code, message, sinceMs }) => create(ConditionSchema, { code, message, since: timestampFromMs(sinceMs) })),
+        .map(({ code, message, sinceMs }) =>
+          create(ConditionSchema, { code, message, since: timestampFromMs(sinceMs) }),
+        ),
     }),
     sign: sources.sign,
     rates: () => sources.rates().map(rateMessage),
     ratesAcknowledged: sources.ratesAcknowledged,
     trustVersions: () => {
       const { root, targets, snapshot, timestamp } = sources.trust.versions();
-      return { root: BigInt(root), targets: BigInt(targets), snapshot: BigInt(snapshot), timestamp: BigInt(timestamp) };
+      return {
+        root: BigInt(root),
+        targets: BigInt(targets),
+        snapshot: BigInt(snapshot),
+        timestamp: BigInt(timestamp),
+      };
     },
     labelsDigest: () => labelsDigest(sources.current().labels),
   };
@@ -60,7 +72,9 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
 
 /** SHA-256 over the labels as JSON with sorted keys; the server compares it with its own. */
 export function labelsDigest(labels: Readonly<Record<string, string>>): Uint8Array {
-  const sorted = Object.keys(labels).sort().map((key) => [key, labels[key]]);
+  const sorted = Object.keys(labels)
+    .sort()
+    .map((key) => [key, labels[key]]);
   return createHash("sha256").update(JSON.stringify(sorted)).digest();
 }
 
@@ -72,7 +86,10 @@ function componentsOf(current: Current): ComponentState[] {
       kind,
       ...(running === undefined
         ? {}
-        : { runningDigest: Buffer.from(running.sha256, "hex"), runningSince: timestampFromMs(running.sinceMs) }),
+        : {
+            runningDigest: Buffer.from(running.sha256, "hex"),
+            runningSince: timestampFromMs(running.sinceMs),
+          }),
       ...(attempt === undefined
         ? {}
         : {

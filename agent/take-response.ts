@@ -20,7 +20,10 @@ const labelsMax = 64;
  * Takes metadata, then assignment, then labels in, each only as far as it verifies. Nothing here can stop what runs: a
  * refusal raises a condition that names it.
  */
-export function takeResponse(response: SyncResponse, ports: ResponsePorts): { readonly labelsChanged: boolean } {
+export function takeResponse(
+  response: SyncResponse,
+  ports: ResponsePorts,
+): { readonly labelsChanged: boolean } {
   const now = new Date();
   noteSkew(response, ports.conditions, now);
   if (response.metadata.length > 0) {
@@ -35,7 +38,9 @@ export function takeResponse(response: SyncResponse, ports: ResponsePorts): { re
   return { labelsChanged: takeLabels(response, ports) };
 }
 
-type Result = { readonly ok: true } | { readonly ok: false; readonly refusal: { readonly code: string; readonly message: string } };
+type Result =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly refusal: { readonly code: string; readonly message: string } };
 
 function report(ports: ResponsePorts, what: string, result: Result): void {
   const condition = `${what}/refused`;
@@ -48,7 +53,10 @@ function takeLabels(response: SyncResponse, ports: ResponsePorts): boolean {
   if (response.labels === undefined) return false;
   const entries = Object.entries(response.labels.labels);
   if (entries.length > labelsMax) {
-    ports.conditions.raise("labels/refused", `The server sent ${entries.length} labels; at most ${labelsMax} are taken`);
+    ports.conditions.raise(
+      "labels/refused",
+      `The server sent ${entries.length} labels; at most ${labelsMax} are taken`,
+    );
     return false;
   }
   ports.conditions.clear("labels/refused");
@@ -68,5 +76,8 @@ function noteSkew(response: SyncResponse, conditions: Conditions, now: Date): vo
   const skewMs = now.getTime() - Number(response.serverTime.seconds) * 1000;
   if (Math.abs(skewMs) < skewMsMax) return conditions.clear("clock/skew");
   const direction = skewMs > 0 ? "ahead of" : "behind";
-  conditions.raise("clock/skew", `The clock of this node is ${Math.round(Math.abs(skewMs) / 60_000)} min ${direction} the server's: expiry dates may be judged wrongly`);
+  conditions.raise(
+    "clock/skew",
+    `The clock of this node is ${Math.round(Math.abs(skewMs) / 60_000)} min ${direction} the server's: expiry dates may be judged wrongly`,
+  );
 }

@@ -1,7 +1,16 @@
 import { readFileSync } from "node:fs";
 import writeFileAtomic from "write-file-atomic";
 import type { Envelope, Metadata } from "#proto/agent/v1/agent";
-import { checkTarget, decodeTrusted, encodeTrusted, raiseGeneration, trustedExpiries, trustedVersions, updateTrusted, verifyAssignment } from "#trust";
+import {
+  checkTarget,
+  decodeTrusted,
+  encodeTrusted,
+  raiseGeneration,
+  trustedExpiries,
+  trustedVersions,
+  updateTrusted,
+  verifyAssignment,
+} from "#trust";
 import type { Checked, Trusted } from "#trust";
 import { AgentError } from "./agent-error.ts";
 import type { Assignment, Target } from "./domain/apply-plan.ts";
@@ -18,7 +27,10 @@ export interface TrustStore {
   checkTarget(target: Target): Checked<unknown>;
 }
 
-export function openTrustStore(path: string, holder: { readonly org: string; readonly clusterId: string }): TrustStore {
+export function openTrustStore(
+  path: string,
+  holder: { readonly org: string; readonly clusterId: string },
+): TrustStore {
   let trusted = read(path);
   let versions = trustedVersions(trusted);
   const save = (next: Trusted) => {
@@ -62,5 +74,8 @@ export function writeTrusted(path: string, trusted: Trusted): void {
 function read(path: string): Trusted {
   const decoded = decodeTrusted(readFileSync(path, "utf8"));
   if (decoded.ok) return decoded.value;
-  throw new AgentError("state/damaged", `${path} cannot be used: ${decoded.refusal.message}. Restore it, or remove the state directory and enrol again with a new token`);
+  throw new AgentError(
+    "state/damaged",
+    `${path} cannot be used: ${decoded.refusal.message}. Restore it, or remove the state directory and enrol again with a new token`,
+  );
 }

@@ -18,7 +18,9 @@ export function checkContents(bundle: Bundle): void {
     const findings = bundle.kind === "rules" ? rulesFindings(files) : shipperFindings(files);
     if (findings === undefined) continue;
     const where = Object.keys(labels).length === 0 ? "" : ` where ${JSON.stringify(labels)} applies`;
-    throw refused(`The ${bundle.kind} of ${bundle.name}@${bundle.version} do not load${where}:\n${findings}`);
+    throw refused(
+      `The ${bundle.kind} bundle ${bundle.name}@${bundle.version} does not load${where}:\n${findings}`,
+    );
   }
 }
 

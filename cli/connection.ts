@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { Http2Connection } from "#wire";
 import { type Context, type Contexts, contextsPath, parseCa, parseServer, readContexts } from "./contexts.ts";
 import { explainCall, type Place } from "./explain.ts";
 import { misused } from "./failure.ts";
@@ -34,7 +35,7 @@ export async function connect(wanted: Wanted, env: Env): Promise<Connection> {
 /** A connection over TLS that trusts the context's CA and nothing else. */
 export function openConnection(name: string, context: Context): Connection {
   const place: Place = { server: context.server, context: name };
-  const sessionManager = new Http2SessionManager(
+  const sessionManager = new Http2Connection(
     context.server,
     // Pings find a dead link while a stream is quiet; without them a watch would wait for ever.
     { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 },

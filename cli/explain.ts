@@ -156,7 +156,9 @@ function failure(cause: unknown, exitCode: number, message: string, next: readon
 
 function sentence(text: string): string {
   const trimmed = text.trim().replace(/\.$/, "");
-  return trimmed === "" ? "No reason was given" : trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  if (trimmed === "") return "No reason was given";
+  // A field or a file at the beginning keeps its spelling.
+  return /^[a-z]+[ ,]/.test(trimmed) ? trimmed.charAt(0).toUpperCase() + trimmed.slice(1) : trimmed;
 }
 
 function* chain(error: unknown): Generator<Error & { code?: unknown }> {

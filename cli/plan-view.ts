@@ -30,8 +30,11 @@ export function planLines(plan: Plan, paint: Paint): string[] {
 }
 
 function diffLines(diff: BundleDiff, paint: Paint): string[] {
-  const from = nameOf(diff.from) || "nothing";
-  const head = `${clean(from)} -> ${clean(nameOf(diff.to))} on ${countOf(diff.clusterCount, "cluster")}:`;
+  const from = nameOf(diff.from);
+  const on = countOf(diff.clusterCount, "cluster");
+  const isFirst = from === "" && diff.added.length === 0;
+  if (isFirst) return [`${clean(nameOf(diff.to))} is the first of its kind on ${on}: all of it is new there`];
+  const head = `${clean(from || "nothing")} -> ${clean(nameOf(diff.to))} on ${on}:`;
   const changes = changeLines(diff, paint);
   return changes.length === 0 ? [`${head} nothing changes`] : [head, ...changes];
 }

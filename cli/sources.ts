@@ -16,8 +16,7 @@ const bytesMax = 16 * 1024 * 1024;
  * Throws a failure for one that is missing, no text or too large.
  */
 export async function readSources(named: readonly string[]): Promise<Source[]> {
-  const paths: string[] = [];
-  for (const path of named) paths.push(...(await filesOf(path)));
+  const paths = await expandFolders(named);
   if (paths.length > filesMax) throw misused(`${paths.length} files are more than ${filesMax}`);
   const sources: Source[] = [];
   for (const path of paths) {
@@ -34,6 +33,13 @@ export async function readSources(named: readonly string[]): Promise<Source[]> {
     }
   }
   return sources;
+}
+
+/** Puts the YAML and .conf files directly in a folder in the folder's place. Throws for a path that is not there. */
+export async function expandFolders(named: readonly string[]): Promise<string[]> {
+  const paths: string[] = [];
+  for (const path of named) paths.push(...(await filesOf(path)));
+  return paths;
 }
 
 async function filesOf(path: string): Promise<string[]> {

@@ -59,7 +59,9 @@ export class Collector {
 
   appendMacro(macro: MacroDefinition): void {
     const before = this.macros.get(macro.name)?.value ?? invalid(noPrevious.macro, macro.context);
-    this.define(this.macros, { ...before, condition: `${before.condition} ${macro.condition}` });
+    const { conditionContext } = macro;
+    const condition = `${before.condition} ${macro.condition}`;
+    this.define(this.macros, { ...before, condition, conditionContext });
   }
 
   defineRule(rule: RuleDefinition, warn: Warn): void {
@@ -82,6 +84,8 @@ export class Collector {
     this.define(this.rules, {
       ...before,
       condition: joined(before.condition, condition),
+      conditionContext: change.conditionContext ?? before.conditionContext,
+      outputContext: change.outputContext ?? before.outputContext,
       output: joined(before.output, output),
       desc: joined(before.desc, desc),
       tags: [...new Set([...before.tags, ...tags])].sort(),

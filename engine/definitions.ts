@@ -56,6 +56,9 @@ export interface RuleChange {
   readonly tags?: readonly string[];
   readonly exceptions?: readonly ExceptionDefinition[];
   readonly skipIfUnknownFilter?: boolean;
+  /** Where the latest word on the condition and the output stands, for messages about them. */
+  readonly conditionContext?: Context;
+  readonly outputContext?: Context;
 }
 
 export interface PluginRequirement {

@@ -132,6 +132,11 @@ test("values of one event never leak into the next", () => {
   assert.equal(one.detect(line).alerts.length, 0);
 });
 
+test("a ruleset can be handed to another thread", () => {
+  const rules = structuredClone(ruleset({ condition: "tolower(ka.verb) in (create)", output: "%ka.verb" }));
+  assert.equal(detector(rules).detect(line).alerts.length, 1);
+});
+
 test("limits drop what is too large and say so", () => {
   const rules = ruleset({ condition: "ka.verb exists" });
   const large = JSON.stringify({ ...event, pad: "x".repeat(300_000) });

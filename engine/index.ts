@@ -12,4 +12,5 @@ export { loadRules, type LoadOptions, type LoadReport, type RulesFile } from "./
 export { renderFindings } from "./render.ts";
 export { priorities, type Priority, type RuleInfo, type RuleSet } from "./ruleset.ts";
 export type { RuleSwitch } from "./switches.ts";
+export { isCompatible } from "./semver.ts";
 export { engineVersion } from "./version.ts";

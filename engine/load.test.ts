@@ -251,6 +251,16 @@ test("a finding points at the line and column of its cause", () => {
   assert.equal(error?.context.snippet, "------\nka.nope exists\n^\n------\n");
 });
 
+test("a finding in an override points at the override, not at the rule it changes", () => {
+  const report = load([
+    rule(),
+    "- rule: r\n  condition: and ka.nope exists\n  override: {condition: append}\n",
+  ]);
+  const [error] = report.results[1]?.errors ?? [];
+  const place = error?.context.locations.find(({ item_type }) => item_type === "rule condition");
+  assert.deepEqual(place?.position, { name: "1.yaml", line: 1, column: 13, offset: 23 });
+});
+
 test("loadRules() never throws, whatever the file", () => {
   const piece = fc.constantFrom(
     "- ",

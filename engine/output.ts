@@ -57,7 +57,7 @@ function fieldPart(
   }
   const found = operandAt(text, start, compat);
   if (found === undefined || "message" in found) {
-    const name = /^[^\s]{0,64}/.exec(text.slice(start))?.[0] ?? "";
+    const name = text.slice(start, start + 32);
     const why = found === undefined ? "" : ` (${found.message})`;
     return { message: `unknown filter: unexpected token after '%': no field starts at '${name}'${why}` };
   }

@@ -87,19 +87,16 @@ function readDefinition(
 }
 
 function readAppended(item: YamlMap, name: string, collector: Collector, warn: Warn, context: Context): void {
-  const condition = optionalText(item, "condition", context);
-  const exceptions =
-    entryOf(item, "exceptions") === undefined ? undefined : readExceptions(item, true, warn, context);
-  if (condition === undefined && exceptions === undefined) {
+  const has = (key: string): boolean => entryOf(item, key) !== undefined;
+  if (!has("condition") && !has("exceptions")) {
     throw new LoadProblem(
       "LOAD_ERR_VALIDATE",
       "Appended rule must have exceptions or condition property",
       context,
     );
   }
-  const change = { name, context, ...sourceOf(item, context) };
-  const withCondition = condition === undefined ? change : { ...change, condition };
-  collector.appendRule(exceptions === undefined ? withCondition : { ...withCondition, exceptions });
+  const parts = ["condition", "exceptions"].filter(has).map((key) => changedPart(item, key, warn, context));
+  collector.appendRule(Object.assign({ name, context, ...sourceOf(item, context) }, ...parts) as RuleChange);
 }
 
 function readChanges(
@@ -139,9 +136,15 @@ function sourceOf(item: YamlMap, context: Context): { readonly source?: string }
 function changedPart(item: YamlMap, key: string, warn: Warn, context: Context): Partial<RuleChange> {
   switch (key) {
     case "condition":
-      return { condition: requiredText(item, key, context) };
+      return {
+        condition: requiredText(item, key, context),
+        conditionContext: valueContext(item, key, context, "rule condition", ""),
+      };
     case "output":
-      return { output: requiredText(item, key, context).trim() };
+      return {
+        output: requiredText(item, key, context).trim(),
+        outputContext: valueContext(item, key, context, "rule output", ""),
+      };
     case "desc":
       return { desc: requiredText(item, key, context) };
     case "priority":

@@ -6,6 +6,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -76,10 +77,24 @@ function readPointer(dir: string): string | undefined {
 
 function moveOut(dir: string): string {
   mkdirSync(sharedHome, { recursive: true, mode: 0o755 });
+  removeForgotten();
   const home = mkdtempSync(join(sharedHome, "postgres-"));
   chmodSync(home, 0o711);
   writeFileSync(join(home, "belongs-to"), `${dir}\n`);
   return home;
+}
+
+/** Stopped clusters of temporary state folders that are gone. Those of lasting folders stay: a disk may be unmounted. */
+function removeForgotten(): void {
+  for (const name of readdirSync(sharedHome)) {
+    const home = join(sharedHome, name);
+    const note = join(home, "belongs-to");
+    if (!name.startsWith("postgres-") || !existsSync(note)) continue;
+    const owner = readFileSync(note, "utf8").trim();
+    const isTemporary = owner.startsWith(`${tmpdir()}/`);
+    if (!isTemporary || existsSync(owner) || existsSync(join(home, "data", "postmaster.pid"))) continue;
+    rmSync(home, { recursive: true, force: true });
+  }
 }
 
 /** Written once the cluster exists, so that a start that failed half-way leaves no pointer to nothing. */

@@ -230,6 +230,21 @@ test("root may keep its state where nobody else can go", { skip: !isRoot && "nee
   await assert.rejects(startPostgres({ dir }), /location.json points to .* where no database is/);
 });
 
+test(
+  "root's clusters of temporary folders go when the folders are gone",
+  { skip: !isRoot && "needs root" },
+  async (t) => {
+    const [gone, next] = [folder(t), folder(t)];
+    for (const dir of [gone, next]) chmodSync(dir, 0o700);
+    const first = await start(t, { dir: gone });
+    await first.stop();
+    rmSync(gone, { recursive: true });
+    const second = await start(t, { dir: next });
+    t.after(() => rmSync(dirname(second.data), { recursive: true, force: true }));
+    assert.equal(existsSync(first.data), false);
+  },
+);
+
 test("an ordinary user needs nothing but its folder", { skip: whyNotOrdinary() }, async (t) => {
   const dir = folder(t);
   chmodSync(dir, 0o777);

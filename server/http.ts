@@ -1,4 +1,5 @@
 import {
+  constants,
   createSecureServer,
   type Http2SecureServer,
   type Http2ServerRequest,
@@ -150,7 +151,7 @@ function answer(
 
 /** Ends a call below everything that waits for the other end to read. */
 function cut(request: Request): void {
-  if ("stream" in request) request.stream.destroy(new Error("The other end takes no messages"));
+  if ("stream" in request) request.stream.close(constants.NGHTTP2_CANCEL);
   else request.socket.destroy();
 }
 

@@ -80,7 +80,10 @@ test("the server starts from nothing, lets in who holds an admin token, drains o
   assert.deepEqual([made.code, made.stderr], [0, ""]);
   assert.match(made.stdout, /^at_[0-9a-z]{16}\.[\w-]{43}\n$/);
   // Connect answers GET for no method here; that it is not 401 shows that the token was taken.
-  assert.equal(await fetchStatus(port, "/fleet.v1.TrustService/GetTrust", ca, `Bearer ${made.stdout.trim()}`), 405);
+  assert.equal(
+    await fetchStatus(port, "/fleet.v1.TrustService/GetTrust", ca, `Bearer ${made.stdout.trim()}`),
+    405,
+  );
   const ended = once(child, "close");
   child.kill("SIGTERM");
   assert.deepEqual((await ended)[0], 0);
@@ -115,9 +118,16 @@ for (const { name, args = [], env, code, message } of [
     name: "a wrong configuration, every problem at once",
     env: { FALCONRY_LISTEN: "nowhere", DATABASE_URL: "mysql://u:topsecret@x/y", FALCONRY_ORG: "No!" },
     code: 2,
-    message: /^The configuration is wrong:\n {2}FALCONRY_LISTEN: .*\n {2}DATABASE_URL: .*\n {2}FALCONRY_ORG: .*\n$/,
+    message:
+      /^The configuration is wrong:\n {2}FALCONRY_LISTEN: .*\n {2}DATABASE_URL: .*\n {2}FALCONRY_ORG: .*\n$/,
   },
-  { name: "an unknown command", args: ["serve-me"], env: {}, code: 2, message: /^There is no command "serve-me"\nUsage: / },
+  {
+    name: "an unknown command",
+    args: ["serve-me"],
+    env: {},
+    code: 2,
+    message: /^There is no command "serve-me"\nUsage: /,
+  },
   {
     name: "a bad TTL",
     args: ["admin-token", "--ttl", "forever"],

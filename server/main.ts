@@ -1,10 +1,9 @@
-import { pino } from "pino";
-
 import { PostgresError } from "#postgres";
 
 import { adminToken } from "./admin-token.ts";
 import { readConfig, variables } from "./config.ts";
 import { Failure } from "./failure.ts";
+import { createLog } from "./log.ts";
 import { serve } from "./serve.ts";
 
 /** What people see when they ask for help, on standard output. */
@@ -25,11 +24,7 @@ function usage(): string {
 /** Runs until a signal comes, drains, and lets the process end by itself. */
 async function runServer(): Promise<void> {
   const config = readConfig(process.env);
-  const log = pino({
-    level: config.logLevel,
-    base: { org: config.org },
-    timestamp: pino.stdTimeFunctions.isoTime,
-  });
+  const log = createLog(config.logLevel, config.org);
   const server = await serve(config, log);
   const { host, port } = server.publicAddress;
   log.info(

@@ -1,37 +1,30 @@
-import { AlertService } from "#proto/fleet/v1/alert";
+import { randomUUID } from "node:crypto";
+
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterService } from "#proto/fleet/v1/cluster";
-import { RolloutService } from "#proto/fleet/v1/rollout";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
-import { AgentService } from "#proto/agent/v1/agent";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { signAssignment, spkiPin } from "#trust";
+import { spkiPin } from "#trust";
 import type { Logger } from "pino";
 
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
-import { startLive } from "./live.ts";
+import { startLive, type Live } from "./live.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
-import { reconcileRollouts } from "./reconcile/rollouts.ts";
-import { agentPermissions, agentReadBytesMax, agentService } from "./rpc/agent-service/service.ts";
-import { alertPermissions, alertService } from "./rpc/alert-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
 import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
 import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
-import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
-import { createSessions, type Sessions } from "./sessions/sessions.ts";
-import { createSignal, type Signal } from "./sessions/signal.ts";
 import { issueIdentity, openState, type State } from "./state.ts";
 import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
@@ -49,8 +42,8 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** How soon something that no notification told of is noticed. */
-const pollMs = 800;
+/** Agents that are sent away come back, here or elsewhere, after a random part of this. */
+const drainWindowMs = 5_000;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const now = () => new Date();
@@ -95,10 +88,13 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   });
   undo.push(() => db.$client.end());
   const work = startWork(config, db, state, log);
+  const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
     url: database.url,
-    onChange: work.onChange,
+    onChange: () => {
+      live.onChange();
+    },
     onError: (error) => {
       log.warn({ err: error }, "listening to the database failed, polling goes on");
     },
@@ -106,12 +102,12 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   undo.push(() => listener.stop());
   const metrics = createMetrics(db.$client, () => work.loops.map((loop) => loop.status()));
   undo.push(() => Promise.resolve(metrics.stop()));
-  metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => work.sessions.size);
+  metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
   const caPin = spkiPin(state.ca.certificate);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, publicAddress, caPin, work });
+  const services = mountServices({ config, db, state, publicAddress, caPin, live });
   let isDraining = false;
   const http = await startHttp({
     config,
@@ -128,11 +124,11 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     isDraining = true;
-    work.sessions.drain(work.sessions.ports.tuning.reconnectWindowMs);
+    await live.drain(drainWindowMs);
     await http.close(config.drainMs);
     for (const step of undo.toReversed()) await step();
   }
-  const id = work.sessions.ports.serverId;
+  const id = randomUUID();
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
 
@@ -180,16 +176,8 @@ function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], 
 
 /** What goes on without being asked: the loops, and the live sessions that they serve. */
 interface Work {
-  readonly sessions: Sessions;
+  readonly live: Live;
   readonly loops: readonly Loop[];
-  /** Rings when alerts came in here. */
-  readonly arrivals: Signal;
-  /** Rings when rollouts may have moved. */
-  readonly moves: Signal;
-  /** Looks at rollouts now. */
-  readonly nudge: () => void;
-  /** Something that concerns every server changed in the database. */
-  readonly onChange: () => void;
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   stop(): Promise<void>;
 }
@@ -202,46 +190,17 @@ function startWork(config: Config, db: Database, state: State, log: Logger): Wor
     loops.push(loop);
     return loop;
   };
-  const arrivals = createSignal();
-  const moves = createSignal();
-  const rollouts = every("rollouts", pollMs, async () => {
-    await reconcileRollouts(db, now);
-    moves.ring();
-  });
-  const sessions = createSessions({
-    db,
-    sign: (assignment) => signAssignment({ org, ...assignment }, state.signers.assignment),
-    certificateMs: agentCertificateMs,
-    onReport: () => {
-      rollouts.nudge();
-    },
-    log,
-    clock: now,
-  });
-  const changes = every("changes", pollMs, () => sessions.pollChanges());
-  every("presence", sessions.ports.tuning.presenceMs, () => sessions.flushPresence());
+  const assignmentSigner = state.signers.assignment;
+  const live = startLive({ db, org, agentCertificateMs, assignmentSigner, every, log, clock: now });
   every("metadata", minuteMs, () => keepMetadata(db, state.signers, now));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
   return {
-    sessions,
+    live,
     loops,
-    arrivals,
-    moves,
-    nudge: () => {
-      rollouts.nudge();
-    },
-    onChange: () => {
-      changes.nudge();
-      moves.ring();
-    },
     every,
     stop: async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
-      // What was heard last would otherwise be lost; that it was heard is no more than a hint, so failing is no failure.
-      await sessions.flushPresence().catch((error: unknown) => {
-        log.warn({ err: error }, "the last presence was not written");
-      });
     },
   };
 }
@@ -252,23 +211,16 @@ interface ServiceParts {
   readonly state: State;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
   readonly caPin: string;
-  readonly work: Work;
+  readonly live: Live;
 }
 
-function mountServices({ config, db, state, publicAddress, caPin, work }: ServiceParts): readonly Mounted[] {
+function mountServices({ config, db, state, publicAddress, caPin, live }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
   const { ca, signers } = state;
-  const { sessions, arrivals, moves, nudge } = work;
   const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
-  const rollouts = rolloutService({ db, clock: now, nudge, changes: moves });
-  const agents = agentService(sessions.ports, () => {
-    arrivals.ring();
-  });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
-    mount(RolloutService, rolloutPermissions, rollouts),
-    mount(AlertService, alertPermissions, alertService(db, arrivals, now)),
     mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPin, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
     mount(
@@ -276,6 +228,6 @@ function mountServices({ config, db, state, publicAddress, caPin, work }: Servic
       enrollmentPermissions,
       enrollmentService({ db, org, ca, agentCertificateMs, now }),
     ),
-    mount(AgentService, agentPermissions, agents, { readMaxBytes: agentReadBytesMax }),
+    ...live.services,
   ];
 }

@@ -135,7 +135,7 @@ function stateFailure(error: unknown, dir: string): unknown {
     const why = `The state directory ${dir} cannot be used (${error.message}): let this user write there, or set FALCONRY_STATE_DIR`;
     return new Failure(why, 2, { cause: error });
   }
-  if (code === "ENOTDIR" || code === "ENOENT" || code === "EISDIR") {
+  if (code === "ENOTDIR" || code === "ENOENT" || code === "EISDIR" || code === "EEXIST") {
     return new Failure(
       `The state directory ${dir} is not whole (${error.message}): restore it from a backup`,
       2,

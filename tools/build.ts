@@ -13,7 +13,7 @@ const { status } = spawnSync(tsc, ["-p", join("tools", "tsconfig.build.json")], 
 });
 
 if (status === 0) {
-  for (const data of ["migrations", "rules", "LICENSE"]) {
+  for (const data of ["migrations", "rules", "deploy", "LICENSE"]) {
     if (existsSync(join(root, data))) cpSync(join(root, data), join(dist, data), { recursive: true });
   }
   const text = readFileSync(join(root, "package.json"), "utf8");

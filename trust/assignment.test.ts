@@ -4,16 +4,30 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 
 import {
+  bundleDigest,
   checkBundle,
+  checkTarget,
+  emptyTrusted,
   raiseGeneration,
   signAssignment,
   signEnvelope,
+  signMetadata,
   verifyAssignment,
   type Assignment,
   type Envelope,
 } from "#trust";
 
-import { codeOf, joined, makeBundle, makeRelease, makeRoot, newKeys, valueOf } from "./fixture.ts";
+import {
+  codeOf,
+  joined,
+  makeBundle,
+  makeOnline,
+  makeRelease,
+  makeRoot,
+  newKeys,
+  valueOf,
+} from "./fixture.ts";
+import { encodeMetadata, parseMetadata } from "./metadata.ts";
 
 const now = new Date("2030-01-01T00:00:00Z");
 const later = (ms: number) => new Date(now.getTime() + ms);
@@ -84,6 +98,65 @@ for (const [name, envelope, code] of attacks) {
     assert.equal(codeOf(verifyAssignment(trusted, envelope, context)), code);
   });
 }
+
+test("an assignment that is signed but cannot be read is refused, whichever part of it is odd", async () => {
+  const payload = JSON.parse(Buffer.from(good.payload).toString()) as { targets: readonly object[] };
+  const target = payload.targets[0]!;
+  const withTarget = (change: object) => ({ targets: [{ ...target, ...change }] });
+  const read = async (value: unknown) =>
+    codeOf(verifyAssignment(trusted, await raw(JSON.stringify(value)), context));
+  assert.equal(await read(payload), "accepted");
+  assert.equal(await read({ ...payload, targets: [] }), "accepted", "a cluster may have nothing to run yet");
+  for (const odd of [
+    { org: 1 },
+    { clusterId: undefined },
+    { clusterId: "../cl_1" },
+    { generation: 0 },
+    { generation: 2 ** 53 },
+    { notBefore: "2030-01-01" },
+    { expires: undefined },
+    { targets: "all" },
+    { targets: [null] },
+    withTarget({ kind: "exec" }),
+    withTarget({ path: 1 }),
+    withTarget({ path: "x".repeat(201) }),
+    withTarget({ sha256: "00" }),
+    withTarget({ length: 0 }),
+    withTarget({ length: 1e9 }),
+    withTarget({ mode: "shadow" }),
+  ]) {
+    assert.equal(await read({ ...payload, ...odd }), "trust/malformed", JSON.stringify(odd));
+  }
+  for (const odd of [[], "text", null]) assert.equal(await read(odd), "trust/malformed");
+});
+
+test("a root that names no assignment role lets nobody assign", async () => {
+  const { signed } = valueOf(parseMetadata("root", Buffer.from(trusted.root)));
+  const { "x-falconry-assignment": _, ...plain } = signed;
+  const root = valueOf(await signMetadata(encodeMetadata(plain), keys.root));
+  const bare = valueOf(emptyTrusted(root));
+  assert.equal(codeOf(verifyAssignment(bare, good, context)), "trust/unknown-key");
+});
+
+test("released targets that are no bundles of ours start nothing", async () => {
+  const { signed } = valueOf(parseMetadata("targets", Buffer.from(trusted.targets!)));
+  const entry = { length: 1, hashes: { sha256: "0".repeat(64) } };
+  const odd = valueOf(
+    await signMetadata(encodeMetadata({ ...signed, targets: { "a.txt": entry } }), keys.targets),
+  );
+  const online = await makeOnline(keys, now, odd, 1);
+  const held = joined(Buffer.from(trusted.root), { targets: odd, ...online }, now);
+  assert.equal(codeOf(checkTarget(held, bundle.target, now)), "trust/malformed");
+  const garbage = Buffer.from("{}");
+  const target = { ...bundle.target, length: 2, sha256: bundleDigest(garbage).slice("sha256:".length) };
+  assert.equal(codeOf(checkBundle(target, garbage, "default")), "trust/invalid-bundle");
+});
+
+test("only metadata can be signed", async () => {
+  for (const text of ["{", "[]", "{}", '{"signed":{"_type":"mirrors"}}', '{"signed":{"_type":"root"}}']) {
+    assert.equal(codeOf(await signMetadata(Buffer.from(text), keys.root)), "trust/malformed", text);
+  }
+});
 
 test("no changed byte of payload or signature is accepted", () => {
   const change = fc.tuple(fc.boolean(), fc.nat(10_000), fc.integer({ min: 1, max: 255 }));

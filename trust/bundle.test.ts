@@ -113,6 +113,20 @@ test("every kind of malformed bundle is refused with the place and what would be
       { layers: Array.from({ length: 65 }, (_, i) => ({ ...layer, name: `l${i}` })) },
       /layers has 65 entries; at most 64/,
     ],
+    [{ format: 2 }, /format is 2; this version reads format 1/],
+    [{ requires: "engine" }, /requires is not an object/],
+    [{ files: ["a.yaml"] }, /files\[0\] is not an object/],
+    [{ layers: ["team"] }, /layers\[0\] is not an object/],
+    [{ layers: [{ ...layer, selector: ["team"] }] }, /selector is not an object/],
+    [{ layers: [{ ...layer, selector: { "a b": "x" } }] }, /"a b" is not a label name/],
+    [
+      {
+        layers: [
+          { ...layer, selector: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, "x"])) },
+        ],
+      },
+      /has 17 labels; at most 16/,
+    ],
     [{ exec: "rm" }, /unknown field "exec"/],
   ];
   for (const [change, message] of cases) {
@@ -121,6 +135,11 @@ test("every kind of malformed bundle is refused with the place and what would be
     assert.equal(result.refusal.code, "trust/invalid-bundle");
     assert.match(result.refusal.message, message);
   }
+});
+
+test("a bundle that no agent would take is not built", () => {
+  const files = [file("a.yaml", "x".repeat(16 * 1024 * 1024))];
+  assert.equal(codeOf(buildBundle({ ...base, files })), "trust/too-large");
 });
 
 test("only the canonical bytes of a bundle are accepted, so no two readers can differ", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import "reflect-metadata";
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { connect, createServer, type TLSSocket } from "node:tls";
 
 import * as x509 from "@peculiar/x509";
@@ -163,6 +163,21 @@ test("a certificate request without proof of possession is refused", async () =>
     const result = await readCsr(garbage);
     assert.ok(!result.ok && /malformed|too-large/.test(result.refusal.code));
   }
+});
+
+test("a certificate request for a key of another kind is refused", async () => {
+  const algorithm = { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" };
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-384" });
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: "CN=agent",
+    keys: {
+      privateKey: privateKey.toCryptoKey(algorithm, true, ["sign"]),
+      publicKey: publicKey.toCryptoKey(algorithm, true, ["verify"]),
+    },
+    signingAlgorithm: algorithm,
+  });
+  const result = await readCsr(Buffer.from(request.rawData));
+  assert.ok(!result.ok && /not for a P-256 key/.test(result.refusal.message));
 });
 
 test("a report holds only under the key of the session's own certificate", async () => {

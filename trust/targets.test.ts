@@ -56,6 +56,8 @@ test("targets whose entry is not what its path says are refused by path", () => 
   const cases: readonly [string, object][] = [
     ["../etc/passwd", entry],
     ["rules/a/1.0.1.json", entry],
+    ["rules/A b/1.0.0.json", { ...entry, custom: { kind: "rules", name: "A b", version: "1.0.0" } }],
+    ["rules/a/latest.json", { ...entry, custom: { kind: "rules", name: "a", version: "latest" } }],
     ["rules/a/1.0.0.json", { ...entry, length: 0 }],
     ["rules/a/1.0.0.json", { ...entry, length: 17 * 1024 * 1024 }],
     ["rules/a/1.0.0.json", { ...entry, hashes: { sha512: "00" } }],

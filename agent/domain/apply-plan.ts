@@ -48,7 +48,10 @@ export function planApply(state: ApplyState): ApplyPlan {
     const target = state.assignment.targets.find((t) => t.kind === kind);
     if (target === undefined || state.running[kind] === target.sha256) continue;
     if (kind === "shipper" && state.running.rules === undefined) {
-      return { apply: undefined, because: "the shipper waits until rules run, so that no record passes undetected" };
+      return {
+        apply: undefined,
+        because: "the shipper waits until rules run, so that no record passes undetected",
+      };
     }
     const rejection = state.rejections[kind];
     const known =

@@ -1,13 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { acknowledge, emptyLedger, observe } from "./rates.ts";
 import type { Counters } from "./rates.ts";
 
-const at = (events: number): Counters => ({ events, bytes: events * 10, alerts: 0, dropped: 0, parked: 0, detectionUs: 0 });
+const at = (events: number): Counters => ({
+  events,
+  bytes: events * 10,
+  alerts: 0,
+  dropped: 0,
+  parked: 0,
+  detectionUs: 0,
+});
 
 test("observe() loses no event between minutes, however the observations fall", () => {
-  const steps = fc.array(fc.record({ events: fc.nat(1000), ms: fc.integer({ min: 1, max: 30_000 }) }), { maxLength: 200 });
+  const steps = fc.array(fc.record({ events: fc.nat(1000), ms: fc.integer({ min: 1, max: 30_000 }) }), {
+    maxLength: 200,
+  });
   fc.assert(
     fc.property(steps, (list) => {
       let ledger = observe(emptyLedger, at(0), 0, 0);

@@ -14,7 +14,12 @@ export interface TransportChoice {
 /** How a session ended: `away` means that no connection came about, which says nothing about the transport. */
 export type SessionEnd = "spoke" | "broken" | "away";
 
-export const firstChoice: TransportChoice = { current: "stream", brokenStreams: 0, retryStreamAtMs: 0, retries: 0 };
+export const firstChoice: TransportChoice = {
+  current: "stream",
+  brokenStreams: 0,
+  retryStreamAtMs: 0,
+  retries: 0,
+};
 
 const streamRetriesMs = [60_000, 300_000, 1_800_000, 21_600_000];
 
@@ -35,7 +40,12 @@ export function chooseTransport(choice: TransportChoice, end: SessionEnd, nowMs:
     case "broken": {
       if (choice.brokenStreams === 0) return { ...choice, brokenStreams: 1 };
       const waitMs = streamRetriesMs[Math.min(choice.retries, streamRetriesMs.length - 1)] ?? 60_000;
-      return { current: "long-poll", brokenStreams: 0, retryStreamAtMs: nowMs + waitMs, retries: choice.retries + 1 };
+      return {
+        current: "long-poll",
+        brokenStreams: 0,
+        retryStreamAtMs: nowMs + waitMs,
+        retries: choice.retries + 1,
+      };
     }
   }
 }

@@ -34,7 +34,12 @@ export async function enroll(config: Config, log: Logger, signal: AbortSignal): 
     try {
       const ca = await fetchPinnedCa(join.host, join.port, join.caPin.replace("sha256:", ""));
       const response = await ask(config, join, { ca, clusterName, clusterUid, privateKey });
-      const identity = identityOf(response, join, { clusterName, clusterUid, agentName: config.agentName, privateKey });
+      const identity = identityOf(response, join, {
+        clusterName,
+        clusterUid,
+        agentName: config.agentName,
+        privateKey,
+      });
       keepTrust(paths.trusted, response, join);
       const current = openCurrent(paths.current);
       current.set({ ...current.get(), labels: response.labels });
@@ -54,10 +59,16 @@ export async function enroll(config: Config, log: Logger, signal: AbortSignal): 
 function wanted(config: Config): { join: JoinString; clusterName: string } {
   const { joinString, clusterName } = config;
   if (joinString === undefined || joinString === "") {
-    throw new AgentError("enroll/no-join-string", "This agent is not enrolled and has no join string: set FALCONRY_JOIN_FILE to a file that holds what `fleetctl token create --region REGION` printed");
+    throw new AgentError(
+      "enroll/no-join-string",
+      "This agent is not enrolled and has no join string: set FALCONRY_JOIN_FILE to a file that holds what `fleetctl token create --region REGION` printed",
+    );
   }
   if (clusterName === undefined || clusterName === "") {
-    throw new AgentError("enroll/no-cluster", "FALCONRY_CLUSTER is not set: give the name that the cluster shall have in the fleet");
+    throw new AgentError(
+      "enroll/no-cluster",
+      "FALCONRY_CLUSTER is not set: give the name that the cluster shall have in the fleet",
+    );
   }
   const join = parseJoinString(joinString);
   if (!join.ok) throw new AgentError("enroll/bad-join-string", join.refusal.message);
@@ -88,9 +99,18 @@ async function ask(config: Config, join: JoinString, asking: Asking): Promise<En
   );
 }
 
-function identityOf(response: EnrollResponse, join: JoinString, own: Pick<Identity, "clusterName" | "clusterUid" | "agentName" | "privateKey">): Identity {
+function identityOf(
+  response: EnrollResponse,
+  join: JoinString,
+  own: Pick<Identity, "clusterName" | "clusterUid" | "agentName" | "privateKey">,
+): Identity {
   const [leaf] = response.certificateChain;
-  if (leaf === undefined) throw new AgentError("enroll/no-certificate", "The server answered without a certificate: this is a fault of the server");
+  if (leaf === undefined) {
+    throw new AgentError(
+      "enroll/no-certificate",
+      "The server answered without a certificate: this is a fault of the server",
+    );
+  }
   const certificate = new X509Certificate(leaf);
   return {
     ...own,
@@ -138,10 +158,16 @@ function urlOf(join: JoinString): string {
 
 function isPassing(error: unknown): boolean {
   if (error instanceof AgentError) return error.code === "enroll/server-away";
-  return error instanceof ConnectError && [Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted].includes(error.code);
+  return (
+    error instanceof ConnectError &&
+    [Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted].includes(error.code)
+  );
 }
 
 function inWords(error: unknown, join: JoinString): Error {
   if (!(error instanceof ConnectError)) return error as Error;
-  return new AgentError("enroll/refused", `The server at ${join.host}:${join.port} refused the enrolment: ${error.rawMessage}`);
+  return new AgentError(
+    "enroll/refused",
+    `The server at ${join.host}:${join.port} refused the enrolment: ${error.rawMessage}`,
+  );
 }

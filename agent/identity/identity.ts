@@ -35,7 +35,10 @@ export function readIdentity(path: string): Identity | undefined {
   try {
     return JSON.parse(text) as Identity;
   } catch (error) {
-    throw new AgentError("state/damaged", `${path} cannot be read: ${(error as Error).message}. Restore it, or remove the state directory and enrol again with a new token`);
+    throw new AgentError(
+      "state/damaged",
+      `${path} cannot be read: ${(error as Error).message}. Restore it, or remove the state directory and enrol again with a new token`,
+    );
   }
 }
 

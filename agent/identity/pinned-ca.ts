@@ -16,7 +16,8 @@ export async function fetchPinnedCa(host: string, port: number, pin: string): Pr
   const pins = chain.map((der) => spkiHash(der));
   const found = chain[pins.indexOf(pin)];
   if (found !== undefined) return new X509Certificate(found).toString();
-  const subject = chain[0] === undefined ? "no certificate" : new X509Certificate(chain[0]).subject.replaceAll("\n", ", ");
+  const subject =
+    chain[0] === undefined ? "no certificate" : new X509Certificate(chain[0]).subject.replaceAll("\n", ", ");
   throw new AgentError(
     "enroll/wrong-pin",
     `The server at ${host}:${port} is not the one of the join string: expected a CA with pin sha256:${pin}, ` +
@@ -28,10 +29,22 @@ export async function fetchPinnedCa(host: string, port: number, pin: string): Pr
 
 function fetchChain(host: string, port: number): Promise<readonly Buffer[]> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, rejectUnauthorized: false, ALPNProtocols: ["h2", "http/1.1"], timeout: handshakeMs, ...(isIp(host) ? {} : { servername: host }) });
+    const socket = connect({
+      host,
+      port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2", "http/1.1"],
+      timeout: handshakeMs,
+      ...(isIp(host) ? {} : { servername: host }),
+    });
     const fail = (why: string) => {
       socket.destroy();
-      reject(new AgentError("enroll/server-away", `Cannot reach the server at ${host}:${port}: ${why}. Check the address in the join string and the way there`));
+      reject(
+        new AgentError(
+          "enroll/server-away",
+          `Cannot reach the server at ${host}:${port}: ${why}. Check the address in the join string and the way there`,
+        ),
+      );
     };
     socket.once("error", (error) => fail(error.message));
     socket.once("timeout", () => fail(`no TLS handshake within ${handshakeMs / 1000} s`));
@@ -41,7 +54,8 @@ function fetchChain(host: string, port: number): Promise<readonly Buffer[]> {
       // The root's issuer is itself; eight is more than any sane chain.
       while (certificate?.raw !== undefined && chain.length < 8) {
         chain.push(certificate.raw);
-        certificate = certificate.issuerCertificate === certificate ? undefined : certificate.issuerCertificate;
+        certificate =
+          certificate.issuerCertificate === certificate ? undefined : certificate.issuerCertificate;
       }
       socket.end();
       resolve(chain);

@@ -48,7 +48,10 @@ export function keepCertificate(ports: RenewalPorts): Renewal {
       schedule(nextMs(renewed));
     } catch (error) {
       failures += 1;
-      ports.log.warn({ because: (error as Error).message, failures }, "certificate could not be renewed, will try again");
+      ports.log.warn(
+        { because: (error as Error).message, failures },
+        "certificate could not be renewed, will try again",
+      );
       schedule(retryDelayMs(failures + 3, Math.random()));
     } finally {
       busy = false;

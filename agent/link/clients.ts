@@ -1,7 +1,8 @@
 import { Agent } from "node:https";
 import { createClient } from "@connectrpc/connect";
 import type { Client } from "@connectrpc/connect";
-import { Http2SessionManager, createConnectTransport } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { Http2Connection } from "#wire";
 import { AgentService } from "#proto/agent/v1/agent";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
 
@@ -20,7 +21,7 @@ const readMaxBytes = 8 * 1024 * 1024;
 /** A client and the one connection (or, on HTTP/1.1, the small pool) behind it. */
 export interface AgentConnection {
   readonly client: Client<typeof AgentService>;
-  close(): void;
+  readonly close: () => void;
 }
 
 export function connectAgent(endpoint: Endpoint, httpVersion: "2" | "1.1"): AgentConnection {
@@ -28,7 +29,7 @@ export function connectAgent(endpoint: Endpoint, httpVersion: "2" | "1.1"): Agen
   if (httpVersion === "2") {
     // HTTP/2 pings find a dead hop; the heartbeats of the protocol find a dead server behind a live proxy.
     const pings = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000, pingIdleConnection: true };
-    const sessionManager = new Http2SessionManager(endpoint.url, pings, tlsOf(endpoint));
+    const sessionManager = new Http2Connection(endpoint.url, pings, tlsOf(endpoint));
     const transport = createConnectTransport({ ...common, httpVersion, sessionManager });
     return { client: createClient(AgentService, transport), close: () => sessionManager.abort() };
   }
@@ -38,9 +39,18 @@ export function connectAgent(endpoint: Endpoint, httpVersion: "2" | "1.1"): Agen
 }
 
 /** Runs one enrolment call and closes its connection. */
-export async function withEnrollmentClient<T>(endpoint: Endpoint, call: (client: Client<typeof EnrollmentService>) => Promise<T>): Promise<T> {
+export async function withEnrollmentClient<T>(
+  endpoint: Endpoint,
+  call: (client: Client<typeof EnrollmentService>) => Promise<T>,
+): Promise<T> {
   const pool = new Agent({ keepAlive: false, ...tlsOf(endpoint) });
-  const transport = createConnectTransport({ baseUrl: endpoint.url, readMaxBytes, acceptCompression: [], httpVersion: "1.1", nodeOptions: { agent: pool } });
+  const transport = createConnectTransport({
+    baseUrl: endpoint.url,
+    readMaxBytes,
+    acceptCompression: [],
+    httpVersion: "1.1",
+    nodeOptions: { agent: pool },
+  });
   try {
     return await call(createClient(EnrollmentService, transport));
   } finally {

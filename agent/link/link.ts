@@ -11,6 +11,7 @@ import { createSession } from "./session.ts";
 import type { Session, Speaker } from "./session.ts";
 import { speakOverStream } from "./stream.ts";
 import { createWake } from "./wake.ts";
+import type { Wake } from "./wake.ts";
 
 /** What the link needs from the rest of the agent. */
 export interface LinkOptions {
@@ -44,81 +45,120 @@ export interface Link {
 }
 
 export function startLink(options: LinkOptions): Link {
-  const stopping = new AbortController();
-  const wake = createWake();
-  let again = new AbortController();
-  let choice: TransportChoice = firstChoice;
-  let windowMs = 5_000;
-  let heartbeatMs = 10_000;
-  let connection: AgentConnection | undefined;
-
-  const speak = async (name: TransportName): Promise<{ end: SessionEnd; error: unknown; drainMs: number | undefined }> => {
-    const session = createSession(options.speaker, name);
-    connection = connectAgent(options.endpoint(), name === "stream" ? "2" : "1.1");
-    const { client, close } = connection;
-    again = new AbortController();
-    let spoke = false;
-    let drainMs: number | undefined;
-    const take = async (response: SyncResponse): Promise<boolean> => {
-      if (!spoke) options.onState({ connected: true, transport: name, because: "" });
-      spoke = true;
-      // Rates go with the heartbeats, so whichever is due first sets the beat.
-      if (response.tuning !== undefined) heartbeatMs = beatOf(response.tuning);
-      windowMs = response.tuning?.reconnectWindowMs || windowMs;
-      await options.take(response);
-      drainMs = response.drain?.reconnectAfterMs;
-      return drainMs === undefined;
-    };
-    const signal = AbortSignal.any([stopping.signal, again.signal]);
-    const talk = { session, wake, heartbeatMs: () => heartbeatMs, take, signal };
-    try {
-      await (name === "stream" ? speakOverStream(client, talk) : speakByLongPoll(client, talk));
-      return { end: "spoke", error: undefined, drainMs };
-    } catch (error) {
-      return { end: endOf(error, spoke), error, drainMs };
-    } finally {
-      if (stopping.signal.aborted) await sayGoodbye(client, session);
-      connection = undefined;
-      close();
-    }
+  const own: Own = {
+    options,
+    stopping: new AbortController(),
+    wake: createWake(),
+    again: new AbortController(),
+    windowMs: 5_000,
+    beatMs: 10_000,
+    connection: undefined,
   };
-
-  const run = async (): Promise<void> => {
-    let failures = 0;
-    while (!stopping.signal.aborted) {
-      const name = options.transport === "auto" ? choice.current : options.transport;
-      const { end, error, drainMs } = await speak(name);
-      choice = chooseTransport(choice, end, Date.now());
-      if (stopping.signal.aborted) return;
-      if (again.signal.aborted) continue;
-      failures = end === "spoke" ? 0 : failures + 1;
-      const delayMs = drainMs ?? reconnectDelayMs(failures, Math.min(windowMs, failures === 1 ? 1_000 : windowMs), Math.random());
-      const because = error === undefined ? "the server drains" : wordsOf(error);
-      options.onState({ connected: false, transport: name, because });
-      options.log.info({ transport: name, because, delayMs }, "link lost, detection goes on; will connect again");
-      await sleep(delayMs, stopping.signal);
-    }
-  };
-  const done = run();
+  const done = keepConnected(own);
   return {
-    wake: () => wake.ring(),
-    reconnect: () => again.abort(),
-    client: () => connection?.client,
+    wake: () => own.wake.ring(),
+    reconnect: () => own.again.abort(),
+    client: () => own.connection?.client,
     async stop() {
-      stopping.abort();
+      own.stopping.abort();
       await done;
     },
   };
 }
 
+/** What the link knows between two messages. */
+interface Own {
+  readonly options: LinkOptions;
+  readonly stopping: AbortController;
+  readonly wake: Wake;
+  /** Aborted to end the present session and begin another. */
+  again: AbortController;
+  windowMs: number;
+  beatMs: number;
+  connection: AgentConnection | undefined;
+}
+
+async function keepConnected(own: Own): Promise<void> {
+  const { options, stopping } = own;
+  let choice: TransportChoice = firstChoice;
+  let failures = 0;
+  while (!stopping.signal.aborted) {
+    const name = options.transport === "auto" ? choice.current : options.transport;
+    const { end, error, drainMs } = await holdSession(own, name);
+    choice = chooseTransport(choice, end, Date.now());
+    if (stopping.signal.aborted) return;
+    if (own.again.signal.aborted) continue;
+    failures = end === "spoke" ? 0 : failures + 1;
+    // The first try after a failure to connect comes soon: most outages are a restart.
+    const windowMs = failures === 1 ? Math.min(own.windowMs, 1_000) : own.windowMs;
+    const delayMs = drainMs ?? reconnectDelayMs(failures, windowMs, Math.random());
+    const because = error === undefined ? "the server drains" : ConnectError.from(error).rawMessage;
+    options.onState({ connected: false, transport: name, because });
+    options.log.info(
+      { transport: name, because, delayMs },
+      "link lost, detection goes on; will connect again",
+    );
+    await sleep(delayMs, stopping.signal);
+  }
+}
+
+interface Held {
+  readonly end: SessionEnd;
+  readonly error: unknown;
+  readonly drainMs: number | undefined;
+}
+
+/** One session from its first message to its end. */
+async function holdSession(own: Own, name: TransportName): Promise<Held> {
+  const { options, stopping } = own;
+  const session = createSession(options.speaker, name);
+  own.connection = connectAgent(options.endpoint(), name === "stream" ? "2" : "1.1");
+  const { client, close } = own.connection;
+  own.again = new AbortController();
+  let spoke = false;
+  let drainMs: number | undefined;
+  const take = async (response: SyncResponse): Promise<boolean> => {
+    if (!spoke) options.onState({ connected: true, transport: name, because: "" });
+    spoke = true;
+    if (response.tuning !== undefined) {
+      own.beatMs = beatOf(response.tuning);
+      own.windowMs = response.tuning.reconnectWindowMs || own.windowMs;
+    }
+    await options.take(response);
+    drainMs = response.drain?.reconnectAfterMs;
+    return drainMs === undefined;
+  };
+  const signal = AbortSignal.any([stopping.signal, own.again.signal]);
+  const talk = { session, wake: own.wake, heartbeatMs: () => own.beatMs, take, signal };
+  try {
+    await (name === "stream" ? speakOverStream(client, talk) : speakByLongPoll(client, talk));
+    return { end: "spoke", error: undefined, drainMs };
+  } catch (error) {
+    return { end: endOf(error, spoke), error, drainMs };
+  } finally {
+    if (stopping.signal.aborted) await sayGoodbye(client, session);
+    own.connection = undefined;
+    close();
+  }
+}
+
 const beatMsMin = 1_000;
 const beatMsMax = 20_000;
 
+/** Rates go with the heartbeats, so whichever is due first sets the beat. */
 function beatOf({ heartbeatMs, reportMs }: Tuning): number {
   return Math.max(beatMsMin, Math.min(heartbeatMs || beatMsMax, reportMs || beatMsMax, beatMsMax));
 }
 
-const awayErrnos = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ECONNRESET"]);
+const awayErrnos = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ECONNRESET",
+]);
 
 function endOf(error: unknown, spoke: boolean): SessionEnd {
   if (spoke) return "spoke";
@@ -127,12 +167,14 @@ function endOf(error: unknown, spoke: boolean): SessionEnd {
   }
   // A refusal in words came through the transport, so the transport works.
   const code = ConnectError.from(error).code;
-  const refused = [Code.Unauthenticated, Code.PermissionDenied, Code.ResourceExhausted, Code.Aborted, Code.FailedPrecondition];
+  const refused = [
+    Code.Unauthenticated,
+    Code.PermissionDenied,
+    Code.ResourceExhausted,
+    Code.Aborted,
+    Code.FailedPrecondition,
+  ];
   return refused.includes(code) ? "away" : "broken";
-}
-
-function wordsOf(error: unknown): string {
-  return ConnectError.from(error).rawMessage;
 }
 
 async function sayGoodbye(client: AgentConnection["client"], session: Session): Promise<void> {

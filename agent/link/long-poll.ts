@@ -7,7 +7,10 @@ import type { Conversation } from "./stream.ts";
  * Speaks by long polls until the session ends. News of the agent cut a waiting poll short: what it would have answered
  * is desired state, so the next poll answers it again.
  */
-export async function speakByLongPoll(client: Client<typeof AgentService>, talk: Conversation): Promise<void> {
+export async function speakByLongPoll(
+  client: Client<typeof AgentService>,
+  talk: Conversation,
+): Promise<void> {
   while (!talk.signal.aborted) {
     const waitMs = talk.session.hasNews() ? 0 : talk.heartbeatMs();
     const request = talk.session.next({ waitMs });

@@ -3,7 +3,13 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StateReportSchema, SyncRequestSchema } from "#proto/agent/v1/agent";
-import type { HelloSchema, RateBucket, SyncRequest, SyncResponse, TrustVersionsSchema } from "#proto/agent/v1/agent";
+import type {
+  HelloSchema,
+  RateBucket,
+  SyncRequest,
+  SyncResponse,
+  TrustVersionsSchema,
+} from "#proto/agent/v1/agent";
 
 /** What a session says, read fresh for every message. */
 export interface Speaker {

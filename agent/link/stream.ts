@@ -20,7 +20,10 @@ export const silenceMs = 45_000;
  * Speaks over one bidirectional stream until it ends. Resolves when the session was ended on purpose; rejects with what
  * broke it.
  */
-export async function speakOverStream(client: Client<typeof AgentService>, talk: Conversation): Promise<void> {
+export async function speakOverStream(
+  client: Client<typeof AgentService>,
+  talk: Conversation,
+): Promise<void> {
   const over = new AbortController();
   const signal = AbortSignal.any([talk.signal, over.signal]);
   let silence = setTimeout(() => over.abort(silent()), silenceMs);

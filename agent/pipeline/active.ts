@@ -1,4 +1,5 @@
-import { matchesGlob } from "node:path";
+import * as fs from "node:fs";
+import { join, matchesGlob } from "node:path";
 import { isBelowAny } from "#shipper";
 import type { AllowList, OutputConfig, PipelineConfig } from "#shipper";
 import { DirectOutput } from "./direct-output.ts";
@@ -8,6 +9,7 @@ import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
+import { queueName } from "./queued-output.ts";
 import { Reader } from "./reader.ts";
 import type { ReaderCounters } from "./reader.ts";
 import type { Router } from "./router.ts";
@@ -53,6 +55,15 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
     case "detect":
       return undefined;
   }
+}
+
+/** Queues with records of outputs that the config does not have: kept, but nobody delivers them. */
+export function orphanQueues(config: PipelineConfig, queueDir: string): string[] {
+  const own = new Set(config.outputs.map((output) => queueName(output)));
+  const names = fs.existsSync(queueDir) ? fs.readdirSync(queueDir) : [];
+  const holdsRecords = (name: string) =>
+    fs.readdirSync(join(queueDir, name)).some((file) => file.endsWith(".seg"));
+  return names.filter((name) => !own.has(name) && holdsRecords(name));
 }
 
 export interface InputOptions {

@@ -20,29 +20,34 @@ export interface Candidate {
  * the paths name. `bases` are paths that were seen before: their rotated files count even while the path is missing.
  */
 export function listCandidates(config: TailConfig, bases: Iterable<string>): readonly Candidate[] {
-  const named = new Set(config.paths.flatMap(expandGlob).filter((path) => !isExcluded(path, config)));
-  const found = new Map<string, Candidate>();
-  const add = (path: string, base: string, isRotated: boolean) => {
-    const stat = statOf(path);
-    if (stat?.isFile() !== true) return;
-    const id = `${stat.dev}:${stat.ino}`;
-    const { dev, ino, size, mtimeMs } = stat;
-    if (!found.has(id)) {
-      found.set(id, { path, base, isRotated, device: dev, inode: ino, size, mtimeMs });
-    }
-  };
+  const named = config.paths.flatMap(expandGlob).filter((path) => !isExcluded(path, config));
+  // In this order: whatever was rotated before a path got the file that it names is in its folder by now, so that no
+  // file is ever seen without those that have to be read before it.
+  const current = named.flatMap((path) => candidateOf(path, path, false));
   const plain = config.paths.filter((path) => !hasWildcard(path));
-  const all = new Set([...named, ...plain, ...bases]);
-  // Paths first: a rotated file that a glob names, too, is known by its base.
-  for (const base of all) {
-    const rotated = rotatedOf(base).filter((path) => !isExcluded(path, config));
-    for (const path of rotated) add(path, base, true);
+  const all = [...new Set([...named, ...plain, ...bases])];
+  const rotated = all.flatMap((base) =>
+    rotatedOf(base)
+      .filter((path) => !isExcluded(path, config))
+      .flatMap((path) => candidateOf(path, base, true)),
+  );
+  const found = new Map<string, Candidate>();
+  // Rotated ones first: a rotated file that a glob names, too, is known by its base.
+  for (const one of [...rotated, ...current]) {
+    const id = `${one.device}:${one.inode}`;
+    if (!found.has(id)) found.set(id, one);
   }
-  for (const path of named) add(path, path, false);
   return [...found.values()].sort(
     (a, b) =>
       Number(b.isRotated) - Number(a.isRotated) || a.mtimeMs - b.mtimeMs || (a.path < b.path ? -1 : 1),
   );
+}
+
+function candidateOf(path: string, base: string, isRotated: boolean): Candidate[] {
+  const stat = statOf(path);
+  if (stat?.isFile() !== true) return [];
+  const { dev, ino, size, mtimeMs } = stat;
+  return [{ path, base, isRotated, device: dev, inode: ino, size, mtimeMs }];
 }
 
 export function hasWildcard(path: string): boolean {
@@ -53,10 +58,13 @@ export function statOf(path: string): fs.Stats | undefined {
   try {
     return fs.statSync(path);
   } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR" || codeOf(error) === "EACCES")
-      return undefined;
+    if (isOutOfReach(error)) return undefined;
     throw error;
   }
+}
+
+function isOutOfReach(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR", "EACCES"].includes(codeOf(error) ?? "");
 }
 
 function expandGlob(path: string): string[] {
@@ -82,7 +90,7 @@ function rotatedOf(base: string): string[] {
   try {
     names = fs.readdirSync(dirname(base));
   } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR" || codeOf(error) === "EACCES") return [];
+    if (isOutOfReach(error)) return [];
     throw error;
   }
   return names

@@ -2,42 +2,92 @@ import * as fs from "node:fs";
 import { codeOf, replaceFile } from "./files.ts";
 import type { Mark } from "./mark.ts";
 
-export interface Checkpoint {
-  readonly marks: readonly Mark[];
-  /** Whether there was a checkpoint that could not be read. */
-  readonly isDamaged: boolean;
-}
-
 const bytesMax = 64 * 1024 * 1024;
 
 /**
- * Reads the positions. A file that cannot be read as a checkpoint is set aside and everything is read from the
- * beginning: duplicates, not losses.
+ * Where reading goes on. There are two notes of it. The checkpoint is written after everything it covers was synced, so
+ * it holds after power loss; that takes time. The quick note is written after every few turns and synced by nobody: it
+ * holds as long as the machine does not restart, which it knows by the boot id, and keeps what comes twice after kill -9
+ * to a few turns.
  */
-export function loadCheckpoint(path: string, onProblem: (message: string) => void): Checkpoint {
-  let text: string;
-  try {
-    if (fs.statSync(path).size > bytesMax) throw new SyntaxError("it is too long");
-    text = fs.readFileSync(path, "utf8");
-    const value = JSON.parse(text) as { format?: unknown; marks?: unknown };
-    if (value.format === 1 && Array.isArray(value.marks) && value.marks.every(isMark)) {
-      return { marks: value.marks, isDamaged: false };
+export class CheckpointFile {
+  /** Whether there was a checkpoint that could not be read: everything is read from the beginning, nothing is lost. */
+  isDamaged = false;
+  readonly #path: string;
+  readonly #onProblem: (message: string) => void;
+  readonly #bootId: string | undefined = readBootId();
+
+  constructor(path: string, onProblem: (message: string) => void) {
+    this.#path = path;
+    this.#onProblem = onProblem;
+  }
+
+  load(): readonly Mark[] {
+    const quick = this.#bootId === undefined ? undefined : this.#loadQuick(this.#bootId);
+    if (quick !== undefined) return quick;
+    try {
+      return read(this.#path).marks;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return [];
+      if (!(error instanceof SyntaxError)) throw error;
+      this.isDamaged = true;
+      fs.renameSync(this.#path, `${this.#path}.damaged`);
+      const kept = `kept as ${this.#path}.damaged, files are read again`;
+      this.#onProblem(`Checkpoint ${this.#path} is damaged (${error.message}): ${kept}`);
+      return [];
     }
-    throw new SyntaxError("its content is not a list of positions");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return { marks: [], isDamaged: false };
-    if (!(error instanceof SyntaxError)) throw error;
-    fs.renameSync(path, `${path}.damaged`);
-    onProblem(
-      `Checkpoint ${path} is damaged (${error.message}): kept as ${path}.damaged, files are read again`,
-    );
-    return { marks: [], isDamaged: true };
+  }
+
+  /** Replaces the checkpoint; it is the old or the new one, whatever happens. */
+  async save(marks: readonly Mark[]): Promise<void> {
+    await replaceFile(this.#path, `${JSON.stringify({ format: 1, marks })}\n`);
+  }
+
+  /** Writes the quick note. What it covers has to be written, but need not be synced. */
+  note(marks: readonly Mark[]): void {
+    if (this.#bootId === undefined) return;
+    const path = this.#quickPath;
+    const text = JSON.stringify({ format: 1, bootId: this.#bootId, marks });
+    fs.writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
+    fs.renameSync(`${path}.tmp`, path);
+  }
+
+  get #quickPath(): string {
+    return `${this.#path}.quick`;
+  }
+
+  #loadQuick(bootId: string): readonly Mark[] | undefined {
+    try {
+      const note = read(this.#quickPath);
+      return note.bootId === bootId ? note.marks : undefined;
+    } catch (error) {
+      // Without the note the checkpoint holds, which is never ahead of it.
+      if (codeOf(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
+      throw error;
+    }
   }
 }
 
-/** Replaces the checkpoint; it is the old or the new one, whatever happens. */
-export async function saveCheckpoint(path: string, marks: readonly Mark[]): Promise<void> {
-  await replaceFile(path, `${JSON.stringify({ format: 1, marks })}\n`);
+function read(path: string): { readonly bootId: unknown; readonly marks: readonly Mark[] } {
+  if (fs.statSync(path).size > bytesMax) throw new SyntaxError("it is too long");
+  const value = JSON.parse(fs.readFileSync(path, "utf8")) as {
+    format?: unknown;
+    bootId?: unknown;
+    marks?: unknown;
+  };
+  if (value.format === 1 && Array.isArray(value.marks) && value.marks.every(isMark)) {
+    return { bootId: value.bootId, marks: value.marks };
+  }
+  throw new SyntaxError("its content is not a list of positions");
+}
+
+function readBootId(): string | undefined {
+  try {
+    return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    // Not Linux, or no /proc: only the checkpoint counts.
+    return undefined;
+  }
 }
 
 function isMark(value: unknown): value is Mark {

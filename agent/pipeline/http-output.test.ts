@@ -4,29 +4,38 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { TestContext } from "node:test";
 import { until } from "./testing/until.ts";
 import { applied, numbered, world, write } from "./testing/world.ts";
 
-test("a destination that is away holds up nobody, and gets everything in order when it is back", async (t) => {
-  const w = world(t);
+/** A server on loopback that answers what `answer` says, given the ids it was sent, and what it accepted. */
+async function startSink(t: TestContext, answer: (ids: readonly string[]) => number) {
   const got: string[] = [];
-  let answer = 503;
   const sink = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    let text = "";
+    request.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
     request.on("end", () => {
-      const records = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>[];
-      const refused = records.some((record) => record["auditID"] === "poison");
-      response.statusCode = answer === 200 && refused ? 400 : answer;
-      if (response.statusCode === 200) got.push(...records.map((record) => String(record["auditID"])));
-      response.end(refused ? "bad record" : "");
+      const whole = text.startsWith("[") ? text : `[${text.trim().replaceAll("\n", ",")}]`;
+      const ids = (JSON.parse(whole) as { auditID: string }[]).map((record) => record.auditID);
+      response.statusCode = answer(ids);
+      if (response.statusCode === 200) got.push(...ids);
+      response.end(response.statusCode === 400 ? "bad record" : "");
     });
   });
   await new Promise<void>((resolve) => sink.listen(0, "127.0.0.1", resolve));
   t.after(() => sink.close());
-  const { port } = sink.address() as AddressInfo;
-  const service = "[SERVICE]\n Flush 0.1\n Scheduler.Base 0.05\n Scheduler.Cap 0.2\n";
-  const http = `${service}[OUTPUT]\n Name http\n Alias sink\n Match audit\n Host 127.0.0.1\n Port ${port}\n Format json\n`;
+  return { got, port: (sink.address() as AddressInfo).port };
+}
+
+const service = "[SERVICE]\n Flush 0.1\n Scheduler.Base 0.05\n Scheduler.Cap 0.2\n";
+const httpTo = (port: number, more: string) =>
+  `${service}[OUTPUT]\n Name http\n Alias sink\n Match audit\n Host 127.0.0.1\n Port ${port}\n${more}\n`;
+
+test("a destination that is away holds up nobody, and gets everything in order when it is back", async (t) => {
+  const w = world(t);
+  let isUp = false;
+  const { got, port } = await startSink(t, (ids) => (!isUp ? 503 : ids.includes("poison") ? 400 : 200));
+  const http = httpTo(port, " Format json");
   const wanted = [...numbered("a", 100), "poison", ...numbered("b", 100)];
   let pipeline = w.start(port);
   write(w.log, ...wanted);
@@ -39,7 +48,7 @@ test("a destination that is away holds up nobody, and gets everything in order w
   await pipeline.stop();
   pipeline = w.start(port);
   await applied(pipeline, w, http);
-  answer = 200;
+  isUp = true;
   await until("all but the refused record", () => got.length === wanted.length - 1);
   assert.deepEqual(
     got,
@@ -54,28 +63,9 @@ test("a destination that is away holds up nobody, and gets everything in order w
 
 test("a full queue makes the reader wait, and nothing is lost when there is room again", async (t) => {
   const w = world(t);
-  const got: string[] = [];
   let isUp = false;
-  const sink = createServer((request, response) => {
-    let text = "";
-    request.on("data", (chunk: Buffer) => (text += chunk.toString()));
-    request.on("end", () => {
-      response.statusCode = isUp ? 200 : 500;
-      if (isUp)
-        got.push(
-          ...text
-            .trim()
-            .split("\n")
-            .map((line) => (JSON.parse(line) as { auditID: string }).auditID),
-        );
-      response.end();
-    });
-  });
-  await new Promise<void>((resolve) => sink.listen(0, "127.0.0.1", resolve));
-  t.after(() => sink.close());
-  const { port } = sink.address() as AddressInfo;
-  const http = `[SERVICE]\n Flush 0.1\n Scheduler.Cap 0.2\n Scheduler.Base 0.1\n[OUTPUT]\n Name http\n Alias sink\n Match audit\n Host 127.0.0.1\n Port ${port}
-  Format json_lines\n Storage.Total_Limit_Size 1M\n Compress none\n`;
+  const { got, port } = await startSink(t, () => (isUp ? 200 : 500));
+  const http = httpTo(port, " Format json_lines\n Storage.Total_Limit_Size 1M");
   const pipeline = w.start(port);
   const wanted = numbered("a", 10_000);
   write(w.log, ...wanted);

@@ -53,7 +53,7 @@ test("lines that are no records are set aside with place and reason, and never s
   const long = parked.find((p) => p["file"] !== undefined);
   assert.match(String(long?.["reason"]), /longer than 4194304 bytes/);
   assert.equal(fs.readFileSync(join(w.dir, "state", "dead-letter", String(long?.["file"])), "utf8"), huge);
-  const offset = (parked[0]?.["source"] as { offset: number }).offset;
+  const { offset } = parked.map((p) => p["source"] as { offset: number })[0]!;
   assert.equal(fs.readFileSync(w.log, "utf8").slice(offset, offset + 7), "no json");
 });
 
@@ -199,4 +199,28 @@ test("a link out of the allowed folder is not read", async (t) => {
   await applied(pipeline, w);
   await until("the problem", () => w.problems.some((problem) => problem.code === "tail/open"));
   assert.deepEqual(w.records(), []);
+});
+
+test("a worker that cannot run says why, and whoever waits for it is told instead of left waiting", async (t) => {
+  const w = world(t);
+  fs.writeFileSync(join(w.dir, "state"), "a file where the state folder should be");
+  const pipeline = w.start();
+  await assert.rejects(pipeline.stats(), /The pipeline's worker is gone: .*EEXIST/);
+  assert.match((await pipeline.exited).error?.message ?? "", /EEXIST/);
+});
+
+test("a config that drops an output keeps its undelivered records and says so", async (t) => {
+  const w = world(t);
+  const pipeline = w.start(1);
+  write(w.log, "a");
+  const http = "[OUTPUT]\n Name http\n Alias sink\n Match audit\n Host 127.0.0.1\n Port 1\n Format json\n";
+  await applied(pipeline, w, http);
+  await until("a queued record", async () =>
+    (await pipeline.stats()).outputs.some((output) => output.queueRecords === 1),
+  );
+  await applied(pipeline, w);
+  await until("the problem", () => w.problems.some((problem) => problem.code === "output/orphan-queue"));
+  await applied(pipeline, w, http);
+  assert.equal((await pipeline.stats()).outputs.find((output) => output.alias === "sink")?.queueRecords, 1);
+  assert.deepEqual(w.ids(), ["a"]);
 });

@@ -65,7 +65,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
   let failure: Error | undefined;
   let isGone = false;
 
-  const send = (message: ToWorker): void => worker.postMessage(message);
+  const send = (message: ToWorker): void => worker.postMessage(message, []);
   const ask = <T>(message: (id: number) => ToWorker): Promise<T> =>
     new Promise((resolve, reject) => {
       if (isGone) return reject(goneError(failure));

@@ -47,7 +47,7 @@ export abstract class QueuedOutput implements Output {
 
   constructor(config: OutputConfig, context: OutputContext) {
     this.context = context;
-    this.queue = new DiskQueue(join(context.queueDir, `${config.plugin}-${config.alias}`), {
+    this.queue = new DiskQueue(join(context.queueDir, queueName(config)), {
       bytesMax: config.queueBytesMax,
       segmentBytes: Math.min(segmentBytes, Math.ceil(config.queueBytesMax / 4)),
       onProblem: (message) => this.problem("damaged", message),
@@ -123,11 +123,13 @@ export abstract class QueuedOutput implements Output {
 
   /** Begins to deliver; what an earlier process left in the queue comes first. */
   protected startSender(): void {
+    if (this.#closing) return;
     if (this.#sender === undefined) {
       this.#sender = this.#send().catch((error: unknown) => {
-        this.problem("stopped", `${reasonOf(error)}: it is started again with the next record`);
+        this.problem("stopped", `${reasonOf(error)}: it is started again`);
         this.queue.rewind();
         this.#sender = undefined;
+        if (!this.#closing) setTimeout(() => this.startSender(), 1000);
       });
     } else this.#wake?.();
   }
@@ -231,6 +233,11 @@ export abstract class QueuedOutput implements Output {
       };
     });
   }
+}
+
+/** The folder of an output's queue: the same for the same output in every config, so that a new config goes on with it. */
+export function queueName(config: OutputConfig): string {
+  return `${config.plugin}-${config.alias}`;
 }
 
 /** The lines of a body without their newlines. */

@@ -41,7 +41,8 @@ export class Reader {
   /** Reads at most one chunk of the first file that has something; whether there may be more at once. */
   turn(router: Router, nowMs: number): boolean {
     for (const file of this.#input.files) {
-      const reading = file.read(this.#buffers, this.#config, this.#deadLetter);
+      const isFinal = this.#input.isFinal(file, nowMs);
+      const reading = file.read(this.#buffers, this.#config, this.#deadLetter, isFinal);
       switch (reading.kind) {
         case "nothing":
           break;
@@ -51,17 +52,17 @@ export class Reader {
           this.#input.truncated(file, nowMs);
           return true;
         case "long":
-          this.#deadLetter.addBytes(reading.length);
+          this.#deadLetter.addBytes(reading.consumed);
           this.#counters.parked++;
           this.#deadLetter.parkFile(
             reading.name,
-            this.#about(file, reading.offset, reading.length, this.#tooLong()),
+            this.#about(file, reading.offset, reading.consumed, this.#tooLong()),
           );
-          file.advance(reading.length);
+          file.advance(reading.consumed);
           return true;
         case "lines":
           this.#lines(file, reading, router, nowMs);
-          file.advance(reading.length);
+          file.advance(reading.consumed);
           return true;
       }
     }

@@ -4,10 +4,10 @@ import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/prom
 import { isDeepStrictEqual } from "node:util";
 import { isBelowAny } from "#shipper";
 import type { PipelineConfig } from "#shipper";
-import { marksOf, openInputs, openOutputs } from "./active.ts";
+import { marksOf, openInputs, openOutputs, orphanQueues } from "./active.ts";
 import type { Active } from "./active.ts";
 import type { PipelineAlert } from "./batch.ts";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { CheckpointFile } from "./checkpoint.ts";
 import { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
 import { failure, loadRulesBundle, loadShipperBundle } from "./load-bundle.ts";
@@ -28,6 +28,7 @@ const checkpointMs = 500;
 /** Sooner when this much was read: less comes twice after a crash in the middle of a backlog. */
 const checkpointBytes = 1024 * 1024;
 const checkpointMinMs = 100;
+const noteMs = 20;
 const retryMs = 1000;
 /** How long requests in flight may take to end when a config is swapped; later they are repeated. */
 const swapGraceMs = 2000;
@@ -40,6 +41,7 @@ export class Runner {
   readonly #options: WorkerOptions;
   readonly #ports: RunnerPorts;
   readonly #deadLetter: DeadLetter;
+  readonly #checkpoints: CheckpointFile;
   readonly #counters = {
     events: 0,
     bytes: 0,
@@ -62,6 +64,9 @@ export class Runner {
   #retriedAt = 0;
   #checkpointedAt = 0;
   #checkpointedBytes = 0;
+  #notedAt = 0;
+  /** Whether something was read since the last quick note. */
+  #hasNews = false;
   #checkpointing: Promise<void> | undefined;
 
   /** Throws when the state folder cannot be used. */
@@ -74,15 +79,18 @@ export class Runner {
       onProblem: (message) => ports.onProblem("dead-letter/problem", message),
       onEvicted: (files) => (this.#counters.dropped += files),
     });
-    const checkpoint = loadCheckpoint(this.#checkpointPath, (m) => ports.onProblem("checkpoint/damaged", m));
-    this.#savedMarks = checkpoint.marks;
-    this.#readAll = checkpoint.isDamaged;
+    const path = join(options.stateDir, "checkpoint.json");
+    this.#checkpoints = new CheckpointFile(path, (message) => ports.onProblem("checkpoint/damaged", message));
+    this.#savedMarks = this.#checkpoints.load();
+    this.#readAll = this.#checkpoints.isDamaged;
   }
 
   /** Runs until `stop`. */
   async run(): Promise<void> {
     while (!this.#isStopping) {
       const worked = this.#turn(Date.now());
+      if (worked) this.#hasNews = true;
+      this.#noteQuickly(Date.now());
       if (!this.#isSwapping && this.#isCheckpointDue(Date.now())) {
         this.#checkpointedAt = Date.now();
         this.#checkpointedBytes = this.#counters.bytes;
@@ -168,8 +176,25 @@ export class Runner {
     };
   }
 
-  get #checkpointPath(): string {
-    return join(this.#options.stateDir, "checkpoint.json");
+  /** Notes positions without syncing anything: see CheckpointFile. */
+  #noteQuickly(nowMs: number): void {
+    const active = this.#active;
+    if (active === undefined || this.#isSwapping || nowMs - this.#notedAt < noteMs) return;
+    try {
+      if (this.#hasNews && this.#isSettled(active)) {
+        this.#checkpoints.note(marksOf(active));
+        this.#hasNews = false;
+      }
+      for (const output of active.outputs) output.savePosition();
+    } catch (error) {
+      this.#ports.onProblem("checkpoint/failed", `Positions cannot be noted: ${reasonOf(error)}`);
+    }
+    this.#notedAt = nowMs;
+  }
+
+  /** Whether everything that was read is delivered or in files: only then may positions move. */
+  #isSettled(active: Active): boolean {
+    return this.#deadLetter.isSettled && active.outputs.every((output) => output.isSettled);
   }
 
   #isCheckpointDue(nowMs: number): boolean {
@@ -214,12 +239,11 @@ export class Runner {
   async #saveCheckpoint(): Promise<void> {
     const active = this.#active;
     if (active === undefined) return;
-    const isSettled = this.#deadLetter.isSettled && active.outputs.every((output) => output.isSettled);
-    if (!isSettled) return;
+    if (!this.#isSettled(active)) return;
     // What these positions cover is written; it has to be durable before they are.
     const marks = marksOf(active);
     await Promise.all([this.#deadLetter.sync(), ...active.outputs.map((output) => output.sync())]);
-    if (!isDeepStrictEqual(marks, this.#savedMarks)) await saveCheckpoint(this.#checkpointPath, marks);
+    if (!isDeepStrictEqual(marks, this.#savedMarks)) await this.#checkpoints.save(marks);
     this.#savedMarks = marks;
     for (const output of active.outputs) output.savePosition();
   }
@@ -239,7 +263,12 @@ export class Runner {
 
   async #open(config: PipelineConfig, facts: PipelineFacts): Promise<void> {
     const onProblem = this.#ports.onProblem;
-    const outputs = await openOutputs(config, this.#outputContext(config));
+    const context = this.#outputContext(config);
+    const outputs = await openOutputs(config, context);
+    for (const name of orphanQueues(config, context.queueDir)) {
+      const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
+      onProblem("output/orphan-queue", `${why}, and delivered when the output is back under its alias`);
+    }
     const router = new Router(config, outputs, facts.clusterId, this.#counters, onProblem);
     router.detection = this.#detection;
     const inputs = openInputs(config, {
@@ -262,6 +291,8 @@ export class Runner {
       await this.#checkpointing;
       for (const output of active.outputs) output.retry();
       await this.checkpoint();
+      // So that the quick note is not behind the checkpoint: it counts first.
+      this.#checkpoints.note(this.#savedMarks);
       for (const input of active.inputs) input.close();
       await Promise.all(active.outputs.map((output) => output.close(Date.now() + graceMs)));
       this.#active = undefined;

@@ -6,11 +6,15 @@ import { writeAllSync } from "./files.ts";
 import { fingerprintOf, headBytesMax, readHead } from "./mark.ts";
 import type { Mark } from "./mark.ts";
 
-/** Whole lines of a file: `buffer[0]` is the byte at `offset`, `length` bytes end with a newline. */
+/**
+ * Whole lines of a file: `buffer[0]` is the byte at `offset`, `length` bytes end with a newline. `consumed` bytes of the
+ * file are in it: one less when the file ended without a newline and got one here.
+ */
 export interface Chunk {
   readonly kind: "lines";
   readonly buffer: Buffer;
   readonly length: number;
+  readonly consumed: number;
   readonly offset: number;
 }
 
@@ -18,7 +22,7 @@ export interface Chunk {
 export interface LongChunk {
   readonly kind: "long";
   readonly name: string;
-  readonly length: number;
+  readonly consumed: number;
   readonly offset: number;
 }
 
@@ -82,12 +86,16 @@ export class TailFile {
     return { path, base, device, inode, offset, fingerprint: fingerprintOf(this.#head), done };
   }
 
-  /** Reads on. `advance` has to follow before the next read when there was something. */
-  read(buffers: ReadBuffer, config: TailConfig, deadLetter: DeadLetter): Reading {
+  /**
+   * Reads on. `advance` by `consumed` has to follow before the next read when there was something. `isFinal` says that
+   * nobody will write to the file any more: what is left of a line is all there will be of it.
+   */
+  read(buffers: ReadBuffer, config: TailConfig, deadLetter: DeadLetter, isFinal: boolean): Reading {
     this.size = fs.fstatSync(this.#fd).size;
     const at = this.offset + (this.#long?.length ?? 0);
     if (this.size < at) return { kind: "truncated" };
-    if (this.size === at || this.#partialAt === this.size) {
+    if (isFinal && this.size === at && this.#long !== undefined) return this.#endLong(this.#long, 0);
+    if (this.size === at || (this.#partialAt === this.size && !isFinal)) {
       return this.#isSame() ? nothing : { kind: "truncated" };
     }
     const buffer = buffers.get(config.chunkBytes);
@@ -96,11 +104,13 @@ export class TailFile {
     if (!this.#isSame()) return { kind: "truncated" };
     if (this.#long !== undefined) return this.#readLong(this.#long, buffer, read);
     const newline = buffer.subarray(0, read).lastIndexOf(0x0a);
-    if (newline !== -1) return this.#lines(buffer, newline + 1);
+    if (newline !== -1) return this.#lines(buffer, newline + 1, newline + 1);
     if (read > config.lineBytesMax) return this.#beginLong(deadLetter, buffer, read);
     if (read < buffer.length) {
       this.#partialAt = this.size;
-      return nothing;
+      if (!isFinal || read === 0) return nothing;
+      buffer[read] = 0x0a;
+      return this.#lines(buffer, read + 1, read);
     }
     buffers.grow(config.lineBytesMax + 1);
     return { kind: "busy" };
@@ -126,9 +136,9 @@ export class TailFile {
     fs.closeSync(this.#fd);
   }
 
-  #lines(buffer: Buffer, length: number): Chunk {
-    this.#remember(buffer, length);
-    return { kind: "lines", buffer, length, offset: this.offset };
+  #lines(buffer: Buffer, length: number, consumed: number): Chunk {
+    this.#remember(buffer, consumed);
+    return { kind: "lines", buffer, length, consumed, offset: this.offset };
   }
 
   #remember(buffer: Buffer, length: number): void {
@@ -156,10 +166,14 @@ export class TailFile {
     writeAllSync(long.fd, [buffer.subarray(0, taken)]);
     long.length += taken;
     if (newline === -1) return { kind: "busy" };
+    return this.#endLong(long, 1);
+  }
+
+  #endLong(long: LongLine, newlineBytes: number): LongChunk {
     fs.fdatasyncSync(long.fd);
-    const length = long.length;
+    const consumed = long.length + newlineBytes;
     this.#dropLong();
-    return { kind: "long", name: long.name, length: length + 1, offset: this.offset };
+    return { kind: "long", name: long.name, consumed, offset: this.offset };
   }
 
   #dropLong(): void {

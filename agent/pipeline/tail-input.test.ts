@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { auditLine } from "./testing/bundles.ts";
 import { until } from "./testing/until.ts";
 import { applied, numbered, world, write } from "./testing/world.ts";
 
@@ -55,4 +56,34 @@ test("copytruncate loses nothing: what was not read yet is read from the copy", 
   write(w.log, "d");
   await until("the record after the second truncation", () => w.ids().includes("d"));
   assert.deepEqual(w.ids(), [...numbered("a", 100), ...numbered("b", 100), ...numbered("c", 300), "d"]);
+});
+
+test("what a crash of the writer left of a last line is read or set aside once the file is rotated away", async (t) => {
+  const w = world(t);
+  const pipeline = w.start();
+  fs.writeFileSync(w.log, `${auditLine("a")}\n${auditLine("b").slice(0, 40)}`);
+  await applied(pipeline, w);
+  fs.renameSync(w.log, `${w.log}.2`);
+  fs.writeFileSync(w.log, `${auditLine("c")}\n${auditLine("d")}`);
+  await until("the new file to be read", () => w.ids().includes("c"));
+  fs.renameSync(w.log, `${w.log}.1`);
+  await until("the last line without a newline", () => w.ids().includes("d"));
+  await until("the cut line set aside", async () => (await pipeline.stats()).parked === 1);
+  assert.deepEqual(w.ids(), ["a", "c", "d"]);
+});
+
+test("an inode that a new file got while the pipeline was down is read from its beginning", async (t) => {
+  const w = world(t);
+  let pipeline = w.start();
+  write(w.log, ...numbered("a", 10));
+  await applied(pipeline, w);
+  await until("the first records", () => w.records().length === 10);
+  await pipeline.stop();
+  // The same inode with other, longer content: what a reused inode looks like.
+  fs.writeFileSync(w.log, "");
+  write(w.log, ...numbered("b", 20));
+  pipeline = w.start();
+  await applied(pipeline, w);
+  await until("the new records", () => w.records().length >= 30);
+  assert.deepEqual(w.ids(), [...numbered("a", 10), ...numbered("b", 20)]);
 });

@@ -56,9 +56,13 @@ export class TailInput {
     const isDue = now - this.#refreshedAt >= this.config.refreshMs;
     if (isDue || this.#hasMoved(now)) this.refresh(now);
     for (const file of this.#files.filter((one) => one.rotatedAt !== undefined)) {
-      const isOver = file.rotatedAt !== undefined && now - file.rotatedAt >= this.config.rotateWaitMs;
-      if (isOver && file.isAtEnd) this.#finish(file);
+      if (file.offset >= file.size && this.isFinal(file, now)) this.#finish(file);
     }
+  }
+
+  /** Whether a file was rotated away long enough ago that nobody writes to it any more. */
+  isFinal(file: TailFile, now: number): boolean {
+    return file.rotatedAt !== undefined && now - file.rotatedAt >= this.config.rotateWaitMs;
   }
 
   refresh(now: number): void {

@@ -28,8 +28,14 @@ export async function seeThreats(fleet: Fleet, since: Date): Promise<ThreatCount
     const alerts = await readAlerts(fleet, since);
     const keys = new Set(alerts.map((a) => `${a.clusterName} ${a.auditId} ${a.rule}`));
     const missing = planted.filter((p) => !keys.has(`${p.cluster} ${p.auditId} ${p.rule}`));
-    if (missing.length > 0) return { seen: `${planted.length - missing.length} seen, missing for example ${JSON.stringify(missing[0])}` };
-    return { done: { planted: planted.length, seen: planted.length, byRule: countBy(alerts.map((a) => a.rule)) } };
+    if (missing.length > 0) {
+      return {
+        seen: `${planted.length - missing.length} seen, missing for example ${JSON.stringify(missing[0])}`,
+      };
+    }
+    return {
+      done: { planted: planted.length, seen: planted.length, byRule: countBy(alerts.map((a) => a.rule)) },
+    };
   });
 }
 
@@ -39,7 +45,11 @@ export async function readAlerts(fleet: Fleet, since: Date): Promise<readonly Al
   const alerts: Alert[] = [];
   let pageToken = "";
   do {
-    const page = await client.listAlerts({ filter: { since: timestampFromDate(since) }, pageSize: 1000, pageToken });
+    const page = await client.listAlerts({
+      filter: { since: timestampFromDate(since) },
+      pageSize: 1000,
+      pageToken,
+    });
     alerts.push(...page.alerts);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");

@@ -26,20 +26,30 @@ export interface BringUpResult {
   alerts: ThreatCount | undefined;
 }
 
-/** Everything up to a fleet in which every cluster proves its first rules and its shipper. */
-export async function bringUp(fleet: Fleet, steps: Steps): Promise<void> {
+/** Everything that people and CI talk to: database, server, trust, bundles. No cluster yet. */
+export async function bringUpServer(fleet: Fleet, steps: Steps): Promise<void> {
   mkdirSync(fleet.layout.root, { recursive: true, mode: 0o755 });
   mkdirSync(fleet.layout.logs, { recursive: true });
   if (fleet.plan.auditLog !== undefined && !existsSync(fleet.plan.auditLog)) {
-    throw refused(`There is no audit log ${fleet.plan.auditLog}`, "npm start -- --audit-log FILE   replays a file of JSON lines, as kube-apiserver writes it");
+    throw refused(
+      `There is no audit log ${fleet.plan.auditLog}`,
+      "npm start -- --audit-log FILE   replays a file of JSON lines, as kube-apiserver writes it",
+    );
   }
   const left = await fleet.processes.stopLeftovers(10_000);
-  if (left.length > 0) await steps.run("left behind by an earlier start", async () => `ended ${left.join(", ")}`);
+  if (left.length > 0) {
+    await steps.run("left behind by an earlier start", async () => `ended ${left.join(", ")}`);
+  }
   await steps.run("database", () => startDatabase(fleet));
   await steps.run("server", () => startServer(fleet));
   await steps.run("operator logged in", () => logIn(fleet));
   await steps.run("trust", () => establishTrust(fleet));
   await steps.run("bundles signed and pushed", () => publishBundles(fleet));
+}
+
+/** Everything up to a fleet in which every cluster proves its first rules and its shipper. */
+export async function bringUp(fleet: Fleet, steps: Steps): Promise<void> {
+  await bringUpServer(fleet, steps);
   await steps.run("log store", async () => {
     fleet.sink = await startSink(fleet.plan.port + 1);
     return `counts records at http://127.0.0.1:${fleet.sink.port}/audit`;
@@ -47,12 +57,22 @@ export async function bringUp(fleet: Fleet, steps: Steps): Promise<void> {
   await steps.run("agents enrolled", () => enrollAgents(fleet));
   const { names, rulesBefore, shipper } = part(fleet, "bundles");
   await steps.run("audit logs written", async () => startGenerators(fleet));
-  await steps.run("first rules proved", () => bringAllTo(fleet, BundleKind.RULES, names.rulesBefore, rulesBefore));
-  await steps.run("first shipper proved", () => bringAllTo(fleet, BundleKind.SHIPPER, names.shipper, shipper));
+  await steps.run("first rules proved", () =>
+    bringAllTo(fleet, BundleKind.RULES, names.rulesBefore, rulesBefore),
+  );
+  await steps.run("first shipper proved", () =>
+    bringAllTo(fleet, BundleKind.SHIPPER, names.shipper, shipper),
+  );
 }
 
 /** The main job, in front of the user. */
-export async function rollOutRules(fleet: Fleet, steps: Steps, region: string, toStderr: boolean, screen: Pick<Screen, "talk">): Promise<void> {
+export async function rollOutRules(
+  fleet: Fleet,
+  steps: Steps,
+  region: string,
+  toStderr: boolean,
+  screen: Pick<Screen, "talk">,
+): Promise<void> {
   const { names, rulesBefore, rulesAfter } = part(fleet, "bundles");
   const clusters = await readClusters(fleet);
   const first = fleet.plan.clusters.find((c) => c.region === region)?.name ?? "";
@@ -60,11 +80,18 @@ export async function rollOutRules(fleet: Fleet, steps: Steps, region: string, t
   const isNewer = provedDigest(clusters.get(first), BundleKind.RULES) === rulesAfter;
   const [name, digest] = isNewer ? [names.rulesBefore, rulesBefore] : [names.rulesAfter, rulesAfter];
   screen.talk(`\n$ fleetctl rollout rules --region ${region} --bundle ${name}\n`);
-  await steps.run(`rollout rules --region ${region}`, () => rollOutRegion(fleet, region, name, digest, toStderr));
+  await steps.run(`rollout rules --region ${region}`, () =>
+    rollOutRegion(fleet, region, name, digest, toStderr),
+  );
 }
 
 /** The drills and the counts that prove what the fleet promises; ends with the writers stopped. */
-export async function proveFleet(fleet: Fleet, steps: Steps, since: Date, result: BringUpResult): Promise<void> {
+export async function proveFleet(
+  fleet: Fleet,
+  steps: Steps,
+  since: Date,
+  result: BringUpResult,
+): Promise<void> {
   await steps.run("agent killed with -9", () => drillKilledAgent(fleet));
   if (fleet.plan.auditLog === undefined) {
     await stopGenerators(fleet);
@@ -75,7 +102,9 @@ export async function proveFleet(fleet: Fleet, steps: Steps, since: Date, result
     });
   } else {
     await steps.run("audit log replayed", async () => {
-      if (await awaitReplay(fleet, replayMs)) return `${fleet.plan.auditLog} in ${fleet.plan.clusters.length} clusters`;
+      if (await awaitReplay(fleet, replayMs)) {
+        return `${fleet.plan.auditLog} in ${fleet.plan.clusters.length} clusters`;
+      }
       await stopGenerators(fleet);
       return `the first ${replayMs / 1000} s of ${fleet.plan.auditLog}`;
     });

@@ -1,4 +1,4 @@
-import { BundleKind } from "#proto/fleet/v1/common";
+import type { BundleKind } from "#proto/fleet/v1/common";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import type { Cluster } from "#proto/fleet/v1/cluster";
 import { part } from "./fleet.ts";

@@ -32,7 +32,9 @@ export async function proveNothingLost(fleet: Fleet): Promise<Completeness> {
       const delivered = new Map<string, number>();
       if (existsSync(place.events)) await countRecords(place.events, delivered);
       const lost = [...written].filter(([key, count]) => (delivered.get(key) ?? 0) < count);
-      if (lost.length > 0) return { seen: `${lost.length} of ${written.size} records missing, for example ${lost[0]?.[0]}` };
+      if (lost.length > 0) {
+        return { seen: `${lost.length} of ${written.size} records missing, for example ${lost[0]?.[0]}` };
+      }
       return { done: count(written, delivered, unreadable) };
     });
     total = {
@@ -42,14 +44,25 @@ export async function proveNothingLost(fleet: Fleet): Promise<Completeness> {
       unreadable: total.unreadable + cluster.unreadable,
     };
   }
-  if (total.written === 0) throw refused("No audit event was written, so nothing is proved", `ls ${fleet.layout.logs}`);
+  if (total.written === 0) {
+    throw refused("No audit event was written, so nothing is proved", `ls ${fleet.layout.logs}`);
+  }
   return total;
 }
 
-function count(written: ReadonlyMap<string, number>, delivered: ReadonlyMap<string, number>, unreadable: number): Completeness {
+function count(
+  written: ReadonlyMap<string, number>,
+  delivered: ReadonlyMap<string, number>,
+  unreadable: number,
+): Completeness {
   const sum = (counts: Iterable<number>) => [...counts].reduce((a, b) => a + b, 0);
   const more = [...delivered].map(([key, n]) => Math.max(0, n - (written.get(key) ?? n)));
-  return { written: sum(written.values()), delivered: sum(delivered.values()), duplicates: sum(more), unreadable };
+  return {
+    written: sum(written.values()),
+    delivered: sum(delivered.values()),
+    duplicates: sum(more),
+    unreadable,
+  };
 }
 
 /** Counts the records of a file by identity; returns how many lines are no record. */
@@ -66,7 +79,12 @@ async function countRecords(file: string, into: Map<string, number>): Promise<nu
 
 function identityOf(line: string): string | undefined {
   try {
-    const event = JSON.parse(line) as { auditID?: string; stage?: string; stageTimestamp?: string; requestURI?: string };
+    const event = JSON.parse(line) as {
+      auditID?: string;
+      stage?: string;
+      stageTimestamp?: string;
+      requestURI?: string;
+    };
     return `${event.auditID} ${event.stage} ${event.stageTimestamp} ${event.requestURI}`;
   } catch {
     return undefined;

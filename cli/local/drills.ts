@@ -21,23 +21,38 @@ export async function drillTamperedBundle(fleet: Fleet, bundle: string, digest: 
   await flipByte(fleet, digest);
   try {
     const requirement = { key: "cluster", operator: Requirement_Operator.IN, values: [target] };
-    const spec = { kind: BundleKind.RULES, bundle, selector: { requirements: [requirement] }, deadlineSeconds: 60 };
+    const spec = {
+      kind: BundleKind.RULES,
+      bundle,
+      selector: { requirements: [requirement] },
+      deadlineSeconds: 60,
+    };
     const { rollout } = await client.startRollout({ spec });
     const id = rollout?.id ?? "";
     const rested = await until(`The rollout ${id} of the tampered bundle did stop`, refuseMs, async () => {
       const { rollout: now } = await client.getRollout({ rolloutId: id });
-      return now?.state === RolloutState.PAUSED || now?.state === RolloutState.SUCCEEDED ? { done: now } : { seen: now?.because ?? "no rollout" };
+      return now?.state === RolloutState.PAUSED || now?.state === RolloutState.SUCCEEDED
+        ? { done: now }
+        : { seen: now?.because ?? "no rollout" };
     });
-    if (rested.state === RolloutState.SUCCEEDED) throw refused("The agent ran a bundle that was tampered with");
+    if (rested.state === RolloutState.SUCCEEDED) {
+      throw refused("The agent ran a bundle that was tampered with");
+    }
     await client.abortRollout({ rolloutId: id, generation: rested.generation });
   } finally {
     await flipByte(fleet, digest);
   }
   const after = await readCluster(fleet, target);
-  const attempt = after.agents.flatMap((a) => a.attempts).find((a) => a.bundle?.digest === digest && a.phase === "rejected");
-  if (attempt === undefined) throw refused(`${target} shows no refused attempt of ${bundle}`, `fleetctl cluster show ${target}`);
+  const attempt = after.agents
+    .flatMap((a) => a.attempts)
+    .find((a) => a.bundle?.digest === digest && a.phase === "rejected");
+  if (attempt === undefined) {
+    throw refused(`${target} shows no refused attempt of ${bundle}`, `fleetctl cluster show ${target}`);
+  }
   const proved = provedDigest(after, BundleKind.RULES);
-  if (proved !== before) throw refused(`${target} proves ${short(proved)} after the drill, but proved ${short(before)} before`);
+  if (proved !== before) {
+    throw refused(`${target} proves ${short(proved)} after the drill, but proved ${short(before)} before`);
+  }
   return `${target} refused it (${attempt.reason}) and still proves ${short(before)}`;
 }
 
@@ -55,7 +70,9 @@ export async function drillKilledAgent(fleet: Fleet): Promise<string> {
   await until(`The agent of ${name} did come back`, refuseMs, async () => {
     const now = await readCluster(fleet, name);
     const again = now.agents[0]?.connectedAt;
-    const isNew = again !== undefined && (again.seconds > connectedAt || (again.seconds === connectedAt && again.nanos > connectedNanos));
+    const isNew =
+      again !== undefined &&
+      (again.seconds > connectedAt || (again.seconds === connectedAt && again.nanos > connectedNanos));
     if (!isNew) return { seen: "the old connection" };
     const same = provedDigest(now, BundleKind.RULES) === provedDigest(before, BundleKind.RULES);
     return same ? { done: true } : { seen: `it proves ${short(provedDigest(now, BundleKind.RULES))}` };

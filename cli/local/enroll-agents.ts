@@ -19,7 +19,9 @@ export async function enrollAgents(fleet: Fleet): Promise<string> {
   let joined = 0;
   for (const cluster of fleet.plan.clusters) {
     const place = fleet.layout.cluster(cluster.name);
-    for (const dir of [place.agent, place.output, join(place.dir, "audit")]) mkdirSync(dir, { recursive: true });
+    for (const dir of [place.agent, place.output, join(place.dir, "audit")]) {
+      mkdirSync(dir, { recursive: true });
+    }
     writeFileSync(place.allowFile, JSON.stringify(allowListOf(fleet, cluster.name)));
     if (!existsSync(join(place.agent, "identity", "identity.json"))) {
       await writeJoinFile(fleet, cluster);
@@ -35,7 +37,9 @@ export async function enrollAgents(fleet: Fleet): Promise<string> {
   await until("All agents did connect", enrollMs, async () => {
     const known = await readClusters(fleet);
     const missing = fleet.plan.clusters.filter(({ name }) => !isConnected(known.get(name)));
-    return missing.length === 0 ? { done: true } : { seen: `not connected: ${missing.map((c) => c.name).join(", ")} (logs in ${fleet.layout.logs})` };
+    return missing.length === 0
+      ? { done: true }
+      : { seen: `not connected: ${missing.map((c) => c.name).join(", ")} (logs in ${fleet.layout.logs})` };
   });
   const known = fleet.plan.clusters.length - joined;
   return `${fleet.plan.clusters.length} agents connected, ${joined} enrolled now with a token each${known > 0 ? `, ${known} enrolled before` : ""}`;
@@ -57,9 +61,26 @@ export function startGenerators(fleet: Fleet): string {
 
 function generatorArgs(fleet: Fleet, cluster: string, index: number): string[] {
   const { auditLog, ledger } = fleet.layout.cluster(cluster);
-  const common = ["--file", auditLog, "--ledger", ledger, "--rate", String(fleet.plan.rate), "--cluster", cluster];
+  const common = [
+    "--file",
+    auditLog,
+    "--ledger",
+    ledger,
+    "--rate",
+    String(fleet.plan.rate),
+    "--cluster",
+    cluster,
+  ];
   return fleet.plan.auditLog === undefined
-    ? [...common, "--seed", `${index + 1}-${Date.now()}`, "--threat-every", fleet.plan.once ? "40" : "200", "--max-bytes", String(8 * 1024 * 1024)]
+    ? [
+        ...common,
+        "--seed",
+        `${index + 1}-${Date.now()}`,
+        "--threat-every",
+        fleet.plan.once ? "40" : "200",
+        "--max-bytes",
+        String(8 * 1024 * 1024),
+      ]
     : [...common, "--replay", fleet.plan.auditLog];
 }
 
@@ -94,6 +115,15 @@ function allowListOf(fleet: Fleet, cluster: string): object {
   };
 }
 
-function isConnected(cluster: { readonly health: ClusterHealth; readonly agentCount: number; readonly lastSeenAt?: unknown } | undefined): boolean {
-  return cluster !== undefined && cluster.agentCount > 0 && cluster.lastSeenAt !== undefined && cluster.health !== ClusterHealth.SILENT;
+function isConnected(
+  cluster:
+    | { readonly health: ClusterHealth; readonly agentCount: number; readonly lastSeenAt?: unknown }
+    | undefined,
+): boolean {
+  return (
+    cluster !== undefined &&
+    cluster.agentCount > 0 &&
+    cluster.lastSeenAt !== undefined &&
+    cluster.health !== ClusterHealth.SILENT
+  );
 }

@@ -15,10 +15,18 @@ export async function establishTrust(fleet: Fleet): Promise<string> {
   const dir = fleet.layout.trust;
   const file = join(dir, rootFile);
   if (!existsSync(file)) {
-    await initTrust({ dir, org, onlineKeys: onlineKeysOf(onlineKeys), passphrase: undefined, now: new Date() });
+    await initTrust({
+      dir,
+      org,
+      onlineKeys: onlineKeysOf(onlineKeys),
+      passphrase: undefined,
+      now: new Date(),
+    });
   }
   const published = roles.find((role) => role.role === "root");
-  if (published !== undefined && published.version > 0n) return `root ${published.version}, as before; keys in ${dir}`;
+  if (published !== undefined && published.version > 0n) {
+    return `root ${published.version}, as before; keys in ${dir}`;
+  }
   const { root } = await client.publishRoot({ root: readFileSync(file) });
   return `root ${root?.version} published; offline keys in ${dir}`;
 }

@@ -52,10 +52,13 @@ export interface Fleet {
 }
 
 /** A part that a later step needs and an earlier one made; asking too early is a bug. */
-export function part<K extends "postgres" | "sink" | "server" | "connection" | "bundles">(fleet: Fleet, name: K): NonNullable<Fleet[K]> {
+export function part<K extends "postgres" | "sink" | "server" | "connection" | "bundles">(
+  fleet: Fleet,
+  name: K,
+): NonNullable<Fleet[K]> {
   const found = fleet[name];
   if (found === undefined) throw new Error(`The fleet has no ${name} yet`);
-  return found as NonNullable<Fleet[K]>;
+  return found;
 }
 
 export function machineOf(fleet: Fleet, cluster: string): Machine {

@@ -68,7 +68,9 @@ export class Processes {
         if (stopping || !spec.restart) return finish();
         // A process that ran for a while starts again at once; one that dies young waits longer each time.
         const young = Date.now() - startedAt < 5_000;
-        const delay = young ? Math.min(restartMsMax, restartMsMin * 2 ** Math.min(restarts, 10)) : restartMsMin;
+        const delay = young
+          ? Math.min(restartMsMax, restartMsMin * 2 ** Math.min(restarts, 10))
+          : restartMsMin;
         restarts += 1;
         setTimeout(() => (stopping ? finish() : run()), delay);
       });
@@ -102,7 +104,9 @@ export class Processes {
     for (const { pid } of left) kill(pid, "SIGTERM");
     const deadline = Date.now() + deadlineMs;
     const alive = () => left.filter((trace) => startTicksOf(trace.pid) === trace.startTicks);
-    while (alive().length > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+    while (alive().length > 0 && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
     for (const { pid } of alive()) kill(pid, "SIGKILL");
     return left.map((trace) => trace.name);
   }
@@ -111,7 +115,11 @@ export class Processes {
     const log = openSync(this.logOf(spec.name), "a");
     try {
       // Its own session, so that Ctrl-C reaches only us and we end everything in order.
-      return spawn(process.execPath, [...spec.args], { detached: true, stdio: ["ignore", log, log], env: { ...basicEnv(), ...spec.env } });
+      return spawn(process.execPath, [...spec.args], {
+        detached: true,
+        stdio: ["ignore", log, log],
+        env: { ...basicEnv(), ...spec.env },
+      });
     } finally {
       closeSync(log);
     }
@@ -138,7 +146,9 @@ export class Processes {
 
 function basicEnv(): Record<string, string> {
   const kept = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_COMPILE_CACHE"];
-  return Object.fromEntries(kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  return Object.fromEntries(
+    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {

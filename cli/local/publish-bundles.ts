@@ -29,7 +29,10 @@ export async function publishBundles(fleet: Fleet): Promise<string> {
   const before = build("rules", "starter", "1.0.0", pack);
   const after = build("rules", "starter", "1.1.0", tuned);
   // The tuned pack last: the newest bundle is what a rollout without --bundle takes.
-  const pushed = [...(await push(fleet, [shipper, drill, before], known)), ...(await push(fleet, [after], known))];
+  const pushed = [
+    ...(await push(fleet, [shipper, drill, before], known)),
+    ...(await push(fleet, [after], known)),
+  ];
   keepCopies(fleet, [shipper, before, after]);
   fleet.bundles = {
     shipper: shipper.digest,
@@ -37,7 +40,12 @@ export async function publishBundles(fleet: Fleet): Promise<string> {
     rulesBefore: before.digest,
     rulesAfter: after.digest,
     files: { before: rulesFiles(before), after: rulesFiles(after) },
-    names: { shipper: nameOf(shipper), drill: nameOf(drill), rulesBefore: nameOf(before), rulesAfter: nameOf(after) },
+    names: {
+      shipper: nameOf(shipper),
+      drill: nameOf(drill),
+      rulesBefore: nameOf(before),
+      rulesAfter: nameOf(after),
+    },
   };
   const there = pushed.length === 0 ? "all there from before: " : "";
   return `${there}${[shipper, before, after].map((b) => `${nameOf(b)} ${short(b.digest)}`).join(", ")}`;
@@ -52,7 +60,10 @@ async function knownBundles(fleet: Fleet): Promise<Known> {
 }
 
 /** When the name and version belong to other bytes (the checkout has moved on), takes the next free patch version. */
-function buildUnlessTaken(wanted: { org: string; kind: BundleKind; name: string; version: string; files: readonly BundleFile[] }, known: Known): BuiltBundle {
+function buildUnlessTaken(
+  wanted: { org: string; kind: BundleKind; name: string; version: string; files: readonly BundleFile[] },
+  known: Known,
+): BuiltBundle {
   const { files, ...options } = wanted;
   const [major, minor, patch] = wanted.version.split(".").map(Number);
   for (let next = patch ?? 0; ; next += 1) {
@@ -62,18 +73,35 @@ function buildUnlessTaken(wanted: { org: string; kind: BundleKind; name: string;
   }
 }
 
-async function push(fleet: Fleet, bundles: readonly BuiltBundle[], known: Known): Promise<readonly BuiltBundle[]> {
+async function push(
+  fleet: Fleet,
+  bundles: readonly BuiltBundle[],
+  known: Known,
+): Promise<readonly BuiltBundle[]> {
   const missing = bundles.filter((b) => known.get(nameOf(b)) === undefined);
   if (missing.length === 0) return [];
   const previousTargets = await currentTargets(fleet);
-  const signed = await signTargets({ dir: fleet.layout.trust, bundles: missing, previousTargets, passphrase: undefined, now: new Date() });
-  await part(fleet, "connection").client(BundleService).pushBundles({ bundles: missing.map((b) => Uint8Array.from(b.bytes)), targets: Uint8Array.from(signed.targets) });
+  const signed = await signTargets({
+    dir: fleet.layout.trust,
+    bundles: missing,
+    previousTargets,
+    passphrase: undefined,
+    now: new Date(),
+  });
+  await part(fleet, "connection")
+    .client(BundleService)
+    .pushBundles({
+      bundles: missing.map((b) => Uint8Array.from(b.bytes)),
+      targets: Uint8Array.from(signed.targets),
+    });
   return missing;
 }
 
 async function currentTargets(fleet: Fleet): Promise<Uint8Array | undefined> {
   try {
-    const { metadata } = await part(fleet, "connection").client(TrustService).getMetadata({ role: "targets" });
+    const { metadata } = await part(fleet, "connection")
+      .client(TrustService)
+      .getMetadata({ role: "targets" });
     return metadata;
   } catch (error) {
     if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
@@ -84,11 +112,15 @@ async function currentTargets(fleet: Fleet): Promise<Uint8Array | undefined> {
 /** The bundles as files, so that a user can look at them and try `fleetctl bundle` commands. */
 function keepCopies(fleet: Fleet, bundles: readonly BuiltBundle[]): void {
   mkdirSync(fleet.layout.bundles, { recursive: true });
-  for (const built of bundles) writeFileSync(join(fleet.layout.bundles, `${nameOf(built)}.json`), built.bytes);
+  for (const built of bundles) {
+    writeFileSync(join(fleet.layout.bundles, `${nameOf(built)}.json`), built.bytes);
+  }
 }
 
 function readRules(dir: string): readonly BundleFile[] {
-  const names = readdirSync(dir).filter((name) => name.endsWith(".yaml")).sort();
+  const names = readdirSync(dir)
+    .filter((name) => name.endsWith(".yaml"))
+    .sort();
   return names.map((path) => ({ path, content: readFileSync(join(dir, path), "utf8") }));
 }
 

@@ -40,18 +40,32 @@ export async function seeReplayedAlerts(fleet: Fleet): Promise<ThreatCount> {
   });
 }
 
-function compare(cluster: string, { least, most }: Expectation, seen: Readonly<Record<string, number>>): string[] {
+function compare(
+  cluster: string,
+  { least, most }: Expectation,
+  seen: Readonly<Record<string, number>>,
+): string[] {
   const missing = [...least].filter(([key, n]) => (seen[`${cluster} ${key}`] ?? 0) < n);
-  const surplus = Object.entries(seen).filter(([key, n]) => key.startsWith(`${cluster} `) && n > (most.get(key.slice(cluster.length + 1)) ?? 0));
-  return [...missing.map(([key]) => `${cluster} lacks ${key}`), ...surplus.map(([key]) => `${key} was not expected`)];
+  const surplus = Object.entries(seen).filter(
+    ([key, n]) => key.startsWith(`${cluster} `) && n > (most.get(key.slice(cluster.length + 1)) ?? 0),
+  );
+  return [
+    ...missing.map(([key]) => `${cluster} lacks ${key}`),
+    ...surplus.map(([key]) => `${key} was not expected`),
+  ];
 }
 
 async function expect(dir: string, detectors: readonly Detector[]): Promise<Expectation> {
   const least = new Map<string, number>();
   const most = new Map<string, number>();
   for (const file of readdirSync(dir)) {
-    for await (const line of createInterface({ input: createReadStream(join(dir, file)), crlfDelay: Infinity })) {
-      const raised = detectors.map((detector) => detector.detect(line).alerts.map((a) => `${a.auditId} ${a.rule}`));
+    for await (const line of createInterface({
+      input: createReadStream(join(dir, file)),
+      crlfDelay: Infinity,
+    })) {
+      const raised = detectors.map((detector) =>
+        detector.detect(line).alerts.map((a) => `${a.auditId} ${a.rule}`),
+      );
       const keys = new Set(raised.flat());
       for (const key of keys) {
         const counts = raised.map((list) => list.filter((k) => k === key).length);
@@ -69,6 +83,8 @@ function add(into: Map<string, number>, key: string, n: number): void {
 
 function detectorOf(files: readonly RulesFile[]): Detector {
   const report = loadRules(files);
-  if (!report.ok) throw refused("The rules of the local fleet do not load", "fleetctl rules validate rules/starter/*.yaml");
+  if (!report.ok) {
+    throw refused("The rules of the local fleet do not load", "fleetctl rules validate rules/starter/*.yaml");
+  }
   return createDetector(report.ruleset, { hostname: "offline" });
 }

@@ -5,7 +5,11 @@ import type { Fleet } from "./fleet.ts";
 import type { StepResult } from "./steps.ts";
 
 /** What `up --once -o json` prints. */
-export async function reportOf(fleet: Fleet, steps: readonly StepResult[], alerts: ThreatCount | undefined): Promise<object> {
+export async function reportOf(
+  fleet: Fleet,
+  steps: readonly StepResult[],
+  alerts: ThreatCount | undefined,
+): Promise<object> {
   const known = await readClusters(fleet);
   const sink = fleet.sink?.counts();
   return {

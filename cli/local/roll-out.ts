@@ -10,7 +10,12 @@ import type { Fleet } from "./fleet.ts";
 import { until } from "./until.ts";
 
 const proveMs = 60_000;
-const resting: readonly RolloutState[] = [RolloutState.SUCCEEDED, RolloutState.PAUSED, RolloutState.ABORTED, RolloutState.ROLLED_BACK];
+const resting: readonly RolloutState[] = [
+  RolloutState.SUCCEEDED,
+  RolloutState.PAUSED,
+  RolloutState.ABORTED,
+  RolloutState.ROLLED_BACK,
+];
 
 /** What to roll out to which clusters, all in one wave. */
 export interface QuickRollout {
@@ -22,8 +27,18 @@ export interface QuickRollout {
 /** Rolls a bundle out and waits until the rollout rests. */
 export async function rollOut(fleet: Fleet, quick: QuickRollout): Promise<Rollout> {
   const client = part(fleet, "connection").client(RolloutService);
-  const requirements = Object.entries(quick.labels ?? {}).map(([key, value]) => ({ key, operator: Requirement_Operator.IN, values: [value] }));
-  const spec = { kind: quick.kind, bundle: quick.bundle, selector: { requirements }, canary: fleet.plan.clusters.length, deadlineSeconds: 60 };
+  const requirements = Object.entries(quick.labels ?? {}).map(([key, value]) => ({
+    key,
+    operator: Requirement_Operator.IN,
+    values: [value],
+  }));
+  const spec = {
+    kind: quick.kind,
+    bundle: quick.bundle,
+    selector: { requirements },
+    canary: fleet.plan.clusters.length,
+    deadlineSeconds: 60,
+  };
   const { rollout } = await client.startRollout({ spec });
   const id = rollout?.id ?? "";
   return until(`The rollout ${id} did come to rest`, proveMs, async () => {
@@ -34,17 +49,31 @@ export async function rollOut(fleet: Fleet, quick: QuickRollout): Promise<Rollou
 }
 
 /** Brings every cluster to a bundle, unless all prove it already, and says what was proved. */
-export async function bringAllTo(fleet: Fleet, kind: BundleKind, bundle: string, digest: string): Promise<string> {
+export async function bringAllTo(
+  fleet: Fleet,
+  kind: BundleKind,
+  bundle: string,
+  digest: string,
+): Promise<string> {
   const clusters = await readClusters(fleet);
   const behind = [...clusters.values()].filter((c) => provedDigest(c, kind) === "");
   if (behind.length > 0) {
     const rollout = await rollOut(fleet, { kind, bundle });
-    if (rollout.state !== RolloutState.SUCCEEDED) throw refused(`The rollout of ${bundle} did not succeed: ${rollout.because}`, `fleetctl rollout show ${rollout.id}`);
+    if (rollout.state !== RolloutState.SUCCEEDED) {
+      throw refused(
+        `The rollout of ${bundle} did not succeed: ${rollout.because}`,
+        `fleetctl rollout show ${rollout.id}`,
+      );
+    }
   }
   return until(`${bundle} was proved on all clusters`, proveMs, async () => {
     const now = [...(await readClusters(fleet)).values()];
-    const proving = now.filter((c) => (behind.length > 0 ? provedDigest(c, kind) === digest : provedDigest(c, kind) !== ""));
-    return proving.length === fleet.plan.clusters.length ? { done: `${bundle} ${short(digest)} proved by ${proving.length} of ${now.length}` } : { seen: `${proving.length} of ${now.length} prove it` };
+    const proving = now.filter((c) =>
+      behind.length > 0 ? provedDigest(c, kind) === digest : provedDigest(c, kind) !== "",
+    );
+    return proving.length === fleet.plan.clusters.length
+      ? { done: `${bundle} ${short(digest)} proved by ${proving.length} of ${now.length}` }
+      : { seen: `${proving.length} of ${now.length} prove it` };
   });
 }
 
@@ -52,11 +81,16 @@ export async function bringAllTo(fleet: Fleet, kind: BundleKind, bundle: string,
 export function runFleetctl(fleet: Fleet, args: readonly string[], toStderr: boolean): Promise<void> {
   const main = join(import.meta.dirname, "..", "main.ts");
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", toStderr ? 2 : 1, 2], env: { ...process.env, FLEETCTL_CONTEXT: "local" } });
+    const child = spawn(process.execPath, [main, ...args], {
+      stdio: ["ignore", toStderr ? 2 : 1, 2],
+      env: { ...process.env, FLEETCTL_CONTEXT: "local" },
+    });
     child.once("error", reject);
     child.once("exit", (code) => {
       if (code === 0) resolve();
-      else reject(refused(`fleetctl ${args.join(" ")} ended with exit code ${code}`, `fleetctl rollout list`));
+      else {
+        reject(refused(`fleetctl ${args.join(" ")} ended with exit code ${code}`, `fleetctl rollout list`));
+      }
     });
   });
 }
@@ -69,7 +103,13 @@ export function short(digest: string): string {
 /**
  * `fleetctl rollout rules --region R` with the digests before and after: exactly that region's clusters changed.
  */
-export async function rollOutRegion(fleet: Fleet, region: string, bundle: string, digest: string, toStderr: boolean): Promise<string> {
+export async function rollOutRegion(
+  fleet: Fleet,
+  region: string,
+  bundle: string,
+  digest: string,
+  toStderr: boolean,
+): Promise<string> {
   const before = await readClusters(fleet);
   await runFleetctl(fleet, ["rollout", "rules", "--region", region, "--bundle", bundle, "--watch"], toStderr);
   const after = await readClusters(fleet);
@@ -78,9 +118,15 @@ export async function rollOutRegion(fleet: Fleet, region: string, bundle: string
     return provedDigest(after.get(c.name), BundleKind.RULES) !== expected;
   });
   if (wrong.length > 0) {
-    throw refused(`After the rollout these clusters do not prove what they should: ${wrong.map((c) => `${c.name} proves ${short(provedDigest(after.get(c.name), BundleKind.RULES))}`).join(", ")}`);
+    throw refused(
+      `After the rollout these clusters do not prove what they should: ${wrong.map((c) => `${c.name} proves ${short(provedDigest(after.get(c.name), BundleKind.RULES))}`).join(", ")}`,
+    );
   }
-  const changed = fleet.plan.clusters.filter((c) => provedDigest(before.get(c.name), BundleKind.RULES) !== provedDigest(after.get(c.name), BundleKind.RULES));
+  const changed = fleet.plan.clusters.filter(
+    (c) =>
+      provedDigest(before.get(c.name), BundleKind.RULES) !==
+      provedDigest(after.get(c.name), BundleKind.RULES),
+  );
   const kept = fleet.plan.clusters.length - changed.length;
   return `${bundle} ${short(digest)} proved by ${changed.map((c) => c.name).join(", ")}; the other ${kept} unchanged`;
 }

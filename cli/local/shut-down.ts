@@ -22,6 +22,11 @@ export async function shutDown(fleet: Fleet): Promise<string> {
   await stop(fleet.server, serverMs);
   await fleet.sink?.close();
   await fleet.postgres?.stop();
-  if (forced.length > 0) throw refused(`These did not end cleanly: ${forced.join(", ")}`, `Their logs are in ${fleet.layout.logs}`);
+  if (forced.length > 0) {
+    throw refused(
+      `These did not end cleanly: ${forced.join(", ")}`,
+      `Their logs are in ${fleet.layout.logs}`,
+    );
+  }
   return `everything ended by itself in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
 }

@@ -21,14 +21,23 @@ export async function startSink(port: number): Promise<Sink> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE") return reject(error);
-      reject(misused(`Port ${port} on 127.0.0.1, for the local log store, is taken by another program`, "npm start -- --port PORT   uses PORT for the server and PORT + 1 for the log store"));
+      reject(
+        misused(
+          `Port ${port} on 127.0.0.1, for the local log store, is taken by another program`,
+          "npm start -- --port PORT   uses PORT for the server and PORT + 1 for the log store",
+        ),
+      );
     });
     server.listen(port, "127.0.0.1", resolve);
   });
   return { port, counts: () => counts, close: () => closeServer(server) };
 }
 
-async function take(request: IncomingMessage, response: ServerResponse, counts: Map<string, number>): Promise<void> {
+async function take(
+  request: IncomingMessage,
+  response: ServerResponse,
+  counts: Map<string, number>,
+): Promise<void> {
   if (request.method !== "POST") {
     response.writeHead(405).end();
     return;

@@ -28,12 +28,20 @@ export async function startDatabase(fleet: Fleet): Promise<string> {
 export async function startServer(fleet: Fleet): Promise<string> {
   const { port } = fleet.plan;
   await refuseTakenPort(port);
-  fleet.server = fleet.processes.start({ name: "server", args: [serverMain], env: serverEnv(fleet), restart: true });
+  fleet.server = fleet.processes.start({
+    name: "server",
+    args: [serverMain],
+    env: serverEnv(fleet),
+    restart: true,
+  });
   const url = `https://127.0.0.1:${port}`;
   await until(`The server at ${url} did become ready`, 30_000, async () => {
     const exit = fleet.server?.lastExit();
     if (exit !== undefined && (fleet.server?.restarts() ?? 0) > 2) {
-      throw refused(`The server ended again and again (exit code ${exit}): ${lastLine(fleet.processes.logOf("server"))}`, `less ${fleet.processes.logOf("server")}`);
+      throw refused(
+        `The server ended again and again (exit code ${exit}): ${lastLine(fleet.processes.logOf("server"))}`,
+        `less ${fleet.processes.logOf("server")}`,
+      );
     }
     const answer = await ready(fleet, url);
     return answer === "" ? { done: true } : { seen: answer };
@@ -45,7 +53,11 @@ export async function startServer(fleet: Fleet): Promise<string> {
 export async function logIn(fleet: Fleet): Promise<string> {
   const args = [serverMain, "admin-token", "--name", "local-fleet", "--ttl", "30d"];
   const { stdout } = await run(process.execPath, args, { env: { ...process.env, ...serverEnv(fleet) } });
-  const context = { server: `https://127.0.0.1:${fleet.plan.port}`, ca: readFileSync(caFile(fleet), "utf8"), token: stdout.trim() };
+  const context = {
+    server: `https://127.0.0.1:${fleet.plan.port}`,
+    ca: readFileSync(caFile(fleet), "utf8"),
+    token: stdout.trim(),
+  };
   const path = contextsPath(process.env);
   await saveContexts(path, withContext(await readContexts(path), contextName, context));
   fleet.connection = openConnection(contextName, context);
@@ -87,7 +99,13 @@ function refuseTakenPort(port: number): Promise<void> {
     const probe = createServer();
     probe.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE") return reject(error);
-      reject(misused(`Port ${port} on 127.0.0.1 is taken by another program`, "npm start -- --port PORT   uses another port", "Or a fleet of another state directory runs: stop it with Ctrl-C in its terminal"));
+      reject(
+        misused(
+          `Port ${port} on 127.0.0.1 is taken by another program`,
+          "npm start -- --port PORT   uses another port",
+          "Or a fleet of another state directory runs: stop it with Ctrl-C in its terminal",
+        ),
+      );
     });
     probe.listen(port, "127.0.0.1", () => probe.close(() => resolve()));
   });

@@ -26,7 +26,9 @@ export function createSteps(screen: Pick<Screen, "talk">): Steps {
       const end = (ok: boolean, detail: string) => {
         const seconds = Math.round((performance.now() - startedAt) / 10) / 100;
         results.push({ name, ok, seconds, detail });
-        screen.talk(`${ok ? "ok  " : "FAIL"} ${name.padEnd(nameWidth)} ${seconds.toFixed(1).padStart(5)} s  ${detail}\n`);
+        screen.talk(
+          `${ok ? "ok  " : "FAIL"} ${name.padEnd(nameWidth)} ${seconds.toFixed(1).padStart(5)} s  ${detail}\n`,
+        );
       };
       try {
         end(true, await work());

@@ -36,7 +36,9 @@ export async function runUp(options: UpOptions): Promise<void> {
   const work = async (): Promise<void> => {
     await bringUp(fleet, steps);
     if (options.once) await drillTampering(fleet, steps);
-    const region = fleet.plan.clusters.some((c) => c.region === "eu") ? "eu" : (fleet.plan.clusters[0]?.region ?? "");
+    const region = fleet.plan.clusters.some((c) => c.region === "eu")
+      ? "eu"
+      : (fleet.plan.clusters[0]?.region ?? "");
     await rollOutRules(fleet, steps, region, options.json, options.screen);
     if (options.once) await proveFleet(fleet, steps, since, result);
     else await stayUp(fleet, options.screen, interrupt.signal);
@@ -52,7 +54,9 @@ export async function runUp(options: UpOptions): Promise<void> {
   const asked = failure instanceof Failure && failure.exitCode === exitCodes.interrupted && !options.once;
   failure = await end(fleet, steps, asked ? undefined : failure);
   interrupt.stop();
-  if (options.json) options.screen.out(`${JSON.stringify({ ...report, steps: steps.results }, undefined, 2)}\n`);
+  if (options.json) {
+    options.screen.out(`${JSON.stringify({ ...report, steps: steps.results }, undefined, 2)}\n`);
+  }
   if (failure !== undefined) throw failure;
   if (options.once) options.screen.talk("all steps ok\n");
 }
@@ -83,7 +87,11 @@ async function end(fleet: Fleet, steps: Steps, failure: unknown): Promise<unknow
 }
 
 /** Turns Ctrl-C into an orderly end; a second one ends at once and leaves the processes to the next start. */
-function watchSignals(): { readonly signal: AbortSignal; readonly interrupted: Promise<never>; stop(): void } {
+function watchSignals(): {
+  readonly signal: AbortSignal;
+  readonly interrupted: Promise<never>;
+  stop(): void;
+} {
   const controller = new AbortController();
   let reject: (reason: Error) => void;
   const interrupted = new Promise<never>((_, fail) => (reject = fail));

@@ -48,6 +48,14 @@ test("renderLine() says which wave is in work, how much is proved, and for whom 
   );
 });
 
+test("renderLine() takes the server's word for whom it waits, once", () => {
+  const because = '"eu 1 of 2" waits for eu-3 (agent "n1" is at "staged")';
+  assert.equal(
+    renderLine({ ...running, because }, now).text,
+    'wave 2/4 eu 1 of 2: 2/3 proved, waiting for eu-3 (agent "n1" is at "staged"), 4s',
+  );
+});
+
 test("renderLine() gives news a new key and the passing of time the old one", () => {
   const before = renderLine(running, now).key;
   assert.equal(renderLine(running, now + 60_000).key, before);

@@ -93,7 +93,11 @@ export function renderLine(
     if (isResting(rollout.state) || wave === undefined) return headline(rollout, undefined) + tail(rollout);
     const place = `wave ${Math.min(rollout.wave, rollout.waves.length - 1) + 1}/${rollout.waves.length}`;
     const back = rollout.state === "rolling-back" ? "rolling back, " : "";
-    return `${back}${place} ${clean(wave.name)}: ${proved(wave)}${waitingFor(wave, age)}${tail(rollout)}`;
+    const head = `${back}${place} ${clean(wave.name)}: ${proved(wave)}`;
+    // Where the server says itself for whom it waits, it knows more than the clusters' states: which agent, and how far.
+    const waits = `"${wave.name}" waits for `;
+    if (!rollout.because.startsWith(waits)) return head + waitingFor(wave, age) + tail(rollout);
+    return `${head}, waiting for ${clean(rollout.because.slice(waits.length))}${age(oldest(wave))}`;
   };
   return {
     key: build(() => ""),
@@ -157,9 +161,17 @@ function waitingFor(wave: WaveProgress, age: (since: number | undefined) => stri
   return bad + (assigned.length === 0 ? "" : `, waiting for ${list(assigned)}`);
 }
 
+/** Since when the first of the clusters in work has been at it. */
+function oldest(wave: WaveProgress): number | undefined {
+  const since = wave.clusters.flatMap(({ step, assignedAt }) =>
+    step === "assigned" && assignedAt !== undefined ? [assignedAt] : [],
+  );
+  return since.length === 0 ? undefined : Math.min(...since);
+}
+
 function trouble(wave: WaveProgress, now: number): string {
   const text = waitingFor(wave, (since) => (since === undefined ? "" : `, ${renderAge(now - since)}`));
-  return text.replace(/^,/, " ").replace(/^ {2}/, "  ");
+  return text.replace(/^, /, "  ");
 }
 
 function tail(rollout: RolloutProgress): string {

@@ -5,6 +5,8 @@ export const kinds = { string: 1, escaped: 2, number: 3, literal: 4, array: 5, o
 export const jsonDepthMax = 300;
 
 const stride = 4;
+const startLength = stride * 512;
+const keptMax = 1 << 20;
 
 /** A text that is no JSON, and where it stops being it. */
 export class JsonProblem extends Error {
@@ -33,7 +35,7 @@ export class JsonTape {
 
   constructor() {
     this.text = "";
-    this.tape = new Int32Array(stride * 512);
+    this.tape = new Int32Array(startLength);
     this.used = 0;
     this.at = 0;
     this.backslash = -1;
@@ -41,6 +43,8 @@ export class JsonTape {
 
   /** Reads a text and gives its root node. Throws {@link JsonProblem} when it is no JSON. */
   parse(text: string): number {
+    // One huge record must not hold its memory for all that follow.
+    if (this.tape.length > keptMax) this.tape = new Int32Array(startLength);
     this.text = text;
     this.used = 0;
     this.at = 0;

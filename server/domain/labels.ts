@@ -63,7 +63,10 @@ export function relabel(
 const nameLabel = "cluster";
 
 /** The labels that a cluster of this name gets: those of its token, and its name. */
-export function withName(labels: Readonly<Record<string, string>>, name: string): Readonly<Record<string, string>> {
+export function withName(
+  labels: Readonly<Record<string, string>>,
+  name: string,
+): Readonly<Record<string, string>> {
   return { ...labels, [nameLabel]: name };
 }
 

@@ -16,7 +16,9 @@ export type Priority = (typeof priorities)[number];
 export function priorityNumber(word: string): number | undefined {
   const wanted = word.toLowerCase();
   // Falco itself takes both words for the same priority.
-  const found = priorities.findIndex((each) => each.toLowerCase() === (wanted === "info" ? "informational" : wanted));
+  const found = priorities.findIndex(
+    (each) => each.toLowerCase() === (wanted === "info" ? "informational" : wanted),
+  );
   return found === -1 ? undefined : found;
 }
 

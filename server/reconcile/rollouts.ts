@@ -36,12 +36,16 @@ export async function reconcileRollouts(db: Db, clock: () => Date): Promise<bool
 async function takeStep(db: Db, before: Rollout, now: Date): Promise<Rollout | undefined> {
   const snapshot = await readRolloutSnapshot(db, before, now);
   const step = planStep(snapshot);
-  if (step.changes.length === 0 && step.event === undefined && step.because === before.because) return undefined;
+  if (step.changes.length === 0 && step.event === undefined && step.because === before.because) {
+    return undefined;
+  }
   const stepped =
     step.event === undefined
       ? ({ ok: true, value: { ...before, because: step.because } } as const)
       : stepRollout(before, step.event, step.because, now.getTime());
-  if (!stepped.ok) throw new Error(`The planner asked rollout ${before.id} for an illegal step: ${step.event}`);
+  if (!stepped.ok) {
+    throw new Error(`The planner asked rollout ${before.id} for an illegal step: ${step.event}`);
+  }
   // Losing the race needs no retry: the winner's write brings this rollout round again.
   const committed = await commitRollout(
     db,

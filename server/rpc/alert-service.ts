@@ -110,11 +110,16 @@ function fromFilter(message: AlertFilterMessage | undefined): Outcome<AlertFilte
   const selector = fromSelector("filter.selector", message?.selector);
   if (!selector.ok) return selector;
   const rules = message?.rules ?? [];
-  if (rules.length > 100) return invalid("filter.rules", `names ${rules.length} rules; at most 100 are allowed`);
+  if (rules.length > 100) {
+    return invalid("filter.rules", `names ${rules.length} rules; at most 100 are allowed`);
+  }
   const word = message?.minPriority ?? "";
   const priorityMax = word === "" ? undefined : priorityNumber(word);
   if (word !== "" && priorityMax === undefined) {
-    return invalid("filter.min_priority", `"${word.slice(0, 40)}" is none of Falco's priorities, for example Warning`);
+    return invalid(
+      "filter.min_priority",
+      `"${word.slice(0, 40)}" is none of Falco's priorities, for example Warning`,
+    );
   }
   const [since, until] = [message?.since, message?.until].map(toUs);
   return accept({
@@ -131,7 +136,9 @@ function parsePlace(token: string): Outcome<AlertPosition | undefined> {
   if (!text.ok) return text;
   if (text.value === "") return accept(undefined);
   const match = /^(\d{1,18}):([0-9a-f]{64})$/.exec(text.value);
-  if (match === null) return invalid("page_token", "was not made by this server: leave it empty to begin at the first page");
+  if (match === null) {
+    return invalid("page_token", "was not made by this server: leave it empty to begin at the first page");
+  }
   return accept({ timeUs: BigInt(match[1] ?? ""), id: match[2] ?? "" });
 }
 

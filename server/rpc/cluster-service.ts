@@ -43,44 +43,22 @@ const attemptsShown = 20;
 const ratesFreshMs = 3 * minuteMs;
 const ratesMinutes = { fallback: 15, max: 1440 };
 
-export function clusterService({ db, now }: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
+export function clusterService(options: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
+  const { db, now } = options;
   /** One cluster in full, as it is after whatever was done. */
   async function show(row: ClusterRow): Promise<{ cluster: Cluster | undefined }> {
-    const [cluster] = await toMessages([row], attemptsShown, true);
+    const [cluster] = await toMessages(options, [row], attemptsShown, true);
     return { cluster };
   }
-
-  async function toMessages(rows: readonly ClusterRow[], attemptsPerKind: number, withAgents: boolean) {
-    const at = now();
-    const ratesSince = new Date(at.getTime() - ratesFreshMs);
-    const ids = rows.map((row) => row.id);
-    const parts = await loadClusterParts(db, ids, { attemptsPerKind, ratesSince });
-    const names = await findBundleNames(db, digestsIn(parts));
-    const partsOf = partsByCluster(parts);
-    return rows.map((row) => toCluster(row, partsOf(row.id), names, at, withAgents));
-  }
-
-  async function choose(
-    selector: SelectorMessage | undefined,
-    includeRetired: boolean,
-  ): Promise<readonly ClusterRow[]> {
-    const wanted = orRefuse(fromSelector("selector", selector));
-    const chosen = (await listClusters(db, includeRetired)).filter((row) =>
-      matchesSelector(wanted, row.labels),
-    );
-    // Sorted here, because pages are cut here and databases differ in how they order text.
-    return chosen.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  }
-
   return {
     async listClusters(request) {
       const after = orRefuse(parsePageToken(request.pageToken));
-      const chosen = await choose(request.selector, request.includeRetired);
+      const chosen = await choose(db, request.selector, request.includeRetired);
       const rest = chosen.filter((row) => row.name > after);
       const page = rest.slice(0, pageSize(request.pageSize));
       const last = page.at(-1);
       return {
-        clusters: await toMessages(page, 1, false),
+        clusters: await toMessages(options, page, 1, false),
         nextPageToken: last === undefined || page.length === rest.length ? "" : pageToken(last.name),
         totalSize: chosen.length,
       };
@@ -98,28 +76,49 @@ export function clusterService({ db, now }: ClusterServiceOptions): ServiceImpl<
       return show(orRefuse(await retireCluster(db, found.id, now())));
     },
     async getRates(request) {
-      if (request.minutes > ratesMinutes.max) {
-        return orRefuse(
-          invalid("minutes", `is ${request.minutes}; at most ${ratesMinutes.max} (a day) is allowed`),
-        );
-      }
       const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
-      const chosen = await choose(request.selector, false);
-      const since = new Date(Math.floor(now().getTime() / minuteMs) * minuteMs - minutes * minuteMs);
-      const rows = await listClusterMinutes(
-        db,
-        chosen.map((row) => row.id),
-        since,
-      );
-      const byCluster = Map.groupBy(rows, (row) => row.clusterId);
-      const series = chosen.map(({ id, name }) =>
+      if (minutes > ratesMinutes.max) {
+        return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
+      }
+      const chosen = await choose(db, request.selector, false);
+      const since = new Date((Math.floor(now().getTime() / minuteMs) - minutes) * minuteMs);
+      const ids = chosen.map((row) => row.id);
+      const byCluster = Map.groupBy(await listClusterMinutes(db, ids, since), (row) => row.clusterId);
+      const series = chosen.map(({ id: clusterId, name: clusterName }) =>
         create(RateSeriesSchema, {
-          clusterId: id,
-          clusterName: name,
-          rates: (byCluster.get(id) ?? []).map(toRates),
+          clusterId,
+          clusterName,
+          rates: (byCluster.get(clusterId) ?? []).map(toRates),
         }),
       );
       return { series };
     },
   };
+}
+
+async function toMessages(
+  { db, now }: ClusterServiceOptions,
+  rows: readonly ClusterRow[],
+  attemptsPerKind: number,
+  withAgents: boolean,
+): Promise<Cluster[]> {
+  const at = now();
+  const ratesSince = new Date(at.getTime() - ratesFreshMs);
+  const ids = rows.map((row) => row.id);
+  const parts = await loadClusterParts(db, ids, { attemptsPerKind, ratesSince });
+  const names = await findBundleNames(db, digestsIn(parts));
+  const partsOf = partsByCluster(parts);
+  return rows.map((row) => toCluster(row, partsOf(row.id), names, at, withAgents));
+}
+
+/** Sorted here by code unit, because pages are cut here and databases differ in how they order text. */
+async function choose(
+  db: Database,
+  selector: SelectorMessage | undefined,
+  includeRetired: boolean,
+): Promise<readonly ClusterRow[]> {
+  const wanted = orRefuse(fromSelector("selector", selector));
+  const rows = await listClusters(db, includeRetired);
+  const chosen = rows.filter((row) => matchesSelector(wanted, row.labels));
+  return chosen.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -51,7 +51,7 @@ test("an agent that enrols gets a certificate that names it and lets it in", asy
   assert.equal(parsed.rootPin, rootPin(root.bytes));
 
   const { response, identity } = await enrollAgent(at, join);
-  assert.deepEqual({ ...response.labels }, { region: "eu", team: "payments" });
+  assert.deepEqual({ ...response.labels }, { cluster: "eu-1", region: "eu", team: "payments" });
   assert.deepEqual(Buffer.from(response.root), Buffer.from(root.bytes));
   const [leaf] = response.certificateChain;
   assert.ok(leaf);

@@ -40,7 +40,9 @@ export function createChangeFeed(
       const changes = (await readChanges(db, after)).filter((change) => !told.has(change.number));
       if (changes.length > 0) {
         await onChange({
-          clusterIds: new Set(changes.flatMap(({ clusterId }) => (clusterId === undefined ? [] : [clusterId]))),
+          clusterIds: new Set(
+            changes.flatMap(({ clusterId }) => (clusterId === undefined ? [] : [clusterId])),
+          ),
           isTrustChanged: changes.some((change) => change.clusterId === undefined),
         });
       }

@@ -50,11 +50,6 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
   const { db } = options;
   const entries = new Map<string, Entry>();
   let chain: Promise<readonly StoredMetadata[]> | undefined;
-
-  async function load(clusterId: string): Promise<Desired | undefined> {
-    const [row] = await readDesired(db, [clusterId]);
-    return row === undefined ? undefined : { ...row, labelsDigest: labelsDigest(row.labels) };
-  }
   return {
     hold: (clusterId) => {
       const entry = entries.get(clusterId) ?? { holders: 0, state: undefined };
@@ -69,30 +64,13 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
     },
     get: (clusterId) => {
       const entry = entries.get(clusterId);
-      if (entry === undefined) return load(clusterId);
-      if (entry.state === undefined) entry.state = forgetting(load(clusterId), () => (entry.state = undefined));
+      if (entry === undefined) return load(db, clusterId);
+      entry.state ??= forgetting(load(db, clusterId), () => (entry.state = undefined));
       return entry.state;
     },
-    envelope: async (desired) => {
-      if (desired.generation === 0n || desired.targets.length === 0) return undefined;
-      const entry = entries.get(desired.clusterId);
-      const nowMs = options.clock().getTime();
-      const cached = entry?.envelope;
-      const isFresh = cached !== undefined && nowMs - cached.signedMs < options.tuning.assignmentMs / 2;
-      if (isFresh && cached.generation === desired.generation) return cached.value;
-      const value = signDesired(desired, nowMs, options);
-      if (entry === undefined) return value;
-      const forget = () => delete entry.envelope;
-      entry.envelope = { generation: desired.generation, signedMs: nowMs, value: forgetting(value, forget) };
-      return entry.envelope.value;
-    },
+    envelope: (desired) => envelopeOf(desired, entries.get(desired.clusterId), options),
     trustChain: () => {
-      if (chain === undefined) {
-        const loading = forgetting(readTrustChain(db), () => {
-          if (chain === loading) chain = undefined;
-        });
-        chain = loading;
-      }
+      chain ??= forgetting(readTrustChain(db), () => (chain = undefined));
       return chain;
     },
     refresh: async (clusterIds) => {
@@ -100,9 +78,7 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
       const rows = await readDesired(db, held);
       for (const row of rows) {
         const entry = entries.get(row.clusterId);
-        if (entry !== undefined) {
-          entry.state = Promise.resolve({ ...row, labelsDigest: labelsDigest(row.labels) });
-        }
+        if (entry !== undefined) entry.state = Promise.resolve(desiredOf(row));
       }
       return rows.filter((row) => row.isRetired).map((row) => row.clusterId);
     },
@@ -110,6 +86,33 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
       chain = undefined;
     },
   };
+}
+
+async function load(db: Db, clusterId: string): Promise<Desired | undefined> {
+  const [row] = await readDesired(db, [clusterId]);
+  return row === undefined ? undefined : desiredOf(row);
+}
+
+function desiredOf(row: DesiredRow): Desired {
+  return { ...row, labelsDigest: labelsDigest(row.labels) };
+}
+
+/** Signed once per generation and cluster, and again when half of its life is over. */
+async function envelopeOf(
+  desired: Desired,
+  entry: Entry | undefined,
+  options: DesiredOptions,
+): Promise<Envelope | undefined> {
+  const { generation } = desired;
+  if (generation === 0n || desired.targets.length === 0) return undefined;
+  const nowMs = options.clock().getTime();
+  const cached = entry?.envelope;
+  const isFresh = cached !== undefined && nowMs - cached.signedMs < options.tuning.assignmentMs / 2;
+  if (isFresh && cached.generation === generation) return cached.value;
+  const value = signDesired(desired, nowMs, options);
+  if (entry === undefined) return value;
+  entry.envelope = { generation, signedMs: nowMs, value: forgetting(value, () => delete entry.envelope) };
+  return entry.envelope.value;
 }
 
 /** The same promise, which drops itself from its cache when it fails, so that the next caller tries again. */

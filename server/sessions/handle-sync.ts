@@ -63,7 +63,10 @@ export interface Synced {
 
 /** What both transports throw when a newer session of the same agent has begun. */
 export function superseded(): ConnectError {
-  return new ConnectError("A newer session of this agent took over: only one may speak at a time", Code.Aborted);
+  return new ConnectError(
+    "A newer session of this agent took over: only one may speak at a time",
+    Code.Aborted,
+  );
 }
 
 /**
@@ -89,7 +92,9 @@ export async function handleSync(
     if (!report.ok) return report;
     const { agentId } = caller;
     const { sessionId, epoch } = session;
-    if (!(await storeReport(ports.db, { agentId, sessionId, epoch }, report.value, ports.clock()))) throw superseded();
+    if (!(await storeReport(ports.db, { agentId, sessionId, epoch }, report.value, ports.clock()))) {
+      throw superseded();
+    }
     session.observedGeneration = report.value.observedGeneration;
     ports.onReport();
   }
@@ -134,11 +139,17 @@ async function enter(
     return lease.ok ? accept(newSession(caller, sessionId, lease.value)) : lease;
   }
   if (before !== undefined) {
-    const fits = before.sessionId === sessionId && (sequence === before.sequence + 1n || sequence === before.sequence);
+    const fits =
+      before.sessionId === sessionId && (sequence === before.sequence + 1n || sequence === before.sequence);
     return accept(fits ? before : undefined);
   }
   const { agentId } = caller;
-  const lease = await advanceSession(ports.db, { agentId, sessionId, serverId: ports.serverId }, sequence, ports.clock());
+  const lease = await advanceSession(
+    ports.db,
+    { agentId, sessionId, serverId: ports.serverId },
+    sequence,
+    ports.clock(),
+  );
   return accept(lease === undefined ? undefined : { ...newSession(caller, sessionId, lease), isTuned: true });
 }
 
@@ -180,7 +191,8 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
   };
   session.isTuned = true;
-  const renewCertificate = session.caller.certificateExpiresAt.getTime() - now.getTime() < ports.certificateMs / 2;
+  const renewCertificate =
+    session.caller.certificateExpiresAt.getTime() - now.getTime() < ports.certificateMs / 2;
   const response = create(SyncResponseSchema, {
     ...news,
     ackSequence: session.sequence,
@@ -200,12 +212,16 @@ async function assignmentFor(
   session: Session,
   desired: Desired,
 ): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "assignment">> {
-  if (desired.generation <= session.observedGeneration || desired.generation <= session.offeredGeneration) return {};
+  if (desired.generation <= session.observedGeneration || desired.generation <= session.offeredGeneration) {
+    return {};
+  }
   const envelope = await ports.desired.envelope(desired);
   if (envelope === undefined) return {};
   session.offeredGeneration = desired.generation;
   const { payloadType, payload, signatures } = envelope;
-  return { assignment: { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) } };
+  return {
+    assignment: { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) },
+  };
 }
 
 function wireSignature(from: { readonly keyId: string; readonly signature: Uint8Array }) {
@@ -224,7 +240,10 @@ async function metadataFor(ports: SyncPorts, session: Session) {
   if (held === undefined) return [];
   const missing = (await ports.desired.trustChain()).filter(({ role, version }) => version > held[role]);
   if (missing.length === 0) return [];
-  session.trustVersions = { ...held, ...Object.fromEntries(missing.map(({ role, version }) => [role, version])) };
+  session.trustVersions = {
+    ...held,
+    ...Object.fromEntries(missing.map(({ role, version }) => [role, version])),
+  };
   return missing.map(({ role, version, body }) => ({ role, version, body: Uint8Array.from(body) }));
 }
 
@@ -235,5 +254,8 @@ function wireTuning(tuning: Tuning) {
 
 /** What a session is ended with when its identity was taken back. */
 export function retired(): ConnectError {
-  return new ConnectError("The identity of this agent was revoked: enrol again with a new join token", Code.PermissionDenied);
+  return new ConnectError(
+    "The identity of this agent was revoked: enrol again with a new join token",
+    Code.PermissionDenied,
+  );
 }

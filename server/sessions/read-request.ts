@@ -62,7 +62,8 @@ export interface Speaker {
  */
 export function readReport(request: SyncRequest, speaker: Speaker): Outcome<Report> {
   if (!isSigned(request, speaker.publicKey)) {
-    const why = "The state report is not signed by the key of the certificate on this connection: connect again";
+    const why =
+      "The state report is not signed by the key of the certificate on this connection: connect again";
     return refuse({ kind: "unauthenticated", why });
   }
   let report: StateReport;
@@ -133,11 +134,24 @@ function attemptOf(kind: BundleKind, { lastAttempt }: ComponentState): ReportedA
   if (digest === undefined || at === undefined) return undefined;
   const { generation, phase } = lastAttempt;
   const reason = text(lastAttempt.reason, 100);
-  return { kind, digest, generation: cap(generation), at, phase, reason, detail: text(lastAttempt.detail, 4_096) };
+  return {
+    kind,
+    digest,
+    generation: cap(generation),
+    at,
+    phase,
+    reason,
+    detail: text(lastAttempt.detail, 4_096),
+  };
 }
 
 /** The minutes of a request. Those outside of what can be a minute now are left out: a clock that is wrong by years. */
-export function readRates(request: SyncRequest, agentId: string, clusterId: string, now: Date): readonly RateRow[] {
+export function readRates(
+  request: SyncRequest,
+  agentId: string,
+  clusterId: string,
+  now: Date,
+): readonly RateRow[] {
   return request.rates.flatMap((bucket) => {
     const minute = dateOf(bucket.minute);
     const dayMs = 86_400_000;
@@ -168,7 +182,9 @@ function cap(value: bigint): bigint {
 
 /** Undefined outside of the years 1970 to 9999, which neither JavaScript nor Postgres would take. */
 export function dateOf(timestamp: Timestamp | undefined): Date | undefined {
-  if (timestamp === undefined || timestamp.seconds < 0n || timestamp.seconds > 253_402_300_799n) return undefined;
+  if (timestamp === undefined || timestamp.seconds < 0n || timestamp.seconds > 253_402_300_799n) {
+    return undefined;
+  }
   return timestampDate(timestamp);
 }
 

@@ -55,10 +55,16 @@ export function createSessions(options: SessionsOptions): Sessions {
   const registry = createRegistry(random);
   const desired = createDesiredBook({ db, clock, tuning, sign: options.sign });
   const presence = createPresenceBook(db, registry, clock);
-  const rates = createBatcher((rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows), tuning.ratesMs, rateRowsMax);
+  const rates = createBatcher(
+    (rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows),
+    tuning.ratesMs,
+    rateRowsMax,
+  );
   const feed = createChangeFeed(db, clock, async ({ clusterIds, isTrustChanged }: Changed) => {
     if (isTrustChanged) desired.forgetTrust();
-    for (const clusterId of await desired.refresh(clusterIds)) registry.endCluster(clusterId, { kind: "revoked" });
+    for (const clusterId of await desired.refresh(clusterIds)) {
+      registry.endCluster(clusterId, { kind: "revoked" });
+    }
     if (isTrustChanged) registry.wakeAll();
     else registry.wake(clusterIds);
   });

@@ -9,7 +9,7 @@ export function createSignal(): Signal {
   const waiting = new Set<() => void>();
   return {
     ring: () => {
-      for (const wake of [...waiting]) wake();
+      for (const wake of waiting) wake();
     },
     wait: (timeoutMs, abort) =>
       new Promise((resolve) => {

@@ -68,7 +68,9 @@ export async function listAlerts(
   before?: AlertPosition,
 ): Promise<readonly StoredAlert[]> {
   const older =
-    before === undefined ? sql`true` : sql`(a.time, a.id) < (${instant(sql`${before.timeUs}::bigint`)}, ${before.id})`;
+    before === undefined
+      ? sql`true`
+      : sql`(a.time, a.id) < (${instant(sql`${before.timeUs}::bigint`)}, ${before.id})`;
   return readAlerts(db, sql`${matches(filter)} and ${older} order by a.time desc, a.id desc limit ${size}`);
 }
 
@@ -84,7 +86,9 @@ export async function listArrivals(
 
 /** The place of the newest alert in the order of arrival; 0 when there is none. */
 export async function lastArrival(db: Db): Promise<bigint> {
-  const { rows } = await db.execute<{ last: string }>(sql`select coalesce(max(arrival), 0) as last from alerts`);
+  const { rows } = await db.execute<{ last: string }>(
+    sql`select coalesce(max(arrival), 0) as last from alerts`,
+  );
   return BigInt(rows[0]?.last ?? 0);
 }
 
@@ -100,7 +104,11 @@ export interface AlertCount {
 /** At most so many groups are told apart; the rest is left out, the biggest come first. */
 const groupsMax = 1_000;
 
-export async function countAlerts(db: Db, filter: AlertFilter, by: AlertGrouping): Promise<readonly AlertCount[]> {
+export async function countAlerts(
+  db: Db,
+  filter: AlertFilter,
+  by: AlertGrouping,
+): Promise<readonly AlertCount[]> {
   const value = {
     rule: sql`a.rule`,
     priority: sql`a.priority::text`,

@@ -24,7 +24,9 @@ export interface DesiredTarget {
 
 export async function readDesired(db: Db, clusterIds: readonly string[]): Promise<readonly DesiredRow[]> {
   if (clusterIds.length === 0) return [];
-  const { rows } = await db.execute<Omit<DesiredRow, "generation"> & { generation: string } & Record<string, unknown>>(sql`
+  const { rows } = await db.execute<
+    Omit<DesiredRow, "generation"> & { generation: string } & Record<string, unknown>
+  >(sql`
     select c.id as "clusterId", c.labels, c.retired_at is not null as "isRetired",
       coalesce(a.generation, 0)::text as generation,
       coalesce((select json_agg(json_build_object('kind', b.kind, 'path', b.target_path, 'length', b.length,
@@ -47,7 +49,10 @@ export async function readChanges(db: Db, after: bigint): Promise<readonly Chang
     select cluster_id as id, changed from assignments where changed > ${after}
     union all select id, changed from clusters where changed > ${after}
     union all select null, changed from trust_metadata where changed > ${after}`);
-  return rows.map(({ id, changed }) => ({ number: BigInt(changed), ...(id === null ? {} : { clusterId: id }) }));
+  return rows.map(({ id, changed }) => ({
+    number: BigInt(changed),
+    ...(id === null ? {} : { clusterId: id }),
+  }));
 }
 
 /** The number of the newest change that has begun; it may not be committed yet. */

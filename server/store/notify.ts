@@ -39,13 +39,7 @@ export function listenForChanges(options: ListenOptions): Listener {
   let isStopped = false;
 
   async function connect(): Promise<void> {
-    const next = new Client({
-      connectionString: options.url,
-      connectionTimeoutMillis: 5_000,
-      query_timeout: 10_000,
-      application_name: "falconry-listen",
-      keepAlive: true,
-    });
+    const next = newClient(options.url);
     next.on("error", (error) => {
       lost(next, error);
     });
@@ -97,4 +91,14 @@ export function listenForChanges(options: ListenOptions): Listener {
       client = undefined;
     },
   };
+}
+
+function newClient(url: string): Client {
+  return new Client({
+    connectionString: url,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 10_000,
+    application_name: "falconry-listen",
+    keepAlive: true,
+  });
 }

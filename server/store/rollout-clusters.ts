@@ -109,7 +109,10 @@ function clusterOf(row: ClusterRow, nowMs: number): RolloutCluster {
   };
 }
 
-function agentOf(row: Omit<AgentRow, "lastSeenMs"> & { readonly lastSeenMs?: number }, nowMs: number): AgentView {
+function agentOf(
+  row: Omit<AgentRow, "lastSeenMs"> & { readonly lastSeenMs?: number },
+  nowMs: number,
+): AgentView {
   const { attempt } = row;
   return {
     name: row.name,

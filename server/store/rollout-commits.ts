@@ -33,7 +33,11 @@ export async function commitRollout(db: Db, commit: RolloutCommit, now: Date): P
   }
 }
 
-async function write(tx: Transaction, { before, after, changes, seen }: RolloutCommit, now: Date): Promise<void> {
+async function write(
+  tx: Transaction,
+  { before, after, changes, seen }: RolloutCommit,
+  now: Date,
+): Promise<void> {
   // Locks the row for as long as this transaction writes, so that of two servers the second sees what the first did.
   const { rows } = await tx.execute(sql`
     select 1 from rollouts where id = ${before.id} and generation = ${before.generation} for update`);

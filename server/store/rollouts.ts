@@ -22,7 +22,11 @@ export async function findRolloutByRequest(db: Db, requestId: string): Promise<R
 
 /** Oldest first, so that nobody waits behind those that came later. */
 export async function listUnfinishedRollouts(db: Db): Promise<readonly Rollout[]> {
-  const rows = await db.select().from(rollouts).where(isNull(rollouts.finishedAt)).orderBy(rollouts.createdAt);
+  const rows = await db
+    .select()
+    .from(rollouts)
+    .where(isNull(rollouts.finishedAt))
+    .orderBy(rollouts.createdAt);
   return rows.map(fromRow);
 }
 
@@ -40,7 +44,10 @@ export async function listRollouts(db: Db, page: RolloutPage): Promise<readonly 
   const isOlder =
     before === undefined
       ? undefined
-      : or(lt(rollouts.createdAt, createdAt), and(eq(rollouts.createdAt, createdAt), lt(rollouts.id, before.id)));
+      : or(
+          lt(rollouts.createdAt, createdAt),
+          and(eq(rollouts.createdAt, createdAt), lt(rollouts.id, before.id)),
+        );
   const rows = await db
     .select()
     .from(rollouts)

@@ -44,7 +44,9 @@ export async function claimSession(db: Db, claim: Claim, now: Date): Promise<Out
       and g.revoked_at is null and c.retired_at is null
     returning g.session_epoch as epoch, g.observed_generation as observed`);
   const [row] = rows;
-  if (row !== undefined) return accept({ epoch: BigInt(row.epoch), observedGeneration: BigInt(row.observed) });
+  if (row !== undefined) {
+    return accept({ epoch: BigInt(row.epoch), observedGeneration: BigInt(row.observed) });
+  }
   return refuse({ kind: "forbidden", why: await whyNot(db, claim) });
 }
 
@@ -59,7 +61,6 @@ async function whyNot(db: Db, claim: Claim): Promise<string> {
     `"${claim.clusterUid.slice(0, 80)}" uses it: it was copied. Enrol the other cluster with a join token of its own`
   );
 }
-
 
 /**
  * Takes the next message of a session that speaks by long poll, on whatever server. Undefined when the session is
@@ -78,7 +79,9 @@ export async function advanceSession(
       and session_sequence in (${sequence}::bigint - 1, ${sequence}::bigint)
     returning session_epoch as epoch, observed_generation as observed`);
   const [row] = rows;
-  return row === undefined ? undefined : { epoch: BigInt(row.epoch), observedGeneration: BigInt(row.observed) };
+  return row === undefined
+    ? undefined
+    : { epoch: BigInt(row.epoch), observedGeneration: BigInt(row.observed) };
 }
 
 /** One agent that was heard of. */

@@ -14,44 +14,65 @@ import { localFleet } from "../support/local-fleet.ts";
 const rounds = Number(process.env["FALCONRY_CHAOS_ROUNDS"] ?? "3");
 const victims = ["agent", "server", "postgres"] as const;
 
-test(`kill -9 of an agent, a server and Postgres, ${rounds} times each during rollouts, loses no record, no alert and no rollout`, { timeout: 900_000 }, async (t) => {
-  const since = new Date();
-  const fleet = await localFleet(t, { regions: ["eu=2", "us=1"], rate: 100 });
-  for (let round = 0; round < rounds * victims.length; round += 1) {
-    const victim = victims[round % victims.length] ?? "agent";
-    await rolloutWithKill(fleet, victim, round, (line) => t.diagnostic(line));
-  }
-  await stopGenerators(fleet);
-  const threats = await seeThreats(fleet, since);
-  const records = await proveNothingLost(fleet);
-  t.diagnostic(`threats planted ${threats.planted}, seen ${threats.seen}`);
-  t.diagnostic(`records written ${records.written}, lost 0, delivered twice ${records.duplicates}`);
-  assert.ok(threats.planted > 0, "the generators have to plant threats");
-  assert.equal(threats.seen, threats.planted);
-});
+test(
+  `kill -9 of an agent, a server and Postgres, ${rounds} times each during rollouts, loses no record, no alert and no rollout`,
+  { timeout: 900_000 },
+  async (t) => {
+    const since = new Date();
+    const fleet = await localFleet(t, { regions: ["eu=2", "us=1"], rate: 100 });
+    for (let round = 0; round < rounds * victims.length; round += 1) {
+      const victim = victims[round % victims.length] ?? "agent";
+      await rolloutWithKill(fleet, victim, round, (line) => t.diagnostic(line));
+    }
+    await stopGenerators(fleet);
+    const threats = await seeThreats(fleet, since);
+    const records = await proveNothingLost(fleet);
+    t.diagnostic(`threats planted ${threats.planted}, seen ${threats.seen}`);
+    t.diagnostic(`records written ${records.written}, lost 0, delivered twice ${records.duplicates}`);
+    assert.ok(threats.planted > 0, "the generators have to plant threats");
+    assert.equal(threats.seen, threats.planted);
+  },
+);
 
-async function rolloutWithKill(fleet: Fleet, victim: (typeof victims)[number], round: number, say: (line: string) => void): Promise<void> {
+async function rolloutWithKill(
+  fleet: Fleet,
+  victim: (typeof victims)[number],
+  round: number,
+  say: (line: string) => void,
+): Promise<void> {
   const { names, rulesBefore, rulesAfter } = part(fleet, "bundles");
   const [name, digest] = round % 2 === 0 ? [names.rulesAfter, rulesAfter] : [names.rulesBefore, rulesBefore];
   const client = part(fleet, "connection").client(RolloutService);
   const requestId = `chaos-${round}-${process.pid}`;
   const id = await until("The rollout did start", 60_000, async () => {
-    const { rollout } = await client.startRollout({ spec: { kind: BundleKind.RULES, bundle: name, deadlineSeconds: 120 }, requestId });
+    const { rollout } = await client.startRollout({
+      spec: { kind: BundleKind.RULES, bundle: name, deadlineSeconds: 120, soakSeconds: 1 },
+      requestId,
+    });
     return rollout === undefined ? { seen: "no rollout" } : { done: rollout.id };
   });
-  const delayMs = Math.random() * 1_500;
+  // With a second of soak per wave a rollout takes about four seconds.
+  const delayMs = Math.random() * 3_500;
   await new Promise((resolve) => setTimeout(resolve, delayMs));
   const pid = pidOf(fleet, victim, round);
   if (pid !== undefined) process.kill(pid, "SIGKILL");
   const startedAt = performance.now();
   await until(`The rollout ${id} did succeed after the ${victim} was killed`, 90_000, async () => {
     const { rollout } = await client.getRollout({ rolloutId: id });
-    if (rollout?.state === RolloutState.PAUSED) await client.resumeRollout({ rolloutId: id, generation: rollout.generation });
-    return rollout?.state === RolloutState.SUCCEEDED ? { done: true } : { seen: rollout?.because ?? "no rollout" };
+    if (rollout?.state === RolloutState.PAUSED) {
+      await client.resumeRollout({ rolloutId: id, generation: rollout.generation });
+    }
+    return rollout?.state === RolloutState.SUCCEEDED
+      ? { done: true }
+      : { seen: rollout?.because ?? "no rollout" };
   });
   const clusters = await readClusters(fleet);
-  for (const [cluster, state] of clusters) assert.equal(provedDigest(state, BundleKind.RULES), digest, `${cluster} proves ${name}`);
-  say(`round ${round}: ${victim} killed ${Math.round(delayMs)} ms into the rollout of ${name}, converged ${((performance.now() - startedAt) / 1000).toFixed(1)} s later`);
+  for (const [cluster, state] of clusters) {
+    assert.equal(provedDigest(state, BundleKind.RULES), digest, `${cluster} proves ${name}`);
+  }
+  say(
+    `round ${round}: ${victim} killed ${Math.round(delayMs)} ms into the rollout of ${name}, converged ${((performance.now() - startedAt) / 1000).toFixed(1)} s later`,
+  );
 }
 
 function pidOf(fleet: Fleet, victim: (typeof victims)[number], round: number): number | undefined {

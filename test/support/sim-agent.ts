@@ -35,7 +35,9 @@ export interface SimIdentity extends SimAddress {
 }
 
 type Kind = TargetRef["kind"];
-type Attempt = NonNullable<NonNullable<MessageInitShape<typeof StateReportSchema>["components"]>[number]["lastAttempt"]>;
+type Attempt = NonNullable<
+  NonNullable<MessageInitShape<typeof StateReportSchema>["components"]>[number]["lastAttempt"]
+>;
 
 /** Everything an agent knows. Plain data, so that a test can look at it and bend it. */
 export interface SimState {
@@ -81,7 +83,9 @@ export function newSimSession(identity: SimIdentity, transport: SimTransport, st
       session.isHelloDue = false;
       const { sessionId, sequence } = session;
       const report = hasReport ? reportOf(identity, state, sessionId, sequence) : new Uint8Array();
-      const signed = hasReport ? { report, reportSignature: Uint8Array.from(signReport(identity.key, report)) } : {};
+      const signed = hasReport
+        ? { report, reportSignature: Uint8Array.from(signReport(identity.key, report)) }
+        : {};
       const versions = trustedVersions(state.trusted);
       return create(SyncRequestSchema, {
         sessionId,
@@ -114,7 +118,12 @@ function helloOf(identity: SimIdentity, transport: SimTransport) {
   };
 }
 
-function reportOf(identity: SimIdentity, state: SimState, sessionId: string, sequence: bigint): Uint8Array<ArrayBuffer> {
+function reportOf(
+  identity: SimIdentity,
+  state: SimState,
+  sessionId: string,
+  sequence: bigint,
+): Uint8Array<ArrayBuffer> {
   const kinds = new Set([...state.running.keys(), ...state.attempts.keys()]);
   return toBinary(
     StateReportSchema,
@@ -161,7 +170,8 @@ export async function takeIn(
   behave: Behaviour = () => "apply",
 ): Promise<boolean> {
   if (response.labels !== undefined) state.labels = { ...response.labels.labels };
-  const of = (role: string) => response.metadata.filter((each) => each.role === role).map((each) => each.body);
+  const of = (role: string) =>
+    response.metadata.filter((each) => each.role === role).map((each) => each.body);
   const [[timestamp], [snapshot], [targets]] = [of("timestamp"), of("snapshot"), of("targets")];
   if (response.metadata.length > 0) {
     const update = {
@@ -176,7 +186,11 @@ export async function takeIn(
   }
   if (response.assignment === undefined) return false;
   const { org, clusterId } = identity;
-  const assignment = verifyAssignment(state.trusted, response.assignment, { org, clusterId, now: new Date() });
+  const assignment = verifyAssignment(state.trusted, response.assignment, {
+    org,
+    clusterId,
+    now: new Date(),
+  });
   if (!assignment.ok) throw new Error(`${assignment.refusal.code}: ${assignment.refusal.message}`);
   state.trusted = raiseGeneration(state.trusted, assignment.value.generation);
   state.observedGeneration = BigInt(assignment.value.generation);
@@ -229,6 +243,8 @@ export interface SimAgent {
   readonly state: SimState;
   /** The tuning that the server sent, if it did. */
   readonly heartbeatMs: number;
+  /** Resolves with the first answer of the server; rejects when the session ends without one. */
+  readonly connected: Promise<void>;
   /** Resolves when the agent's session has ended, with what ended it. */
   readonly ended: Promise<unknown>;
   /** Says goodbye and leaves. */
@@ -255,13 +271,19 @@ export function startSimAgent(identity: SimIdentity, options: SimAgentOptions = 
   const over = new AbortController();
   let heartbeatMs = options.heartbeatMs ?? 20_000;
 
+  const connected = Promise.withResolvers<void>();
+  connected.promise.catch(() => {}); // Not everybody asks.
+
   /** Takes an answer in. True when the next message carries a report. */
   async function take(response: SyncResponse): Promise<boolean> {
-    if (response.tuning !== undefined && options.heartbeatMs === undefined) heartbeatMs = response.tuning.heartbeatMs;
+    if (response.tuning !== undefined && options.heartbeatMs === undefined) {
+      heartbeatMs = response.tuning.heartbeatMs;
+    }
     if (response.needHello) {
       session.sequence = 0n;
       session.isHelloDue = true;
     }
+    connected.resolve();
     const hasNews = await takeIn(identity, state, link, response, options.behave);
     if (response.drain !== undefined) throw new Error(`drained for ${response.drain.reconnectAfterMs} ms`);
     return hasNews || response.needHello;
@@ -291,11 +313,15 @@ export function startSimAgent(identity: SimIdentity, options: SimAgentOptions = 
   }
   const ended = (transport === "stream" ? speakOverStream() : speakByLongPoll()).then(
     () => undefined,
-    (error: unknown) => error,
+    (error: unknown) => {
+      connected.reject(error);
+      return error;
+    },
   );
   return {
     identity,
     state,
+    connected: connected.promise,
     get heartbeatMs() {
       return heartbeatMs;
     },

@@ -1,5 +1,6 @@
 import { createClient, type Client } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { Http2Connection } from "#wire";
 import { Agent } from "node:https";
 import { AgentService, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
 
@@ -58,7 +59,7 @@ function openLongPoll({ baseUrl, ...tls }: SimAddress): SimLink {
 }
 
 function openStream({ baseUrl, ...tls }: SimAddress): SimLink {
-  const manager = new Http2SessionManager(baseUrl, {}, tls);
+  const manager = new Http2Connection(baseUrl, {}, tls);
   const client = createClient(
     AgentService,
     createConnectTransport({ baseUrl, httpVersion: "2", sessionManager: manager, acceptCompression: [] }),
@@ -100,10 +101,10 @@ interface Outbox {
 
 function createOutbox(): Outbox {
   const waiting: SyncRequest[] = [];
-  let isEnded = false;
+  const ended = new AbortController();
   let wake: (() => void) | undefined;
   async function* messages(): AsyncGenerator<SyncRequest> {
-    while (!isEnded) {
+    while (!ended.signal.aborted) {
       const request = waiting.shift();
       if (request !== undefined) yield request;
       else await new Promise<void>((resolve) => (wake = resolve));
@@ -116,7 +117,7 @@ function createOutbox(): Outbox {
       wake?.();
     },
     end: () => {
-      isEnded = true;
+      ended.abort();
       wake?.();
     },
   };

@@ -9,10 +9,11 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   engine: [],
   shipper: [],
   trust: [],
+  wire: [],
   postgres: [],
   server: ["proto", "engine", "shipper", "trust", "postgres"],
-  agent: ["proto", "engine", "shipper", "trust"],
-  cli: ["proto", "engine", "shipper", "trust", "postgres"],
+  agent: ["proto", "engine", "shipper", "trust", "wire"],
+  cli: ["proto", "engine", "shipper", "trust", "postgres", "wire"],
 };
 
 /** Folders without I/O, clock and dice, and the libraries each may use, by name. */
@@ -34,8 +35,8 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
 /** Folders with code that are no rooms: they may open every door, and nobody opens theirs. */
 const outside = ["bin", "test", "tools"];
 
-/** Test code: `x.test.ts`, and `testing.ts` with what the tests of a room share. */
-const isTest = (file: string): boolean => /\.test\.\w+$|(^|\/)testing\.ts$/.test(file);
+/** Test code: `x.test.ts`, and `testing.ts` and `fixture.ts` with what the tests of a room share. */
+const isTest = (file: string): boolean => /\.test\.\w+$|(^|\/)(testing|fixture)\.ts$/.test(file);
 const code = repositoryFiles().filter((file) => /\.(ts|js|mjs)$/.test(file) && !isTest(file));
 const statement = /^(?:import\s+(?:[^;"]*?\bfrom\s+)?|export\b[^;"=(]*?\bfrom\s+)"([^"]+)"/gm;
 const call = /\bimport\(\s*"([^"]+)"/g;

@@ -30,7 +30,11 @@ export function world(t: TestContext): World {
     await Promise.all(pipelines.map((pipeline) => pipeline.stop()));
     fs.rmSync(dir, { recursive: true, force: true });
   });
-  const read = (path: string) => (fs.existsSync(path) ? fs.readFileSync(path, "utf8") : "");
+  // What follows the last newline is a write that goes on at this moment.
+  const read = (path: string) => {
+    const text = fs.existsSync(path) ? fs.readFileSync(path, "utf8") : "";
+    return text.slice(0, text.lastIndexOf("\n") + 1);
+  };
   const lines = (path: string) =>
     read(path)
       .split("\n")

@@ -3,6 +3,7 @@ import { exitCodes, Failure } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { countOf } from "../../output/text.ts";
 import { renderTestResults, runRuleTests } from "../../rules/test-runner.ts";
+import { expandFolders } from "../../sources.ts";
 
 export default class RulesTest extends FleetCommand {
   static override summary = "Run rule tests: events that must fire and events that must not.";
@@ -11,7 +12,7 @@ export default class RulesTest extends FleetCommand {
   static override examples = [
     {
       description: "The tests of the starter rules.",
-      command: "<%= config.bin %> <%= command.id %> rules/starter/tests/*.yaml",
+      command: "<%= config.bin %> <%= command.id %> rules/starter/tests",
     },
     {
       description: "The names of the tests that fail.",
@@ -20,12 +21,12 @@ export default class RulesTest extends FleetCommand {
   ];
   static override strict = false;
   static override args = {
-    files: Args.string({ required: true, ignoreStdin: true, description: "Test files." }),
+    files: Args.string({ required: true, ignoreStdin: true, description: "Test files, or folders of them." }),
   };
 
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(RulesTest);
-    const results = runRuleTests(argv as string[]);
+    const results = runRuleTests(await expandFolders(argv as string[]));
     const failed = results.filter((result) => result.failures.length > 0).length;
     this.answerWith(
       flags.output,

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { create } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { AlertService } from "#proto/fleet/v1/alert";
-import { BundleKind } from "#proto/fleet/v1/common";
+import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 
 import { bytesOf, fetchBlob } from "../../../test/support/sim-agent.ts";
@@ -29,7 +31,10 @@ test("a bundle is handed out from any offset, and only to a cluster that is assi
   await rollouts.startRollout({ spec: { kind: BundleKind.RULES } });
   const whole = await until("it is assigned", () => fetchBlob(link, bundle.digest).catch(() => undefined));
   assert.deepEqual(Buffer.from(whole), Buffer.from(bundle.bytes));
-  assert.deepEqual(Buffer.from(await fetchBlob(link, bundle.digest, 100n)), Buffer.from(bundle.bytes.subarray(100)));
+  assert.deepEqual(
+    Buffer.from(await fetchBlob(link, bundle.digest, 100n)),
+    Buffer.from(bundle.bytes.subarray(100)),
+  );
   assert.equal((await fetchBlob(link, bundle.digest, BigInt(bundle.bytes.length))).length, 0);
   assert.equal(await codeOf(fetchBlob(link, bundle.digest, BigInt(bundle.bytes.length + 1))), "OutOfRange");
   assert.equal(await codeOf(fetchBlob(link, old.digest)), "NotFound");
@@ -60,10 +65,13 @@ test("alerts that are delivered twice are there once, with every character that 
   assert.equal((await link.client.deliverAlerts(batch)).accepted, 3);
   const service = await fleet.at.client(AlertService, "viewer");
   const { alerts } = await service.listAlerts({});
-  assert.deepEqual(alerts.map((each) => [each.id.at(-1), each.clusterName, each.time?.nanos]), [
-    ["2", "eu-1", 123_456_000],
-    ["1", "eu-1", 123_456_000],
-  ]);
+  assert.deepEqual(
+    alerts.map((each) => [each.id.at(-1), each.clusterName, each.time?.nanos]),
+    [
+      ["2", "eu-1", 123_456_000],
+      ["1", "eu-1", 123_456_000],
+    ],
+  );
   assert.equal(alerts[0]?.output, "nul \u{FFFD} and 'quotes' \\ \u{1F600}");
   assert.deepEqual(alerts[1]?.tags, ["T1609", "k8s"]);
 });
@@ -72,7 +80,13 @@ test("alerts out of bounds are refused by place, and none of the call is stored"
   const fleet = await startTestFleet(t);
   const link = openLink("long-poll", await fleet.enrol("eu-1"));
   t.after(() => link.close());
-  const bad = [{ id: "x" }, { priority: "Terrible" }, { body: "x".repeat(65_537) }, { rule: "" }, { time: undefined }];
+  const bad = [
+    { id: "x" },
+    { priority: "Terrible" },
+    { body: "x".repeat(65_537) },
+    { rule: "" },
+    { time: undefined },
+  ];
   for (const more of bad) {
     const refused = await link.client.deliverAlerts({ alerts: [alert(1), alert(2, more)] }).then(
       () => "accepted",
@@ -80,32 +94,55 @@ test("alerts out of bounds are refused by place, and none of the call is stored"
     );
     assert.match(refused, /\[invalid_argument\] alerts\[1\]: /);
   }
-  assert.equal(await codeOf(link.client.deliverAlerts({ alerts: Array.from({ length: 501 }, (_, i) => alert(i)) })), "InvalidArgument");
+  assert.equal(
+    await codeOf(link.client.deliverAlerts({ alerts: Array.from({ length: 501 }, (_, i) => alert(i)) })),
+    "InvalidArgument",
+  );
   assert.equal((await fleet.at.db.select().from(alertTable)).length, 0);
 });
 
 test("pages of alerts hold each one once, newest first, and filters and counts agree", async (t) => {
   const fleet = await startTestFleet(t);
-  const links = [openLink("stream", await fleet.enrol("eu-1")), openLink("stream", await fleet.enrol("us-1"))];
+  const links = [
+    openLink("stream", await fleet.enrol("eu-1")),
+    openLink("stream", await fleet.enrol("us-1")),
+  ];
   t.after(() => Promise.all(links.map((link) => link.close())));
   await links[0]?.client.deliverAlerts({ alerts: Array.from({ length: 20 }, (_, i) => alert(i)) });
   await links[1]?.client.deliverAlerts({ alerts: Array.from({ length: 5 }, (_, i) => alert(100 + i)) });
   const service = await fleet.at.client(AlertService);
   const seen: number[] = [];
-  for (let pageToken = ""; ; ) {
+  for (let pageToken = ""; ;) {
     const page = await service.listAlerts({ pageSize: 4, pageToken });
     seen.push(...page.alerts.map((each) => Number.parseInt(each.id, 16)));
     pageToken = page.nextPageToken;
     if (pageToken === "") break;
   }
-  assert.deepEqual(seen, [...Array.from({ length: 5 }, (_, i) => 104 - i), ...Array.from({ length: 20 }, (_, i) => 19 - i)]);
+  assert.deepEqual(seen, [
+    ...Array.from({ length: 5 }, (_, i) => 104 - i),
+    ...Array.from({ length: 20 }, (_, i) => 19 - i),
+  ]);
 
-  const eu = { requirements: [{ key: "region", operator: 1, values: ["eu"] }] };
-  const filter = { selector: eu, minPriority: "critical", rules: ["Exec into pod"], since: alert(3).time };
+  const eu = { requirements: [{ key: "region", operator: Requirement_Operator.IN, values: ["eu"] }] };
+  const filter = {
+    selector: eu,
+    minPriority: "critical",
+    rules: ["Exec into pod"],
+    since: create(TimestampSchema, alert(3).time),
+  };
   const { alerts } = await service.listAlerts({ filter });
-  assert.deepEqual(alerts.map((each) => Number.parseInt(each.id, 16)), [18, 12, 6]);
+  assert.deepEqual(
+    alerts.map((each) => Number.parseInt(each.id, 16)),
+    [18, 12, 6],
+  );
   const stats = await service.getAlertStats({ by: "region" });
-  assert.deepEqual(stats.counts.map((each) => [each.value, each.count]), [["eu", 20n], ["us", 5n]]);
+  assert.deepEqual(
+    stats.counts.map((each) => [each.value, each.count]),
+    [
+      ["eu", 20n],
+      ["us", 5n],
+    ],
+  );
   assert.equal(stats.total, 25n);
   assert.equal(await codeOf(service.getAlertStats({ by: "colour" })), "InvalidArgument");
   assert.equal(await codeOf(service.listAlerts({ pageToken: "after:x" })), "InvalidArgument");
@@ -137,6 +174,8 @@ test("a tail shows each alert that arrives after the call once, in order", async
   await until("all have come", () => seen.at(-1) === 1299);
   over.abort();
   await reading;
-  const expected = Array.from({ length: 1300 }, (_, i) => i).filter((i) => (i >= (seen[0] ?? 0) && i <= n) || i >= 1000);
+  const expected = Array.from({ length: 1300 }, (_, i) => i).filter(
+    (i) => (i >= (seen[0] ?? 0) && i <= n) || i >= 1000,
+  );
   assert.deepEqual(seen, expected);
 });

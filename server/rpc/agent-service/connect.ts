@@ -71,7 +71,11 @@ function nextOf(messages: AsyncIterator<SyncRequest>): Promise<IteratorResult<Sy
 }
 
 /** Hands a message over, and cuts the connection when the other end does not take it in time. */
-async function* deliver(ports: SessionPorts, line: Line, response: SyncResponse): AsyncGenerator<SyncResponse> {
+async function* deliver(
+  ports: SessionPorts,
+  line: Line,
+  response: SyncResponse,
+): AsyncGenerator<SyncResponse> {
   const timer = setTimeout(() => {
     ports.log.info("closed a stream that took no message for too long");
     line.cut();
@@ -98,61 +102,50 @@ interface Stream {
 }
 
 function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream {
-  const { registry, desired, tuning } = ports;
   const mailbox = createMailbox();
+  const clocks = startClocks(ports, mailbox);
   let session: Session | undefined;
   let live: LiveSession | undefined;
-  let silence = setTimeout(endSilent, tuning.silentMs);
-  const age = setTimeout(endAged, tuning.streamAgeMs * (1 + ports.random() / 2));
   let isClosed = false;
-  desired.hold(caller.clusterId);
+  ports.desired.hold(caller.clusterId);
   // The generator may hang in a write that never ends, so closing does not depend on it.
   line.signal.addEventListener("abort", close, { once: true });
 
-  function endSilent(): void {
-    mailbox.end({ kind: "silent" });
-  }
-  function endAged(): void {
-    mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(ports.random() * tuning.reconnectWindowMs) });
-  }
   function leave(): void {
-    if (live !== undefined) registry.remove(live);
+    if (live !== undefined) ports.registry.remove(live);
     live = undefined;
   }
   function close(): void {
     if (isClosed) return;
     isClosed = true;
-    clearTimeout(silence);
-    clearTimeout(age);
+    clocks.stop();
     leave();
-    desired.release(caller.clusterId);
-    if (session === undefined) return;
-    endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock()).catch((error: unknown) => {
-      ports.log.debug({ err: error }, "could not note the end of a session");
-    });
+    ports.desired.release(caller.clusterId);
+    if (session !== undefined) noteEnd(ports, session);
   }
   /** Enters the registry with a session that has just said hello. */
-  function enter(begun: Session): void {
+  function enter({ sessionId, epoch }: Session): void {
     leave();
-    const { agentId, clusterId } = caller;
-    live = { agentId, clusterId, sessionId: begun.sessionId, epoch: begun.epoch, mailbox };
-    if (!registry.add(live)) throw superseded();
+    live = { agentId: caller.agentId, clusterId: caller.clusterId, sessionId, epoch, mailbox };
+    if (!ports.registry.add(live)) throw superseded();
     // What changed between reading the desired state and registering is looked at once more.
     mailbox.mark();
+  }
+  async function takeIn(request: SyncRequest): Promise<SyncResponse> {
+    if (session === undefined && request.hello === undefined) return askHello(ports, 0n);
+    const synced = orRefuse(await handleSync(ports, caller, session, request));
+    const begun = synced.session === session ? undefined : synced.session;
+    session = synced.session;
+    if (begun !== undefined && !isClosed) enter(begun);
+    return synced.response;
   }
   return {
     mailbox,
     close,
     take: async (request) => {
-      clearTimeout(silence);
-      silence = setTimeout(endSilent, tuning.silentMs);
+      clocks.heard();
       try {
-        if (session === undefined && request.hello === undefined) return askHello(ports, 0n);
-        const synced = orRefuse(await handleSync(ports, caller, session, request));
-        const isNew = synced.session !== undefined && synced.session !== session;
-        session = synced.session;
-        if (synced.session !== undefined && isNew && !isClosed) enter(synced.session);
-        return synced.response;
+        return await takeIn(request);
       } catch (error) {
         if (!isDatabaseAway(error)) throw error;
         // The stream stays: when the database is back, the agent says everything again.
@@ -161,17 +154,8 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
         return askHello(ports, session?.sequence ?? 0n);
       }
     },
-    look: async () => {
-      if (!mailbox.take() || session === undefined) return undefined;
-      try {
-        const synced = await answer(ports, session);
-        return synced.isNews ? synced.response : undefined;
-      } catch (error) {
-        if (!isDatabaseAway(error)) throw error;
-        ports.log.warn({ err: error }, "database away, an agent hears of a change with its next message");
-        return undefined;
-      }
-    },
+    look: () =>
+      mailbox.take() && session !== undefined ? lookAgain(ports, session) : Promise.resolve(undefined),
     farewell: (reconnectAfterMs) =>
       create(SyncResponseSchema, {
         ackSequence: session?.sequence ?? 0n,
@@ -179,6 +163,49 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
         serverTime: timestampFromDate(ports.clock()),
       }),
   };
+}
+
+/** Ends the mailbox when nothing is heard for too long, and when the stream has grown old. */
+function startClocks(ports: SessionPorts, mailbox: Mailbox): { heard(): void; stop(): void } {
+  const { silentMs, streamAgeMs, reconnectWindowMs } = ports.tuning;
+  const endSilent = () => {
+    mailbox.end({ kind: "silent" });
+  };
+  const endAged = () => {
+    mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(ports.random() * reconnectWindowMs) });
+  };
+  let silence = setTimeout(endSilent, silentMs);
+  const age = setTimeout(endAged, streamAgeMs * (1 + ports.random() / 2));
+  return {
+    heard: () => {
+      clearTimeout(silence);
+      silence = setTimeout(endSilent, silentMs);
+    },
+    stop: () => {
+      clearTimeout(silence);
+      clearTimeout(age);
+    },
+  };
+}
+
+function noteEnd(ports: SessionPorts, session: Session): void {
+  const { sessionId, epoch, caller } = session;
+  endSession(ports.db, { sessionId, epoch, agentId: caller.agentId }, ports.clock()).catch(
+    (error: unknown) => {
+      ports.log.debug({ err: error }, "could not note the end of a session");
+    },
+  );
+}
+
+async function lookAgain(ports: SessionPorts, session: Session): Promise<SyncResponse | undefined> {
+  try {
+    const synced = await answer(ports, session);
+    return synced.isNews ? synced.response : undefined;
+  } catch (error) {
+    if (!isDatabaseAway(error)) throw error;
+    ports.log.warn({ err: error }, "database away, an agent hears of a change with its next message");
+    return undefined;
+  }
 }
 
 function askHello(ports: SessionPorts, ackSequence: bigint): SyncResponse {
@@ -197,6 +224,9 @@ function endingError(ending: Ending): ConnectError {
     case "silent":
       return new ConnectError("Nothing was heard for three heartbeats: connect again", Code.Unavailable);
     case "drain":
-      return new ConnectError("The server lets go of this stream: come back after the time it said", Code.Unavailable);
+      return new ConnectError(
+        "The server lets go of this stream: come back after the time it said",
+        Code.Unavailable,
+      );
   }
 }

@@ -29,7 +29,10 @@ export function readAlerts(
   return problems.length > 0 ? refuse({ kind: "invalid", problems: problems.slice(0, 10) }) : accept(rows);
 }
 
-function readAlert(alert: Alert, from: { readonly clusterId: string; readonly agentId: string }): AlertRow | string {
+function readAlert(
+  alert: Alert,
+  from: { readonly clusterId: string; readonly agentId: string },
+): AlertRow | string {
   const time = dateOf(alert.time);
   const priority = priorityNumber(alert.priority);
   const rulesDigest = digestFromBytes(alert.rulesDigest);

@@ -4,7 +4,16 @@ import { TokenService } from "#proto/fleet/v1/token";
 import type { BuiltBundle } from "#trust";
 
 import type { SimIdentity } from "../../../test/support/sim-agent.ts";
-import { enrollAgent, publishRoot, push, rulesBundle, startTestServer, type Offline, type StartOptions, type TestServer } from "../../testing.ts";
+import {
+  enrollAgent,
+  publishRoot,
+  push,
+  rulesBundle,
+  startTestServer,
+  type Offline,
+  type StartOptions,
+  type TestServer,
+} from "../../testing.ts";
 
 /** A server with a trust root and bundles that are released, for tests of agents and rollouts. */
 export interface TestFleet {
@@ -14,10 +23,17 @@ export interface TestFleet {
   readonly bundles: readonly BuiltBundle[];
   targets: Uint8Array;
   /** Enrols an agent of a cluster, each by a token of its own. */
-  enrol(cluster: string, wish?: { readonly region?: string; readonly agent?: string; readonly labels?: Record<string, string> }): Promise<SimIdentity>;
+  enrol(
+    cluster: string,
+    wish?: { readonly region?: string; readonly agent?: string; readonly labels?: Record<string, string> },
+  ): Promise<SimIdentity>;
 }
 
-export async function startTestFleet(t: TestContext, versions: number = 2, options: StartOptions = {}): Promise<TestFleet> {
+export async function startTestFleet(
+  t: TestContext,
+  versions: number = 2,
+  options: StartOptions = {},
+): Promise<TestFleet> {
   const at = await startTestServer(t, options);
   const offline = await publishRoot(at);
   const bundles = Array.from({ length: versions }, (_, i) => rulesBundle(`1.${i}.0`));
@@ -27,7 +43,10 @@ export async function startTestFleet(t: TestContext, versions: number = 2, optio
     offline,
     bundles,
     targets,
-    enrol: async (cluster, { region = cluster.split("-")[0] ?? "eu", agent = "node-1", labels = {} } = {}) => {
+    enrol: async (
+      cluster,
+      { region = cluster.split("-")[0] ?? "eu", agent = "node-1", labels = {} } = {},
+    ) => {
       const tokens = await at.client(TokenService);
       const { joinString } = await tokens.createJoinToken({ labels: { region, ...labels } });
       const wish = { clusterName: cluster, clusterUid: `uid-of-${cluster}`, agentName: agent };
@@ -48,7 +67,11 @@ export async function startTestFleet(t: TestContext, versions: number = 2, optio
 }
 
 /** Waits until `look` gives something, or fails with what was waited for. Never a fixed sleep. */
-export async function until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false, withinMs: number = 10_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  withinMs: number = 10_000,
+): Promise<T> {
   const end = performance.now() + withinMs;
   for (;;) {
     const found = await look();

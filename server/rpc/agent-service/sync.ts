@@ -28,7 +28,9 @@ export async function sync(
     const synced = orRefuse(await handleSync(ports, caller, undefined, request));
     const { session } = synced;
     if (session !== undefined) ports.registry.supersede(caller.agentId, session.epoch);
-    if (session === undefined || synced.isNews || request.waitMs === 0 || request.goodbye) return synced.response;
+    if (session === undefined || synced.isNews || request.waitMs === 0 || request.goodbye) {
+      return synced.response;
+    }
     return await waitForNews(ports, session, synced, Math.min(request.waitMs, waitMsMax), signal);
   } finally {
     ports.desired.release(caller.clusterId);

@@ -9,6 +9,9 @@ export function abort(db: Database, decision: Decision, by: string, now: Date): 
   return decide(db, decision, "abort", now, (snapshot) => {
     const changes = planAbort(snapshot);
     const back = changes.filter((change) => change.assign !== undefined).length;
-    return accept({ changes, because: `aborted by ${by}; ${back} clusters that had not proved are sent back` });
+    return accept({
+      changes,
+      because: `aborted by ${by}; ${back} clusters that had not proved are sent back`,
+    });
   });
 }

@@ -13,17 +13,20 @@ export interface BundleChange {
 /** Compares what two bundles hold; both were checked when they were pushed. */
 export async function diffBundles(before: Uint8Array, after: Uint8Array): Promise<BundleChange> {
   const [old, next] = [read(before), read(after)];
-  // Loading takes CPU; between two loads others get their turn.
-  const base =
-    old.kind === "rules"
-      ? diffRules(rulesOf(old), await setImmediate().then(() => rulesOf(next)))
-      : compare(filesOf(old), filesOf(next));
+  const base = old.kind === "rules" ? await diffRuleSets(old, next) : compare(filesOf(old), filesOf(next));
   const layers = compare(layersOf(old), layersOf(next));
   return {
     added: [...base.added, ...layers.added],
     removed: [...base.removed, ...layers.removed],
     changed: [...base.changed, ...layers.changed],
   };
+}
+
+async function diffRuleSets(before: Bundle, after: Bundle): Promise<BundleChange> {
+  const old = rulesOf(before);
+  // Loading takes CPU; between two loads others get their turn.
+  await setImmediate();
+  return diffRules(old, rulesOf(after));
 }
 
 function read(bytes: Uint8Array): Bundle {
@@ -49,6 +52,8 @@ function compare(before: ReadonlyMap<string, string>, after: ReadonlyMap<string,
   return {
     added: [...after.keys()].filter((key) => !before.has(key)),
     removed: [...before.keys()].filter((key) => !after.has(key)),
-    changed: [...after].filter(([key, value]) => before.has(key) && before.get(key) !== value).map(([key]) => key),
+    changed: [...after]
+      .filter(([key, value]) => before.has(key) && before.get(key) !== value)
+      .map(([key]) => key),
   };
 }

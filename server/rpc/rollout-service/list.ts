@@ -32,6 +32,8 @@ function parsePlace(token: string): Outcome<RolloutPage["before"]> {
   if (!text.ok) return text;
   if (text.value === "") return accept(undefined);
   const match = /^(\d{1,15}):([0-9a-z_]{1,40})$/.exec(text.value);
-  if (match === null) return invalid("page_token", "was not made by this server: leave it empty to begin at the first page");
+  if (match === null) {
+    return invalid("page_token", "was not made by this server: leave it empty to begin at the first page");
+  }
   return accept({ createdAtMs: Number(match[1]), id: match[2] ?? "" });
 }

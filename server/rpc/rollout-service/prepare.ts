@@ -2,7 +2,12 @@ import { createHash } from "node:crypto";
 
 import type { Digest } from "../../domain/ids.ts";
 import { accept, type Outcome } from "../../domain/refusal.ts";
-import { canonicalPlan, planRollout, type FleetCluster, type RolloutPlan } from "../../domain/rollout-plan.ts";
+import {
+  canonicalPlan,
+  planRollout,
+  type FleetCluster,
+  type RolloutPlan,
+} from "../../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { BundleName } from "../../store/bundles.ts";
 import { readFleet } from "../../store/fleet.ts";

@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Client } from "@connectrpc/connect";
 import { eq } from "drizzle-orm";
-import { BundleKind } from "#proto/fleet/v1/common";
+import { ClusterService } from "#proto/fleet/v1/cluster";
+import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import {
   OnFailure,
   RolloutClusterState,
   RolloutService,
   RolloutState,
   type Rollout,
-  type RolloutSpec,
+  type RolloutSpecSchema,
 } from "#proto/fleet/v1/rollout";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { RolloutSpecSchema } from "#proto/fleet/v1/rollout";
 
 import { startSimAgent, type Behaviour, type SimAgent } from "../../../test/support/sim-agent.ts";
 import { assignments, rollouts as rolloutTable } from "../../store/schema.ts";
@@ -22,21 +22,31 @@ import { startTestFleet, until, type TestFleet } from "../agent-service/fixture.
 
 type Rollouts = Client<typeof RolloutService>;
 
-const rules: MessageInitShape<typeof RolloutSpecSchema> = { kind: BundleKind.RULES };
-const eu = { requirements: [{ key: "region", operator: 1, values: ["eu"] }] };
+type Spec = Exclude<MessageInitShape<typeof RolloutSpecSchema>, { $typeName: string }>;
+
+const rules: Spec = { kind: BundleKind.RULES };
+const inRegion = (region: string) => ({
+  requirements: [{ key: "region", operator: Requirement_Operator.IN, values: [region] }],
+});
 
 /** Agents for clusters that live until the test ends. */
-async function live(t: TestContext, fleet: TestFleet, names: readonly string[], behave?: Behaviour): Promise<SimAgent[]> {
+async function live(
+  t: TestContext,
+  fleet: TestFleet,
+  names: readonly string[],
+  behave?: Behaviour,
+): Promise<SimAgent[]> {
   return Promise.all(
     names.map(async (name) => {
       const agent = startSimAgent(await fleet.enrol(name), behave === undefined ? {} : { behave });
       t.after(() => agent.kill());
+      await agent.connected;
       return agent;
     }),
   );
 }
 
-async function start(rollouts: Rollouts, spec: MessageInitShape<typeof RolloutSpecSchema>): Promise<Rollout> {
+async function start(rollouts: Rollouts, spec: Spec): Promise<Rollout> {
   const { rollout } = await rollouts.startRollout({ spec });
   assert.ok(rollout);
   return rollout;
@@ -54,7 +64,9 @@ const runs = (agent: SimAgent) => agent.state.running.get("rules")?.sha256;
 const shaOf = (fleet: TestFleet, i: number) => fleet.bundles[i]?.target.sha256;
 
 function clustersOf(rollout: Rollout): Record<string, number> {
-  return Object.fromEntries(rollout.waves.flatMap((wave) => wave.clusters.map((c) => [c.clusterName, c.state])));
+  return Object.fromEntries(
+    rollout.waves.flatMap((wave) => wave.clusters.map((c) => [c.clusterName, c.state])),
+  );
 }
 
 async function refusal(promise: Promise<unknown>): Promise<[string, string]> {
@@ -73,18 +85,33 @@ test("a rollout over a region changes exactly its clusters, wave by wave, and an
   const rollouts = await fleet.at.client(RolloutService);
   const first = await watchToEnd(rollouts, (await start(rollouts, { ...rules, bundle: "starter@1.0.0" })).id);
   assert.equal(first.state, RolloutState.SUCCEEDED);
-  assert.deepEqual(first.waves.map((wave) => wave.name), ["canary eu", "eu 2 of 2", "us"]);
-  assert.deepEqual(agents.map(runs), Array.from({ length: 4 }, () => shaOf(fleet, 0)));
+  assert.deepEqual(
+    first.waves.map((wave) => wave.name),
+    ["canary eu", "eu 2 of 2", "us"],
+  );
+  assert.deepEqual(
+    agents.map(runs),
+    Array.from({ length: 4 }, () => shaOf(fleet, 0)),
+  );
 
-  const second = await watchToEnd(rollouts, (await start(rollouts, { ...rules, selector: eu })).id);
+  const second = await watchToEnd(
+    rollouts,
+    (await start(rollouts, { ...rules, selector: inRegion("eu") })).id,
+  );
   assert.equal(second.bundle?.version, "1.1.0");
-  assert.deepEqual(agents.map(runs), [1, 1, 1, 0].map((i) => shaOf(fleet, i)));
+  assert.deepEqual(
+    agents.map(runs),
+    [1, 1, 1, 0].map((i) => shaOf(fleet, i)),
+  );
 
   await rollouts.undoRollout({ rolloutId: second.id, generation: second.generation });
   const undone = await watchToEnd(rollouts, second.id);
   assert.equal(undone.state, RolloutState.ROLLED_BACK);
   assert.match(undone.because, /3 clusters proved what they ran before/);
-  assert.deepEqual(agents.map(runs), Array.from({ length: 4 }, () => shaOf(fleet, 0)));
+  assert.deepEqual(
+    agents.map(runs),
+    Array.from({ length: 4 }, () => shaOf(fleet, 0)),
+  );
   const [code] = await refusal(rollouts.undoRollout({ rolloutId: second.id, generation: undone.generation }));
   assert.equal(code, "FailedPrecondition");
 });
@@ -98,8 +125,14 @@ test("a bundle that a canary rejects reaches no other cluster, and the canary is
   const stopped = await watchToEnd(rollouts, (await start(rollouts, rules)).id);
   assert.equal(stopped.state, RolloutState.PAUSED);
   assert.match(stopped.because, /eu-1 \(agent "node-1" rejected it: engine\/load-error\)/);
-  assert.deepEqual(clustersOf(stopped), { "eu-1": RolloutClusterState.FAILED, "eu-2": RolloutClusterState.WAITING });
-  await until("the canary sees that it was sent back", () => (agents[0]?.state.observedGeneration ?? 0n) >= 3n);
+  assert.deepEqual(clustersOf(stopped), {
+    "eu-1": RolloutClusterState.FAILED,
+    "eu-2": RolloutClusterState.WAITING,
+  });
+  await until(
+    "the canary sees that it was sent back",
+    () => (agents[0]?.state.observedGeneration ?? 0n) >= 3n,
+  );
   assert.deepEqual(agents.map(runs), [shaOf(fleet, 0), shaOf(fleet, 0)]);
 });
 
@@ -109,9 +142,15 @@ test("a rollout with the roll-back policy brings every cluster back when one fai
   const bad = await live(t, fleet, ["eu-2"], ({ path }) => (path.includes("1.1.0") ? "reject" : "apply"));
   const rollouts = await fleet.at.client(RolloutService);
   await watchToEnd(rollouts, (await start(rollouts, { ...rules, bundle: "starter@1.0.0" })).id);
-  const ended = await watchToEnd(rollouts, (await start(rollouts, { ...rules, onFailure: OnFailure.ROLL_BACK })).id);
+  const ended = await watchToEnd(
+    rollouts,
+    (await start(rollouts, { ...rules, onFailure: OnFailure.ROLL_BACK })).id,
+  );
   assert.equal(ended.state, RolloutState.ROLLED_BACK);
-  assert.deepEqual(clustersOf(ended), { "eu-1": RolloutClusterState.REVERTED, "eu-2": RolloutClusterState.FAILED });
+  assert.deepEqual(clustersOf(ended), {
+    "eu-1": RolloutClusterState.REVERTED,
+    "eu-2": RolloutClusterState.FAILED,
+  });
   assert.deepEqual([...good, ...bad].map(runs), [shaOf(fleet, 0), shaOf(fleet, 0)]);
 });
 
@@ -128,7 +167,10 @@ test("an abort sends back who has not proved, and who has keeps the bundle", asy
   });
   const { rollout } = await rollouts.abortRollout({ rolloutId: id, generation: running.generation });
   assert.equal(rollout?.state, RolloutState.ABORTED);
-  assert.deepEqual(clustersOf(rollout), { "eu-1": RolloutClusterState.PROVED, "eu-2": RolloutClusterState.REVERTED });
+  assert.deepEqual(clustersOf(rollout), {
+    "eu-1": RolloutClusterState.PROVED,
+    "eu-2": RolloutClusterState.REVERTED,
+  });
   await until("the slow one sees it", () => (slow[0]?.state.observedGeneration ?? 0n) === 3n);
   assert.deepEqual([...hasty, ...slow].map(runs), [shaOf(fleet, 1), shaOf(fleet, 0)]);
 });
@@ -138,10 +180,15 @@ test("a paused rollout begins no wave until it is resumed, and of two who decide
   await live(t, fleet, ["eu-1", "eu-2"]);
   const rollouts = await fleet.at.client(RolloutService);
   const { id, generation } = await start(rollouts, { ...rules, soakSeconds: 1 });
-  const race = await Promise.all([1, 2].map(() => refusal(rollouts.pauseRollout({ rolloutId: id, generation }))));
+  const race = await Promise.all(
+    [1, 2].map(() => refusal(rollouts.pauseRollout({ rolloutId: id, generation }))),
+  );
   assert.deepEqual(race.map(([code]) => code).toSorted(), ["Aborted", "accepted"]);
   const paused = await watchToEnd(rollouts, id);
-  assert.deepEqual([paused.state, clustersOf(paused)["eu-2"]], [RolloutState.PAUSED, RolloutClusterState.WAITING]);
+  assert.deepEqual(
+    [paused.state, clustersOf(paused)["eu-2"]],
+    [RolloutState.PAUSED, RolloutClusterState.WAITING],
+  );
   await rollouts.resumeRollout({ rolloutId: id, generation: paused.generation });
   assert.equal((await watchToEnd(rollouts, id)).state, RolloutState.SUCCEEDED);
 });
@@ -151,7 +198,10 @@ test("what is started is exactly the plan that was shown, once per request", asy
   await fleet.enrol("eu-1");
   const rollouts = await fleet.at.client(RolloutService);
   const { plan } = await rollouts.planRollout({ spec: rules });
-  assert.deepEqual(plan?.waves.map((wave) => wave.clusters.map((each) => each.clusterName)), [["eu-1"]]);
+  assert.deepEqual(
+    plan?.waves.map((wave) => wave.clusters.map((each) => each.clusterName)),
+    [["eu-1"]],
+  );
   assert.deepEqual(plan.silent, ["eu-1"]);
   assert.equal((await fleet.at.db.select().from(rolloutTable)).length, 0);
 
@@ -173,14 +223,12 @@ test("what cannot be rolled out is refused by name", async (t) => {
   const fleet = await startTestFleet(t);
   await fleet.enrol("eu-1");
   const rollouts = await fleet.at.client(RolloutService);
-  const plan = (spec: Partial<RolloutSpec> | MessageInitShape<typeof RolloutSpecSchema>) =>
-    refusal(rollouts.planRollout({ spec: { ...rules, ...(spec as object) } }));
-  const nowhere = { requirements: [{ key: "region", operator: 1, values: ["mars"] }] };
+  const plan = (spec: Spec) => refusal(rollouts.planRollout({ spec: { ...rules, ...spec } }));
   assert.equal((await plan({ bundle: "starter@9.9.9" }))[0], "NotFound");
   assert.equal((await plan({ kind: BundleKind.SHIPPER }))[0], "NotFound");
   assert.equal((await plan({ kind: BundleKind.UNSPECIFIED }))[0], "InvalidArgument");
   assert.equal((await plan({ canary: 1_000_000 }))[0], "InvalidArgument");
-  assert.equal((await plan({ selector: nowhere }))[0], "FailedPrecondition");
+  assert.equal((await plan({ selector: inRegion("mars") }))[0], "FailedPrecondition");
   assert.equal((await refusal(rollouts.getRollout({ rolloutId: "ro_unknown" })))[0], "NotFound");
   assert.equal((await refusal(rollouts.getRollout({ rolloutId: "../etc" })))[0], "InvalidArgument");
 });
@@ -203,7 +251,10 @@ test("with two servers on one database no cluster is assigned twice, and both se
   const [one, two] = await Promise.all([watchToEnd(here, id), watchToEnd(there, id)]);
   assert.deepEqual([one.state, two.state], [RolloutState.SUCCEEDED, RolloutState.SUCCEEDED]);
   const rows = await fleet.at.db.select().from(assignments).where(eq(assignments.rulesRolloutId, id));
-  assert.deepEqual(rows.map((row) => row.generation), names.map(() => 1n));
+  assert.deepEqual(
+    rows.map((row) => row.generation),
+    names.map(() => 1n),
+  );
   assert.deepEqual(new Set(agents.map(runs)), new Set([shaOf(fleet, 0)]));
 });
 
@@ -217,8 +268,10 @@ test("an agent that leaves for good in the middle does not hold the rollout up",
     const { rollout } = await rollouts.getRollout({ rolloutId: id });
     return rollout?.because.includes("eu-2 (agent");
   });
-  const { ClusterService } = await import("#proto/fleet/v1/cluster");
   await (await fleet.at.client(ClusterService)).retireCluster({ cluster: "eu-2" });
   const ended = await watchToEnd(rollouts, id);
-  assert.deepEqual([ended.state, clustersOf(ended)["eu-2"]], [RolloutState.SUCCEEDED, RolloutClusterState.REMOVED]);
+  assert.deepEqual(
+    [ended.state, clustersOf(ended)["eu-2"]],
+    [RolloutState.SUCCEEDED, RolloutClusterState.REMOVED],
+  );
 });

@@ -21,7 +21,9 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
   if (kind === undefined) return invalid("spec.kind", "has to be rules or shipper");
   const selector = fromSelector("spec.selector", message.selector);
   if (!selector.ok) return selector;
-  if (message.onFailure > OnFailure.ROLL_BACK) return invalid("spec.on_failure", "has to be pause or roll back");
+  if (message.onFailure > OnFailure.ROLL_BACK) {
+    return invalid("spec.on_failure", "has to be pause or roll back");
+  }
   return parseRolloutSpec({
     kind,
     bundle: message.bundle,
