@@ -34,6 +34,12 @@ export async function connect(wanted: Wanted, env: Env): Promise<Connection> {
 
 /** A connection over TLS that trusts the context's CA and nothing else. */
 export function openConnection(name: string, context: Context): Connection {
+  if (!/^[\x21-\x7e]+$/.test(context.token)) {
+    throw misused(
+      `The token of context "${name}" is no API token: it holds a blank, a line break or a character outside ASCII`,
+      "Copy it again: it is one line, at_ID.SECRET",
+    );
+  }
   const place: Place = { server: context.server, context: name };
   const sessionManager = new Http2Connection(
     context.server,

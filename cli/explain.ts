@@ -11,7 +11,7 @@ export interface Place {
 
 /** Turns whatever a command threw into a failure with a next step. What it cannot place is a bug. */
 export function explain(error: unknown): Failure {
-  if (error instanceof Failure) return error;
+  if (error instanceof Failure) return unwrapped(error);
   if (error instanceof Errors.CLIError) return explainUsage(error);
   if (error instanceof ConnectError) return explainCall(error, { server: "the server", context: "" });
   const message = error instanceof Error ? error.message : String(error);
@@ -49,17 +49,20 @@ export function explainCall(error: ConnectError, place: Place): Failure {
         "Use a fleetctl of the same version as the server.",
       ]);
     case Code.NotFound:
+      return failure(error, exitCodes.refused, words, listingHints(words));
     case Code.AlreadyExists:
     case Code.InvalidArgument:
     case Code.FailedPrecondition:
     case Code.OutOfRange:
-      return failure(error, exitCodes.refused, words, []);
+      return failure(error, exitCodes.refused, words, trustHints(words));
     case Code.Canceled:
       return failure(error, exitCodes.interrupted, "Interrupted", []);
     case Code.DeadlineExceeded:
       return failure(error, exitCodes.away, `${place.server} did not answer in time`, serverHints(place));
     case Code.Unavailable:
-      return failure(error, exitCodes.away, `${place.server} is not available: ${words}`, serverHints(place));
+      return failure(error, exitCodes.away, `${place.server} is not available: ${words}`, [
+        `Run it again in a moment; ${place.server}/readyz says what the server waits for.`,
+      ]);
     case Code.Internal:
     case Code.Unknown:
     case Code.DataLoss:
@@ -111,9 +114,36 @@ function explainTransport(error: ConnectError, place: Place): Failure | undefine
   return undefined;
 }
 
+/** What to list when something by that name is not there; the server's sentence names the kind of thing. */
+const listings: readonly (readonly [RegExp, string])[] = [
+  [/^No such (?:(rules|shipper) )?bundle\b/, "fleetctl bundle list   shows the bundles"],
+  [/^No such cluster\b/, "fleetctl cluster list   shows the clusters"],
+  [/^No such rollout\b/, "fleetctl rollout list   shows the rollouts"],
+  [/^No such join token\b/, "fleetctl token list   shows the join tokens"],
+  [/^No such API token\b/, "fleetctl token api list   shows the API tokens"],
+];
+
+function listingHints(words: string): string[] {
+  return listings.flatMap(([pattern, hint]) => (pattern.test(words) ? [hint] : []));
+}
+
+/** Signatures and pins that do not fit: who may sign is written in the root. */
+function trustHints(words: string): string[] {
+  if (!/\(trust\/(threshold-not-met|unknown-key|bad-signature|rollback)\)/.test(words)) return [];
+  return ["fleetctl trust show   shows whose keys may sign, and the versions that are published"];
+}
+
 function serverHints(place: Place): string[] {
   const contexts = "fleetctl context list   to see which servers you know";
   return [`Check that the server runs and that ${place.server} is its address.`, contexts];
+}
+
+/** oclif puts words of its own around what a flag's parser says; the parser's sentence names the flag already. */
+const wrapping = /^Parsing (--\S+)\s*\n\t([\s\S]*?)(?:\nSee more help with --help)?$/;
+
+function unwrapped(error: Failure): Failure {
+  const inner = wrapping.exec(error.message)?.[2];
+  return inner === undefined ? error : new Failure(error.exitCode, inner, error.next, error.cause);
 }
 
 /** Wrong flags and arguments, told by oclif; its "See more help" line and colour are replaced by our next step. */
@@ -122,6 +152,7 @@ function explainUsage(error: Error): Failure {
     // oxlint-disable-next-line no-control-regex -- takes oclif's colours out
     .replace(/\u001b\[[0-9;]*m/g, "")
     .replace(/\n?See more help with --help\s*$/, "")
+    .replace(wrapping, "$1: $2")
     .replace(/^The following errors? occurred:\s*/, "")
     .replace(/^Nonexistent flag/, "There is no flag")
     .replace(/^Missing 1 required arg:\n(\S+)\s+([\s\S]*)$/, (_all, name: string, about: string) => {

@@ -125,7 +125,10 @@ export const countFlag = (flag: string, summary: string, min: number, max: numbe
     parse: async (input) => {
       const value = /^\d{1,9}$/.test(input) ? Number(input) : Number.NaN;
       if (!(value >= min && value <= max)) {
-        throw misused(`--${flag} "${input}" is not a whole number from ${min} to ${max}`);
+        throw misused(
+          `--${flag} "${input}" is not a whole number from ${min} to ${max}`,
+          `--${flag} ${Math.max(min, 1)}`,
+        );
       }
       return value;
     },

@@ -36,17 +36,24 @@ export function mendLedger(file: string): void {
   if (text !== "" && !text.endsWith("\n")) appendFileSync(file, "\n");
 }
 
-/** Reads a ledger. A file that does not exist yet is an empty ledger; a line cut short by a kill is skipped. */
-export function readLedger(file: string): LedgerSummary {
+/**
+ * Reads a ledger. A file that does not exist yet is an empty ledger; a line cut short by a kill is skipped. With `since`
+ * only what runs planted that began then or later.
+ */
+export function readLedger(file: string, since: Date = new Date(0)): LedgerSummary {
   if (!existsSync(file)) return { runs: 0, lines: 0, planted: [], stoppedCleanly: true };
   const planted = new Map<string, Planted>();
   const lines = new Map<number, number>();
   let runs = 0;
   let stoppedCleanly = true;
+  let counts = true;
   for (const entry of entriesOf(readFileSync(file, "utf8"))) {
     stoppedCleanly = entry.kind === "stopped";
-    if (entry.kind === "run") runs = entry.run;
-    if (entry.kind === "threat") planted.set(entry.auditId, withoutKind(entry));
+    if (entry.kind === "run") {
+      runs = entry.run;
+      counts = Date.parse(entry.at) >= since.getTime();
+    }
+    if (entry.kind === "threat" && counts) planted.set(entry.auditId, withoutKind(entry));
     if (entry.kind === "withdrawn") planted.delete(entry.auditId);
     if (entry.kind === "count" || entry.kind === "stopped") lines.set(entry.run, entry.lines);
   }

@@ -21,10 +21,10 @@ export interface ThreatCount {
   readonly byRule: Readonly<Record<string, number>>;
 }
 
-/** Waits until every threat that is planted so far has raised the alert that it should. */
+/** Waits until every threat that was planted since then has raised the alert that it should. */
 export async function seeThreats(fleet: Fleet, since: Date): Promise<ThreatCount> {
-  const planted = readLedgers(fleet);
-  return until(`All ${planted.length} planted threats did raise their alert`, seenMs, async () => {
+  const planted = readLedgers(fleet, since);
+  return until(`the alerts of all ${planted.length} planted threats`, seenMs, async () => {
     const alerts = await readAlerts(fleet, since);
     const keys = new Set(alerts.map((a) => `${a.clusterName} ${a.auditId} ${a.rule}`));
     const missing = planted.filter((p) => !keys.has(`${p.cluster} ${p.auditId} ${p.rule}`));
@@ -62,8 +62,11 @@ export function countBy(values: readonly string[]): Record<string, number> {
   return counts;
 }
 
-function readLedgers(fleet: Fleet): readonly PlantedIn[] {
+function readLedgers(fleet: Fleet, since: Date): readonly PlantedIn[] {
   return fleet.plan.clusters.flatMap(({ name }) =>
-    readLedger(fleet.layout.cluster(name).ledger).planted.map((planted) => ({ ...planted, cluster: name })),
+    readLedger(fleet.layout.cluster(name).ledger, since).planted.map((planted) => ({
+      ...planted,
+      cluster: name,
+    })),
   );
 }

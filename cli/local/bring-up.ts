@@ -28,7 +28,7 @@ export interface BringUpResult {
 
 /** Everything that people and CI talk to: database, server, trust, bundles. No cluster yet. */
 export async function bringUpServer(fleet: Fleet, steps: Steps): Promise<void> {
-  mkdirSync(fleet.layout.root, { recursive: true, mode: 0o755 });
+  makeStateDir(fleet.layout.root);
   mkdirSync(fleet.layout.logs, { recursive: true });
   if (fleet.plan.auditLog !== undefined && !existsSync(fleet.plan.auditLog)) {
     throw refused(
@@ -45,6 +45,23 @@ export async function bringUpServer(fleet: Fleet, steps: Steps): Promise<void> {
   await steps.run("operator logged in", () => logIn(fleet));
   await steps.run("trust", () => establishTrust(fleet));
   await steps.run("bundles signed and pushed", () => publishBundles(fleet));
+}
+
+/** Makes the state directory, one folder at a time: a recursive mkdir of Node never returns below /proc. */
+function makeStateDir(dir: string): void {
+  const parent = dirname(dir);
+  try {
+    if (!existsSync(parent)) makeStateDir(parent);
+    if (!existsSync(dir)) mkdirSync(dir, { mode: 0o755 });
+    if (!statSync(dir).isDirectory()) throw new Error("it is a file");
+    accessSync(dir, constants.W_OK);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw misused(
+      `The state directory ${dir} cannot be used: ${(error as Error).message}`,
+      "npm start -- --state DIR   takes a directory that you may write",
+    );
+  }
 }
 
 /** Everything up to a fleet in which every cluster proves its first rules and its shipper. */

@@ -28,7 +28,7 @@ export async function proveNothingLost(fleet: Fleet): Promise<Completeness> {
     const written = new Map<string, number>();
     let unreadable = 0;
     for (const file of readdirSync(dir)) unreadable += await countRecords(join(dir, file), written);
-    const cluster = await until(`Cluster ${name} did deliver every record`, drainMs, async () => {
+    const cluster = await until(`cluster ${name} to deliver every record`, drainMs, async () => {
       const delivered = new Map<string, number>();
       if (existsSync(place.events)) await countRecords(place.events, delivered);
       const lost = [...written].filter(([key, count]) => (delivered.get(key) ?? 0) < count);

@@ -29,7 +29,7 @@ export async function drillTamperedBundle(fleet: Fleet, bundle: string, digest: 
     };
     const { rollout } = await client.startRollout({ spec });
     const id = rollout?.id ?? "";
-    const rested = await until(`The rollout ${id} of the tampered bundle did stop`, refuseMs, async () => {
+    const rested = await until(`the rollout ${id} of the tampered bundle to stop`, refuseMs, async () => {
       const { rollout: now } = await client.getRollout({ rolloutId: id });
       return now?.state === RolloutState.PAUSED || now?.state === RolloutState.SUCCEEDED
         ? { done: now }
@@ -67,7 +67,7 @@ export async function drillKilledAgent(fleet: Fleet): Promise<string> {
   const connectedNanos = before.agents[0]?.connectedAt?.nanos ?? 0;
   process.kill(pid, "SIGKILL");
   const startedAt = performance.now();
-  await until(`The agent of ${name} did come back`, refuseMs, async () => {
+  await until(`the agent of ${name} to come back`, refuseMs, async () => {
     const now = await readCluster(fleet, name);
     const again = now.agents[0]?.connectedAt;
     const isNew =

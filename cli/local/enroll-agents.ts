@@ -34,7 +34,7 @@ export async function enrollAgents(fleet: Fleet): Promise<string> {
       restart: true,
     });
   }
-  await until("All agents did connect", enrollMs, async () => {
+  await until("all agents to connect", enrollMs, async () => {
     const known = await readClusters(fleet);
     const missing = fleet.plan.clusters.filter(({ name }) => !isConnected(known.get(name)));
     return missing.length === 0

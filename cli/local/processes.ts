@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { misused } from "../failure.ts";
 
 /** What to run, and how. */
 export interface ProcessSpec {
@@ -33,6 +34,8 @@ interface Trace {
   readonly startTicks: string;
 }
 
+/** Whoever starts the others. */
+const ownerName = "up";
 const restartMsMin = 250;
 const restartMsMax = 10_000;
 
@@ -98,9 +101,21 @@ export class Processes {
     };
   }
 
-  /** Ends what an earlier start left behind and is provably ours. Returns the names. */
+  /**
+   * Ends what an earlier start left behind and is provably ours, and takes the directory over. Returns the names. Throws
+   * a failure while the start that owns them still runs: those are not left behind.
+   */
   async stopLeftovers(deadlineMs: number): Promise<readonly string[]> {
-    const left = this.#read().filter((trace) => startTicksOf(trace.pid) === trace.startTicks);
+    const running = this.#read().filter((trace) => startTicksOf(trace.pid) === trace.startTicks);
+    const owner = running.find((trace) => trace.name === ownerName && trace.pid !== process.pid);
+    if (owner !== undefined) {
+      throw misused(
+        `The fleet in ${dirname(this.#file)} is up already, by process ${owner.pid}`,
+        "Use it from another terminal: fleetctl cluster list",
+        "Stop it with Ctrl-C in its terminal, or choose another directory: npm start -- --state DIR --port PORT",
+      );
+    }
+    const left = running.filter((trace) => trace.name !== ownerName);
     for (const { pid } of left) kill(pid, "SIGTERM");
     const deadline = Date.now() + deadlineMs;
     const alive = () => left.filter((trace) => startTicksOf(trace.pid) === trace.startTicks);
@@ -108,6 +123,7 @@ export class Processes {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     for (const { pid } of alive()) kill(pid, "SIGKILL");
+    this.#record();
     return left.map((trace) => trace.name);
   }
 
@@ -126,7 +142,8 @@ export class Processes {
   }
 
   #record(): void {
-    const traces = [...this.#managed].flatMap(({ name, pid }): Trace[] => {
+    const owner = { name: ownerName, pid: () => process.pid };
+    const traces = [owner, ...this.#managed].flatMap(({ name, pid }): Trace[] => {
       const id = pid();
       const startTicks = id === undefined ? undefined : startTicksOf(id);
       return id === undefined || startTicks === undefined ? [] : [{ name, pid: id, startTicks }];

@@ -31,7 +31,7 @@ export async function seeReplayedAlerts(fleet: Fleet): Promise<ThreatCount> {
     expected.set(name, await expect(join(fleet.layout.cluster(name).dir, "audit"), detectors));
   }
   const planted = [...expected.values()].flatMap((e) => [...e.least.values()]).reduce((a, b) => a + b, 0);
-  return until(`All ${planted} expected alerts were seen`, seenMs, async () => {
+  return until(`all ${planted} expected alerts`, seenMs, async () => {
     const alerts = await readAlerts(fleet, new Date(0));
     const seen = countBy(alerts.map((a) => `${a.clusterName} ${a.auditId} ${a.rule}`));
     const problems = [...expected].flatMap(([cluster, e]) => compare(cluster, e, seen));

@@ -41,7 +41,7 @@ export async function rollOut(fleet: Fleet, quick: QuickRollout): Promise<Rollou
   };
   const { rollout } = await client.startRollout({ spec });
   const id = rollout?.id ?? "";
-  return until(`The rollout ${id} did come to rest`, proveMs, async () => {
+  return until(`the rollout ${id} to come to rest`, proveMs, async () => {
     const { rollout: now } = await client.getRollout({ rolloutId: id });
     if (now === undefined) return { seen: "no rollout" };
     return resting.includes(now.state) ? { done: now } : { seen: now.because };
@@ -66,7 +66,7 @@ export async function bringAllTo(
       );
     }
   }
-  return until(`${bundle} was proved on all clusters`, proveMs, async () => {
+  return until(`all clusters to prove ${bundle}`, proveMs, async () => {
     const now = [...(await readClusters(fleet)).values()];
     const proving = now.filter((c) =>
       behind.length > 0 ? provedDigest(c, kind) === digest : provedDigest(c, kind) !== "",

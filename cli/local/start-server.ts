@@ -35,7 +35,7 @@ export async function startServer(fleet: Fleet): Promise<string> {
     restart: true,
   });
   const url = `https://127.0.0.1:${port}`;
-  await until(`The server at ${url} did become ready`, 30_000, async () => {
+  await until(`the server at ${url} to become ready`, 30_000, async () => {
     const exit = fleet.server?.lastExit();
     if (exit !== undefined && (fleet.server?.restarts() ?? 0) > 2) {
       throw refused(

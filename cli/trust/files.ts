@@ -43,7 +43,7 @@ export function readBounded(path: string, bytesMax: number): Uint8Array {
 /** A failure that names the path for what the file system said. */
 export function notUsable(path: string, error: unknown): Error {
   const why = error instanceof Error ? error.message : String(error);
-  return misused(`${path} cannot be used: ${why}`);
+  return misused(`${path} cannot be used: ${why}`, "Check the path and who may use it.");
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -15,7 +15,11 @@ export function keyFilesOf(dir: string, role: OfflineRole): readonly string[] {
     const names = readdirSync(dir).filter((name) => pattern.test(name));
     return names.sort().map((name) => join(dir, name));
   } catch (error) {
-    throw notUsable(dir, error);
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw notUsable(dir, error);
+    throw misused(
+      `There is no trust folder ${dir}`,
+      "--dir DIR   names the folder that fleetctl trust init wrote; FLEETCTL_TRUST_DIR does too",
+    );
   }
 }
 

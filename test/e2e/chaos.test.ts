@@ -44,7 +44,7 @@ async function rolloutWithKill(
   const [name, digest] = round % 2 === 0 ? [names.rulesAfter, rulesAfter] : [names.rulesBefore, rulesBefore];
   const client = part(fleet, "connection").client(RolloutService);
   const requestId = `chaos-${round}-${process.pid}`;
-  const id = await until("The rollout did start", 60_000, async () => {
+  const id = await until("the rollout to start", 60_000, async () => {
     const { rollout } = await client.startRollout({
       spec: { kind: BundleKind.RULES, bundle: name, deadlineSeconds: 120, soakSeconds: 1 },
       requestId,
@@ -57,7 +57,7 @@ async function rolloutWithKill(
   const pid = pidOf(fleet, victim, round);
   if (pid !== undefined) process.kill(pid, "SIGKILL");
   const startedAt = performance.now();
-  await until(`The rollout ${id} did succeed after the ${victim} was killed`, 90_000, async () => {
+  await until(`the rollout ${id} to succeed after the ${victim} was killed`, 90_000, async () => {
     const { rollout } = await client.getRollout({ rolloutId: id });
     if (rollout?.state === RolloutState.PAUSED) {
       await client.resumeRollout({ rolloutId: id, generation: rollout.generation });

@@ -122,7 +122,7 @@ async function push(fleet: Fleet, isFirst: boolean): Promise<readonly number[]> 
   };
   const { rollout } = await client.startRollout({ spec });
   const id = rollout?.id ?? "";
-  return until(`The rollout ${id} did succeed`, 120_000, async () => {
+  return until(`the rollout ${id} to succeed`, 120_000, async () => {
     const { rollout: now } = await client.getRollout({ rolloutId: id });
     if (now?.state !== RolloutState.SUCCEEDED) return { seen: now?.because ?? "no rollout" };
     const proofs = now.waves

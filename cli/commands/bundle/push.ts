@@ -41,8 +41,13 @@ export default class BundlePush extends SigningCommand {
 
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(BundlePush);
-    if (flags.sign === (flags.targets !== undefined)) {
-      throw misused("Say who signs: --sign with your keys, or --targets FILE that was signed already");
+    // A switch that is not given is undefined, whatever its type says.
+    if (Boolean(flags.sign) === (flags.targets !== undefined)) {
+      throw misused(
+        "Say who signs: nothing unsigned is taken",
+        "--sign   signs with the keys in your trust folder",
+        "--targets FILE   takes what fleetctl bundle sign wrote",
+      );
     }
     const bundles: BuiltBundle[] = [];
     for (const path of argv as string[]) {

@@ -43,7 +43,15 @@ export default class TokenCreate extends FleetCommand {
     for (const key of ["region", "environment", "team", "tribe", "project"] as const) {
       const value = flags[key];
       if (value === undefined) continue;
-      if (Object.hasOwn(labels, key)) throw misused(`The label "${key}" is given by --label and by --${key}`);
+      if (Object.hasOwn(labels, key)) {
+        throw misused(`The label "${key}" is given by --label and by --${key}`, "Give it once.");
+      }
+      if (!/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(value)) {
+        throw misused(
+          `--${key} "${value.slice(0, 80)}" is not a label value`,
+          "Use letters, digits, -, _ and . only, at most 63.",
+        );
+      }
       Object.assign(labels, labelsFrom([`${key}=${value}`], `--${key}`));
     }
     const service = await this.client(TokenService, flags);
