@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { once } from "node:events";
 import { buffer } from "node:stream/consumers";
 import { styleText } from "node:util";
 import { exitCodes } from "./failure.ts";
@@ -13,6 +14,10 @@ export interface Screen {
   talk(text: string): void;
   /** Standard input, whole, at most `bytesMax` bytes; undefined when it is longer. */
   readInput(bytesMax: number): Promise<Buffer | undefined>;
+  /** Standard input as it comes, for commands that need not hold all of it. */
+  input(): AsyncIterable<Uint8Array>;
+  /** Waits until whoever reads the answer has taken most of it, so that a slow reader costs no memory. */
+  drained(): Promise<void>;
   readonly inputIsTerminal: boolean;
   readonly outIsTerminal: boolean;
   readonly columns: number;
@@ -70,6 +75,10 @@ export function processScreen(): Screen {
     readInput: async (bytesMax) => {
       const all = await buffer(stdin.iterator({ destroyOnReturn: true }));
       return all.length > bytesMax ? undefined : all;
+    },
+    input: () => stdin,
+    drained: async () => {
+      if (stdout.writableNeedDrain) await once(stdout, "drain");
     },
     inputIsTerminal: stdin.isTTY,
     outIsTerminal: stdout.isTTY,

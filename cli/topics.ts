@@ -5,7 +5,7 @@ export const topics = {
   cluster: { description: "See the clusters of the fleet and what each of them proves." },
   context: { description: "Choose which server to talk to." },
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
-  rules: { description: "Check detection rules on this machine." },
+  rules: { description: "Write, test, explain and tune detection rules on this machine." },
   shipper: { description: "Check shipper configs on this machine." },
   token: { description: "Make and revoke join tokens for agents." },
   "token:api": { description: "Make and revoke API tokens for people and CI." },

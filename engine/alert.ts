@@ -1,4 +1,9 @@
-import type { FieldValue } from "./fields/field.ts";
+import { compileOutput } from "./output.ts";
+import type { Frame, Read, Slots } from "./compile.ts";
+import type { Compat, FieldValue } from "./fields/field.ts";
+import { valueText } from "./json/text.ts";
+import type { CompiledRule } from "./ruleset.ts";
+import { formatTime, zonedTime } from "./time.ts";
 
 /** One detection, with Falco's JSON for it. */
 export interface Alert {
@@ -18,25 +23,85 @@ export interface Alert {
   readonly auditId: string;
 }
 
-export interface AlertParts extends Omit<Alert, "body"> {
-  readonly hostname: string;
-  readonly fields: readonly { readonly key: string; readonly value: FieldValue }[];
+/** How alerts are written. What is left out is as in Falco without configuration. */
+export interface AlertFormat {
+  /** Put `2024-01-02T03:04:05.678901000+0000` in front of the line instead of the time of day. Always UTC. */
+  readonly timeFormatIso8601?: boolean;
+  /** Whether the JSON holds `output`, the line with time and priority in front. Default true. */
+  readonly jsonIncludeOutput?: boolean;
+  /** Whether the JSON holds `message`, the line without them. Default false. */
+  readonly jsonIncludeMessage?: boolean;
+  /** Whether the JSON holds `output_fields`. Default true. */
+  readonly jsonIncludeOutputFields?: boolean;
+  /** Whether the JSON holds `tags`. Default true. */
+  readonly jsonIncludeTags?: boolean;
 }
 
-/** Writes the alert as JSON. Times are whole nanoseconds, which JSON.stringify could not write exactly. */
-export function renderAlert(parts: AlertParts): string {
-  const fields = parts.fields.map(({ key, value }) => `${json(key)}:${fieldJson(value)}`);
-  const members = [
-    `"hostname":${json(parts.hostname)}`,
-    `"output":${json(parts.output)}`,
-    `"output_fields":{${fields.join(",")}}`,
-    `"priority":${json(parts.priority)}`,
-    `"rule":${json(parts.rule)}`,
-    `"source":${json(parts.source)}`,
-    `"tags":[${parts.tags.map(json).join(",")}]`,
-    `"time":${json(parts.time)}`,
-  ];
-  return `{${members.join(",")}}`;
+/** Writes the alert of a rule about the event in the frame. */
+export type AlertWriter = (frame: Frame) => Alert;
+
+interface ListedField {
+  readonly key: string;
+  readonly read: Read;
+}
+
+/** Prepares the alerts of one rule: its output is compiled and the fields it lists are found once. */
+export function alertWriter(
+  rule: CompiledRule,
+  slots: Slots,
+  compat: Compat,
+  format: AlertFormat = {},
+): AlertWriter {
+  const { name, priority, source, tags } = rule;
+  const isIso = format.timeFormatIso8601 === true;
+  const printer = compileOutput(rule.output, slots, compat, isIso ? "evt.time.iso8601" : "evt.time");
+  const fields = listedFields(printer.fields, rule, slots, compat);
+  return (frame) => {
+    const { event } = frame;
+    const message = printer.print(frame);
+    const clock = isIso ? `${formatTime(event.timeNs).slice(0, -1)}+0000` : clockOf(frame);
+    const output = `${clock}: ${priority} ${message}`;
+    const time = formatTime(event.timeNs);
+    const members = [
+      `"hostname":${json(event.hostname)}`,
+      ...(format.jsonIncludeMessage === true ? [`"message":${json(message)}`] : []),
+      ...(format.jsonIncludeOutput === false ? [] : [`"output":${json(output)}`]),
+      ...(format.jsonIncludeOutputFields === false ? [] : [`"output_fields":${fieldsJson(fields, frame)}`]),
+      `"priority":${json(priority)}`,
+      `"rule":${json(name)}`,
+      `"source":${json(source)}`,
+      ...(format.jsonIncludeTags === false ? [] : [`"tags":[${tags.map(json).join(",")}]`]),
+      `"time":${json(time)}`,
+    ];
+    const id = event.isAudit ? valueText(event.tape, event.tape.member(event.root, "auditID")) : "";
+    return { rule: name, priority, source, tags, time, output, body: `{${members.join(",")}}`, auditId: id };
+  };
+}
+
+/** Fields of the output and, in place of those of the same name, the extra ones; in alphabetical order. */
+function listedFields(
+  used: readonly ListedField[],
+  rule: CompiledRule,
+  slots: Slots,
+  compat: Compat,
+): readonly ListedField[] {
+  const listed = new Map(used.map((field) => [field.key, field]));
+  for (const { key, format, isRaw } of rule.extraFields ?? []) {
+    const printer = compileOutput(format, slots, compat);
+    const raw = isRaw ? printer.fields.find((field) => field.key === key)?.read : undefined;
+    listed.set(key, { key, read: raw ?? (isRaw ? () => undefined : printer.print) });
+  }
+  return [...listed.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** Times are whole nanoseconds, which JSON.stringify could not write exactly. */
+function fieldsJson(fields: readonly ListedField[], frame: Frame): string {
+  return `{${fields.map(({ key, read }) => `${json(key)}:${fieldJson(read(frame))}`).join(",")}}`;
+}
+
+function clockOf({ event }: Frame): string {
+  const { clock, nanos } = zonedTime(event);
+  return `${clock}.${nanos}`;
 }
 
 const json = (text: string): string => JSON.stringify(text.toWellFormed());

@@ -50,8 +50,14 @@ export interface ListOperand {
 
 export type RightOperand = ValueOperand | ListOperand | Operand;
 
+/** What stands in place of a macro's name remembers it, so that people can be told; it has no meaning. */
+interface Written {
+  /** Names of the macros that stood here, the outermost first. */
+  readonly macros?: readonly string[];
+}
+
 /** One comparison. `right` is missing for `exists` only. */
-export interface Check {
+export interface Check extends Written {
   readonly kind: "check";
   readonly left: Operand;
   readonly operator: string;
@@ -67,13 +73,13 @@ export interface Identifier {
   readonly at: number;
 }
 
-export interface Group {
+export interface Group extends Written {
   readonly kind: "and" | "or";
   readonly parts: readonly Expression[];
   readonly at: number;
 }
 
-export interface Negation {
+export interface Negation extends Written {
   readonly kind: "not";
   readonly part: Expression;
   readonly at: number;

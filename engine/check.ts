@@ -1,4 +1,5 @@
 import type { Check } from "./ast.ts";
+import { addressProblem } from "./address-match.ts";
 import type { Compat, FieldType } from "./fields/field.ts";
 import { SyntaxProblem } from "./lexer.ts";
 import { resolveOperand, type ResolvedOperand } from "./resolve-operand.ts";
@@ -52,6 +53,8 @@ export function typeCheck(check: Check, compat: Compat): TypedCheck {
 }
 
 function operatorProblem(left: ResolvedOperand, operator: string): string | undefined {
+  // A value that is never there needs no type; Falco knows it, and its rules are checked there.
+  if (isUnavailable(left)) return undefined;
   const problem = `filter error: '${operator}' operator not supported`;
   if (left.isList) return ofLists.has(operator) ? undefined : `${problem} list filters`;
   switch (left.type) {
@@ -59,7 +62,14 @@ function operatorProblem(left: ResolvedOperand, operator: string): string | unde
       return notOfTexts.has(operator) ? `${problem} for string filters` : undefined;
     case "BOOL":
       return ofFlags.has(operator) ? undefined : `${problem} for bool filters`;
+    case "IPADDR":
+    case "IPNET":
+      return ofFlags.has(operator) ? undefined : `${problem} for IP address filters`;
     case "UINT64":
+    case "UINT32":
+    case "INT64":
+    case "INT32":
+    case "PORT":
     case "ABSTIME":
     case "RELTIME":
       return ofNumbers.has(operator) ? undefined : `${problem} for numeric filters`;
@@ -74,6 +84,7 @@ function checkRight(left: ResolvedOperand, operator: string, right: ResolvedOper
     );
   }
   if (left.type === right.type && left.isList === right.isList) return;
+  if (isUnavailable(left) || isUnavailable(right)) return;
   const [mine, theirs] = [typeText(left.type, left.isList), typeText(right.type, right.isList)];
   throw new SyntaxProblem(
     `field '${left.text}' has type '${mine}' while the right-hand side field '${right.text}' has incompatible type '${theirs}'`,
@@ -81,9 +92,18 @@ function checkRight(left: ResolvedOperand, operator: string, right: ResolvedOper
   );
 }
 
+function isUnavailable({ fields }: ResolvedOperand): boolean {
+  return fields.some(({ definition }) => definition.unavailable !== undefined);
+}
+
 function checkLiterals(type: FieldType, values: readonly string[], at: number): void {
   if (type === "CHARBUF") return;
   for (const value of values) {
+    if (type === "IPADDR" || type === "IPNET") {
+      const problem = addressProblem(type, value);
+      if (problem !== undefined) throw new SyntaxProblem(`filter error: ${problem}`, at);
+      continue;
+    }
     if (type === "BOOL" && value !== "true" && value !== "false") {
       throw new SyntaxProblem(`filter error: unrecognized boolean value '${value}'`, at);
     }

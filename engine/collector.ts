@@ -74,7 +74,7 @@ export class Collector {
       this.define(this.rules, rule);
       return;
     }
-    const exceptions = rule.exceptions.map((one) => validateException(one, this.compat));
+    const exceptions = rule.exceptions.map((one) => validateException(one, this.compat, rule.source));
     this.define(this.rules, { ...rule, exceptions });
   }
 
@@ -95,7 +95,7 @@ export class Collector {
 
   replaceInRule({ context, ...change }: RuleChange): void {
     const before = this.previous({ ...change, context }, noPrevious.replace);
-    const exceptions = change.exceptions?.map((one) => this.replacedException(one));
+    const exceptions = change.exceptions?.map((one) => this.replacedException(one, before.source));
     const rule = { ...before, ...change, source: before.source };
     this.define(this.rules, exceptions === undefined ? rule : { ...rule, exceptions });
   }
@@ -114,12 +114,12 @@ export class Collector {
   }
 
   /** Falco leaves the operators of a replaced exception open, which fails or crashes later. */
-  private replacedException(exception: ExceptionDefinition): ExceptionDefinition {
+  private replacedException(exception: ExceptionDefinition, source: string): ExceptionDefinition {
     if (exception.fields === undefined) {
       invalid("Rule exception must have fields property with a list of fields", exception.context);
     }
     const isOpen = exception.comps === undefined && exception.fields.kind === "text";
-    return isOpen && this.compat === "strict" ? exception : validateException(exception, this.compat);
+    return isOpen && this.compat === "strict" ? exception : validateException(exception, this.compat, source);
   }
 
   private withException(
@@ -135,7 +135,10 @@ export class Collector {
       if (added.values.length === 0) {
         invalid("Rule exception must have values property with a list of values", added.context);
       }
-      return [...all, builtInSources.includes(rule.source) ? validateException(added, this.compat) : added];
+      return [
+        ...all,
+        builtInSources.includes(rule.source) ? validateException(added, this.compat, rule.source) : added,
+      ];
     }
     if (added.fields !== undefined) {
       invalid("Can not append exception fields to existing exception, only values", added.context);

@@ -38,6 +38,8 @@ export interface RuleDefinition {
   readonly tags: readonly string[];
   readonly exceptions: readonly ExceptionDefinition[];
   readonly skipIfUnknownFilter: boolean;
+  /** Whether to warn of a condition that looks at too many types of event. */
+  readonly warnEvttypes: boolean;
   readonly context: Context;
   readonly conditionContext: Context;
   readonly outputContext: Context;
@@ -56,6 +58,7 @@ export interface RuleChange {
   readonly tags?: readonly string[];
   readonly exceptions?: readonly ExceptionDefinition[];
   readonly skipIfUnknownFilter?: boolean;
+  readonly warnEvttypes?: boolean;
   /** Where the latest word on the condition and the output stands, for messages about them. */
   readonly conditionContext?: Context;
   readonly outputContext?: Context;

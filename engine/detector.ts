@@ -1,13 +1,16 @@
-import { type Alert, renderAlert } from "./alert.ts";
-import { compileCondition, type Frame, type Predicate, type Read, Slots } from "./compile.ts";
-import type { Compat, EventView } from "./fields/field.ts";
-import { findEvents, type AuditEvent } from "./ingest.ts";
+import { type Alert, type AlertFormat, type AlertWriter, alertWriter } from "./alert.ts";
+import { type Frame, Slots } from "./compile.ts";
+import { type EnvelopeChoice, envelopeProblems, openEnvelope } from "./envelopes/open-envelope.ts";
+import type { Compat } from "./fields/field.ts";
+import { findEvents } from "./ingest.ts";
+import { JsonBytes } from "./json/bytes.ts";
+import { kinds } from "./json/document.ts";
+import { decode } from "./json/strings.ts";
 import { JsonProblem, JsonTape } from "./json/tape.ts";
-import { valueText } from "./json/text.ts";
-import { compileOutput, type Printer } from "./output.ts";
-import { indexRules, type RuleIndex } from "./rule-index.ts";
+import { LiveEvent } from "./live-event.ts";
+import { isPlainTime } from "./plain-time.ts";
+import { RuleIndex } from "./rule-index.ts";
 import type { CompiledRule, RuleSet } from "./ruleset.ts";
-import { formatTime } from "./time.ts";
 import { utf8Length } from "./utf8.ts";
 
 export interface DetectorOptions {
@@ -21,6 +24,12 @@ export interface DetectorOptions {
   readonly eventBytesMax?: number;
   /** Larger lines are dropped with a problem. */
   readonly lineBytesMax?: number;
+  /** Which envelopes of clouds are opened when a line is no audit event itself. Default `auto`: all that are known. */
+  readonly envelope?: EnvelopeChoice;
+  /** How alerts are written. */
+  readonly format?: AlertFormat;
+  /** East of UTC: `evt.time`, `evt.datetime` and the time of day in front of an output are in this zone. Default 0. */
+  readonly utcOffsetSeconds?: number;
 }
 
 /** What one line gave. */
@@ -35,15 +44,11 @@ export interface Detection {
 export interface Detector {
   /** Evaluates one line of JSON: an Event, an EventList or an array. Never throws, whatever the line. */
   detect(line: string): Detection;
-}
-
-/** An index whose fields are ready to be read. */
-type Lookup = (frame: Frame) => readonly Active[];
-
-interface Active {
-  readonly rule: CompiledRule;
-  readonly matches: Predicate;
-  readonly printer: Printer;
+  /**
+   * The same for the line that lies in `bytes` from `start` up to `end`, in UTF-8 and without its line break. A plain event is
+   * read where it lies and, when no rule matches, leaves nothing behind.
+   */
+  detectBytes(bytes: Uint8Array, start: number, end: number): Detection;
 }
 
 const eventBytesDefault = 4 * 1024 * 1024;
@@ -54,45 +59,59 @@ export function createDetector(ruleset: RuleSet, options: DetectorOptions): Dete
   return new AuditDetector(ruleset, options);
 }
 
+/** A rule whose alerts are prepared when it raises its first. */
+class ActiveRule {
+  private readonly prepare: () => AlertWriter;
+  private writer: AlertWriter | undefined;
+
+  constructor(prepare: () => AlertWriter) {
+    this.prepare = prepare;
+    this.writer = undefined;
+  }
+
+  write(frame: Frame): Alert {
+    this.writer ??= this.prepare();
+    return this.writer(frame);
+  }
+}
+
 class AuditDetector implements Detector {
-  private readonly candidates: Lookup;
+  private readonly rules: readonly CompiledRule[];
   private readonly options: Required<DetectorOptions>;
   private readonly tape: JsonTape;
-  private readonly frame: Frame;
-  private firstTimeNs: bigint | undefined;
-  private seen: bigint;
+  private readonly bytes: JsonBytes;
+  private readonly event: LiveEvent;
+  private frame: Frame;
+  private index: RuleIndex<ActiveRule>;
 
   constructor(ruleset: RuleSet, options: DetectorOptions) {
     const compat = options.compat ?? "fixed";
-    const slots = new Slots();
     this.options = {
       hostname: options.hostname,
       ruleMatching: options.ruleMatching ?? "first",
       compat,
       eventBytesMax: options.eventBytesMax ?? (compat === "strict" ? 262_144 : eventBytesDefault),
       lineBytesMax: options.lineBytesMax ?? lineBytesDefault,
+      envelope: options.envelope ?? "auto",
+      format: options.format ?? {},
+      utcOffsetSeconds: Math.trunc(options.utcOffsetSeconds ?? 0),
     };
-    const active = ruleset.compiled
-      .filter((rule) => rule.enabled)
-      .map((rule) => ({
-        rule,
-        matches: compileCondition(rule.condition, slots, compat),
-        printer: compileOutput(rule.output, slots, compat),
-      }));
-    const index = indexRules(active, ({ rule }) => rule.condition, compat);
-    this.candidates = lookup(index, slots);
+    this.rules = ruleset.compiled.filter(({ enabled, source }) => enabled && source !== "syscall");
     this.tape = new JsonTape();
-    this.frame = { event: this.view({ root: 0, timeNs: 0n }, 0n), stamp: 0, values: [], stamps: [] };
-    this.firstTimeNs = undefined;
-    this.seen = 0n;
+    this.bytes = new JsonBytes();
+    this.event = new LiveEvent(this.tape, { ...this.options, statics: ruleset.statics });
+    this.frame = newFrame(this.event);
+    this.index = this.newIndex();
   }
 
   detect(line: string): Detection {
-    if (line.trim() === "") return { alerts: [], events: 0, problems: [] };
+    return this.detectIn(line, this.options.envelope);
+  }
+
+  private detectIn(line: string, envelope: EnvelopeChoice): Detection {
+    if (line.trim() === "") return nothing;
     const { lineBytesMax, eventBytesMax } = this.options;
-    if (line.length * 3 > lineBytesMax && utf8Length(line) > lineBytesMax) {
-      return rejected(`line dropped: larger than ${lineBytesMax} bytes`);
-    }
+    if (line.length * 3 > lineBytesMax && utf8Length(line) > lineBytesMax) return tooLong(lineBytesMax);
     let root: number;
     try {
       root = this.tape.parse(line);
@@ -101,69 +120,88 @@ class AuditDetector implements Detector {
       throw error;
     }
     const payload = findEvents(this.tape, root, eventBytesMax);
-    const alerts = payload.events.flatMap((event) => this.evaluate(event));
+    const opened = payload.events.length > 0 ? undefined : openEnvelope(this.tape, root, envelope);
+    if (opened !== undefined) {
+      const all = opened.events.map((event) => this.detectIn(event, "none"));
+      return {
+        alerts: all.flatMap(({ alerts }) => alerts),
+        events: all.reduce((sum, { events }) => sum + events, 0),
+        problems: [...envelopeProblems(opened), ...all.flatMap(({ problems }) => problems)],
+      };
+    }
+    const alerts = payload.events.flatMap(({ root: node, timeNs }) => {
+      this.event.take(this.tape, node, timeNs);
+      return this.evaluate();
+    });
     return { alerts, events: payload.events.length, problems: payload.problems };
   }
 
-  private evaluate(event: AuditEvent): readonly Alert[] {
+  detectBytes(bytes: Uint8Array, start: number, end: number): Detection {
+    if (end - start > this.options.lineBytesMax) return tooLong(this.options.lineBytesMax);
+    if (!this.bytes.scan(bytes, start, end) || !this.takeEvent()) {
+      return this.detect(decode(bytes, start, end));
+    }
+    const alerts = this.evaluate();
+    return alerts === none ? miss : { alerts, events: 1, problems: none };
+  }
+
+  /** Takes the scanned text as one plain event; false when it is anything else, or its time needs a closer look. */
+  private takeEvent(): boolean {
+    const { bytes: tape } = this;
+    const kind = tape.member(0, "kind");
+    if (kind < 0 || !tape.is(kind, "Event")) return false;
+    const stamp = tape.member(0, "stageTimestamp");
+    if (stamp < 0 || tape.kind(stamp) !== kinds.string) return false;
+    if (!isPlainTime(tape.bytes, tape.start(stamp), tape.end(stamp))) return false;
+    if (tape.end(0) - tape.start(0) > this.options.eventBytesMax) return false;
+    this.event.takeUnread(tape, 0, stamp);
+    return true;
+  }
+
+  private evaluate(): readonly Alert[] {
     const { frame } = this;
-    this.firstTimeNs ??= event.timeNs;
-    this.seen += 1n;
-    frame.event = this.view(event, this.seen);
-    frame.stamp++;
-    const alerts: Alert[] = [];
-    for (const active of this.candidates(frame)) {
-      if (!active.matches(frame)) continue;
-      alerts.push(this.alert(active, frame));
+    if (frame.stamp++ > stampMax) this.renew();
+    let alerts: Alert[] | undefined;
+    for (const { rule, matches } of this.index.candidates(this.frame)) {
+      if (!matches(this.frame)) continue;
+      alerts ??= [];
+      alerts.push(rule.write(this.frame));
       if (this.options.ruleMatching === "first") break;
     }
-    return alerts;
+    return alerts ?? none;
   }
 
-  private view({ root, timeNs }: AuditEvent, number: bigint): EventView {
-    const { tape, options } = this;
-    return {
-      tape,
-      root,
-      isAudit: tape.member(root, "auditID") >= 0,
-      timeNs,
-      firstTimeNs: this.firstTimeNs ?? timeNs,
-      number,
-      source: "k8s_audit",
-      hostname: options.hostname,
-    };
+  private newIndex(): RuleIndex<ActiveRule> {
+    const { compat, format } = this.options;
+    const slots = new Slots();
+    const rules = this.rules.map((rule) => ({
+      rule: new ActiveRule(() => alertWriter(rule, slots, compat, format)),
+      condition: rule.condition,
+    }));
+    return new RuleIndex(rules, slots, compat);
   }
 
-  private alert({ rule, printer }: Active, frame: Frame): Alert {
-    const { event } = frame;
-    const time = formatTime(event.timeNs);
-    const id = event.isAudit ? valueText(event.tape, event.tape.member(event.root, "auditID")) : "";
-    const parts = {
-      rule: rule.name,
-      priority: rule.priority,
-      source: rule.source,
-      tags: rule.tags,
-      time,
-      output: `${time.slice(11, -1)}: ${rule.priority} ${printer.print(frame)}`,
-      auditId: id,
-    };
-    const fields = printer.fields.map(({ key, read }) => ({ key, value: read(frame) }));
-    return { ...parts, body: renderAlert({ ...parts, hostname: event.hostname, fields }) };
+  /** Stamps start again once they are no small numbers any more; nothing that was stored under an old one may be left. */
+  private renew(): void {
+    this.frame = newFrame(this.event);
+    this.index = this.newIndex();
   }
+}
+
+const stampMax = 2 ** 30 - 2;
+const none: readonly never[] = [];
+const nothing: Detection = { alerts: none, events: 0, problems: none };
+/** What nearly every event gives: one answer for all of them. */
+const miss: Detection = { alerts: none, events: 1, problems: none };
+
+function newFrame(event: LiveEvent): Frame {
+  return { event, stamp: 0, values: [], stamps: [] };
+}
+
+function tooLong(lineBytesMax: number): Detection {
+  return rejected(`line dropped: larger than ${lineBytesMax} bytes`);
 }
 
 function rejected(problem: string): Detection {
-  return { alerts: [], events: 0, problems: [problem] };
-}
-
-/** Turns an index into a function that gives the rules an event could match, in order. */
-function lookup(index: RuleIndex<Active>, slots: Slots): Lookup {
-  if (index.kind === "leaf") return () => index.rules;
-  const read: Read = slots.read(index.field);
-  const byValue = new Map([...index.byValue].map(([value, below]) => [value, lookup(below, slots)]));
-  const otherwise = lookup(index.otherwise, slots);
-  return (frame) => {
-    const value = read(frame);
-    return ((typeof value === "string" ? byValue.get(value) : undefined) ?? otherwise)(frame);
-  };
+  return { alerts: none, events: 0, problems: [problem] };
 }

@@ -24,6 +24,12 @@ export function diffRules(before: RuleSet, after: RuleSet): RuleDiff {
 /** The parsed condition is compared, for canonical text leaves out quotes that could tell values apart. */
 function meanings({ rules, compiled }: RuleSet): ReadonlyMap<string, string> {
   const conditions = new Map(compiled.map(({ name, condition }) => [name, condition]));
-  const plain = (key: string, value: unknown): unknown => (key === "at" ? undefined : value);
-  return new Map(rules.map((rule) => [rule.name, JSON.stringify([rule, conditions.get(rule.name)], plain)]));
+  const plain = (key: string, value: unknown): unknown =>
+    key === "at" || key === "macros" ? undefined : value;
+  return new Map(
+    rules.map(({ exceptions: _exceptions, ownCondition: _own, ...rule }) => [
+      rule.name,
+      JSON.stringify([rule, conditions.get(rule.name)], plain),
+    ]),
+  );
 }

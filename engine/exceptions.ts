@@ -16,7 +16,11 @@ const scalarComps =
   "When fields is a single value, comps must be one of (in, pmatch, intersects) or a modifier operator (e.g. startswith oneof)";
 
 /** Checks fields and operators of an exception and fills in the operators that were left out. */
-export function validateException(exception: ExceptionDefinition, compat: Compat): ExceptionDefinition {
+export function validateException(
+  exception: ExceptionDefinition,
+  compat: Compat,
+  source: string,
+): ExceptionDefinition {
   const { fields, comps, context } = exception;
   if (fields === undefined) {
     return invalid("Rule exception must have fields property with a list of fields", context);
@@ -25,7 +29,7 @@ export function validateException(exception: ExceptionDefinition, compat: Compat
     const only = comps ?? { kind: "text", text: "in" };
     if (only.kind !== "text") return invalid("Fields and comps must both be strings", context);
     if (!ofLists.has(only.text) && !isModified(only.text)) invalid(scalarComps, context);
-    checkField(fields.text, compat, context);
+    checkField(fields.text, compat, source, context);
     return { ...exception, comps: only };
   }
   const all = comps ?? {
@@ -42,7 +46,7 @@ export function validateException(exception: ExceptionDefinition, compat: Compat
       invalid(`'${name}' is not a supported comparison operator`, context);
     }
   }
-  for (const field of fields.items) checkField(plainText(field, context), compat, context);
+  for (const field of fields.items) checkField(plainText(field, context), compat, source, context);
   return { ...exception, comps: all };
 }
 
@@ -52,7 +56,7 @@ function isModified(text: string): boolean {
   return more.length === 0 && stringOperators.includes(operator) && /^(?:oneof|anyof|allof)$/.test(modifier);
 }
 
-function checkField(text: string, compat: Compat, context: Context): void {
+function checkField(text: string, compat: Compat, source: string, context: Context): void {
   const unknown = `'${text}' is not a supported filter field`;
   const call = parseTransformerAt(text, 0);
   if (call !== undefined) {
@@ -66,7 +70,7 @@ function checkField(text: string, compat: Compat, context: Context): void {
   }
   const open = text.indexOf("[");
   const argument = open >= 0 && text.endsWith("]") ? text.slice(open + 1, -1) : undefined;
-  const outcome = bindField(argument === undefined ? text : text.slice(0, open), argument, compat);
+  const outcome = bindField(argument === undefined ? text : text.slice(0, open), argument, compat, source);
   if (!outcome.ok) invalid(unknown, context);
 }
 

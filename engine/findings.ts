@@ -25,8 +25,8 @@ export interface Finding {
 export interface FileResult {
   readonly name: string;
   readonly successful: boolean;
-  /** Always `none`: the loader's own checks decide, and the JSON schema is not run. */
-  readonly schema_valid: "none";
+  /** Whether the file fits the schema of rules files, which is stricter than the loader and never decides. */
+  readonly schema_valid: "ok" | "failed" | "none";
   readonly schema_warnings: readonly string[];
   readonly errors: readonly Finding[];
   readonly warnings: readonly Finding[];
@@ -47,6 +47,7 @@ const warningWords = {
   LOAD_UNSAFE_NA_CHECK: "Unsafe <NA> comparison in condition",
   LOAD_NO_EVTTYPE: "Condition has no event-type restriction",
   LOAD_UNKNOWN_FILTER: "Unknown field or event-type in condition or output",
+  LOAD_UNAVAILABLE_FILTER: "Field or event-type that the event source can not give",
   LOAD_UNUSED_MACRO: "Unused macro",
   LOAD_UNUSED_LIST: "Unused list",
   LOAD_UNKNOWN_ITEM: "Unknown rules file item",

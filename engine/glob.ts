@@ -15,13 +15,23 @@ export function compileGlob(pattern: string, ignoreCase: boolean): (text: string
   return (text) => matches(tokens, Array.from(fold(text)));
 }
 
+const beyondAscii = /[\u0080-\uffff]/;
+
+/** Whether a text is ASCII all through. */
+export function isAscii(text: string): boolean {
+  return !beyondAscii.test(text);
+}
+
 /** Lower case of A to Z alone: case is ASCII everywhere in the rule language. */
 export function asciiLower(text: string): string {
+  // Without other letters the built-in does the same, and many times faster.
+  if (isAscii(text)) return text.toLowerCase();
   return text.replaceAll(/[A-Z]+/g, (upper) => upper.toLowerCase());
 }
 
 /** Upper case of a to z alone. */
 export function asciiUpper(text: string): string {
+  if (isAscii(text)) return text.toUpperCase();
   return text.replaceAll(/[a-z]+/g, (lower) => lower.toUpperCase());
 }
 
@@ -63,6 +73,7 @@ function matchesOne(token: Token, char: string): boolean {
 /** Undefined when the pattern can match nothing: it ends in a lone backslash. */
 function tokenize(pattern: readonly string[]): readonly Token[] | undefined {
   const tokens: Token[] = [];
+  const deadEnds = new Set<number>();
   for (let i = 0; i < pattern.length; i++) {
     const char = pattern[i] ?? "";
     if (char === "*") {
@@ -73,7 +84,7 @@ function tokenize(pattern: readonly string[]): readonly Token[] | undefined {
       if (next === undefined) return undefined;
       tokens.push({ kind: "char", char: next });
     } else {
-      const set = char === "[" ? readSet(pattern, i + 1) : undefined;
+      const set = char === "[" ? readSet(pattern, i + 1, deadEnds) : undefined;
       tokens.push(set?.token ?? { kind: "char", char });
       if (set !== undefined) i = set.end;
     }
@@ -81,13 +92,25 @@ function tokenize(pattern: readonly string[]): readonly Token[] | undefined {
   return tokens;
 }
 
-/** A set that starts after `[`, and the place of its `]`; undefined when it never ends. */
-function readSet(pattern: readonly string[], start: number): { token: Token; end: number } | undefined {
+/**
+ * A set that starts after `[`, and the place of its `]`; undefined when it never ends. Places from which no end was
+ * found are remembered, so that many sets which never end cost no more than one.
+ */
+function readSet(
+  pattern: readonly string[],
+  start: number,
+  deadEnds: Set<number>,
+): { token: Token; end: number } | undefined {
   const negated = pattern[start] === "!" || pattern[start] === "^";
   let i = negated ? start + 1 : start;
   const tests: ((char: string) => boolean)[] = [];
+  const passed: number[] = [];
   for (let isFirst = true; isFirst || pattern[i] !== "]"; isFirst = false) {
-    if (i >= pattern.length) return undefined;
+    if (i >= pattern.length || deadEnds.has(i)) {
+      for (const place of passed) deadEnds.add(place);
+      return undefined;
+    }
+    if (!isFirst) passed.push(i);
     const named = namedClass(pattern, i);
     if (named !== undefined) {
       tests.push(named.test);

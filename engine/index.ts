@@ -1,16 +1,39 @@
 /**
- * The door of the engine: Falco's rule language for Kubernetes audit events. Pure: no files, no clock, no
- * randomness. Rules are loaded into a report, a report's ruleset becomes a detector, a detector reads lines.
+ * The door of the engine: Falco's rule language for Kubernetes audit events and for system calls that Linux audits. Pure: no
+ * files, no clock, no randomness. Rules are loaded into a report, a report's ruleset becomes a detector, a detector reads lines.
  */
-export type { Alert } from "./alert.ts";
+export type { Alert, AlertFormat } from "./alert.ts";
+export type { AppendOutput } from "./append-output.ts";
+export {
+  type Change,
+  compareRuleSets,
+  type ExceptionChange,
+  type RuleChanges,
+  type RuleSetComparison,
+} from "./compare.ts";
+export { type CoveredRequest, coverRequests, type RequestKind } from "./coverage.ts";
 export { createDetector, type Detection, type Detector, type DetectorOptions } from "./detector.ts";
 export { diffRules, type RuleDiff } from "./diff.ts";
+export { createEventStream, type EventStream, isAuditRecord } from "./event-stream.ts";
+export type { EnvelopeChoice, EnvelopeKind } from "./envelopes/open-envelope.ts";
+export type { ExceptionInfo, ExceptionValue } from "./exception-info.ts";
+export { type ExplainedPart, type Explanation, explainRule, type ExplainOutcome } from "./explain.ts";
 export type { Compat, FieldClass, FieldDefinition } from "./fields/field.ts";
 export { builtInSources, fieldClasses } from "./fields/registry.ts";
 export type { FileResult, Finding, Location, Position } from "./findings.ts";
+export {
+  type AuditRecordReader,
+  type AuditRecordReaderOptions,
+  type AuditRecords,
+  createAuditRecordReader,
+} from "./linux-audit/audit-record-reader.ts";
+export type { SyscallEvent } from "./linux-audit/syscall-event.ts";
 export { loadRules, type LoadOptions, type LoadReport, type RulesFile } from "./load.ts";
+export { createRecordDetector, type RecordDetector, type RecordDetectorOptions } from "./record-detector.ts";
 export { renderFindings } from "./render.ts";
 export { priorities, type Priority, type RuleInfo, type RuleSet } from "./ruleset.ts";
+export { keepRules } from "./select.ts";
 export type { RuleSwitch } from "./switches.ts";
+export type { ProbedValue } from "./probe.ts";
 export { isCompatible } from "./semver.ts";
 export { engineVersion } from "./version.ts";

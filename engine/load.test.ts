@@ -135,9 +135,9 @@ const refused: readonly [string, readonly string[], string][] = [
     "LOAD_ERR_YAML_VALIDATE: Key 'items' is repeated; keep one of them",
   ],
   [
-    "an unsupported transformer",
-    [rule({ condition: 'getopt(ka.user.groups, "ab:")[b] = x' })],
-    "LOAD_ERR_COMPILE_CONDITION: transformer 'getopt' is not supported by this engine yet",
+    "a transformer with brackets it does not take",
+    [rule({ condition: "tolower(ka.verb)[b] = x" })],
+    "LOAD_ERR_COMPILE_CONDITION: transformer 'tolower' takes no argument in brackets",
   ],
   [
     "too many brackets",
@@ -176,7 +176,8 @@ const warned: readonly [string, string, readonly string[]][] = [
     "- {macro: a-b, condition: ka.verb exists}",
     ["LOAD_INVALID_MACRO_NAME", "LOAD_UNUSED_MACRO"],
   ],
-  ["a rule of another source", rule({ source: "syscall" }), ["LOAD_UNKNOWN_SOURCE"]],
+  ["a rule of another source", rule({ source: "okta" }), ["LOAD_UNKNOWN_SOURCE"]],
+  ["a word that prints nothing", rule({ output: "x %container.info y" }), ["LOAD_DEPRECATED_ITEM"]],
   ["a capture", rule({ capture: "yes" }), ["LOAD_WARNING_EXTENSION"]],
   [
     "exceptions of one name",

@@ -1,3 +1,4 @@
+import type { AppendOutput } from "./append-output.ts";
 import { Collector } from "./collector.ts";
 import type { PluginRequirement } from "./definitions.ts";
 import type { Compat } from "./fields/field.ts";
@@ -12,9 +13,12 @@ import {
 import { readRules } from "./reader.ts";
 import { type ExpandedRule, RuleCompiler } from "./rule-compiler.ts";
 import { emptyRuleSet, parsePriority, priorities, type RuleSet } from "./ruleset.ts";
+import { checkSchema, type SchemaResult } from "./schema.ts";
 import { isCompatible } from "./semver.ts";
+import type { StaticFields } from "./static-fields.ts";
 import { switchRules, type RuleSwitch } from "./switches.ts";
 import { builtInPlugins } from "./version.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** A rules file by name and content. */
 export interface RulesFile {
@@ -29,6 +33,10 @@ export interface LoadOptions {
   readonly minimumPriority?: string;
   /** Enables and disables rules after all files, in this order. */
   readonly switches?: readonly RuleSwitch[];
+  /** Text and fields added to the outputs of rules, in this order. */
+  readonly appendOutput?: readonly AppendOutput[];
+  /** Texts that rules may read as `static.NAME`. */
+  readonly staticFields?: StaticFields;
 }
 
 /** The outcome of loading rules files together. */
@@ -49,19 +57,23 @@ export function loadRules(files: readonly RulesFile[], options: LoadOptions = {}
     const source = new SourceText(file.name, file.content);
     const warnings: Finding[] = [];
     const errors: Finding[] = [];
+    let schema: SchemaResult = { valid: "none", warnings: [] };
     const warn = (...[code, message, context]: Parameters<typeof warningFinding>): void => {
       warnings.push(warningFinding(code, message, context));
     };
     try {
-      readRules(source, collector, warn, compat === "strict");
-      expanded = new RuleCompiler(collector, compat, warn).compile();
+      const documents = parseYaml(source, compat === "strict");
+      schema = checkSchema(documents);
+      readRules(documents, source, collector, warn);
+      expanded = new RuleCompiler(collector, compat, warn, options).compile();
       if (i === files.length - 1) checkPlugins(collector.plugins);
     } catch (error) {
       if (!(error instanceof LoadProblem)) throw error;
       errors.push(errorFinding(error));
     }
     const successful = errors.length === 0;
-    return { name: file.name, successful, schema_valid: "none", schema_warnings: [], errors, warnings };
+    const { valid: schema_valid, warnings: schema_warnings } = schema;
+    return { name: file.name, successful, schema_valid, schema_warnings, errors, warnings };
   });
   const ok = results.every(({ successful }) => successful);
   if (!ok) return { ok, ruleset: emptyRuleSet, results };
@@ -81,6 +93,7 @@ function finish(expanded: readonly ExpandedRule[], collector: Collector, options
     compiled: expanded.map((rule) => ({ ...rule.compiled, enabled: enabled(rule.info.name, rule) })),
     macroCount: collector.macros.size,
     listCount: collector.lists.size,
+    ...(options.staticFields === undefined ? {} : { statics: options.staticFields }),
   };
 }
 

@@ -76,6 +76,9 @@ class Resolver {
       return reference;
     }
     this.used.add(name);
-    return this.resolve(body, [...path, name], depth + 1);
+    const resolved = this.resolve(body, [...path, name], depth + 1);
+    return resolved.kind === "identifier"
+      ? resolved
+      : { ...resolved, macros: [name, ...(resolved.macros ?? [])] };
   }
 }

@@ -25,7 +25,7 @@ export type OutputOutcome =
   | { readonly ok: false; readonly message: string; readonly at: number };
 
 /** Parses an output such as `pod started (user=%ka.user.name)`. There is no escape for `%`. Never throws. */
-export function parseOutput(text: string, compat: Compat): OutputOutcome {
+export function parseOutput(text: string, compat: Compat, source?: string): OutputOutcome {
   const parts: Part[] = [];
   // A leading star asks to print even when fields are missing, which is what always happens.
   let from = text.startsWith("*") ? 1 : 0;
@@ -34,7 +34,7 @@ export function parseOutput(text: string, compat: Compat): OutputOutcome {
     if (at === text.length - 1) {
       return { ok: false, message: "invalid formatting syntax: formatting cannot end with a %", at };
     }
-    const outcome = fieldPart(text, at, compat);
+    const outcome = fieldPart(text, at, compat, source);
     if (!("part" in outcome)) return { ok: false, message: outcome.message, at };
     parts.push(outcome.part);
     from = outcome.end;
@@ -47,6 +47,7 @@ function fieldPart(
   text: string,
   percent: number,
   compat: Compat,
+  source: string | undefined,
 ): { readonly part: Part; readonly end: number } | { readonly message: string } {
   const digits = /[0-9]{1,9}/y;
   digits.lastIndex = percent + 1;
@@ -55,7 +56,7 @@ function fieldPart(
   if (width !== undefined && Number(width) > widthMax) {
     return { message: `invalid formatting syntax: a width of ${width} is more than ${widthMax}` };
   }
-  const found = operandAt(text, start, compat);
+  const found = operandAt(text, start, compat, source);
   if (found === undefined || "message" in found) {
     const name = text.slice(start, start + 32);
     const why = found === undefined ? "" : ` (${found.message})`;
@@ -67,7 +68,7 @@ function fieldPart(
   };
 }
 
-function operandAt(text: string, at: number, compat: Compat) {
+function operandAt(text: string, at: number, compat: Compat, source: string | undefined) {
   const found = parseTransformerAt(text, at);
   if (found !== undefined) {
     try {
@@ -77,7 +78,7 @@ function operandAt(text: string, at: number, compat: Compat) {
       return { message: error.message };
     }
   }
-  const field = fieldAt(text, at, compat);
+  const field = fieldAt(text, at, compat, source);
   return field === undefined ? undefined : { operand: fieldOperand(field.field), end: field.end };
 }
 
@@ -89,7 +90,7 @@ export interface Printer {
 }
 
 /** Prepares an output that has been checked: reads of fields are shared with conditions through `slots`. */
-export function compileOutput(text: string, slots: Slots, compat: Compat): Printer {
+export function compileOutput(text: string, slots: Slots, compat: Compat, time = "evt.time"): Printer {
   const outcome = parseOutput(text, compat);
   if (!outcome.ok) throw new Error(`output '${text}' was checked before: ${outcome.message}`);
   const { template } = outcome;
@@ -101,7 +102,7 @@ export function compileOutput(text: string, slots: Slots, compat: Compat): Print
   });
   const fields = new Map<string, { key: string; read: Read; isList: boolean }>();
   const used = template.parts.flatMap((part) => (part.kind === "field" ? part.operand.fields : []));
-  for (const field of [...used, timeField(compat)]) {
+  for (const field of [...used, timeField(time, compat)]) {
     const { json, isList } = field.definition;
     fields.set(field.key, { key: field.key, read: jsonRead(json) ?? slots.read(field), isList });
   }
@@ -116,8 +117,8 @@ function jsonRead(json: Extract | undefined): Read | undefined {
 }
 
 /** Every line starts with the time, so every alert lists it. */
-function timeField(compat: Compat): BoundField {
-  const outcome = bindField("evt.time", undefined, compat);
+function timeField(name: string, compat: Compat): BoundField {
+  const outcome = bindField(name, undefined, compat);
   if (!outcome.ok) throw new Error(outcome.message);
   return outcome.field;
 }

@@ -214,6 +214,8 @@ class Parser {
     const operand = this.transformer() ?? this.field();
     if (operand !== undefined) return operand;
     if (cursor.take("(")) {
+      cursor.blank();
+      if (cursor.take(")")) return { kind: "group", items: [], at };
       const items = this.nested(() => this.callArguments());
       if (!cursor.take(")")) throw cursor.problem("expected a ')' token closing the list");
       return { kind: "group", items, at };

@@ -5,17 +5,17 @@ import { bothWords, readOverrides } from "./overrides.ts";
 import { appendWords, readRule, ruleKeys } from "./rule-reader.ts";
 import { isCompatible, parseVersion } from "./semver.ts";
 import { engineVersion } from "./version.ts";
-import { entryOf, parseYaml, type YamlMap, type YamlNode } from "./yaml.ts";
+import { entryOf, type YamlMap, type YamlNode } from "./yaml.ts";
 
-/** Reads one rules file into the collector. Throws {@link LoadProblem} at the first error. */
+/** Reads the documents of one rules file into the collector. Throws {@link LoadProblem} at the first error. */
 export function readRules(
+  documents: readonly YamlNode[],
   source: SourceText,
   collector: Collector,
   warn: Warn,
-  allowRepeatedKeys: boolean,
 ): void {
   const file = Context.file(source);
-  for (const document of parseYaml(source, allowRepeatedKeys)) {
+  for (const document of documents) {
     if (document.kind === "scalar") {
       if (document.isNull) continue;
       refuse("Rules content is not yaml", file.child("rules content", "", document.at));

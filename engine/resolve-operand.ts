@@ -16,7 +16,12 @@ export type ResolvedSource =
   | { readonly kind: "field"; readonly field: BoundField }
   | { readonly kind: "literal"; readonly value: string }
   | { readonly kind: "group"; readonly items: readonly ResolvedOperand[] }
-  | { readonly kind: "call"; readonly name: string; readonly args: readonly ResolvedOperand[] };
+  | {
+      readonly kind: "call";
+      readonly name: string;
+      readonly argument: string | undefined;
+      readonly args: readonly ResolvedOperand[];
+    };
 
 /** Resolves fields and checks the types of transformer calls. Throws {@link SyntaxProblem} at the culprit. */
 export function resolveOperand(operand: Operand, compat: Compat): ResolvedOperand {
@@ -25,18 +30,16 @@ export function resolveOperand(operand: Operand, compat: Compat): ResolvedOperan
     if (!outcome.ok) throw new SyntaxProblem(outcome.message, operand.at);
     return fieldOperand(outcome.field);
   }
-  const transformer = findTransformer(operand.name);
+  const transformer = findTransformer(operand.name, operand.argument);
   if (transformer === undefined) {
-    throw new SyntaxProblem(`transformer '${operand.name}' is not supported by this engine yet`, operand.at);
-  }
-  if (operand.argument !== undefined) {
-    throw new SyntaxProblem(`transformer '${operand.name}' takes no argument in brackets`, operand.at);
+    const why = operand.argument === undefined ? "does not exist" : "takes no argument in brackets";
+    throw new SyntaxProblem(`transformer '${operand.name}' ${why}`, operand.at);
   }
   const args = operand.args.map((arg) => resolveArgument(arg, compat));
   const shape = transformer.shape(args);
   if (!shape.ok) throw new SyntaxProblem(shape.message, operand.at);
   const text = operand.name === "val" ? (args[0]?.text ?? "") : operandText(operand);
-  const source = { kind: "call", name: operand.name, args } as const;
+  const source = { kind: "call", name: operand.name, argument: operand.argument, args } as const;
   const fields = args.flatMap((arg) => arg.fields);
   return { source, fields, type: shape.type, isList: shape.isList, text, isLiteral: false };
 }
@@ -61,7 +64,8 @@ function resolveArgument(argument: TransformerArgument, compat: Compat): Resolve
   }
   if (argument.kind !== "group") return resolveOperand(argument, compat);
   const items = argument.items.map((item) => resolveArgument(item, compat));
-  const wrong = items.find(({ type, isList }) => type !== "CHARBUF" || isList);
+  // A number stands in a list as it is printed; only a list has no place there.
+  const wrong = items.find(({ isList }) => isList);
   if (wrong !== undefined) {
     throw new SyntaxProblem(`'${wrong.text}' can not be an element of a list`, argument.at);
   }

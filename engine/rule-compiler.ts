@@ -1,8 +1,10 @@
+import { type AppendOutput, withAppended } from "./append-output.ts";
 import type { Check, Expression } from "./ast.ts";
 import { canonical } from "./canonical.ts";
 import type { Collector, Warn } from "./collector.ts";
 import { compileCondition, Slots } from "./compile.ts";
 import type { RuleDefinition } from "./definitions.ts";
+import { conditionWithoutExceptions, describeExceptions } from "./exception-info.ts";
 import { withExceptions } from "./exceptions.ts";
 import type { Compat } from "./fields/field.ts";
 import { bindField } from "./fields/registry.ts";
@@ -13,12 +15,20 @@ import { expandedLengthMax, prepareLists, type ReadyList, substituteLists } from
 import { resolveMacros } from "./macros.ts";
 import { parseOutput } from "./output.ts";
 import { parseCondition, transformers } from "./parser.ts";
+import { CheckFields, checkSource, checksOf, reachOf } from "./rule-reach.ts";
+import { checkStatics, type StaticFields, staticFieldNames, unknownStaticIn } from "./static-fields.ts";
 import type { CompiledRule, RuleInfo } from "./ruleset.ts";
 
 /** A rule after expansion. */
 export interface ExpandedRule {
   readonly info: RuleInfo;
   readonly compiled: CompiledRule;
+}
+
+/** What configuration adds to rules. */
+interface CompilerOptions {
+  readonly appendOutput?: readonly AppendOutput[];
+  readonly staticFields?: StaticFields;
 }
 
 interface Condition {
@@ -34,13 +44,19 @@ export class RuleCompiler {
   private readonly warn: Warn;
   private readonly lists: readonly ReadyList[];
   private readonly macros: Map<string, Condition>;
+  private readonly appendOutput: readonly AppendOutput[];
+  private readonly statics: readonly string[];
+  private readonly checkFields: CheckFields;
   private readonly usedLists: Set<string>;
   private readonly usedMacros: Set<string>;
 
-  constructor(collector: Collector, compat: Compat, warn: Warn) {
+  constructor(collector: Collector, compat: Compat, warn: Warn, options: CompilerOptions = {}) {
     this.collector = collector;
+    this.appendOutput = options.appendOutput ?? [];
+    this.statics = staticFieldNames(options.staticFields ?? {});
     this.compat = compat;
     this.warn = warn;
+    this.checkFields = new CheckFields(compat);
     this.usedLists = new Set();
     this.usedMacros = new Set();
     this.lists = prepareLists(collector.lists, (name) => this.usedLists.add(name));
@@ -72,6 +88,8 @@ export class RuleCompiler {
     const condition = this.resolve(parsed, Number.POSITIVE_INFINITY, rule.context);
     this.warnOfMissingValues(condition, rule.conditionContext);
     try {
+      checkSource(condition, rule.source, this.compat);
+      checkStatics(condition, this.statics);
       compileCondition(condition, new Slots(), this.compat);
     } catch (error) {
       if (!(error instanceof SyntaxProblem)) throw error;
@@ -81,7 +99,8 @@ export class RuleCompiler {
       }
       return undefined;
     }
-    this.warnOfValues(condition, parsed);
+    this.warnOfValues(condition, parsed, rule.source);
+    if (rule.source === "syscall" && !this.isReachable(rule, condition)) return undefined;
     const { name, priority, source, tags, enabled, desc } = rule;
     return {
       info: {
@@ -92,25 +111,50 @@ export class RuleCompiler {
         enabled,
         desc,
         condition: canonical(condition),
+        ownCondition: conditionWithoutExceptions(condition, rule.exceptions),
+        exceptions: describeExceptions(rule.exceptions),
         output: rule.output,
       },
-      compiled: { name, priority, source, tags, enabled, condition, output },
+      compiled: { name, priority, source, tags, enabled, condition, ...output },
     };
   }
 
-  /** The text to print, with every field in it known; undefined when the rule is left out. */
-  private output(rule: RuleDefinition): string | undefined {
-    // Old rules end in this word, which has come to mean nothing.
-    const text = rule.output.replaceAll("%container.info", "");
-    const outcome = parseOutput(text, this.compat);
-    if (outcome.ok) return text;
-    const place = rule.outputContext.child(
-      "rule output expression",
-      "",
-      rule.outputContext.locations.at(-1)?.position.offset ?? 0,
-    );
-    if (this.isSkipped(rule, outcome.message, place)) return undefined;
-    throw new LoadProblem("LOAD_ERR_COMPILE_OUTPUT", outcome.message, place);
+  /** The text to print and the fields to list, all of them known; undefined when the rule is left out. */
+  private output(rule: RuleDefinition): Pick<CompiledRule, "output" | "extraFields"> | undefined {
+    const whole = withAppended(rule, this.appendOutput, this.statics);
+    const output = whole.output.replaceAll("%container.info", "");
+    if (output !== whole.output) this.warn("LOAD_DEPRECATED_ITEM", containerInfoWords, rule.context);
+    const problem = this.outputProblem(output, rule.source);
+    if (problem !== undefined) {
+      if (this.isSkipped(rule, problem, outputPlace(rule))) return undefined;
+      throw new LoadProblem("LOAD_ERR_COMPILE_OUTPUT", problem, outputPlace(rule));
+    }
+    for (const { key, format } of whole.extraFields) {
+      const extra = this.outputProblem(format, rule.source);
+      if (extra === undefined) continue;
+      const message = `${extra} (in the extra field '${key}' that configuration appends)`;
+      throw new LoadProblem("LOAD_ERR_COMPILE_OUTPUT", message, outputPlace(rule));
+    }
+    return whole.extraFields.length === 0 ? { output } : { ...whole, output };
+  }
+
+  private outputProblem(text: string, source: string): string | undefined {
+    const outcome = parseOutput(text, this.compat, source);
+    return outcome.ok ? unknownStaticIn(outcome.template, this.statics) : outcome.message;
+  }
+
+  /** Whether records of system calls can ever match the rule. What stands in the way, or is missing, is warned of. */
+  private isReachable(rule: RuleDefinition, condition: Expression): boolean {
+    const { needs, missing, isBroad } = reachOf(condition, this.checkFields);
+    if (isBroad && rule.warnEvttypes) this.warn("LOAD_NO_EVTTYPE", broadWords, rule.context);
+    if (needs.length > 0) {
+      const words = `Rule '${rule.name}' is skipped: Linux audit records can not give it ${needs.join(", ")}`;
+      this.warn("LOAD_UNAVAILABLE_FILTER", words, rule.context);
+    } else if (missing.length > 0) {
+      const words = `Rule '${rule.name}' reads as missing: ${missing.join(", ")}`;
+      this.warn("LOAD_UNAVAILABLE_FILTER", words, rule.context);
+    }
+    return needs.length === 0;
   }
 
   private isSkipped(rule: RuleDefinition, message: string, place: Context): boolean {
@@ -185,10 +229,10 @@ export class RuleCompiler {
   }
 
   /** Values that are probably not what was meant. */
-  private warnOfValues(condition: Expression, { text, context }: Condition): void {
+  private warnOfValues(condition: Expression, { text, context }: Condition, source: string): void {
     for (const check of checksOf(condition)) {
       for (const value of constantsOf(check)) {
-        for (const message of suspicions(check.operator, value, this.compat)) {
+        for (const message of suspicions(check.operator, value, this.compat, source)) {
           this.warn(
             "LOAD_COMPILE_CONDITION",
             message,
@@ -211,18 +255,14 @@ export class RuleCompiler {
   }
 }
 
-function checksOf(expression: Expression): readonly Check[] {
-  switch (expression.kind) {
-    case "and":
-    case "or":
-      return expression.parts.flatMap(checksOf);
-    case "not":
-      return checksOf(expression.part);
-    case "check":
-      return [expression];
-    case "identifier":
-      return [];
-  }
+/** Old rules end in this word, which has come to mean nothing. */
+const containerInfoWords = "%container.info is deprecated and prints nothing. Remove it from the output.";
+
+const broadWords = "Rule matches too many evt.type values. This has a significant performance penalty.";
+
+function outputPlace({ outputContext }: RuleDefinition): Context {
+  const offset = outputContext.locations.at(-1)?.position.offset ?? 0;
+  return outputContext.child("rule output expression", "", offset);
 }
 
 function constantsOf({ right }: Check): readonly string[] {
@@ -230,7 +270,7 @@ function constantsOf({ right }: Check): readonly string[] {
   return right?.kind === "list" ? right.values : [];
 }
 
-function suspicions(operator: string, value: string, compat: Compat): readonly string[] {
+function suspicions(operator: string, value: string, compat: Compat, source: string): readonly string[] {
   const found: string[] = [];
   if (operator === "regex" && isSimplePattern(value)) {
     const simpler = ["=", "contains", "startswith", "endswith"].map((word) => `'${word}'`).join(", ");
@@ -239,7 +279,7 @@ function suspicions(operator: string, value: string, compat: Compat): readonly s
   const dense = value.replaceAll(/\s+/g, "");
   const open = dense.indexOf("[");
   const argument = open > 0 && dense.endsWith("]") ? dense.slice(open + 1, -1) : undefined;
-  if (bindField(argument === undefined ? dense : dense.slice(0, open), argument, compat).ok) {
+  if (bindField(argument === undefined ? dense : dense.slice(0, open), argument, compat, source).ok) {
     found.push(`'${value}' may be a valid field misused as a const string value`);
   }
   if (["val", ...transformers].some((name) => dense.startsWith(`${name}(`)) && dense.endsWith(")")) {

@@ -1,128 +1,122 @@
-import type { Check, Expression } from "./ast.ts";
+import type { Expression } from "./ast.ts";
+import type { Frame, Predicate, Slots } from "./compile.ts";
+import { type CheckNode, ConditionGraph, type ConditionNode } from "./condition-graph.ts";
+import { chooseFacets, type Facet, facetKey } from "./facet.ts";
 import type { Compat } from "./fields/field.ts";
-import { bindField, type BoundField } from "./fields/registry.ts";
 
-/** A value that a field must have, or the rule can not match. */
-interface Demand {
-  readonly field: BoundField;
-  readonly values: ReadonlySet<string>;
+/** A rule that an event of one kind could match, and what still has to hold. */
+export interface Candidate<T> {
+  readonly rule: T;
+  readonly matches: Predicate;
 }
 
-type Demands = ReadonlyMap<string, Demand>;
+export interface IndexedRule<T> {
+  readonly rule: T;
+  readonly condition: Expression;
+}
 
-const depthMax = 3;
-/** Below this many rules, looking each one up costs more than trying it. */
-const worthwhile = 4;
-/** Bounds the copies of rules that demand nothing of a field and so appear under each of its values. */
-const entriesMax = 100_000;
+/** At most this many kinds are prepared; events of any further kind meet all rules as they are. */
+const kindsMax = 4096;
+/** And at most this many parts of conditions are made for them. */
+const nodesMax = 100_000;
+/** With more parts than this to begin with, to prepare a kind would take longer than one event may. */
+const preparedMax = 20_000;
+/** Numbers below this one are found fastest. */
+const smallMax = 2 ** 30;
 
-/** Rules sorted by what they demand of an event, so that most of them are never tried. */
-export type RuleIndex<T> =
-  | { readonly kind: "leaf"; readonly rules: readonly T[] }
-  | {
-      readonly kind: "branch";
-      readonly field: BoundField;
-      readonly byValue: ReadonlyMap<string, RuleIndex<T>>;
-      readonly otherwise: RuleIndex<T>;
-    };
+type Kinds<T> = Map<number, Kinds<T> | readonly Candidate<T>[]>;
 
 /**
- * Builds the index. Every leaf keeps the order of the rules and holds all that can match there: leaving one
- * out takes a positive demand, such as `ka.verb = create`, that the event does not meet.
+ * Rules, sorted by kinds of events. A kind is what an event says in the few fields that most rules compare with constants:
+ * verb, stage, resource, user and the like, where all values that no rule can tell apart count as one. When the first event
+ * of a kind comes in, all conditions are simplified by what is known of that kind. Rules that can not match any more drop
+ * out, which are nearly all of them for nearly all kinds, and the others are left with what the kind does not decide.
  */
-export function indexRules<T>(
-  rules: readonly T[],
-  conditionOf: (rule: T) => Expression,
-  compat: Compat,
-): RuleIndex<T> {
-  const entries = rules.map((rule) => ({ rule, demands: demandsOf(conditionOf(rule), compat) }));
-  return build(entries, new Set(), depthMax);
-}
+export class RuleIndex<T> {
+  private readonly graph: ConditionGraph;
+  private readonly rules: readonly { readonly rule: T; readonly node: ConditionNode }[];
+  private readonly facets: readonly Facet[];
+  /** The facets once more, in groups whose classes can be put into one small number. */
+  private readonly groups: readonly (readonly Facet[])[];
+  private readonly kinds: Kinds<T>;
+  private prepared: number;
+  private readonly all: readonly Candidate<T>[];
 
-interface Entry<T> {
-  readonly rule: T;
-  readonly demands: Demands;
-}
-
-function build<T>(entries: readonly Entry<T>[], done: ReadonlySet<string>, depth: number): RuleIndex<T> {
-  const field = depth === 0 || entries.length < worthwhile ? undefined : bestField(entries, done);
-  if (field === undefined) return { kind: "leaf", rules: entries.map(({ rule }) => rule) };
-  const values = new Set(entries.flatMap(({ demands }) => [...(demands.get(field.key)?.values ?? [])]));
-  const inner = new Set([...done, field.key]);
-  const below = (value: string | undefined): RuleIndex<T> => {
-    const possible = entries.filter(({ demands }) => {
-      const demand = demands.get(field.key);
-      return demand === undefined || (value !== undefined && demand.values.has(value));
-    });
-    return build(possible, inner, depth - 1);
-  };
-  const byValue = new Map([...values].map((value) => [value, below(value)]));
-  return { kind: "branch", field, byValue, otherwise: below(undefined) };
-}
-
-/** The field that most rules demand something of; none when hardly any does. */
-function bestField<T>(entries: readonly Entry<T>[], done: ReadonlySet<string>): BoundField | undefined {
-  const found = new Map<string, { field: BoundField; rules: number; values: Set<string> }>();
-  for (const { demands } of entries) {
-    for (const [key, { field, values }] of demands) {
-      if (done.has(key)) continue;
-      const seen = found.get(key) ?? { field, rules: 0, values: new Set<string>() };
-      seen.rules++;
-      for (const value of values) seen.values.add(value);
-      found.set(key, seen);
-    }
+  constructor(rules: readonly IndexedRule<T>[], slots: Slots, compat: Compat) {
+    this.graph = new ConditionGraph(slots, compat);
+    this.rules = rules.map(({ rule, condition }) => ({ rule, node: this.graph.add(condition) }));
+    const roots = this.rules.map(({ node }) => node);
+    this.facets = this.graph.size > preparedMax ? [] : chooseFacets(roots, slots);
+    this.groups = grouped(this.facets);
+    this.kinds = new Map();
+    this.prepared = 0;
+    this.all = this.rules.map(({ rule, node }) => ({ rule, matches: this.lazily(node) }));
   }
-  const useful = [...found.values()].filter(
-    ({ rules, values }) => rules * 2 >= entries.length && values.size * entries.length <= entriesMax,
-  );
-  return useful.sort((a, b) => b.rules * b.values.size - a.rules * a.values.size)[0]?.field;
-}
 
-function demandsOf(condition: Expression, compat: Compat): Demands {
-  switch (condition.kind) {
-    case "check": {
-      const demand = demandOf(condition, compat);
-      return new Map(demand === undefined ? [] : [[demand.field.key, demand]]);
+  /** The rules that the event could match, in their order. */
+  candidates(frame: Frame): readonly Candidate<T>[] {
+    let kinds = this.kinds;
+    for (const group of this.groups) {
+      let kind = 0;
+      for (const facet of group) kind = kind * facet.size + facet.place(frame);
+      const below = kinds.get(kind);
+      if (below === undefined) return this.prepare(frame);
+      if (!(below instanceof Map)) return below;
+      kinds = below;
     }
-    case "and": {
-      const all = new Map<string, Demand>();
-      for (const part of condition.parts) {
-        // One demand for a field is enough; a second could only narrow it further.
-        for (const [key, demand] of demandsOf(part, compat)) if (!all.has(key)) all.set(key, demand);
+    return this.all;
+  }
+
+  private prepare(frame: Frame): readonly Candidate<T>[] {
+    if (this.prepared >= kindsMax || this.graph.size > nodesMax) return this.all;
+    this.prepared++;
+    const known = new Map(this.facets.map((facet) => [facet.key, { facet, place: facet.place(frame) }]));
+    const verdict = ({ check }: CheckNode): boolean | undefined => {
+      const key = facetKey(check);
+      const one = key === undefined ? undefined : known.get(key);
+      return one?.facet.verdict(check, one.place);
+    };
+    const done = new Map<ConditionNode, ConditionNode>();
+    const candidates: Candidate<T>[] = [];
+    for (const { rule, node } of this.rules) {
+      const left = this.graph.restrict(node, verdict, done);
+      if (left.kind !== "false") candidates.push({ rule, matches: this.graph.predicate(left) });
+    }
+    this.keep(frame, candidates);
+    return candidates;
+  }
+
+  private keep(frame: Frame, candidates: readonly Candidate<T>[]): void {
+    let kinds = this.kinds;
+    for (const [i, group] of this.groups.entries()) {
+      const kind = group.reduce((sum, facet) => sum * facet.size + facet.place(frame), 0);
+      if (i === this.groups.length - 1) kinds.set(kind, candidates);
+      else {
+        const below = kinds.get(kind);
+        const next: Kinds<T> = below instanceof Map ? below : new Map();
+        kinds.set(kind, next);
+        kinds = next;
       }
-      return all;
     }
-    case "or":
-      return inCommon(condition.parts.map((part) => demandsOf(part, compat)));
-    case "not":
-    case "identifier":
-      return new Map();
+  }
+
+  /** Patterns of rules that no event reaches are never compiled. */
+  private lazily(node: ConditionNode): Predicate {
+    let made: Predicate | undefined;
+    return (frame) => (made ??= this.graph.predicate(node))(frame);
   }
 }
 
-/** What alternatives have in common: the fields that all of them demand, with the values of all. */
-function inCommon(alternatives: readonly Demands[]): Demands {
-  const [first, ...others] = alternatives;
-  const common = new Map<string, { field: BoundField; values: Set<string> }>();
-  for (const [key, { field, values }] of first ?? []) common.set(key, { field, values: new Set(values) });
-  for (const other of others) {
-    for (const [key, { values }] of common) {
-      const demand = other.get(key);
-      if (demand === undefined) common.delete(key);
-      else for (const value of demand.values) values.add(value);
+function grouped(facets: readonly Facet[]): readonly (readonly Facet[])[] {
+  const groups: Facet[][] = [];
+  let size = smallMax;
+  for (const facet of facets) {
+    size *= facet.size;
+    if (size < smallMax) groups.at(-1)?.push(facet);
+    else {
+      groups.push([facet]);
+      size = facet.size;
     }
   }
-  return common;
-}
-
-function demandOf({ left, operator, modifier, right }: Check, compat: Compat): Demand | undefined {
-  if (left.kind !== "field" || modifier !== undefined) return undefined;
-  if (operator !== "=" && operator !== "==" && operator !== "in") return undefined;
-  if (right?.kind !== "value" && right?.kind !== "list") return undefined;
-  const outcome = bindField(left.name, left.argument, compat);
-  if (!outcome.ok || outcome.field.definition.isList || outcome.field.definition.type !== "CHARBUF") {
-    return undefined;
-  }
-  const values = right.kind === "value" ? [right.value] : right.values;
-  return { field: outcome.field, values: new Set(values) };
+  return groups;
 }

@@ -65,7 +65,6 @@ function readDefinition(
   const output = requiredText(item, "output", context).trim();
   const desc = requiredText(item, "desc", context);
   const priority = readPriority(item, context);
-  optionalFlag(item, "warn_evttypes", context);
   collector.defineRule(
     {
       name,
@@ -76,6 +75,7 @@ function readDefinition(
       source: optionalText(item, "source", context) ?? "syscall",
       enabled: optionalFlag(item, "enabled", context) ?? true,
       skipIfUnknownFilter: optionalFlag(item, "skip-if-unknown-filter", context) ?? false,
+      warnEvttypes: optionalFlag(item, "warn_evttypes", context) ?? true,
       tags: sortedTags(item, context) ?? [],
       exceptions: readExceptions(item, false, warn, context),
       context,
@@ -155,6 +155,8 @@ function changedPart(item: YamlMap, key: string, warn: Warn, context: Context): 
       return { exceptions: readExceptions(item, true, warn, context) };
     case "enabled":
       return { enabled: optionalFlag(item, key, context) ?? true };
+    case "warn_evttypes":
+      return { warnEvttypes: optionalFlag(item, key, context) ?? true };
     case "skip-if-unknown-filter":
       return { skipIfUnknownFilter: optionalFlag(item, key, context) ?? false };
     default:

@@ -37,6 +37,11 @@ export function timeParts(ns: bigint): TimeParts {
   };
 }
 
+/** The parts of an event's time in the zone that its detector was given. */
+export function zonedTime(event: { readonly timeNs: bigint; readonly utcOffsetSeconds: number }): TimeParts {
+  return timeParts(event.timeNs + BigInt(event.utcOffsetSeconds) * second);
+}
+
 /** RFC 3339 in UTC with all nine digits: `2024-01-02T03:04:05.678901000Z`. */
 export function formatTime(ns: bigint): string {
   const { date, clock, nanos } = timeParts(ns);

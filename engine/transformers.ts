@@ -1,4 +1,5 @@
 import type { FieldType, FieldValue, Scalar } from "./fields/field.ts";
+import { findOptions } from "./getopt.ts";
 import { asciiLower, asciiUpper } from "./glob.ts";
 import { decodeUtf8, utf8Length } from "./utf8.ts";
 
@@ -84,6 +85,24 @@ const concat: Transformer = {
   apply: (args) => (args.some((arg) => arg === undefined) ? undefined : args.map(String).join("")),
 };
 
+/** Finds options among arguments; with an option in brackets, only that one's value. */
+function getopt(selector?: string): Transformer {
+  return {
+    shape: ([args, options, ...more]) => {
+      if (args === undefined || options === undefined || more.length > 0) {
+        return refuse("transformer 'getopt' takes a list of arguments and the text of options");
+      }
+      if (!args.isList || args.type !== "CHARBUF") return unsupported("getopt", args);
+      if (options.isList || options.type !== "CHARBUF") return unsupported("getopt", options);
+      if (selector !== undefined && utf8Length(selector) !== 1) {
+        return refuse(`transformer 'getopt' takes one option letter in brackets, not '${selector}'`);
+      }
+      return { ok: true, type: "CHARBUF", isList: selector === undefined };
+    },
+    apply: ([args, options]) => findOptions(args, options, selector),
+  };
+}
+
 const table: ReadonlyMap<string, Transformer> = new Map([
   textual("tolower", asciiLower),
   textual("toupper", asciiUpper),
@@ -99,11 +118,13 @@ const table: ReadonlyMap<string, Transformer> = new Map([
   ["len", len],
   ["join", join],
   ["concat", concat],
+  ["getopt", getopt()],
 ]);
 
-/** The transformer of a name; undefined for one the language has and this engine does not. */
-export function findTransformer(name: string): Transformer | undefined {
-  return table.get(name);
+/** The transformer of a name and of its argument in brackets; undefined when it does not exist or takes none. */
+export function findTransformer(name: string, argument?: string): Transformer | undefined {
+  if (argument === undefined) return table.get(name);
+  return name === "getopt" ? getopt(argument) : undefined;
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -42,39 +42,36 @@ export function compareUtf8(a: string, b: string): number {
 /** Surrogates stand for characters above U+FFFF and so come after every other unit. */
 const byteRank = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit);
 
-/** Decodes UTF-8; what is not valid becomes U+FFFD, as everywhere else on the way of a record. */
-export function decodeUtf8(bytes: readonly number[]): string {
+/** Decodes UTF-8; what is not valid becomes U+FFFD, once for each start of a character that does not go on as it must. */
+export function decodeUtf8(bytes: ArrayLike<number>): string {
   let text = "";
-  let i = 0;
-  while (i < bytes.length) {
-    const lead = bytes[i] ?? 0;
-    const size =
-      lead < 0x80
-        ? 1
-        : lead >= 0xc2 && lead < 0xe0
-          ? 2
-          : lead >= 0xe0 && lead < 0xf0
-            ? 3
-            : lead >= 0xf0 && lead < 0xf5
-              ? 4
-              : 0;
-    const point = size === 0 ? -1 : codePoint(bytes, i, size);
-    text += point < 0 ? "\ufffd" : String.fromCodePoint(point);
-    i += point < 0 ? 1 : size;
+  let at = 0;
+  while (at < bytes.length) {
+    const lead = bytes[at++] ?? 0;
+    const size = sizeOf(lead);
+    let point = size === 1 ? lead : lead & (0xff >> (size + 1));
+    let left = size - 1;
+    for (; left > 0 && follows(bytes[at], lead, left === size - 1); left--) {
+      point = (point << 6) | ((bytes[at++] ?? 0) & 0x3f);
+    }
+    text += size === 0 || left > 0 ? "\ufffd" : String.fromCodePoint(point);
   }
   return text;
 }
 
-function codePoint(bytes: readonly number[], at: number, size: number): number {
-  const lead = bytes[at] ?? 0;
-  if (size === 1) return lead;
-  let point = lead & (0xff >> (size + 1));
-  for (let k = 1; k < size; k++) {
-    const next = bytes[at + k] ?? 0;
-    if ((next & 0xc0) !== 0x80) return -1;
-    point = (point << 6) | (next & 0x3f);
-  }
-  const least = size === 2 ? 0x80 : size === 3 ? 0x800 : 0x10000;
-  const isSurrogate = point >= 0xd800 && point <= 0xdfff;
-  return point < least || point > 0x10ffff || isSurrogate ? -1 : point;
+/** Bytes of the character that a byte starts, or 0 when none starts with it. */
+function sizeOf(lead: number): number {
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+/** Whether a byte goes on with a character. The second byte must not make it overlong, a surrogate, or too large. */
+function follows(byte: number | undefined, lead: number, isSecond: boolean): boolean {
+  if (byte === undefined || (byte & 0xc0) !== 0x80) return false;
+  if (!isSecond) return true;
+  if (lead === 0xe0) return byte >= 0xa0;
+  if (lead === 0xed) return byte < 0xa0;
+  if (lead === 0xf0) return byte >= 0x90;
+  return lead !== 0xf4 || byte < 0x90;
 }

@@ -1,131 +1,254 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import {
-  createDetector,
-  loadRules,
-  renderFindings,
   type Alert,
-  type Detector,
+  type Compat,
+  type EventStream,
   type LoadReport,
+  renderFindings,
+  type RulesFile,
+  type Detection,
 } from "#engine";
+import { payloadsOf } from "./payloads.ts";
 import { readRulesFiles } from "./rules-files.ts";
-import { type Expectation, parseTestFile, type RuleTest, type TestFile } from "./test-file.ts";
+import { type LoadedRules, RulesCache } from "./rules-cache.ts";
+import { type Expectation, parseTestFile, type RuleTest } from "./test-file.ts";
 
 /** What one test came to. It passed when there are no failures; each failure is a sentence. */
 export interface TestResult {
   readonly file: string;
   readonly name: string;
   readonly failures: readonly string[];
+  /** What the author should know although it fails nothing. */
+  readonly notes: readonly string[];
+  /** Rules that the test expects to fire. */
+  readonly expects: readonly string[];
+  readonly seconds: number;
 }
+
+export interface TestOptions {
+  readonly compat?: Compat;
+  /** An event that cannot be read, and an unknown key, fail the test. */
+  readonly isStrict?: boolean;
+  /** Rules to run the tests with, instead of their own. */
+  readonly rules?: readonly RulesFile[];
+  /** Only tests that expect an alert of one of these rules. */
+  readonly firing?: ReadonlySet<string>;
+}
+
+/** Events of one file or of one test. */
+const eventBytesMax = 256 * 1024 * 1024;
 
 /**
  * Runs every test of the given rule test files through the engine. A file that cannot be read or makes no sense is a
  * failed test of its own, so that a broken file never looks like a passed one.
  */
-export function runRuleTests(testFiles: readonly string[]): readonly TestResult[] {
-  return testFiles.flatMap((file) => runFile(file));
+export function runRuleTests(testFiles: readonly string[], options: TestOptions = {}): readonly TestResult[] {
+  const runner = new Runner(options);
+  return testFiles.flatMap((file) => runner.file(file));
 }
 
-/** For people: the failures, and at the end `N passed, N failed`. */
+/** For people: the failures, then notes, and at the end `N passed, N failed`. */
 export function renderTestResults(results: readonly TestResult[]): string {
   const failed = results.filter(({ failures }) => failures.length > 0);
   const details = failed.map(({ file, name, failures }) =>
-    [`FAILED ${file}: ${name}`, ...failures.map((failure) => `  ${failure}`)].join("\n"),
+    [`FAILED ${file}: ${name}`, ...failures.map((failure) => `  ${failure.replaceAll("\n", "\n  ")}`)].join(
+      "\n",
+    ),
   );
-  return [...details, `${results.length - failed.length} passed, ${failed.length} failed`].join("\n");
+  const notes = results.flatMap(({ file, name, notes: said }) =>
+    said.map((note) => `note ${file}: ${name}: ${note}`),
+  );
+  const counts = `${results.length - failed.length} passed, ${failed.length} failed`;
+  return [...details, ...notes, counts].join("\n");
 }
 
-function runFile(file: string): readonly TestResult[] {
-  try {
-    const parsed = parseTestFile(readFileSync(file, "utf8"));
-    if (!parsed.ok) return [{ file, name: "the test file", failures: parsed.problems }];
-    return runTests(file, parsed.value);
-  } catch (error) {
-    // Only what the file system refuses comes here: the message names the path.
-    if (!(error instanceof Error && "code" in error)) throw error;
-    return [{ file, name: "the test file", failures: [error.message] }];
+class Runner {
+  private readonly options: TestOptions;
+  private readonly caches: { readonly fixed: RulesCache; readonly strict: RulesCache };
+  private readonly payloads: Map<string, readonly string[]>;
+
+  constructor(options: TestOptions) {
+    this.options = options;
+    this.caches = { fixed: new RulesCache("fixed"), strict: new RulesCache("strict") };
+    this.payloads = new Map();
+  }
+
+  file(file: string): readonly TestResult[] {
+    const failed = (failures: readonly string[]): readonly TestResult[] => [
+      { file, name: "the test file", failures, notes: [], expects: [], seconds: 0 },
+    ];
+    try {
+      const parsed = parseTestFile(readFileSync(file, "utf8"));
+      if (!parsed.ok) return failed(parsed.problems);
+      const { tests, notes } = parsed.value;
+      const results = tests.filter((test) => this.isWanted(test)).map((test) => this.test(file, test));
+      if (notes.length === 0) return results;
+      if (this.options.isStrict === true) return [...failed(notes), ...results];
+      const [first, ...others] = results;
+      return first === undefined ? results : [{ ...first, notes: [...notes, ...first.notes] }, ...others];
+    } catch (error) {
+      return failed([fromFileSystem(error)]);
+    } finally {
+      this.payloads.clear();
+    }
+  }
+
+  private isWanted({ expect }: RuleTest): boolean {
+    const { firing } = this.options;
+    return firing === undefined || firedBy(expect).some((rule) => firing.has(rule));
+  }
+
+  private test(file: string, test: RuleTest): TestResult {
+    const start = performance.now();
+    const { failures, notes } = this.outcome(dirname(file), test);
+    const isStrict = this.options.isStrict === true;
+    return {
+      file,
+      name: test.name,
+      failures: isStrict ? [...failures, ...notes] : failures,
+      notes: isStrict ? [] : notes,
+      expects: firedBy(test.expect),
+      seconds: (performance.now() - start) / 1000,
+    };
+  }
+
+  private outcome(folder: string, test: RuleTest): { failures: readonly string[]; notes: readonly string[] } {
+    try {
+      const cache = this.caches[test.compat ?? this.options.compat ?? "fixed"];
+      const loaded = this.load(cache, folder, test);
+      const loading = loadFailures(test.expect, loaded);
+      const { report } = loaded;
+      if (loading.length > 0 || !report.ok) return { failures: loading, notes: [] };
+      const events = [
+        ...test.events.flatMap((path) => this.read(resolve(folder, path))),
+        ...test.inlineEvents.flatMap(payloadsOf),
+      ];
+      const { alerts, problems } = detectAll(cache.detector(loaded, test.ruleMatching), events);
+      const notes = problems.map((problem) => `an event was not understood: ${problem}`);
+      return { failures: compare(test.expect, alerts), notes };
+    } catch (error) {
+      return { failures: [fromFileSystem(error)], notes: [] };
+    }
+  }
+
+  private load(cache: RulesCache, folder: string, { rules, minimumPriority }: RuleTest): LoadedRules {
+    const replaced = this.options.rules;
+    if (replaced !== undefined) return cache.loadFiles("given", () => replaced, minimumPriority);
+    const paths = rules.paths.map((path) => resolve(folder, path));
+    const inline = rules.inline.map((content, index) => ({
+      name: rules.inline.length === 1 ? "inline_rules" : `inline_rules[${index}]`,
+      content,
+    }));
+    const key = JSON.stringify([paths, rules.inline]);
+    return cache.loadFiles(key, () => [...readRulesFiles(paths), ...inline], minimumPriority);
+  }
+
+  /** Tests of one file often share their events. */
+  private read(path: string): readonly string[] {
+    const known = this.payloads.get(path);
+    if (known !== undefined) return known;
+    if (statSync(path).size > eventBytesMax) {
+      throw new EventsTooLarge(`${path} is larger than ${eventBytesMax} bytes: split it`);
+    }
+    const payloads = payloadsOf(readFileSync(path, "utf8"));
+    this.payloads.set(path, payloads);
+    return payloads;
   }
 }
 
-function runTests(file: string, { rules, ruleMatching, tests }: TestFile): readonly TestResult[] {
-  const folder = dirname(file);
-  const rulesFiles = readRulesFiles(rules.map((path) => resolve(folder, path)));
-  const report = loadRules(rulesFiles);
-  const explained = report.ok ? "" : renderFindings(report, rulesFiles);
-  return tests.map((test) => {
-    const loading = loadFailures(test.expect.load, report, explained);
-    if (loading.length > 0 || !report.ok) return { file, name: test.name, failures: loading };
-    // Each test has a detector of its own, so that no test depends on the ones before it.
-    const detector = createDetector(report.ruleset, { hostname: "test", ruleMatching });
-    return { file, name: test.name, failures: detectFailures(test, folder, detector) };
-  });
+class EventsTooLarge extends Error {}
+
+/** The message of what the file system refuses, which names the path. Anything else is a bug and is thrown on. */
+function fromFileSystem(error: unknown): string {
+  if (error instanceof EventsTooLarge) return error.message;
+  if (error instanceof Error && "code" in error) return error.message;
+  throw error;
 }
 
-function loadFailures(wanted: string, report: LoadReport, explained: string): readonly string[] {
-  if (wanted === "ok") return report.ok ? [] : [`the rules do not load:\n${explained}`];
-  if (report.ok) return [`the rules load, but should fail with ${wanted}`];
-  const codes = report.results.flatMap(({ errors }) => errors.map(({ code }) => code));
-  if (wanted === "error" || codes.some((code) => code === wanted)) return [];
-  return [`the rules fail with ${codes.join(", ")} instead of ${wanted}`];
+/** The rules that must fire. */
+function firedBy({ alerts }: Expectation): readonly string[] {
+  return [...(alerts ?? [])].filter(([, count]) => count > 0).map(([rule]) => rule);
 }
 
-function detectFailures(test: RuleTest, folder: string, detector: Detector): readonly string[] {
-  const lines = [
-    ...test.events.flatMap((path) => linesOf(readFileSync(resolve(folder, path), "utf8"))),
-    ...test.inlineEvents.map((event, index) => JSON.stringify(complete(event, index))),
+function loadFailures(expect: Expectation, { report, files }: LoadedRules): readonly string[] {
+  const errors = codesOf(report, "errors");
+  const warnings = codesOf(report, "warnings");
+  if (expect.load === "error") {
+    if (report.ok) return [`the rules load, but should fail${withCodes(expect.codes)}`];
+    if (expect.codes.length === 0 || expect.codes.some((code) => errors.includes(code))) {
+      return missing(expect.warnings, warnings);
+    }
+    return [`the rules fail with ${listed(errors)} instead of ${expect.codes.join(" or ")}`];
+  }
+  if (!report.ok) return [`the rules do not load:\n${renderFindings(report, files)}`];
+  if (expect.load === "warning" && warnings.length === 0) {
+    return [`the rules load without a warning, but should give one${withCodes(expect.codes)}`];
+  }
+  const isGiven = expect.codes.length === 0 || expect.codes.some((code) => warnings.includes(code));
+  return [
+    ...(isGiven ? [] : [`loading warns of ${listed(warnings)} instead of ${expect.codes.join(" or ")}`]),
+    ...missing(expect.warnings, warnings),
   ];
+}
+
+function missing(wanted: readonly string[] | undefined, warnings: readonly string[]): readonly string[] {
+  if (wanted === undefined) return [];
+  if (wanted.length === 0 && warnings.length > 0) {
+    return [`loading warns of ${listed(warnings)}, but should not warn`];
+  }
+  return wanted
+    .filter((code) => !warnings.includes(code))
+    .map((code) => `loading does not warn of ${code}; it warns of ${listed(warnings)}`);
+}
+
+function codesOf({ results }: LoadReport, kind: "errors" | "warnings"): readonly string[] {
+  return results.flatMap((result) => result[kind].map(({ code }) => code));
+}
+
+function listed(codes: readonly string[]): string {
+  return codes.length === 0 ? "nothing" : [...new Set(codes)].join(", ");
+}
+
+function withCodes(codes: readonly string[]): string {
+  return codes.length === 0 ? "" : ` with ${codes.join(" or ")}`;
+}
+
+function detectAll(
+  stream: EventStream,
+  payloads: readonly string[],
+): { readonly alerts: readonly Alert[]; readonly problems: readonly string[] } {
   const alerts: Alert[] = [];
   const problems: string[] = [];
-  for (const line of lines) {
-    const detection = detector.detect(line);
+  const keep = (detection: Detection): void => {
     alerts.push(...detection.alerts);
-    problems.push(...detection.problems.map((problem) => `an event was not understood: ${problem}`));
-  }
-  return [...problems, ...compare(test.expect, alerts)];
+    problems.push(...detection.problems);
+  };
+  for (const payload of payloads) keep(stream.take(payload));
+  keep(stream.end());
+  return { alerts, problems };
 }
 
 function compare(expect: Expectation, alerts: readonly Alert[]): readonly string[] {
   const fired = new Map<string, number>();
   for (const { rule } of alerts) fired.set(rule, (fired.get(rule) ?? 0) + 1);
-  const rules = new Set([...Object.keys(expect.alerts), ...fired.keys()]);
-  const counts = [...rules].flatMap((rule) => {
-    const want = expect.alerts[rule] ?? 0;
+  const wanted = expect.alerts;
+  const rules = wanted === undefined ? [] : [...new Set([...wanted.keys(), ...fired.keys()])];
+  const counts = rules.flatMap((rule) => {
+    const want = wanted?.get(rule) ?? 0;
     const got = fired.get(rule) ?? 0;
-    return want === got
-      ? []
-      : [`${rule}: fired ${got} times, should ${want === 0 ? "not fire" : `fire ${want} times`}`];
+    if (want === got) return [];
+    return [`${rule}: fired ${times(got)}, should ${want === 0 ? "not fire" : `fire ${times(want)}`}`];
   });
-  const missing = expect.outputContains
+  const said = alerts.map(({ output }) => `  ${output}`).join("\n");
+  const silent = expect.outputContains
     .filter((text) => !alerts.some(({ output }) => output.includes(text)))
     .map(
-      (text) =>
-        `no alert says "${text}"; they say:\n${alerts.map(({ output }) => `    ${output}`).join("\n")}`,
+      (text) => `no alert says "${text}"; ${alerts.length === 0 ? "there is none" : `they say:\n${said}`}`,
     );
-  return [...counts, ...missing];
+  return [...counts, ...silent];
 }
 
-function linesOf(text: string): readonly string[] {
-  return text.split("\n").filter((line) => line.trim() !== "");
-}
-
-/** An inline event may leave out what no rule is about: the envelope, the stage that most rules read, and the success. */
-function complete(
-  event: Readonly<Record<string, unknown>>,
-  index: number,
-): Readonly<Record<string, unknown>> {
-  return {
-    kind: "Event",
-    apiVersion: "audit.k8s.io/v1",
-    level: "requestObject" in event ? "RequestResponse" : "Metadata",
-    auditID: `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`,
-    stage: "ResponseComplete",
-    requestURI: "/",
-    sourceIPs: ["192.0.2.1"],
-    userAgent: "kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0",
-    responseStatus: { metadata: {}, code: 200 },
-    requestReceivedTimestamp: "2026-01-01T00:00:00.000000Z",
-    stageTimestamp: "2026-01-01T00:00:00.001000Z",
-    annotations: { "authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": "" },
-    ...event,
-  };
+function times(count: number): string {
+  return count === 1 ? "once" : `${count} times`;
 }

@@ -1,5 +1,5 @@
 import { compact } from "../json/text.ts";
-import { timeParts } from "../time.ts";
+import { formatTime, zonedTime } from "../time.ts";
 import type { Extract, FieldDefinition, FieldType } from "./field.ts";
 
 const second = 1_000_000_000n;
@@ -14,7 +14,7 @@ function field(name: string, type: FieldType, doc: string, read: Extract): Field
   return padded.has(name) ? { ...plain, padTo: 9 } : plain;
 }
 
-/** Fields that every event has, whatever its source. Times are rendered in UTC: an engine knows no time zone. */
+/** Fields that every event has, whatever its source. Times are rendered in the zone the detector was given, UTC unless told. */
 export const eventFields: readonly FieldDefinition[] = [
   field(
     "evt.num",
@@ -22,26 +22,25 @@ export const eventFields: readonly FieldDefinition[] = [
     "Number of the event, counted from 1 in order of arrival",
     (event) => event.number,
   ),
-  field("evt.time", "CHARBUF", "Time of day of the event with nanoseconds", ({ timeNs }) => {
-    const { clock, nanos } = timeParts(timeNs);
+  field("evt.time", "CHARBUF", "Time of day of the event with nanoseconds", (event) => {
+    const { clock, nanos } = zonedTime(event);
     return `${clock}.${nanos}`;
   }),
   field(
     "evt.time.s",
     "CHARBUF",
     "Time of day of the event without nanoseconds",
-    ({ timeNs }) => timeParts(timeNs).clock,
+    (event) => zonedTime(event).clock,
   ),
-  field("evt.time.iso8601", "CHARBUF", "Time of the event in ISO 8601 with nanoseconds", ({ timeNs }) => {
-    const { date, clock, nanos } = timeParts(timeNs);
-    return `${date}T${clock}.${nanos}+0000`;
+  field("evt.time.iso8601", "CHARBUF", "Time of the event in ISO 8601 with nanoseconds, in UTC", (event) => {
+    return `${formatTime(event.timeNs).slice(0, -1)}+0000`;
   }),
-  field("evt.datetime", "CHARBUF", "Date and time of the event with nanoseconds", ({ timeNs }) => {
-    const { date, clock, nanos } = timeParts(timeNs);
+  field("evt.datetime", "CHARBUF", "Date and time of the event with nanoseconds", (event) => {
+    const { date, clock, nanos } = zonedTime(event);
     return `${date} ${clock}.${nanos}`;
   }),
-  field("evt.datetime.s", "CHARBUF", "Date and time of the event without nanoseconds", ({ timeNs }) => {
-    const { date, clock } = timeParts(timeNs);
+  field("evt.datetime.s", "CHARBUF", "Date and time of the event without nanoseconds", (event) => {
+    const { date, clock } = zonedTime(event);
     return `${date} ${clock}`;
   }),
   field("evt.rawtime", "ABSTIME", "Nanoseconds since 1970", (event) => event.timeNs),
@@ -60,8 +59,12 @@ export const eventFields: readonly FieldDefinition[] = [
     "Nanoseconds within the second since the first event",
     (event) => relative(event) % second,
   ),
-  field("evt.pluginname", "CHARBUF", "Name of the plugin the event came through", () => "k8saudit"),
-  field("evt.plugininfo", "CHARBUF", "The whole event as JSON", (event) => compact(event.tape, event.root)),
+  field("evt.pluginname", "CHARBUF", "Name of the plugin the event came through", ({ syscall }) =>
+    syscall === undefined ? "k8saudit" : undefined,
+  ),
+  field("evt.plugininfo", "CHARBUF", "The whole event as JSON", (event) =>
+    event.syscall === undefined ? compact(event.tape, event.root) : undefined,
+  ),
   field("evt.source", "CHARBUF", "Source of the event, such as k8s_audit", (event) => event.source),
   field("evt.is_async", "BOOL", "Whether the event is asynchronous; audit events never are", () => false),
   field("evt.asynctype", "CHARBUF", "Type of an asynchronous event; missing otherwise", () => undefined),

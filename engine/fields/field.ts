@@ -1,7 +1,19 @@
-import type { JsonTape } from "../json/tape.ts";
+import type { JsonDocument } from "../json/document.ts";
+import type { SyscallEvent } from "../linux-audit/syscall-event.ts";
 
 /** Falco's names of value types; they appear in its messages. */
-export type FieldType = "CHARBUF" | "UINT64" | "BOOL" | "ABSTIME" | "RELTIME";
+export type FieldType =
+  | "CHARBUF"
+  | "UINT64"
+  | "UINT32"
+  | "INT64"
+  | "INT32"
+  | "PORT"
+  | "BOOL"
+  | "ABSTIME"
+  | "RELTIME"
+  | "IPADDR"
+  | "IPNET";
 
 export type Scalar = string | bigint | boolean;
 
@@ -13,7 +25,7 @@ export type Compat = "fixed" | "strict";
 
 /** One event while it is evaluated. */
 export interface EventView {
-  readonly tape: JsonTape;
+  readonly tape: JsonDocument;
   readonly root: number;
   /** An event without `auditID` has no `ka.*` field at all. */
   readonly isAudit: boolean;
@@ -23,12 +35,18 @@ export interface EventView {
   readonly number: bigint;
   readonly source: string;
   readonly hostname: string;
+  /** East of UTC, for times rendered as text. */
+  readonly utcOffsetSeconds: number;
+  /** Texts that configuration names, by name. */
+  readonly statics?: Readonly<Record<string, string>>;
+  /** The system call, in an event of the source `syscall`; such an event has an empty tape. */
+  readonly syscall?: SyscallEvent;
 }
 
 export type Extract = (event: EventView) => FieldValue;
 
-/** Which argument a field takes in brackets. */
-export type ArgumentRule = "none" | "index-optional" | "key-required";
+/** Which argument a field takes in brackets; `word-required` also takes it behind a point, as in `evt.arg.flags`. */
+export type ArgumentRule = "none" | "index-optional" | "key-required" | "key-optional" | "word-required";
 
 /** One field: what a rule may write, what it means, and how it is read. */
 export interface FieldDefinition {
@@ -41,6 +59,17 @@ export interface FieldDefinition {
   readonly padTo?: number;
   /** What an alert's JSON holds where that differs from the value rules compare with. */
   readonly json?: Extract;
+  /**
+   * Set on a field that Falco has and this engine can not give: why not. A rule may print it, as a missing value;
+   * one that can not match without it is left out with a warning.
+   */
+  readonly unavailable?: string;
+  /** Set where several values stand for one: a comparison holds when it holds for any of them. */
+  readonly isAny?: boolean;
+  /** Whether events of a type can have the field, given its argument; undefined means that all can. */
+  readonly carriedBy?: (eventType: string, argument: string | undefined) => boolean;
+  /** Where in an audit event the field is a single text, so that a rule index can compare it where it lies. */
+  readonly path?: readonly string[];
   /** Prepares the reading once per use in a rule. */
   readonly bind: (argument: string | undefined, compat: Compat) => Extract;
 }

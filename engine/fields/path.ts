@@ -52,7 +52,7 @@ export function auditOnly(read: Extract): Extract {
 /** A single text at a fixed path of the audit event. */
 export function scalar(name: string, path: readonly string[], doc: string): FieldDefinition {
   const read = auditOnly((event) => textAt(event, event.root, path));
-  return { name, type: "CHARBUF", isList: false, argument: "none", doc, bind: () => read };
+  return { name, type: "CHARBUF", isList: false, argument: "none", doc, path, bind: () => read };
 }
 
 /** A single value worked out by a function. */

@@ -67,6 +67,7 @@ test("every field gives what its type says or nothing, whatever the event", () =
           number: 1n,
           source: "k8s_audit",
           hostname: "h",
+          utcOffsetSeconds: 0,
         };
         for (const field of fields) {
           const outcome = bindField(field.name, field.argument === "none" ? undefined : argument, compat);
@@ -91,6 +92,7 @@ test("an event without auditID has no audit field, and its JSON fields all the s
     number: 1n,
     source: "k8s_audit",
     hostname: "h",
+    utcOffsetSeconds: 0,
   };
   const read = (name: string, argument?: string): FieldValue => {
     const outcome = bindField(name, argument, "fixed");

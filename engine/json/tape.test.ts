@@ -84,3 +84,27 @@ test("texts end at a NUL, as in Falco", () => {
   const tape = new JsonTape();
   assert.equal(valueText(tape, tape.parse('"a\\u0000b"')), "a");
 });
+
+test("isCompact() knows whether a blank stands between tokens", () => {
+  const tape = new JsonTape();
+  fc.assert(
+    fc.property(fc.json({ stringUnit: "binary" }), fc.nat(), (json, seed) => {
+      const root = tape.parse(json);
+      const tokens = JSON.stringify(JSON.parse(json)) === json || compact(tape, root) === json;
+      assert.ok(tokens && tape.isCompact(root), json);
+      // A blank is put after one of the marks between tokens, if there is any.
+      const marks = [...json.matchAll(/[[{,:](?=(?:[^"\\]|\\.|"(?:[^"\\]|\\.)*")*$)/g)];
+      const mark = marks[seed % Math.max(1, marks.length)];
+      if (mark === undefined) return;
+      const wide = `${json.slice(0, mark.index + 1)} ${json.slice(mark.index + 1)}`;
+      try {
+        JSON.parse(wide);
+      } catch {
+        return;
+      }
+      if (JSON.stringify(JSON.parse(wide)) !== JSON.stringify(JSON.parse(json))) return;
+      assert.equal(tape.isCompact(tape.parse(wide)), false, wide);
+    }),
+    { numRuns: 1000 },
+  );
+});

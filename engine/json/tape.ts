@@ -1,10 +1,9 @@
-/** What stands at a node. An escaped string holds at least one backslash and must be decoded. */
-export const kinds = { string: 1, escaped: 2, number: 3, literal: 4, array: 5, object: 6 } as const;
+import { isCompactTape, jsonDepthMax, kinds, type JsonDocument, stride } from "./document.ts";
+import type { Symbols } from "./symbols.ts";
+import { valueText } from "./text.ts";
 
-/** JSON may nest this deep; a deeper text is refused. */
-export const jsonDepthMax = 300;
+export { jsonDepthMax, kinds } from "./document.ts";
 
-const stride = 4;
 const startLength = stride * 512;
 const keptMax = 1 << 20;
 
@@ -25,7 +24,7 @@ export class JsonProblem extends Error {
  *
  * One instance is reused from record to record: nodes are valid until the next `parse`.
  */
-export class JsonTape {
+export class JsonTape implements JsonDocument {
   text: string;
   private tape: Int32Array;
   private used: number;
@@ -111,8 +110,25 @@ export class JsonTape {
 
   /** The text of a string node, decoded. */
   string(node: number): string {
-    const raw = this.text.slice(this.start(node), this.end(node));
+    const raw = this.raw(node);
     return this.kind(node) === kinds.escaped ? decodeString(raw) : raw;
+  }
+
+  /** A value as it is written; of a string, what stands between the quotes. */
+  raw(node: number): string {
+    return this.text.slice(this.start(node), this.end(node));
+  }
+
+  symbol(node: number, symbols: Symbols): number {
+    return symbols.findText(valueText(this, node));
+  }
+
+  startsWith(node: number, text: string): boolean {
+    return valueText(this, node).startsWith(text);
+  }
+
+  isCompact(node: number): boolean {
+    return isCompactTape(this.tape, node);
   }
 
   private value(depth: number): number {

@@ -1,12 +1,12 @@
-import { kinds, type JsonTape } from "./tape.ts";
+import { kinds, type JsonDocument } from "./document.ts";
 
 /**
  * The text that a rule sees for a value: strings as they are, everything else as compact JSON with numbers
  * and escapes spelled as in the record. Texts end at a NUL, as they do in Falco.
  */
-export function valueText(tape: JsonTape, node: number): string {
+export function valueText(tape: JsonDocument, node: number): string {
   const kind = tape.kind(node);
-  if (kind === kinds.string) return tape.text.slice(tape.start(node), tape.end(node));
+  if (kind === kinds.string) return tape.raw(node);
   if (kind === kinds.escaped) return untilNul(tape.string(node));
   return compact(tape, node);
 }
@@ -17,20 +17,22 @@ function untilNul(text: string): string {
 }
 
 /** A value as JSON without blanks between its tokens. */
-export function compact(tape: JsonTape, node: number): string {
-  return write(tape, node, "", "", ":");
+export function compact(tape: JsonDocument, node: number): string {
+  const kind = tape.kind(node);
+  const isGroup = kind === kinds.array || kind === kinds.object;
+  // API servers write no blanks, so there is hardly ever anything to leave out.
+  return isGroup && tape.isCompact(node) ? tape.raw(node) : write(tape, node, "", "", ":");
 }
 
 /** A value as JSON with one member per line, indented by two blanks. */
-export function indented(tape: JsonTape, node: number): string {
+export function indented(tape: JsonDocument, node: number): string {
   return write(tape, node, "\n", "  ", ": ");
 }
 
-function write(tape: JsonTape, node: number, line: string, step: string, colon: string): string {
+function write(tape: JsonDocument, node: number, line: string, step: string, colon: string): string {
   const kind = tape.kind(node);
-  const inside = tape.text.slice(tape.start(node), tape.end(node));
-  if (kind === kinds.string || kind === kinds.escaped) return `"${inside}"`;
-  if (kind !== kinds.array && kind !== kinds.object) return inside;
+  if (kind === kinds.string || kind === kinds.escaped) return `"${tape.raw(node)}"`;
+  if (kind !== kinds.array && kind !== kinds.object) return tape.raw(node);
   const items: string[] = [];
   const after = tape.next(node);
   const deeper = line === "" ? "" : line + step;

@@ -46,6 +46,10 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
       const bytes = Buffer.from(options.input ?? "");
       return bytes.length > bytesMax ? undefined : bytes;
     },
+    input: async function* () {
+      yield Buffer.from(options.input ?? "");
+    },
+    drained: async () => {},
     inputIsTerminal: options.secret !== undefined,
     outIsTerminal: options.terminal ?? false,
     columns: 120,

@@ -1,0 +1,299 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { item, load, outcomes, rule, warnings } from "./language.ts";
+
+const macro = (name: string, condition: string, parts: object = {}): string =>
+  item({ macro: name, condition, ...parts });
+const list = (name: string, items: readonly unknown[], parts: object = {}): string =>
+  item({ list: name, items, ...parts });
+const change = (parts: object, override: object): string => item({ rule: "r", ...parts, override });
+
+/** Files, and for each `ok` or how its error starts. */
+const files: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+  [
+    "several documents, empty ones and nothing",
+    [`${rule()}---\n---\n~\n---\n${list("l", [])}`, "", "# x\n"],
+    ["ok", "ok", "ok"],
+  ],
+  ["a null item", [`- ~\n-\n${rule()}`], ["ok"]],
+  ["the first kind of several in one item", [item({ rule: "x", list: "l", items: [] })], ["ok"]],
+  [
+    "truth values in every spelling",
+    [
+      ["y", "Yes", "TRUE", "on", "n", "No", "FALSE", "Off"]
+        .map((word) => `${rule().trimEnd().slice(0, -1)}, "enabled": ${word}}\n`)
+        .join(""),
+    ],
+    ["ok"],
+  ],
+  ["a truth value in mixed case", [rule({ enabled: "yEs" })], ["LOAD_ERR_YAML_VALIDATE: Can't decode"]],
+  [
+    "an empty required text",
+    [rule({ desc: null })],
+    ["LOAD_ERR_YAML_VALIDATE: Mapping for key 'desc' is empty"],
+  ],
+  ["a list item that is a list", [list("l", [["a"]])], ["LOAD_ERR_YAML_VALIDATE"]],
+  [
+    "a broken file between two good ones",
+    [rule(), "- [", rule({ rule: "s" })],
+    ["ok", "LOAD_ERR_YAML_PARSE", "ok"],
+  ],
+  [
+    "a definition above an error, used by a later file",
+    [`${macro("m", "ka.verb exists")}- rule: x\n`, rule({ condition: "m" })],
+    ["LOAD_ERR_YAML_VALIDATE", "ok"],
+  ],
+  [
+    "a definition above a version that is too new",
+    [`${macro("m", "ka.verb exists")}- required_engine_version: 99\n`, rule({ condition: "m" })],
+    ["LOAD_ERR_VALIDATE: Rules require engine version 0.99.0, but engine version is 0.62.0", "ok"],
+  ],
+  [
+    "engine versions as a number and as three",
+    ["- required_engine_version: 62\n- required_engine_version: 0.1.5\n"],
+    ["ok"],
+  ],
+  [
+    "another major version",
+    ["- required_engine_version: 1.0.0\n"],
+    ["LOAD_ERR_VALIDATE: Rules require engine version 1.0.0"],
+  ],
+  [
+    "a plugin that is there",
+    ["- required_plugin_versions: [{name: k8saudit, version: 0.7.0}, {name: json, version: 0.7.0}]\n"],
+    ["ok"],
+  ],
+  [
+    "an alternative that is there",
+    [
+      "- required_plugin_versions: [{name: x, version: 1.0.0, alternatives: [{name: json, version: 0.1.0}]}]\n",
+    ],
+    ["ok"],
+  ],
+  [
+    "a named plugin of a wrong version, before a fitting alternative",
+    [
+      "- required_plugin_versions: [{name: json, version: 1.0.0, alternatives: [{name: k8saudit, version: 0.7.0}]}]\n",
+    ],
+    ["LOAD_ERR_VALIDATE: Plugin 'json'"],
+  ],
+  [
+    "a plugin that is not there",
+    ["- required_plugin_versions: [{name: x, version: 1.0.0}]\n"],
+    ["LOAD_ERR_VALIDATE: Plugin requirement not satisfied"],
+  ],
+  [
+    "a plugin twice in one entry",
+    ["- required_plugin_versions: [{name: x, version: 1.0.0, alternatives: [{name: x, version: 1.0.0}]}]\n"],
+    ["LOAD_ERR_VALIDATE"],
+  ],
+  [
+    "a plugin version that is none",
+    ["- required_plugin_versions: [{name: json, version: one}]\n"],
+    ["LOAD_ERR_VALIDATE"],
+  ],
+  ["a priority that is none", [rule({ priority: "LOUD" })], ["LOAD_ERR_YAML_VALIDATE: Invalid priority"]],
+  [
+    "a redefinition without the source",
+    [rule() + rule({ source: undefined })],
+    ["LOAD_ERR_VALIDATE: Rule has been re-defined with a different source"],
+  ],
+  [
+    "an override that names another source",
+    [rule() + change({ source: "syscall", desc: "x" }, { desc: "replace" })],
+    ["LOAD_ERR_VALIDATE: Rule has been re-defined with a different source"],
+  ],
+  [
+    "an append without condition or exceptions",
+    [rule() + item({ rule: "r", append: true, output: "x" })],
+    ["LOAD_ERR_VALIDATE: Appended rule must have exceptions or condition property"],
+  ],
+  [
+    "append and override together",
+    [
+      rule() +
+        item({ rule: "r", append: true, condition: "or ka.verb=x", override: { condition: "append" } }),
+    ],
+    ["LOAD_ERR_YAML_VALIDATE: Keys 'override' and 'append: true' cannot be used together"],
+  ],
+  [
+    "a list and a macro that replace nothing",
+    [
+      list("l", [], { override: { items: "replace" } }) +
+        macro("m", "ka.verb exists", { override: { condition: "replace" } }),
+    ],
+    ["ok"],
+  ],
+  [
+    "an override of a rule in the file before",
+    [rule(), change({ condition: "and ka.stage = x" }, { condition: "append" })],
+    ["ok", "ok"],
+  ],
+  [
+    "a macro that only a later file breaks",
+    [macro("m", "ka.verb exists") + rule({ condition: "m" }), macro("m", "ka.nope exists")],
+    ["ok", "LOAD_ERR_COMPILE_CONDITION: filter_check called with nonexistent field ka.nope"],
+  ],
+  [
+    "a macro that uses a later one",
+    [macro("a", "b") + macro("b", "ka.verb exists")],
+    ["LOAD_ERR_VALIDATE: Undefined macro 'b' used in filter."],
+  ],
+  [
+    "a macro that uses a later one, but is redefined behind it",
+    [macro("a", "ka.verb exists") + macro("b", "ka.verb exists") + macro("a", "b")],
+    ["ok"],
+  ],
+  ["a rule that uses a later macro", [rule({ condition: "b" }) + macro("b", "ka.verb exists")], ["ok"]],
+  [
+    "a macro that comes back to itself",
+    [macro("a", "ka.verb exists") + macro("b", "a") + macro("a", "b")],
+    ["LOAD_ERR_VALIDATE: reference loop in macro"],
+  ],
+  ["a macro nobody uses, with a field that is none", [macro("m", "ka.nope exists")], ["ok"]],
+  ["a macro nobody uses, with bad grammar", [macro("m", "ka.verb =")], ["LOAD_ERR_COMPILE_CONDITION"]],
+  [
+    "a rule of an unknown source with a condition that is none",
+    [rule({ source: "nothing", condition: "((" })],
+    ["ok"],
+  ],
+  [
+    "a bad output before a bad condition",
+    [rule({ output: "%nope", condition: "ka.nope exists" })],
+    ["LOAD_ERR_COMPILE_OUTPUT"],
+  ],
+  [
+    "a disabled rule with a bad condition",
+    [rule({ enabled: false, condition: "ka.nope exists" })],
+    ["LOAD_ERR_COMPILE_CONDITION"],
+  ],
+  [
+    "a list that stands where no list may",
+    [list("l", ["a", "b"]) + rule({ condition: "ka.verb = l" })],
+    ["LOAD_ERR_COMPILE_CONDITION"],
+  ],
+  [
+    "a condition that is skipped for an unknown field",
+    [rule({ condition: "ka.nope exists", "skip-if-unknown-filter": true })],
+    ["ok"],
+  ],
+  [
+    "an output that is skipped for an unknown field",
+    [rule({ output: "%nope", "skip-if-unknown-filter": true })],
+    ["ok"],
+  ],
+  [
+    "bad grammar that is not skipped",
+    [rule({ condition: "ka.verb =", "skip-if-unknown-filter": true })],
+    ["LOAD_ERR_COMPILE_CONDITION"],
+  ],
+];
+describe("rules files", () => {
+  for (const [what, contents, want] of files) {
+    test(`${what}: ${want.map((one) => one.split(":")[0]).join(", ")}`, () => {
+      const found = outcomes(load(contents));
+      assert.deepEqual(
+        found.map((one, i) => one.slice(0, want[i]?.length)),
+        want,
+        found.join("\n"),
+      );
+    });
+  }
+});
+
+/** A file, and the codes of its warnings. */
+const warned: readonly (readonly [string, string, readonly string[]])[] = [
+  ["an item that is none", "- {colour: red}\n", ["LOAD_UNKNOWN_ITEM"]],
+  [
+    "a key of another kind of item",
+    list("l", [], { priority: "INFO" }),
+    ["LOAD_UNKNOWN_KEY", "LOAD_UNUSED_LIST"],
+  ],
+  [
+    "an unknown key inside an exception, which nobody warns of",
+    rule({ exceptions: [{ name: "e", fields: "ka.verb", value: ["x"] }] }),
+    [],
+  ],
+  ["a list name with a blank", list("a b", []), ["LOAD_INVALID_LIST_NAME", "LOAD_UNUSED_LIST"]],
+  [
+    "a macro name with a dash",
+    macro("a-b", "ka.verb exists"),
+    ["LOAD_INVALID_MACRO_NAME", "LOAD_UNUSED_MACRO"],
+  ],
+  ["a source that is unknown", rule({ source: "nothing" }), ["LOAD_UNKNOWN_SOURCE"]],
+  [
+    "an old append",
+    rule() + item({ rule: "r", append: true, condition: "or ka.verb = x" }),
+    ["LOAD_DEPRECATED_ITEM"],
+  ],
+  ["an old switch", rule() + item({ rule: "r", enabled: false }), ["LOAD_DEPRECATED_ITEM"]],
+  ["a comparison with <NA>", rule({ condition: "ka.verb != <NA>" }), ["LOAD_UNSAFE_NA_CHECK"]],
+  ["a pattern that is a plain text", rule({ condition: "ka.verb regex create" }), ["LOAD_COMPILE_CONDITION"]],
+  [
+    "a value that is the name of a field",
+    rule({ condition: "ka.verb = ka.stage" }),
+    ["LOAD_COMPILE_CONDITION"],
+  ],
+  ["a value that is a call", rule({ condition: "ka.verb in ('tolower(x)')" }), ["LOAD_COMPILE_CONDITION"]],
+  [
+    "a field that is skipped",
+    rule({ condition: "ka.nope exists", "skip-if-unknown-filter": true }),
+    ["LOAD_UNKNOWN_FILTER"],
+  ],
+  ["a list used by a list alone", list("a", []) + list("b", ["a"]), ["LOAD_UNUSED_LIST"]],
+  ["a macro used by a macro alone", macro("a", "ka.verb exists") + macro("b", "a"), ["LOAD_UNUSED_MACRO"]],
+  [
+    "two exceptions of one name",
+    rule({
+      exceptions: [
+        { name: "e", fields: "ka.verb" },
+        { name: "e", fields: "ka.verb" },
+      ],
+    }),
+    ["LOAD_EXCEPTION_NAME_NOT_UNIQUE"],
+  ],
+];
+describe("warnings", () => {
+  for (const [what, content, want] of warned) {
+    test(`${what}: ${want.join(", ") || "none"}`, () => {
+      const report = load([content]);
+      assert.deepEqual([outcomes(report), warnings(report)], [["ok"], [want]]);
+    });
+  }
+
+  test("a macro is reported as unused by the file that defines it, even when a later file uses it", () => {
+    const report = load([macro("m", "ka.verb exists"), rule({ condition: "m" })]);
+    assert.deepEqual(warnings(report), [["LOAD_UNUSED_MACRO"], []]);
+  });
+});
+
+test("a finding has the members of Falco's report, with places counted from 0 and inside conditions from 1", () => {
+  const report = load([
+    "- rule: r\n  desc: d\n  condition: ka.verb =\n  output: o\n  priority: INFO\n  source: k8s_audit\n",
+  ]);
+  const [result] = report.results;
+  assert.deepEqual(Object.keys(result ?? {}), [
+    "name",
+    "successful",
+    "schema_valid",
+    "schema_warnings",
+    "errors",
+    "warnings",
+  ]);
+  const [error] = result?.errors ?? [];
+  assert.deepEqual(Object.keys(error ?? {}), ["code", "codedesc", "message", "context"]);
+  assert.deepEqual(
+    error?.context.locations.map(({ item_type, item_name, position }) => [
+      item_type,
+      item_name,
+      position.line,
+      position.column,
+    ]),
+    [
+      ["rules content", "", 0, 0],
+      ["rule", "r", 0, 2],
+      ["rule condition", "", 2, 13],
+      ["condition expression", "", 3, 23],
+    ],
+  );
+});
