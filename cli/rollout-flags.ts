@@ -23,7 +23,7 @@ export const rolloutFlags = {
   }),
   bundle: textFlag(
     "bundle",
-    "Bundle to roll out; the newest of its kind if not given.",
+    "Bundle to roll out; the newest version of what the clusters have if not given.",
     "NAME[@VERSION]|DIGEST",
   ),
   canary: countFlag("canary", "Clusters in the first wave; one if not given.", 1, 10_000),

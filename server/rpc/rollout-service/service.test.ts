@@ -225,7 +225,10 @@ test("what cannot be rolled out is refused by name", async (t) => {
   const rollouts = await fleet.at.client(RolloutService);
   const plan = (spec: Spec) => refusal(rollouts.planRollout({ spec: { ...rules, ...spec } }));
   assert.equal((await plan({ bundle: "starter@9.9.9" }))[0], "NotFound");
-  assert.equal((await plan({ kind: BundleKind.SHIPPER }))[0], "NotFound");
+  assert.equal((await plan({ bundle: "nosuch" }))[0], "NotFound");
+  const [none, says] = await plan({ kind: BundleKind.SHIPPER });
+  assert.equal(none, "FailedPrecondition");
+  assert.match(says, /No shipper bundle has been released yet: run fleetctl bundle push/);
   assert.equal((await plan({ kind: BundleKind.UNSPECIFIED }))[0], "InvalidArgument");
   assert.equal((await plan({ canary: 1_000_000 }))[0], "InvalidArgument");
   assert.equal((await plan({ selector: inRegion("mars") }))[0], "FailedPrecondition");
