@@ -54,7 +54,8 @@ async function chooseName(
     const why = `No ${spec.kind} bundle has been released yet: run fleetctl bundle push FOLDER --kind ${spec.kind} --sign`;
     return refuse({ kind: "precondition", why });
   }
-  if (names.length === 1) return accept(name);
+  // Without a cluster there is nothing to choose for: the plan says so in better words.
+  if (names.length === 1 || chosen.length === 0) return accept(name);
   const whose = assigned.size > 0 ? "the clusters have" : "there are";
   return invalid("bundle", `say which: ${whose} bundles of several names (${names.toSorted().join(", ")})`);
 }
