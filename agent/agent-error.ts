@@ -16,7 +16,7 @@ export function problemOf(error: unknown, fallbackCode: string): { code: string;
   if (errno === "ENOSPC" || errno === "EDQUOT") {
     return {
       code: "disk/full",
-      message: `The disk of the state directory is full: ${(error as Error).message}. Free space; work goes on by itself`,
+      message: `The disk of the state directory is full: ${(error as Error).message}. Free space: work goes on by itself in an agent that runs, and with the next start of one that ended`,
     };
   }
   if (errno === "EROFS" || errno === "EACCES") {

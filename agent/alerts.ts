@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { AlertSchema } from "#proto/agent/v1/agent";
 import type { Alert } from "#proto/agent/v1/agent";
 import type { AgentConnection } from "./link/clients.ts";
@@ -8,17 +9,37 @@ import type { PipelineAlert } from "./pipeline/pipeline.ts";
 
 const deliverMs = 30_000;
 
-/** Delivers one batch to the server. Rejects when it could not be delivered now; the pipeline keeps it and comes again. */
+/**
+ * Delivers one batch to the server. Rejects when it could not be delivered now; the pipeline keeps it and comes again.
+ * An alert that the server will never take is told to `onRefused`, and those around it are delivered.
+ */
 export async function deliverAlerts(
   batch: readonly PipelineAlert[],
   client: AgentConnection["client"] | undefined,
+  onRefused: (alert: PipelineAlert, because: string) => void,
 ): Promise<void> {
   if (client === undefined) throw new Error("The server is away");
-  const { accepted } = await client.deliverAlerts(
-    { alerts: batch.map(alertMessage) },
-    { timeoutMs: deliverMs },
+  try {
+    const { accepted } = await client.deliverAlerts(
+      { alerts: batch.map(alertMessage) },
+      { timeoutMs: deliverMs },
+    );
+    if (accepted < batch.length) throw new Error(`The server took ${accepted} of ${batch.length} alerts`);
+  } catch (error) {
+    const [first] = batch;
+    if (first === undefined || !isRefusal(error)) throw error;
+    if (batch.length === 1) return onRefused(first, (error as Error).message);
+    // One of them is out of bounds: halves lead to it in a few calls.
+    const middle = Math.ceil(batch.length / 2);
+    await deliverAlerts(batch.slice(0, middle), client, onRefused);
+    await deliverAlerts(batch.slice(middle), client, onRefused);
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof RangeError || (error instanceof ConnectError && error.code === Code.InvalidArgument)
   );
-  if (accepted < batch.length) throw new Error(`The server took ${accepted} of ${batch.length} alerts`);
 }
 
 function alertMessage(alert: PipelineAlert): Alert {

@@ -1,192 +1,237 @@
 import type { Logger } from "pino";
 import { AgentError, problemOf } from "./agent-error.ts";
+import { createLoop } from "./apply-loop.ts";
+import type { LoopPorts, StepEnd } from "./apply-loop.ts";
 import type { BundleStore } from "./bundles.ts";
-import type { AttemptRecord, CurrentStore } from "./current.ts";
-import { kinds, planApply } from "./domain/apply-plan.ts";
+import type { Conditions } from "./conditions.ts";
+import type { AttemptRecord, CurrentStore, RunningSet } from "./current.ts";
+import { kinds, metadataKeys, planApply } from "./domain/apply-plan.ts";
 import type { Kind, Target } from "./domain/apply-plan.ts";
-import { retryDelayMs } from "./domain/backoff.ts";
 import type { AgentConnection } from "./link/clients.ts";
 import type { ApplyResult, PipelineFacts } from "./pipeline/pipeline.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
+import { createLive } from "./live-set.ts";
+import type { Hashes, LiveSet } from "./live-set.ts";
 import type { TrustStore } from "./trust-store.ts";
 
 /** What the applier works with. */
-export interface ApplierPorts {
+export interface ApplierPorts extends LoopPorts {
   readonly current: CurrentStore;
   readonly trust: TrustStore;
   readonly bundles: BundleStore;
   readonly pipeline: KeptPipeline;
+  readonly conditions: Conditions;
   readonly client: () => AgentConnection["client"] | undefined;
   readonly facts: () => PipelineFacts;
   /** Told after each change of what runs or was tried. */
   readonly onChange: () => void;
   readonly log: Logger;
-  readonly signal: AbortSignal;
 }
 
-/** The ports, and whether what runs is to be loaded again. */
 interface State extends ApplierPorts {
+  readonly live: LiveSet;
+  /** Whether what runs is to be loaded again, because facts changed. */
   reload: boolean;
+  /** Whether last-known-good is to be loaded, because a new worker runs nothing. */
+  restore: boolean;
+  /** The bundle that the worker died of last. */
+  fatal: string | undefined;
 }
 
 /** Brings what runs to what is assigned, one bundle at a time; takes no input and keeps no queue. */
 export interface Applier {
-  /** Runs last-known-good from disk, without asking anybody. */
+  /** Runs last-known-good from disk, without asking anybody. What does not load is a condition, never an end. */
   resume(): Promise<void>;
+  /** What the pipeline proved that it runs now. */
+  running(): RunningSet;
   /** Something may have changed: look again. */
   nudge(): void;
   /** The facts changed: what runs is loaded again with them. */
   reload(): void;
+  /** The worker died, and with it all that ran: the next one gets last-known-good. */
+  lost(): void;
 }
 
-export function createApplier(given: ApplierPorts): Applier {
-  const ports: State = { ...given, reload: false };
-  const loop = createLoop(() => step(ports), ports);
+export function createApplier(ports: ApplierPorts): Applier {
+  const state: State = {
+    ...ports,
+    live: createLive(ports),
+    reload: false,
+    restore: true,
+    fatal: undefined,
+  };
+  const loop = createLoop(() => step(state), ports);
   return {
-    nudge: loop.nudge,
+    running: () => state.live.running(),
+    nudge: () => loop.nudge(),
     reload() {
-      ports.reload = true;
+      state.reload = true;
+      loop.nudge();
+    },
+    lost() {
+      state.live.forget();
+      state.restore = true;
       loop.nudge();
     },
     async resume() {
-      const result = await runTogether(ports, {});
-      if (result.ok) return;
-      const { kind, reason, detail } = result;
-      ports.log.error({ kind, reason, detail }, "last-known-good does not load");
+      try {
+        await restore(state);
+      } catch (error) {
+        // The loop tries again; the link, which may bring help, does not wait for it.
+        ports.log.error({ err: error }, "last-known-good could not be loaded yet");
+        loop.nudge();
+      }
     },
   };
 }
 
-type StepEnd = "again" | "rest" | "retry";
-
-/** Runs steps one at a time until one rests; a nudge meanwhile makes it look once more, a retry comes by itself. */
-function createLoop(step: () => Promise<StepEnd>, { log, signal }: Pick<ApplierPorts, "log" | "signal">) {
-  let busy = false;
-  let again = false;
-  let failures = 0;
-  let retry: NodeJS.Timeout | undefined;
-
-  const retryAfter = (ms: number) => {
-    clearTimeout(retry);
-    retry = setTimeout(nudge, ms);
-  };
-  const work = async (): Promise<void> => {
-    busy = true;
-    try {
-      do {
-        again = false;
-        let end: StepEnd = "again";
-        while (end === "again" && !signal.aborted) end = await step();
-        failures = end === "retry" ? failures + 1 : 0;
-        if (end === "retry") retryAfter(retryDelayMs(failures, Math.random()));
-      } while (again && !signal.aborted);
-    } catch (error) {
-      log.error({ err: error }, "apply failed in an unforeseen way; will look again");
-      retryAfter(5_000);
-    } finally {
-      busy = false;
-    }
-  };
-  function nudge(): void {
-    if (signal.aborted) clearTimeout(retry);
-    else if (busy) again = true;
-    else void work();
-  }
-  return { nudge };
-}
-
 /** Loads again what was asked to be, then applies the next bundle that is assigned and does not run. */
-async function step(ports: State): Promise<StepEnd> {
-  if (ports.reload) {
-    ports.reload = false;
-    await runTogether(ports, {});
+async function step(state: State): Promise<StepEnd> {
+  try {
+    if (state.restore) await restore(state);
+    if (state.reload) await reload(state);
+  } catch (error) {
+    if (isWorkerGone(error)) return "retry";
+    throw error;
   }
-  const { assignment, rejections, running } = ports.current.get();
-  const hashes = Object.fromEntries(
-    kinds.flatMap((kind) => (running[kind] ? [[kind, running[kind].sha256]] : [])),
-  );
+  for (const kind of kinds) keepAsGood(state, kind);
+  const { assignment, rejections } = state.current.get();
   const plan = planApply({
     assignment,
-    running: hashes,
+    running: state.live.hashes(),
     rejections,
-    targetsVersion: ports.trust.versions().targets,
+    metadata: state.trust.versions(),
   });
+  if (plan.isWaiting) state.conditions.raise("shipper/waits", `Nothing is shipped yet: ${plan.because}`);
+  else state.conditions.clear("shipper/waits");
   if (plan.apply === undefined || assignment === undefined) return "rest";
-  const outcome = await attempt(ports, plan.apply, assignment.generation);
-  return outcome === "retry" ? "retry" : "again";
+  return attempt(state, plan.apply, assignment.generation);
 }
 
-/** Applies one bundle: check, fetch, hand over, take the proof. `retry` means that time may heal it. */
-async function attempt(ports: ApplierPorts, target: Target, generation: number): Promise<"done" | "retry"> {
-  const note = (phase: AttemptRecord["phase"], reason = "", detail = "") => {
-    const record = {
-      sha256: target.sha256,
-      generation,
-      phase,
-      reason,
-      detail: detail.slice(0, 4_000),
-      atMs: Date.now(),
-    };
-    const current = ports.current.get();
-    ports.current.set({ ...current, attempts: { ...current.attempts, [target.kind]: record } });
-    ports.log.info({ kind: target.kind, path: target.path, ...record }, `bundle ${phase}`);
-    ports.onChange();
-  };
-  const reject = (reason: string, detail: string) => {
-    const current = ports.current.get();
-    const rejection = { generation, sha256: target.sha256, targetsVersion: ports.trust.versions().targets };
-    ports.current.set({ ...current, rejections: { ...current.rejections, [target.kind]: rejection } });
-    note("rejected", reason, detail);
-    return "done" as const;
-  };
+/** Hands last-known-good to a worker that runs nothing. One bundle that does not load never keeps the other from running. */
+async function restore(state: State): Promise<void> {
+  const { running } = state.current.get();
+  const known: Hashes = Object.fromEntries(
+    kinds.flatMap((kind) => (running[kind] === undefined ? [] : [[kind, running[kind].sha256]])),
+  );
+  const whole = await state.live.hand(known);
+  for (const kind of kinds) {
+    const sha256 = known[kind];
+    if (sha256 === undefined) continue;
+    const result = whole.ok ? whole : await state.live.hand({ [kind]: sha256 });
+    const code = `last-known-good/${kind}`;
+    if (result.ok) {
+      state.conditions.clear(code);
+      continue;
+    }
+    const { reason, detail } = result;
+    state.log.error({ kind, reason, detail }, "last-known-good does not load");
+    state.conditions.raise(code, `The ${kind} that ran last do not load: ${reason}: ${detail}`);
+  }
+  state.restore = false;
+}
 
-  const listed = ports.trust.checkTarget(target);
-  if (!listed.ok) return reject(listed.refusal.code, listed.refusal.message);
+/** Loads what runs with new facts; when that is refused, what runs goes on with the old ones, and that is a condition. */
+async function reload(state: State): Promise<void> {
+  const result = await state.live.hand(state.live.hashes());
+  state.reload = false;
+  if (result.ok) return state.conditions.clear("labels/not-applied");
+  const { kind, reason, detail } = result;
+  state.log.error({ kind, reason, detail }, "what runs does not load with the new labels");
+  state.conditions.raise(
+    "labels/not-applied",
+    `What runs goes on with the labels it had, because with the new ones its ${kind} do not load: ${reason}: ${detail}`,
+  );
+}
+
+/** Applies one bundle: check, fetch, hand over, take the proof. */
+async function attempt(state: State, target: Target, generation: number): Promise<StepEnd> {
+  const notes = createNotes(state, target, generation);
+  const listed = state.trust.checkTarget(target);
+  if (!listed.ok) return notes.reject(listed.refusal.code, listed.refusal.message, "all");
   try {
-    await ports.bundles.stage(target, ports.client(), ports.signal);
+    await state.bundles.stage(target, state.client(), state.signal);
   } catch (error) {
     const { code, message } = problemOf(error, "fetch/failed");
-    if (error instanceof AgentError && code.startsWith("trust/")) return reject(code, message);
-    note("received", code, message);
+    if (error instanceof AgentError && code.startsWith("trust/")) return notes.reject(code, message, "all");
+    notes.note("received", code, message);
     return "retry";
   }
-  note("applying");
-  const result = await runTogether(ports, { [target.kind]: target.sha256 });
-  if (!result.ok) return reject(result.reason, result.detail);
-  note("applied");
-  await ports.bundles.prune(kept(ports));
-  return "done";
+  notes.note("applying");
+  const result = await handOver(state, target);
+  if (result === undefined) return "retry";
+  if (!result.ok) return notes.reject(result.reason, result.detail, "targets");
+  if (state.live.hashes()[target.kind] !== target.sha256) {
+    return notes.reject("pipeline/not-proved", "The worker runs other bytes than it was given", "targets");
+  }
+  keepAsGood(state, target.kind);
+  notes.note("applied");
+  await state.bundles.prune(kept(state));
+  return "again";
 }
 
-/** Hands the pipeline the whole set: what runs, with the given hashes in place of the running ones. */
-async function runTogether(
-  ports: ApplierPorts,
-  change: { readonly [K in Kind]?: string },
-): Promise<ApplyResult> {
-  const { running } = ports.current.get();
-  const wanted = (kind: Kind) => {
-    const sha256 = change[kind] ?? running[kind]?.sha256;
-    return sha256 === undefined
-      ? {}
-      : { [kind]: { path: ports.bundles.pathOf(sha256), digest: `sha256:${sha256}` } };
-  };
-  const result = await ports.pipeline.apply({ ...wanted("rules"), ...wanted("shipper") }, ports.facts());
-  if (!result.ok) return result;
-  const current = ports.current.get();
-  const now = Date.now();
-  const proved = (kind: Kind) => {
-    const sha256 = result.running[kind]?.slice("sha256:".length);
-    if (sha256 === undefined) return {};
-    const before = current.running[kind];
-    return { [kind]: before?.sha256 === sha256 ? before : { sha256, sinceMs: now } };
-  };
-  ports.current.set({ ...current, running: { ...proved("rules"), ...proved("shipper") } });
-  ports.onChange();
-  return result;
+/** The worker's answer; undefined when it is gone, for which the bundle is blamed when it happens twice in a row. */
+async function handOver(state: State, { kind, sha256 }: Target): Promise<ApplyResult | undefined> {
+  try {
+    const together = await state.live.hand({ ...state.live.hashes(), [kind]: sha256 });
+    if (together.ok || together.kind === kind) return together;
+    // The other bundle runs in memory but cannot be read again from disk: that is no fault of this one.
+    return await state.live.hand({ [kind]: sha256 });
+  } catch (error) {
+    if (!isWorkerGone(error)) throw error;
+    if (error.code === "pipeline/away") return undefined;
+    if (state.fatal === sha256) return { ok: false, kind, reason: error.code, detail: error.message };
+    state.fatal = sha256;
+    return undefined;
+  }
 }
 
-function kept(ports: ApplierPorts): readonly string[] {
-  const { running, assignment } = ports.current.get();
+function isWorkerGone(error: unknown): error is AgentError {
+  return error instanceof AgentError && error.code.startsWith("pipeline/");
+}
+
+/** What was proved is what the next start begins with; also when the disk was full at the time of the proof. */
+function keepAsGood({ live, current, conditions }: State, kind: Kind): void {
+  const proved = live.running()[kind];
+  const known = current.get();
+  if (proved === undefined) return;
+  conditions.clear(`last-known-good/${kind}`);
+  if (known.running[kind]?.sha256 === proved.sha256) return;
+  current.set({ ...known, running: { ...known.running, [kind]: proved } });
+}
+
+/** Writes down how an attempt stands. */
+function createNotes(state: State, target: Target, generation: number) {
+  const { kind, path, sha256 } = target;
+  const note = (phase: AttemptRecord["phase"], reason = "", text = "") => {
+    const detail = text.slice(0, 4_000);
+    const record = { sha256, generation, phase, reason, detail, atMs: Date.now() };
+    const known = state.current.get();
+    const before = known.attempts[kind];
+    const isKnown =
+      before?.sha256 === sha256 &&
+      before.generation === generation &&
+      before.phase === phase &&
+      before.reason === reason;
+    // The same again is no news: a server that is away for days would get a row for every try.
+    if (isKnown) return;
+    state.current.set({ ...known, attempts: { ...known.attempts, [kind]: record } });
+    state.log[phase === "rejected" ? "warn" : "info"]({ kind, path, ...record }, `bundle ${phase}`);
+    state.onChange();
+  };
+  const reject = (reason: string, detail: string, until: "targets" | "all"): StepEnd => {
+    const known = state.current.get();
+    const rejection = { generation, sha256, metadata: metadataKeys(state.trust.versions())[until] };
+    state.current.set({ ...known, rejections: { ...known.rejections, [kind]: rejection } });
+    note("rejected", reason, detail);
+    return "again";
+  };
+  return { note, reject };
+}
+
+function kept({ current, live }: State): readonly string[] {
+  const { running, assignment } = current.get();
   const assigned = assignment?.targets.map((t) => t.sha256) ?? [];
-  return [...assigned, ...kinds.flatMap((kind) => running[kind]?.sha256 ?? [])];
+  const good = kinds.flatMap((kind) => running[kind]?.sha256 ?? []);
+  return [...assigned, ...good, ...Object.values(live.hashes())];
 }

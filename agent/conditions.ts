@@ -5,29 +5,48 @@ export interface Condition {
   readonly sinceMs: number;
 }
 
-/** The agent's list of what is wrong. Raising the same again keeps its beginning; a new sentence replaces the old. */
+/**
+ * The agent's list of what is wrong. Raising the same again keeps its beginning; a new sentence replaces the old. One that
+ * differs only in its numbers is no news: it goes with the next report that there is, and makes none.
+ */
 export interface Conditions {
-  raise(code: string, message: string): void;
+  /** Whether that was news. */
+  raise(code: string, message: string): boolean;
   clear(code: string): void;
   list(): readonly Condition[];
 }
 
 const conditionsMax = 32;
-const messageCharsMax = 1_000;
+/** All conditions together stay well within a report. */
+const messageBytesMax = 1_000;
 
 export function createConditions(onChange: () => void): Conditions {
   const byCode = new Map<string, Condition>();
   return {
     raise(code, text) {
-      const message = text.slice(0, messageCharsMax);
+      const message = cut(text);
       const before = byCode.get(code);
-      if (before?.message === message || (before === undefined && byCode.size >= conditionsMax)) return;
+      if (before === undefined && byCode.size >= conditionsMax) return false;
       byCode.set(code, { code, message, sinceMs: before?.sinceMs ?? Date.now() });
-      onChange();
+      const isNews = before === undefined || withoutNumbers(before.message) !== withoutNumbers(message);
+      if (isNews) onChange();
+      return isNews;
     },
     clear(code) {
       if (byCode.delete(code)) onChange();
     },
     list: () => [...byCode.values()],
   };
+}
+
+function withoutNumbers(message: string): string {
+  return message.replaceAll(/\d+/g, "0");
+}
+
+function cut(text: string): string {
+  if (Buffer.byteLength(text) <= messageBytesMax) return text;
+  // A character that is cut in half decodes to one that says so.
+  return Buffer.from(text)
+    .subarray(0, messageBytesMax - 3)
+    .toString();
 }

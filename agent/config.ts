@@ -31,6 +31,7 @@ const names = {
   allowListFile: "FALCONRY_ALLOW_FILE",
   logLevel: "FALCONRY_LOG_LEVEL",
 } as const;
+const logLevels: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 const variablePrefix = "FALCONRY_VAR_";
 
 /** Reads the configuration, or says everything that is wrong with it at once. */
@@ -50,6 +51,10 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { probl
   if (!/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(agentName)) {
     problems.push(`${names.agentName} is "${agentName}": use letters, digits, dots and dashes, at most 253`);
   }
+  const logLevel = env[names.logLevel] ?? "info";
+  if (!logLevels.includes(logLevel)) {
+    problems.push(`${names.logLevel} is "${logLevel}": use one of ${logLevels.join(", ")}`);
+  }
   const joinString = readJoinString(env, problems);
   if (problems.length > 0) return { problems };
   return {
@@ -62,7 +67,7 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { probl
       transport: transport as Config["transport"],
       variables: variablesOf(env),
       allowListFile: env[names.allowListFile],
-      logLevel: env[names.logLevel] ?? "info",
+      logLevel,
     },
   };
 }

@@ -19,13 +19,17 @@ export interface RunningRecord {
   readonly sinceMs: number;
 }
 
+/** One record per kind that runs. */
+export type RunningSet = { readonly [K in Kind]?: RunningRecord };
+
 /**
  * What the agent goes on with after a restart: last-known-good, the newest verified assignment (its generation is a
  * floor), and what was tried. One file, replaced as a whole, so that a kill at any point leaves the old or the new.
  */
 export interface Current {
   readonly assignment: Assignment | undefined;
-  readonly running: { readonly [K in Kind]?: RunningRecord };
+  /** Last-known-good. */
+  readonly running: RunningSet;
   readonly attempts: { readonly [K in Kind]?: AttemptRecord };
   readonly rejections: { readonly [K in Kind]?: Rejection };
   readonly labels: Readonly<Record<string, string>>;
@@ -59,7 +63,9 @@ function read(path: string): Current {
     throw error;
   }
   try {
-    return { ...empty, ...(JSON.parse(text) as Partial<Current>) };
+    const stored = { ...empty, ...(JSON.parse(text) as Partial<Current>) };
+    // A new start may bring another allow-list or engine, so what was refused is worth another try.
+    return { ...stored, rejections: {} };
   } catch (error) {
     // It is written atomically, so this is damage from outside. Going on would forget the generation floor.
     throw new AgentError(

@@ -11,9 +11,9 @@ import type {
   PipelineStats,
 } from "./pipeline/pipeline.ts";
 
-/** A pipeline that is started again when its worker dies, and then runs what it ran. */
+/** A pipeline that is started again when its worker dies. What it is to run then is for whoever hears of the death. */
 export interface KeptPipeline {
-  /** Rejects only when the worker dies while it applies. */
+  /** Rejects with `pipeline/crashed` when the worker dies while it applies, with `pipeline/away` while there is none. */
   apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult>;
   /** Undefined while there is no worker. */
   stats(): Promise<PipelineStats | undefined>;
@@ -23,18 +23,20 @@ export interface KeptPipeline {
 
 export interface KeepOptions extends PipelineOptions {
   readonly log: Logger;
-  /** Told when the worker died and when it is back, with the reason in words. */
+  /** Told when the worker died, with the reason in words: nothing runs any more. */
   readonly onCrash: (because: string, restarts: number) => void;
+  /** Told when another worker is there, which runs nothing yet. */
+  readonly onRestart: () => void;
+  /** Told when a worker that was started again has run for a while. */
+  readonly onRecovered: () => void;
 }
 
 /** A worker that ran this long has recovered. */
 const recoveredMs = 60_000;
 
 export function keepPipeline(options: KeepOptions): KeptPipeline {
-  const { log, onCrash, ...pipelineOptions } = options;
-  let pipeline: Pipeline = startPipeline(pipelineOptions);
-  let applied: { readonly request: ApplyRequest; readonly facts: PipelineFacts } | undefined;
-  let startedAt = Date.now();
+  const { log, onCrash, onRestart, onRecovered, ...pipelineOptions } = options;
+  let pipeline: Pipeline | undefined = startPipeline(pipelineOptions);
   let failures = 0;
   let restarts = 0;
   let isStopping = false;
@@ -43,51 +45,46 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
   const watch = (worker: Pipeline): void => {
     void worker.exited.then(({ code, error }) => {
       if (isStopping) return;
-      failures = Date.now() - startedAt > recoveredMs ? 0 : failures + 1;
+      pipeline = undefined;
+      failures += 1;
       restarts += 1;
       const because = error?.message ?? `it ended with code ${code}`;
-      const delayMs = failures === 0 ? 0 : retryDelayMs(failures, Math.random());
+      const delayMs = failures === 1 ? 0 : retryDelayMs(failures, Math.random());
       log.error({ err: error, restarts, delayMs }, "the pipeline's worker died, starting another");
-      onCrash(because, restarts);
+      clearTimeout(timer);
       timer = setTimeout(restart, delayMs);
+      onCrash(because, restarts);
     });
   };
   function restart(): void {
     pipeline = startPipeline(pipelineOptions);
-    startedAt = Date.now();
     watch(pipeline);
-    if (applied === undefined) return;
-    pipeline.apply(applied.request, applied.facts).then(
-      (result) => {
-        if (!result.ok) {
-          log.error(
-            { reason: result.reason, detail: result.detail },
-            "what ran before the crash does not load",
-          );
-        }
-      },
-      // The worker died again; its end is handled where it is watched.
-      () => undefined,
-    );
+    timer = setTimeout(recover, recoveredMs);
+    onRestart();
+  }
+  function recover(): void {
+    failures = 0;
+    onRecovered();
   }
   watch(pipeline);
   return {
     async apply(request, facts) {
-      const result = await pipeline.apply(request, facts).catch((error: unknown) => {
-        throw new AgentError(
-          "pipeline/crashed",
-          `The pipeline died while it loaded the bundle: ${(error as Error).message}`,
-        );
-      });
-      if (result.ok) applied = { request, facts };
-      return result;
+      if (pipeline === undefined) {
+        throw new AgentError("pipeline/away", "The pipeline is being started again");
+      }
+      try {
+        return await pipeline.apply(request, facts);
+      } catch (error) {
+        const why = (error as Error).message;
+        throw new AgentError("pipeline/crashed", `The pipeline died while it loaded the bundle: ${why}`);
+      }
     },
-    stats: () => pipeline.stats().catch(() => undefined),
+    stats: async () => pipeline?.stats().catch(() => undefined),
     restarts: () => restarts,
     async stop() {
       isStopping = true;
       clearTimeout(timer);
-      await pipeline.stop();
+      await pipeline?.stop();
     },
   };
 }

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { AgentError } from "./agent-error.ts";
 
 /**
@@ -7,26 +7,69 @@ import { AgentError } from "./agent-error.ts";
  */
 export function lockState(file: string): () => void {
   for (let attempt = 0; attempt < 3; attempt += 1) {
-    try {
-      writeFileSync(file, identityOf(process.pid) ?? "", { flag: "wx", mode: 0o600 });
-      return () => rmSync(file, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    const holder = readFileSync(file, "utf8");
-    const pid = Number(holder.split(" ")[0]);
-    if (holder !== "" && identityOf(pid) === holder && pid !== process.pid) {
+    if (take(file)) return () => release(file);
+    const holder = contentOf(file);
+    const pid = Number(holder?.split(" ")[0]);
+    if (isAlive(holder) && pid !== process.pid) {
       throw new AgentError(
         "state/in-use",
         `Another agent (process ${pid}) works in this state directory: stop it, or set FALCONRY_STATE_DIR to another directory. The lock is ${file}`,
       );
     }
-    rmSync(file, { force: true });
+    removeStale(file);
   }
   throw new AgentError(
     "state/in-use",
     `Could not take the lock ${file}: another agent starts at the same time`,
   );
+}
+
+/** Creates the lock with its content in one step: nobody ever sees one that is empty. */
+function take(file: string): boolean {
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, identityOf(process.pid) ?? "", { mode: 0o600 });
+  try {
+    linkSync(own, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  } finally {
+    rmSync(own, { force: true });
+  }
+}
+
+/** Takes the lock aside and looks once more: another agent may have replaced it since it was read. */
+function removeStale(file: string): void {
+  const aside = `${file}.stale.${process.pid}`;
+  try {
+    renameSync(file, aside);
+    const holder = contentOf(aside);
+    if (isAlive(holder) && holder !== identityOf(process.pid)) linkSync(aside, file);
+  } catch (error) {
+    // Somebody else took it aside, or is there again already: the next attempt sees who.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "EEXIST") throw error;
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+function release(file: string): void {
+  if (contentOf(file) === identityOf(process.pid)) rmSync(file, { force: true });
+}
+
+function isAlive(holder: string | undefined): boolean {
+  return holder !== undefined && holder !== "" && identityOf(Number(holder.split(" ")[0])) === holder;
+}
+
+function contentOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** The process number with its start time, so that a later process with the same number is not taken for it. */

@@ -1,4 +1,5 @@
 import type { Conditions } from "./conditions.ts";
+import { noteDiskSpace } from "./disk-space.ts";
 import { observe } from "./domain/rates.ts";
 import type { RateLedger } from "./domain/rates.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
@@ -10,6 +11,8 @@ export interface ObserverPorts {
   readonly pipeline: KeptPipeline;
   readonly trust: TrustStore;
   readonly conditions: Conditions;
+  /** Where the pipeline keeps its positions and queues. */
+  readonly paths: { readonly pipeline: string };
   onRates(next: (ledger: RateLedger) => RateLedger): void;
 }
 
@@ -37,6 +40,8 @@ export function observePipeline(ports: ObserverPorts): Observer {
       ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
       noteOutputs(stats, ports.conditions);
     }
+    await noteDiskSpace(ports.paths.pipeline, ports.conditions);
+    if (isStopped) return;
     noteExpiries(ports.trust, ports.conditions, Date.now());
     timer = setTimeout(() => void look(), everyMs);
   };
@@ -51,6 +56,12 @@ export function observePipeline(ports: ObserverPorts): Observer {
 
 /** An output that cannot deliver is a condition for as long as it lasts. */
 function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
+  const aliases = new Set(stats.outputs.map(({ alias }) => alias));
+  for (const { code } of conditions.list()) {
+    const [what, alias = ""] = code.split(/ (.*)/s);
+    // An output that a new config no longer has cannot be full or away.
+    if (what?.startsWith("output/") === true && !aliases.has(alias)) conditions.clear(code);
+  }
   for (const output of stats.outputs) {
     const full = `output/full ${output.alias}`;
     const away = `output/away ${output.alias}`;

@@ -5,6 +5,7 @@ import { signReport } from "#trust";
 import { deliverAlerts } from "./alerts.ts";
 import { readAllowList } from "./allow-list.ts";
 import { createApplier } from "./applier.ts";
+import type { Applier, ApplierPorts } from "./applier.ts";
 import { openBundleStore } from "./bundles.ts";
 import { createConditions } from "./conditions.ts";
 import type { Conditions } from "./conditions.ts";
@@ -14,15 +15,17 @@ import { openCurrent } from "./current.ts";
 import { acknowledge, emptyLedger } from "./domain/rates.ts";
 import type { RateLedger } from "./domain/rates.ts";
 import { factsOf } from "./facts.ts";
+import { enrollAgain } from "./identity/enroll.ts";
 import type { Identity } from "./identity/identity.ts";
 import { endpointOf } from "./identity/identity.ts";
 import { keepCertificate } from "./identity/renew.ts";
 import { keepPipeline } from "./keep-pipeline.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
-import type { Link } from "./link/link.ts";
+import type { Link, LinkState } from "./link/link.ts";
 import { startLink } from "./link/link.ts";
 import type { Speaker } from "./link/session.ts";
 import { observePipeline } from "./observe.ts";
+import type { PipelineAlert } from "./pipeline/pipeline.ts";
 import { createSpeaker } from "./speaker.ts";
 import { takeResponse } from "./take-response.ts";
 import { openTrustStore } from "./trust-store.ts";
@@ -49,17 +52,18 @@ interface Own {
 export async function runAgent(config: Config, identity: Identity, log: Logger): Promise<RunningAgent> {
   const own: Own = { identity, link: undefined, reportVersion: 0, ledger: emptyLedger };
   const stopping = new AbortController();
-  const changed = () => noteChange(own);
   const stored = openStored(config, identity);
-  const conditions = createConditions(changed);
-  const pipeline = openPipeline(config, own, conditions, log);
-  const applier = createApplier({
+  const conditions = createConditions(() => noteChange(own));
+  const pipeline = openPipeline(config, own, conditions, log, () => applier);
+  const applier: Applier = createApplier({
     ...stored,
     pipeline,
+    conditions,
     log,
     client: () => own.link?.client(),
     facts: () => factsOf(own.identity, stored.current.get().labels, config.variables),
-    onChange: changed,
+    onChange: () => noteChange(own),
+    onTrouble: noteTrouble(conditions),
     signal: stopping.signal,
   });
   await applier.resume();
@@ -68,6 +72,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     path: stored.paths.identity,
     log,
     get: () => own.identity,
+    enrollAgain: (config.joinString ?? "") === "" ? undefined : (before) => enrollAgain(config, before),
     set: (next) => {
       own.identity = next;
       own.link?.reconnect();
@@ -77,40 +82,55 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
-    speaker: speakerOf(own, stored, conditions),
+    speaker: speakerOf(own, stored, conditions, applier),
     take: async (response: SyncResponse) => {
       const { labelsChanged } = takeResponse(response, { ...stored, conditions, log });
       if (response.renewCertificate) certificate.renewSoon();
       if (labelsChanged) applier.reload();
       applier.nudge();
     },
-    onState: ({ connected, transport }) => {
-      if (!connected) return;
-      log.info({ transport }, "connected to the server");
-      applier.nudge();
-    },
+    onState: whenConnected(applier, log),
   });
   own.link = link;
   const observer = observePipeline({
     pipeline,
     conditions,
-    trust: stored.trust,
+    ...stored,
     onRates: (next) => (own.ledger = next(own.ledger)),
   });
-  const stop = async (): Promise<void> => {
-    stopping.abort();
-    observer.stop();
-    certificate.stop();
-    applier.nudge();
-    await pipeline.stop();
-    await link.stop();
+  return {
+    async stop() {
+      stopping.abort();
+      observer.stop();
+      certificate.stop();
+      await pipeline.stop();
+      await link.stop();
+    },
   };
-  return { stop };
+}
+
+/** What could not be fetched while the server was away can be now. */
+function whenConnected(applier: Applier, log: Logger) {
+  return ({ connected, transport }: LinkState): void => {
+    if (!connected) return;
+    log.info({ transport }, "connected to the server");
+    applier.nudge();
+  };
 }
 
 function noteChange(own: Own): void {
   own.reportVersion += 1;
   own.link?.wake();
+}
+
+/** One condition at a time for what keeps the applier from working. */
+function noteTrouble(conditions: Conditions): ApplierPorts["onTrouble"] {
+  let raised: string | undefined;
+  return (trouble) => {
+    if (raised !== undefined && raised !== trouble?.code) conditions.clear(raised);
+    raised = trouble?.code;
+    if (trouble !== undefined) conditions.raise(trouble.code, trouble.message);
+  };
 }
 
 /** Everything that survives a restart. */
@@ -125,28 +145,50 @@ function openStored(config: Config, identity: Identity) {
   };
 }
 
-function openPipeline(config: Config, own: Own, conditions: Conditions, log: Logger): KeptPipeline {
+function openPipeline(
+  config: Config,
+  own: Own,
+  conditions: Conditions,
+  log: Logger,
+  applier: () => Applier,
+): KeptPipeline {
   return keepPipeline({
     stateDir: pathsOf(config.stateDir).pipeline,
     allowList: readAllowList(config.allowListFile),
     log,
-    onAlerts: (batch, ack) => void deliverAlerts(batch, own.link?.client()).then(() => ack(), ack),
+    onAlerts: (batch, ack) => {
+      const onRefused = noteRefusedAlert(conditions, log);
+      void deliverAlerts(batch, own.link?.client(), onRefused).then(() => ack(), ack);
+    },
     onProblem: ({ code, message }) => log.warn({ code }, message),
     onCrash: (because, restarts) => {
       const what = `The pipeline died and was started again, ${restarts} times since the agent began`;
       conditions.raise("pipeline/crashed", `${what}: ${because}`);
+      applier().lost();
     },
+    onRestart: () => applier().nudge(),
+    onRecovered: () => conditions.clear("pipeline/crashed"),
   });
+}
+
+/** An alert that the server will never take must not hold up those behind it; its body stays in the log. */
+function noteRefusedAlert(conditions: Conditions, log: Logger) {
+  return ({ id, rule, body }: PipelineAlert, because: string): void => {
+    log.error({ id, rule, body, because }, "the server refuses an alert for good");
+    conditions.raise("alerts/refused", `The server refused an alert of rule "${rule}" for good: ${because}`);
+  };
 }
 
 function speakerOf(
   own: Own,
   { current, trust }: ReturnType<typeof openStored>,
   conditions: Conditions,
+  applier: Applier,
 ): Speaker {
   return createSpeaker({
     identity: () => own.identity,
     current: current.get,
+    running: () => applier.running(),
     trust,
     conditions,
     reportVersion: () => own.reportVersion,

@@ -10,7 +10,7 @@ import {
 } from "#proto/agent/v1/agent";
 import type { ComponentState, RateBucket as RateBucketMessage } from "#proto/agent/v1/agent";
 import type { Conditions } from "./conditions.ts";
-import type { Current } from "./current.ts";
+import type { Current, RunningSet } from "./current.ts";
 import { kinds } from "./domain/apply-plan.ts";
 import type { RateBucket } from "./domain/rates.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -22,6 +22,8 @@ import { agentVersion } from "./version.ts";
 export interface SpeakerSources {
   readonly identity: () => Identity;
   readonly current: () => Current;
+  /** What runs now, which is not what ran last when that does not load. */
+  readonly running: () => RunningSet;
   readonly trust: TrustStore;
   readonly conditions: Conditions;
   readonly reportVersion: () => number;
@@ -47,7 +49,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
       clusterId: sources.identity().clusterId,
       agentId: sources.identity().agentId,
       observedGeneration: BigInt(sources.current().assignment?.generation ?? 0),
-      components: componentsOf(sources.current()),
+      components: componentsOf(sources.current(), sources.running()),
       conditions: sources.conditions
         .list()
         .map(({ code, message, sinceMs }) =>
@@ -78,9 +80,9 @@ export function labelsDigest(labels: Readonly<Record<string, string>>): Uint8Arr
   return createHash("sha256").update(JSON.stringify(sorted)).digest();
 }
 
-function componentsOf(current: Current): ComponentState[] {
+function componentsOf(current: Current, runningNow: RunningSet): ComponentState[] {
   return kinds.map((kind) => {
-    const running = current.running[kind];
+    const running = runningNow[kind];
     const attempt = current.attempts[kind];
     return create(ComponentStateSchema, {
       kind,

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { SyncResponse } from "#proto/agent/v1/agent";
+import { problemOf } from "./agent-error.ts";
 import type { Conditions } from "./conditions.ts";
 import type { CurrentStore } from "./current.ts";
 import type { TrustStore } from "./trust-store.ts";
@@ -15,6 +16,7 @@ export interface ResponsePorts {
 /** The greatest difference of clocks that is worth no word, in milliseconds. */
 const skewMsMax = 300_000;
 const labelsMax = 64;
+const labelCharsMax = 256;
 
 /**
  * Takes metadata, then assignment, then labels in, each only as far as it verifies. Nothing here can stop what runs: a
@@ -26,6 +28,26 @@ export function takeResponse(
 ): { readonly labelsChanged: boolean } {
   const now = new Date();
   noteSkew(response, ports.conditions, now);
+  try {
+    const taken = takeParts(response, ports, now);
+    ports.conditions.clear(notStored);
+    return taken;
+  } catch (error) {
+    // The disk, most likely. The session goes on, and the server offers again what was not taken.
+    const { code, message } = problemOf(error, "state/not-stored");
+    const text = `What the server sent cannot be stored: ${code}: ${message}`;
+    if (ports.conditions.raise(notStored, text)) ports.log.error({ err: error }, text);
+    return { labelsChanged: false };
+  }
+}
+
+const notStored = "state/not-stored";
+
+function takeParts(
+  response: SyncResponse,
+  ports: ResponsePorts,
+  now: Date,
+): { readonly labelsChanged: boolean } {
   if (response.metadata.length > 0) {
     const updated = ports.trust.update(response.metadata, now);
     report(ports, "metadata", updated);
@@ -45,17 +67,20 @@ type Result =
 function report(ports: ResponsePorts, what: string, result: Result): void {
   const condition = `${what}/refused`;
   if (result.ok) return ports.conditions.clear(condition);
-  ports.log.error({ code: result.refusal.code }, `${what} refused: ${result.refusal.message}`);
-  ports.conditions.raise(condition, `${result.refusal.code}: ${result.refusal.message}`);
+  const { code, message } = result.refusal;
+  // The server offers it with every answer; the first refusal says it all.
+  if (!ports.conditions.raise(condition, `${code}: ${message}`)) return;
+  ports.log.error({ code }, `${what} refused: ${message}`);
 }
 
 function takeLabels(response: SyncResponse, ports: ResponsePorts): boolean {
   if (response.labels === undefined) return false;
   const entries = Object.entries(response.labels.labels);
-  if (entries.length > labelsMax) {
+  const isLong = entries.some(([key, value]) => key.length > labelCharsMax || value.length > labelCharsMax);
+  if (entries.length > labelsMax || isLong) {
     ports.conditions.raise(
       "labels/refused",
-      `The server sent ${entries.length} labels; at most ${labelsMax} are taken`,
+      `The server sent ${entries.length} labels; at most ${labelsMax} of at most ${labelCharsMax} characters are taken`,
     );
     return false;
   }

@@ -32,16 +32,19 @@ export function openTrustStore(
   holder: { readonly org: string; readonly clusterId: string },
 ): TrustStore {
   let trusted = read(path);
+  // Both are asked for often, and each answer checks every signature again.
   let versions = trustedVersions(trusted);
+  let expiries = trustedExpiries(trusted);
   const save = (next: Trusted) => {
     if (next === trusted) return;
     writeTrusted(path, next);
     trusted = next;
     versions = trustedVersions(next);
+    expiries = trustedExpiries(next);
   };
   return {
     versions: () => versions,
-    expiries: () => trustedExpiries(trusted),
+    expiries: () => expiries,
     update(metadata, now) {
       const of = (role: string) => {
         const found = metadata.find((m) => m.role === role);
@@ -72,10 +75,18 @@ export function writeTrusted(path: string, trusted: Trusted): void {
 }
 
 function read(path: string): Trusted {
-  const decoded = decodeTrusted(readFileSync(path, "utf8"));
+  const damaged = (why: string) =>
+    new AgentError(
+      "state/damaged",
+      `${path} cannot be used: ${why}. Restore it, or remove the state directory and enrol again with a new token`,
+    );
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "ENOENT" ? damaged("it is missing") : error;
+  }
+  const decoded = decodeTrusted(text);
   if (decoded.ok) return decoded.value;
-  throw new AgentError(
-    "state/damaged",
-    `${path} cannot be used: ${decoded.refusal.message}. Restore it, or remove the state directory and enrol again with a new token`,
-  );
+  throw damaged(decoded.refusal.message);
 }

@@ -1,12 +1,7 @@
 import { loadRules, renderFindings } from "#engine";
-import { parseShipperConfig, renderProblems } from "#shipper";
+import { parseWithStandIns, renderProblems } from "#shipper";
 import { type Bundle, effectiveFiles } from "#trust";
 import { refused } from "./failure.ts";
-
-/** Facts of a cluster, as a shipper config may use them; the values do not matter for checking it. */
-export const shipperFacts: Readonly<Record<string, string>> = Object.fromEntries(
-  ["REGION", "ENVIRONMENT", "TEAM", "TRIBE", "PROJECT", "CLUSTER"].map((name) => [name, name.toLowerCase()]),
-);
 
 /**
  * Loads what a bundle holds as agents would: for a cluster that no layer matches, and for one that each layer matches.
@@ -32,6 +27,6 @@ function rulesFindings(files: Files): string | undefined {
 }
 
 function shipperFindings(files: Files): string | undefined {
-  const parsed = parseShipperConfig(files, shipperFacts);
+  const parsed = parseWithStandIns(files);
   return parsed.ok ? undefined : renderProblems(parsed.problems);
 }

@@ -1,4 +1,4 @@
-import { type Agent, type Attempt, type Cluster, ClusterHealth } from "#proto/fleet/v1/cluster";
+import { type Agent, type Attempt, type Cluster, ClusterHealth, type Rates } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { renderBytes, renderCount, renderSpan } from "./output/quantity.ts";
 import { type Column, renderFields, renderTable } from "./output/table.ts";
@@ -56,7 +56,7 @@ export function clusterColumns(now: number): readonly Column<Cluster>[] {
 }
 
 /** Everything about one cluster, for `cluster show`. */
-export function clusterLines(cluster: Cluster, now: number, paint: Paint): string[] {
+export function clusterLines(cluster: Cluster, day: readonly Rates[], now: number, paint: Paint): string[] {
   const { assignment } = cluster;
   const reason = cluster.healthReason === "" ? "" : ` (${cluster.healthReason})`;
   return [
@@ -71,6 +71,7 @@ export function clusterLines(cluster: Cluster, now: number, paint: Paint): strin
       ["rules", provedOf(cluster, BundleKind.RULES, now)],
       ["shipper", provedOf(cluster, BundleKind.SHIPPER, now)],
       ["rates", ratesOf(cluster)],
+      ["last 24 h", dayOf(day)],
     ]),
     ...cluster.agents.flatMap((agent) => ["", ...agentLines(agent, now, paint)]),
   ];
@@ -176,4 +177,20 @@ function digestOf(cluster: Cluster, kind: BundleKind): string {
 
 function rate(cluster: Cluster, render: (rates: NonNullable<Cluster["rates"]>) => string): string {
   return cluster.rates === undefined ? "" : render(cluster.rates);
+}
+
+/** What the minutes of a day add up to; what was kept aside stays visible here after its minute. */
+function dayOf(day: readonly Rates[]): string {
+  const total = (read: (rates: Rates) => bigint) => Number(day.reduce((sum, rates) => sum + read(rates), 0n));
+  const parked = total((rates) => rates.parked);
+  const aside = parked === 0 ? "" : " (in pipeline/dead-letter of the agent's state directory, with reasons)";
+  return [
+    `${renderCount(total((rates) => rates.events))} events`,
+    countOf(
+      total((rates) => rates.alerts),
+      "alert",
+    ),
+    `${total((rates) => rates.dropped)} dropped`,
+    `${parked} parked${aside}`,
+  ].join(", ");
 }

@@ -13,8 +13,9 @@ export function envOf(flag: string): string {
 export const textFlag = (flag: string, summary: string, helpValue: string) =>
   Flags.string({ summary, helpValue, env: envOf(flag) });
 
-/** A switch. */
-export const switchFlag = (flag: string, summary: string) => Flags.boolean({ summary, env: envOf(flag) });
+/** A switch; false, and not undefined, when it is not given. */
+export const switchFlag = (flag: string, summary: string) =>
+  Flags.boolean({ summary, env: envOf(flag), default: false });
 
 /** A flag that may be given several times, and as a list with commas: read it with `valuesOf()`. */
 export const listFlag = (flag: string, summary: string, helpValue: string) =>

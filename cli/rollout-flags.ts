@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
-import type { BundleKind } from "#proto/fleet/v1/common";
+import type { BundleKind, Selector } from "#proto/fleet/v1/common";
 import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
+import { misused } from "./failure.ts";
 import {
   countFlag,
   durationFlag,
@@ -16,9 +17,13 @@ import {
 /** What `rollout rules` and `rollout shipper` take. */
 export const rolloutFlags = {
   ...selectorFlags,
+  all: Flags.boolean({
+    summary: "Every cluster of the fleet; without it a selector is needed.",
+    env: envOf("all"),
+  }),
   bundle: textFlag(
     "bundle",
-    "Bundle to roll out; the newest of its kind if not given.",
+    "Bundle to roll out; the newest version of what the clusters have if not given.",
     "NAME[@VERSION]|DIGEST",
   ),
   canary: countFlag("canary", "Clusters in the first wave; one if not given.", 1, 10_000),
@@ -60,6 +65,7 @@ export const rolloutFlags = {
 };
 
 type SpecFlags = Parameters<typeof selectorFrom>[0] & {
+  readonly all: boolean;
   readonly bundle?: string | undefined;
   readonly canary?: number | undefined;
   readonly growth?: number | undefined;
@@ -72,10 +78,11 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] & {
 
 /** The spec that the flags mean; 0 leaves a choice to the server, as the contract says. */
 export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
+  const selector = chosen(flags);
   return create(RolloutSpecSchema, {
     kind,
     bundle: flags.bundle ?? "",
-    selector: selectorFrom(flags),
+    selector,
     canary: flags.canary ?? 0,
     growth: flags.growth ?? 0,
     regionOrder: valuesOf(flags["region-order"]),
@@ -84,4 +91,19 @@ export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
     deadlineSeconds: flags.deadline ?? 0,
     onFailure: flags["on-failure"] === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
   });
+}
+
+/** An empty selector means every cluster, which nobody may mean by forgetting a flag. */
+function chosen(flags: SpecFlags): Selector {
+  const selector = selectorFrom(flags);
+  const isEverything = selector.requirements.length === 0;
+  if (isEverything && !flags.all) {
+    throw misused(
+      "Which clusters? Nothing says so",
+      "--region eu, or -l team=payments   for some of them",
+      "--all   for every cluster of the fleet",
+    );
+  }
+  if (!isEverything && flags.all) throw misused("--all means every cluster, but a selector is given, too");
+  return selector;
 }

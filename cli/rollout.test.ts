@@ -96,7 +96,11 @@ test("rollout rules sends every flag to the server as its contract has it", asyn
 
 const refusals: [line: string, message: RegExp, next: RegExp][] = [
   ["rollout rules --region xx", /No cluster matches/, /try: fleetctl cluster list .*region=xx/],
-  ["rollout rules --bundle nope", /There is no bundle "nope"/, /try: fleetctl bundle list --kind rules/],
+  [
+    "rollout rules --all --bundle nope",
+    /There is no bundle "nope"/,
+    /try: fleetctl bundle list --kind rules/,
+  ],
   ["rollout show ro_nope", /There is no rollout "ro_nope"/, /^/],
   ["rollout show", /There has been no rollout yet/, /try: fleetctl rollout rules/],
 ];
@@ -109,6 +113,15 @@ for (const [line, message, next] of refusals) {
     assert.match(talk, next);
   });
 }
+
+test("a rollout does not start on the whole fleet because somebody forgot a selector", async (t) => {
+  await newFleet(t);
+  const { code, talk } = await runCli(["rollout", "rules"]);
+  assert.equal(code, 2);
+  assert.match(talk, /Which clusters\? Nothing says so/);
+  assert.match(talk, /try: --all/);
+  assert.equal((await runCli(["rollout", "list", "-o", "json"])).out.includes("ro_"), false);
+});
 
 test("pause, resume, abort and undo act on the generation that was read, or refuse on the one that was given", async (t) => {
   const served = await newFleet(t);

@@ -34,7 +34,10 @@ export interface Live {
   /** To be called on every notification of the database: looks now what changed. */
   onChange(): void;
   sessionCount(): number;
-  /** Sends the agents away over a window, and resolves when they have gone or it is over. */
+  /**
+   * Ends what people watch, sends the agents away over a window, and resolves when they have gone or it is over. Rejects
+   * when it could not be written who was heard of last.
+   */
   drain(windowMs: number): Promise<void>;
 }
 
@@ -47,6 +50,7 @@ export function startLive(options: LiveOptions): Live {
   const { db, org, log, clock, every } = options;
   const rolloutChanges = createSignal();
   const alertArrivals = createSignal();
+  const leaving = new AbortController();
   const rollouts = every("rollouts", rolloutsMs, async () => {
     if (await reconcileRollouts(db, clock)) rolloutChanges.ring();
   });
@@ -77,9 +81,13 @@ export function startLive(options: LiveOptions): Live {
       mount(
         RolloutService,
         rolloutPermissions,
-        rolloutService({ db, clock, nudge, changes: rolloutChanges }),
+        rolloutService({ db, clock, nudge, changes: rolloutChanges, leaving: leaving.signal }),
       ),
-      mount(AlertService, alertPermissions, alertService(db, alertArrivals, clock)),
+      mount(
+        AlertService,
+        alertPermissions,
+        alertService({ db, arrivals: alertArrivals, clock, leaving: leaving.signal }),
+      ),
     ],
     onChange: () => {
       changes.nudge();
@@ -87,7 +95,10 @@ export function startLive(options: LiveOptions): Live {
       rolloutChanges.ring();
     },
     sessionCount: () => sessions.size,
-    drain: (windowMs) => drain(sessions, windowMs),
+    drain: (windowMs) => {
+      leaving.abort();
+      return drain(sessions, windowMs);
+    },
   };
 }
 

@@ -124,9 +124,13 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     isDraining = true;
-    await live.drain(drainWindowMs);
-    await http.close(config.drainMs);
-    for (const step of undo.toReversed()) await step();
+    // One part that cannot end well (the database may be away) keeps no other from ending.
+    const steps = [() => live.drain(drainWindowMs), () => http.close(config.drainMs), ...undo.toReversed()];
+    for (const step of steps) {
+      await step().catch((error: unknown) => {
+        log.warn({ err: error }, "a part of the server did not end well");
+      });
+    }
   }
   const id = randomUUID();
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };

@@ -128,7 +128,7 @@ export interface Offline {
 
 /** Publishes a first root that names the server's keys. */
 export async function publishRoot(
-  at: TestServer,
+  at: Pick<TestServer, "client">,
   org: string = "default",
 ): Promise<Offline & { readonly bytes: Uint8Array }> {
   const trust = await at.client(TrustService);
@@ -183,7 +183,7 @@ export async function signTargets(
 
 /** Signs and pushes bundles as the next targets. */
 export async function push(
-  at: TestServer,
+  at: Pick<TestServer, "client">,
   offline: Offline,
   previous: Uint8Array | undefined,
   bundles: readonly BuiltBundle[],
@@ -219,7 +219,7 @@ export async function enrollRequest(joinString: string, change: Readonly<Record<
 
 /** Enrols and gives the identity to connect with. */
 export async function enrollAgent(
-  at: TestServer,
+  at: Pick<TestServer, "bare">,
   joinString: string,
   change: Readonly<Record<string, string>> = {},
 ) {

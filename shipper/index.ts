@@ -25,4 +25,5 @@ export type { ParsedConfig } from "./parse.ts";
 export { renderProblems } from "./problem.ts";
 export type { Place, Problem } from "./problem.ts";
 export type { ConfigFile } from "./section.ts";
+export { parseWithStandIns } from "./stand-ins.ts";
 export type { Variables } from "./variables.ts";

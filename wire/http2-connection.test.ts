@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer } from "node:http2";
 import type { ServerHttp2Stream } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { connect, createServer as createRelay } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -56,3 +58,60 @@ test("a response whose connection breaks is an error, never a short answer", asy
   stream.end();
   await assert.rejects(buffer(stream));
 });
+
+test(
+  "a connection whose server stops answering ends its calls instead of waiting for ever",
+  { timeout: 10_000 },
+  async (t) => {
+    const { connection, cutCable } = await behindRelay(t);
+    const stream = await connection.request("POST", "/", {}, {});
+    const failed = new Promise<Error>((resolve) => stream.once("error", resolve));
+    stream.end();
+    await once(stream, "response");
+    cutCable();
+    assert.match(String(await failed), /did not answer a ping|cancel/i);
+  },
+);
+
+test("pings of a connection that was closed meanwhile do not end the process", async (t) => {
+  const { connection } = await behindRelay(t);
+  const stream = await connection.request("POST", "/", {}, {});
+  stream.on("error", () => undefined);
+  stream.end();
+  stream.session?.destroy();
+  // Several intervals: each would have thrown from its timer.
+  await delay(200);
+  assert.equal(stream.destroyed, true);
+});
+
+/** A server that answers headers and then nothing, behind a relay that can stop passing bytes on without closing. */
+async function behindRelay(t: TestContext) {
+  const server = createServer();
+  server.on("stream", (stream: ServerHttp2Stream) => {
+    stream.on("error", () => undefined);
+    stream.respond({ ":status": 200 });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const sockets: Socket[] = [];
+  const relay = createRelay((inner) => {
+    const outer = connect(port, "127.0.0.1");
+    sockets.push(inner, outer);
+    for (const socket of [inner, outer]) socket.on("error", () => undefined);
+    inner.pipe(outer);
+    outer.pipe(inner);
+  });
+  await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(relay.address() as AddressInfo).port}`;
+  const connection = new Http2Connection(url, { pingIntervalMs: 30, pingTimeoutMs: 100 });
+  t.after(() => {
+    connection.abort();
+    for (const socket of sockets) socket.destroy();
+    relay.close();
+    server.close();
+  });
+  const cutCable = () => {
+    for (const socket of sockets) socket.unpipe().pause();
+  };
+  return { connection, cutCable };
+}

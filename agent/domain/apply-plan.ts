@@ -21,7 +21,28 @@ export interface Assignment {
 export interface Rejection {
   readonly generation: number;
   readonly sha256: string;
-  readonly targetsVersion: number;
+  /** The metadata by which it was refused: see {@link metadataKeys}. */
+  readonly metadata: string;
+}
+
+/** The versions of metadata that an agent holds. */
+export interface MetadataVersions {
+  readonly root: number;
+  readonly targets: number;
+  readonly snapshot: number;
+  readonly timestamp: number;
+}
+
+/**
+ * Names metadata for a rejection. A bundle that does not load is worth another try with other targets; one that trust
+ * refused, with any other metadata: a fresh timestamp heals an expired one and lists the same targets.
+ */
+export function metadataKeys(held: MetadataVersions): { readonly targets: string; readonly all: string } {
+  const { root, targets, snapshot, timestamp } = held;
+  return {
+    targets: `targets ${targets}`,
+    all: `root ${root} targets ${targets} snapshot ${snapshot} timestamp ${timestamp}`,
+  };
 }
 
 /** What there is to know when deciding what to do next. */
@@ -29,13 +50,15 @@ export interface ApplyState {
   readonly assignment: Assignment | undefined;
   readonly running: { readonly [K in Kind]?: string };
   readonly rejections: { readonly [K in Kind]?: Rejection };
-  readonly targetsVersion: number;
+  readonly metadata: MetadataVersions;
 }
 
 /** The bundle to apply next, or nothing. */
 export interface ApplyPlan {
   readonly apply: Target | undefined;
   readonly because: string;
+  /** True when a bundle is assigned that cannot run before another one does. */
+  readonly isWaiting: boolean;
 }
 
 /**
@@ -43,7 +66,10 @@ export interface ApplyPlan {
  * is left as it runs: there is no order that ends detection.
  */
 export function planApply(state: ApplyState): ApplyPlan {
-  if (state.assignment === undefined) return { apply: undefined, because: "no assignment yet" };
+  if (state.assignment === undefined) {
+    return { apply: undefined, because: "no assignment yet", isWaiting: false };
+  }
+  const keys = metadataKeys(state.metadata);
   for (const kind of kinds) {
     const target = state.assignment.targets.find((t) => t.kind === kind);
     if (target === undefined || state.running[kind] === target.sha256) continue;
@@ -51,6 +77,7 @@ export function planApply(state: ApplyState): ApplyPlan {
       return {
         apply: undefined,
         because: "the shipper waits until rules run, so that no record passes undetected",
+        isWaiting: true,
       };
     }
     const rejection = state.rejections[kind];
@@ -58,8 +85,10 @@ export function planApply(state: ApplyState): ApplyPlan {
       rejection !== undefined &&
       rejection.generation === state.assignment.generation &&
       rejection.sha256 === target.sha256 &&
-      rejection.targetsVersion === state.targetsVersion;
-    if (!known) return { apply: target, because: `assigned at generation ${state.assignment.generation}` };
+      (rejection.metadata === keys.targets || rejection.metadata === keys.all);
+    if (known) continue;
+    const because = `assigned at generation ${state.assignment.generation}`;
+    return { apply: target, because, isWaiting: false };
   }
-  return { apply: undefined, because: "everything that can run runs" };
+  return { apply: undefined, because: "everything that can run runs", isWaiting: false };
 }

@@ -16,7 +16,20 @@ export function retryDelayMs(failures: number, dice: number): number {
   return Math.floor(span / 2 + (span / 2) * dice);
 }
 
-/** When to renew a certificate: at a random moment between 40 and 60 % of its life, as epoch milliseconds. */
-export function renewAtMs(notBeforeMs: number, notAfterMs: number, dice: number): number {
-  return notBeforeMs + (notAfterMs - notBeforeMs) * (0.4 + 0.2 * dice);
+/** Certificates are dated back by this much, for clocks that are behind. */
+const backdatedMs = 300_000;
+
+/** How long after it was issued to renew a certificate, in milliseconds: a random 40 to 60 % of its life. */
+export function renewAfterMs(notBeforeMs: number, notAfterMs: number, dice: number): number {
+  return lifeOf(notBeforeMs, notAfterMs) * (0.4 + 0.2 * dice);
+}
+
+/** When a certificate was issued, epoch milliseconds by the clock of whoever issued it. */
+export function issuedAtMs(notBeforeMs: number, notAfterMs: number): number {
+  return notAfterMs - lifeOf(notBeforeMs, notAfterMs);
+}
+
+function lifeOf(notBeforeMs: number, notAfterMs: number): number {
+  const datedMs = notAfterMs - notBeforeMs;
+  return datedMs > backdatedMs ? datedMs - backdatedMs : datedMs;
 }

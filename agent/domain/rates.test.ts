@@ -48,3 +48,22 @@ test("acknowledge() keeps the minute in work, so that its final count is sent to
     [60_000],
   );
 });
+
+test("observe() never counts below zero, whichever counter a restart or a new config sets back", () => {
+  const counter = fc.nat(1000);
+  const counters = fc.record({
+    events: counter,
+    bytes: counter,
+    alerts: counter,
+    dropped: counter,
+    parked: counter,
+    detectionUs: counter,
+  });
+  fc.assert(
+    fc.property(fc.array(counters, { maxLength: 30 }), (list) => {
+      const ledger = list.reduce((held, now, i) => observe(held, now, 0, i * 1000), emptyLedger);
+      // A negative count cannot be sent at all: it would end every session.
+      return ledger.buckets.every((b) => Object.values(b).every((value) => value >= 0));
+    }),
+  );
+});

@@ -32,14 +32,14 @@ const minuteMs = 60_000;
 
 /**
  * Adds an observation. What was counted since the one before goes to the minute in which the new one falls, so a minute
- * is right to within one observation. Counters that went back (the pipeline restarted) count from zero.
+ * is right to within one observation. When a counter went back (the pipeline restarted) all count from zero.
  */
 export function observe(ledger: RateLedger, now: Counters, lagMs: number, nowMs: number): RateLedger {
   if (ledger.last === undefined) return { ...ledger, last: now, lastAtMs: nowMs };
   const minute = nowMs - (nowMs % minuteMs);
   const before = ledger.buckets.at(-1);
   const open = before?.minuteMs === minute ? before : emptyBucket(minute);
-  const base = now.events < ledger.last.events || now.bytes < ledger.last.bytes ? zero : ledger.last;
+  const base = isRestarted(ledger.last, now) ? zero : ledger.last;
   const covered = Math.max(0, Math.min(nowMs - ledger.lastAtMs, nowMs - minute));
   const bucket: RateBucket = {
     minuteMs: minute,
@@ -47,13 +47,18 @@ export function observe(ledger: RateLedger, now: Counters, lagMs: number, nowMs:
     bytes: open.bytes + now.bytes - base.bytes,
     alerts: open.alerts + now.alerts - base.alerts,
     dropped: open.dropped + now.dropped - base.dropped,
-    parked: open.parked + now.parked - base.parked,
+    // What an output has set aside is no longer counted when a new config drops the output.
+    parked: open.parked + Math.max(0, now.parked - base.parked),
     detectionUs: open.detectionUs + now.detectionUs - base.detectionUs,
     lagMs: Math.max(open.lagMs, lagMs),
     seconds: Math.min(60, open.seconds + covered / 1000),
   };
   const closed = before?.minuteMs === minute ? ledger.buckets.slice(0, -1) : ledger.buckets;
   return { last: now, lastAtMs: nowMs, buckets: [...closed, bucket].slice(-bucketsMax) };
+}
+
+function isRestarted(before: Counters, now: Counters): boolean {
+  return counted.some((key) => now[key] < before[key]);
 }
 
 /** Forgets the minutes that are over and were acknowledged; the one in work stays. */
@@ -63,6 +68,7 @@ export function acknowledge(ledger: RateLedger, throughMinuteMs: number): RateLe
   return { ...ledger, buckets: kept };
 }
 
+const counted = ["events", "bytes", "alerts", "dropped", "detectionUs"] as const;
 const zero: Counters = { events: 0, bytes: 0, alerts: 0, dropped: 0, parked: 0, detectionUs: 0 };
 
 function emptyBucket(minute: number): RateBucket {

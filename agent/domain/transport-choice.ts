@@ -21,13 +21,19 @@ export const firstChoice: TransportChoice = {
   retries: 0,
 };
 
-const streamRetriesMs = [60_000, 300_000, 1_800_000, 21_600_000];
+/** How long to stay on long poll before the stream is tried again; the last one over and over. */
+export const streamRetriesMs: readonly number[] = [60_000, 300_000, 1_800_000, 21_600_000];
 
 /**
  * Two streams that break before the server says anything mean a proxy that cannot carry them: fall back to long poll,
  * and try the stream again later and later, at most every six hours.
  */
-export function chooseTransport(choice: TransportChoice, end: SessionEnd, nowMs: number): TransportChoice {
+export function chooseTransport(
+  choice: TransportChoice,
+  end: SessionEnd,
+  nowMs: number,
+  retriesMs: readonly number[] = streamRetriesMs,
+): TransportChoice {
   if (choice.current === "long-poll") {
     const again = choice.retryStreamAtMs <= nowMs;
     return again ? { ...choice, current: "stream", brokenStreams: 1 } : choice;
@@ -39,7 +45,7 @@ export function chooseTransport(choice: TransportChoice, end: SessionEnd, nowMs:
       return choice;
     case "broken": {
       if (choice.brokenStreams === 0) return { ...choice, brokenStreams: 1 };
-      const waitMs = streamRetriesMs[Math.min(choice.retries, streamRetriesMs.length - 1)] ?? 60_000;
+      const waitMs = retriesMs[Math.min(choice.retries, retriesMs.length - 1)] ?? 60_000;
       return {
         current: "long-poll",
         brokenStreams: 0,

@@ -32,14 +32,8 @@ export async function enroll(config: Config, log: Logger, signal: AbortSignal): 
   const privateKey = keptKey(paths.pendingKey);
   for (let failures = 0; ; failures += 1) {
     try {
-      const ca = await fetchPinnedCa(join.host, join.port, join.caPin.replace("sha256:", ""));
-      const response = await ask(config, join, { ca, clusterName, clusterUid, privateKey });
-      const identity = identityOf(response, join, {
-        clusterName,
-        clusterUid,
-        agentName: config.agentName,
-        privateKey,
-      });
+      const own = { clusterName, clusterUid, agentName: config.agentName, privateKey };
+      const { response, identity } = await ask(join, own);
       keepTrust(paths.trusted, response, join);
       const current = openCurrent(paths.current);
       current.set({ ...current.get(), labels: response.labels });
@@ -53,6 +47,31 @@ export async function enroll(config: Config, log: Logger, signal: AbortSignal): 
       log.warn({ because: (error as Error).message, delayMs }, "enrolment has to wait, will try again");
       await new Promise((resolve) => setTimeout(resolve, delayMs));
     }
+  }
+}
+
+/**
+ * One try to enrol anew with the join string at hand, for an agent whose certificate expired while it was away. It stays
+ * the agent that it was, and what it trusts stays as it is. Writes the new identity before it answers.
+ */
+export async function enrollAgain(config: Config, before: Identity): Promise<Identity> {
+  const { clusterName, clusterUid, agentName } = before;
+  const { join } = wanted({ ...config, clusterName });
+  const paths = pathsOf(config.stateDir);
+  try {
+    const privateKey = keptKey(paths.pendingKey);
+    const { identity } = await ask(join, { clusterName, clusterUid, agentName, privateKey });
+    if (identity.org !== before.org || identity.clusterId !== before.clusterId) {
+      throw new AgentError(
+        "enroll/other-cluster",
+        `The join string leads to cluster ${identity.clusterId} of "${identity.org}", and this agent belongs to ${before.clusterId} of "${before.org}": use a join string of its own fleet, or remove the state directory to begin anew`,
+      );
+    }
+    writeIdentity(paths.identity, identity);
+    rmSync(paths.pendingKey, { force: true });
+    return identity;
+  } catch (error) {
+    throw inWords(error, join);
   }
 }
 
@@ -75,35 +94,33 @@ function wanted(config: Config): { join: JoinString; clusterName: string } {
   return { join: join.value, clusterName };
 }
 
-interface Asking {
-  readonly ca: string;
-  readonly clusterName: string;
-  readonly clusterUid: string;
-  readonly privateKey: string;
-}
+type Asking = Pick<Identity, "clusterName" | "clusterUid" | "agentName" | "privateKey">;
 
-async function ask(config: Config, join: JoinString, asking: Asking): Promise<EnrollResponse> {
+/** Checks the server against the pin, then asks it for an identity. */
+async function ask(
+  join: JoinString,
+  asking: Asking,
+): Promise<{ readonly response: EnrollResponse; readonly identity: Identity }> {
+  const ca = await fetchPinnedCa(join.host, join.port, join.caPin.replace("sha256:", ""));
   const csr = await createCsr(asking.privateKey);
-  return withEnrollmentClient({ url: urlOf(join), ca: [asking.ca] }, (client) =>
+  const response = await withEnrollmentClient({ url: urlOf(join), ca: [ca] }, (client) =>
     client.enroll(
       {
         token: `${join.tokenId}.${join.secret}`,
         clusterName: asking.clusterName,
         clusterUid: asking.clusterUid,
-        agentName: config.agentName,
+        agentName: asking.agentName,
         csr,
         agentVersion,
+        rootPin: join.rootPin,
       },
       { timeoutMs: 30_000 },
     ),
   );
+  return { response, identity: identityOf(response, join, asking) };
 }
 
-function identityOf(
-  response: EnrollResponse,
-  join: JoinString,
-  own: Pick<Identity, "clusterName" | "clusterUid" | "agentName" | "privateKey">,
-): Identity {
+function identityOf(response: EnrollResponse, join: JoinString, own: Asking): Identity {
   const [leaf] = response.certificateChain;
   if (leaf === undefined) {
     throw new AgentError(

@@ -33,13 +33,34 @@ export function readIdentity(path: string): Identity | undefined {
     throw error;
   }
   try {
-    return JSON.parse(text) as Identity;
+    return complete(JSON.parse(text));
   } catch (error) {
     throw new AgentError(
       "state/damaged",
       `${path} cannot be read: ${(error as Error).message}. Restore it, or remove the state directory and enrol again with a new token`,
     );
   }
+}
+
+const texts = [
+  "org",
+  "clusterId",
+  "clusterName",
+  "clusterUid",
+  "agentId",
+  "agentName",
+  "server",
+  "privateKey",
+  "certificateChain",
+] as const;
+
+/** Damage is found here, by name, and not later as a TLS error that means nothing. */
+function complete(value: unknown): Identity {
+  const identity = value as Partial<Identity> | null;
+  const missing = texts.find((key) => typeof identity?.[key] !== "string");
+  if (missing !== undefined) throw new Error(`"${missing}" is missing`);
+  if (!Array.isArray(identity?.ca)) throw new Error('"ca" is missing');
+  return identity as Identity;
 }
 
 /** Replaces the identity; durable before it returns. */

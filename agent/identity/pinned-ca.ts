@@ -46,7 +46,7 @@ function fetchChain(host: string, port: number): Promise<readonly Buffer[]> {
         ),
       );
     };
-    socket.once("error", (error) => fail(error.message));
+    socket.once("error", (error: NodeJS.ErrnoException) => fail(wordsOf(error)));
     socket.once("timeout", () => fail(`no TLS handshake within ${handshakeMs / 1000} s`));
     socket.once("secureConnect", () => {
       const chain: Buffer[] = [];
@@ -61,6 +61,12 @@ function fetchChain(host: string, port: number): Promise<readonly Buffer[]> {
       resolve(chain);
     });
   });
+}
+
+/** OpenSSL's own words are of no use to an operator. */
+function wordsOf(error: NodeJS.ErrnoException): string {
+  const isTls = error.code === "EPROTO" || error.code?.startsWith("ERR_SSL") === true;
+  return isTls ? `what answers there does not speak TLS (${error.code})` : error.message;
 }
 
 function spkiHash(der: Buffer): string {

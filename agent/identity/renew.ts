@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { Logger } from "pino";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
 import { certificateToPem, createCsr, generatePrivateKey } from "#trust";
-import { renewAtMs, retryDelayMs } from "../domain/backoff.ts";
+import { issuedAtMs, renewAfterMs, retryDelayMs } from "../domain/backoff.ts";
 import { withEnrollmentClient } from "../link/clients.ts";
 import { endpointOf, writeIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
@@ -12,6 +12,8 @@ export interface RenewalPorts {
   readonly path: string;
   readonly log: Logger;
   get(): Identity;
+  /** Enrols anew when the certificate has expired; undefined without a join string. */
+  readonly enrollAgain: ((before: Identity) => Promise<Identity>) | undefined;
   /** Takes the new identity into use. */
   set(identity: Identity): void;
 }
@@ -31,21 +33,25 @@ export function keepCertificate(ports: RenewalPorts): Renewal {
   let failures = 0;
   let busy = false;
   let asked = false;
+  let isStopped = false;
 
   const schedule = (delayMs: number) => {
     clearTimeout(timer);
+    if (isStopped) return;
     timer = setTimeout(() => void attempt(), Math.max(0, Math.min(delayMs, timerMsMax)));
   };
   const attempt = async () => {
     busy = true;
     asked = false;
     try {
-      const renewed = await renew(ports.get());
+      const renewed = await renewOrEnroll(ports);
+      if (isStopped) return;
       writeIdentity(ports.path, renewed);
       ports.set(renewed);
       failures = 0;
       ports.log.info({ notAfter: new Date(renewed.notAfterMs).toISOString() }, "certificate renewed");
-      schedule(nextMs(renewed));
+      // Counted from now: a clock that is wrong by days must not make every certificate look old.
+      schedule(renewAfterMs(renewed.notBeforeMs, renewed.notAfterMs, Math.random()));
     } catch (error) {
       failures += 1;
       ports.log.warn(
@@ -57,7 +63,7 @@ export function keepCertificate(ports: RenewalPorts): Renewal {
       busy = false;
     }
   };
-  schedule(nextMs(ports.get()));
+  schedule(firstMs(ports.get()));
   return {
     renewSoon: () => {
       // Asked again with every answer until it is done: the first time counts.
@@ -65,12 +71,35 @@ export function keepCertificate(ports: RenewalPorts): Renewal {
       asked = true;
       schedule(Math.random() * 5_000);
     },
-    stop: () => clearTimeout(timer),
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+    },
   };
 }
 
-function nextMs(identity: Identity): number {
-  return renewAtMs(identity.notBeforeMs, identity.notAfterMs, Math.random()) - Date.now();
+/** A stored certificate is as old as its dates say. */
+function firstMs({ notBeforeMs, notAfterMs }: Identity): number {
+  const ageMs = Date.now() - issuedAtMs(notBeforeMs, notAfterMs);
+  return renewAfterMs(notBeforeMs, notAfterMs, Math.random()) - ageMs;
+}
+
+async function renewOrEnroll(ports: RenewalPorts): Promise<Identity> {
+  const { enrollAgain, log } = ports;
+  const before = ports.get();
+  try {
+    return await renew(before);
+  } catch (error) {
+    // By the server's clock it may still hold, so it was tried first.
+    if (Date.now() < before.notAfterMs) throw error;
+    if (enrollAgain === undefined) {
+      log.error(
+        "the certificate has expired, the server does not know this agent any more, detection goes on: set FALCONRY_JOIN_FILE to a file with a new join string and start the agent again",
+      );
+      throw error;
+    }
+    return enrollAgain(before);
+  }
 }
 
 async function renew(identity: Identity): Promise<Identity> {

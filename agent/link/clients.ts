@@ -28,7 +28,7 @@ export function connectAgent(endpoint: Endpoint, httpVersion: "2" | "1.1"): Agen
   const common = { baseUrl: endpoint.url, readMaxBytes, acceptCompression: [] };
   if (httpVersion === "2") {
     // HTTP/2 pings find a dead hop; the heartbeats of the protocol find a dead server behind a live proxy.
-    const pings = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000, pingIdleConnection: true };
+    const pings = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 };
     const sessionManager = new Http2Connection(endpoint.url, pings, tlsOf(endpoint));
     const transport = createConnectTransport({ ...common, httpVersion, sessionManager });
     return { client: createClient(AgentService, transport), close: () => sessionManager.abort() };

@@ -19,6 +19,8 @@ export interface LinkOptions {
   /** Read anew for each connection, so that a renewed certificate is used by the next one. */
   readonly endpoint: () => Endpoint;
   readonly transport: "auto" | TransportName;
+  /** In place of 1, 5 and 30 minutes and 6 hours before the stream is tried again. */
+  readonly streamRetriesMs?: readonly number[];
   readonly log: Logger;
   /** Takes metadata, assignment, labels and flags in. Never throws for what the server sent. */
   take(response: SyncResponse): Promise<void>;
@@ -84,14 +86,21 @@ async function keepConnected(own: Own): Promise<void> {
   let failures = 0;
   while (!stopping.signal.aborted) {
     const name = options.transport === "auto" ? choice.current : options.transport;
-    const { end, error, drainMs } = await holdSession(own, name);
-    choice = chooseTransport(choice, end, Date.now());
+    const streamDue = options.transport === "auto" ? dueIn(choice) : undefined;
+    const { end, error, drainMs } = await holdSession(own, name, streamDue);
     if (stopping.signal.aborted) return;
-    if (own.again.signal.aborted) continue;
-    failures = end === "spoke" ? 0 : failures + 1;
+    const isOnPurpose = own.again.signal.aborted;
+    // A session that was ended here before a word was said says nothing about its transport.
+    const said = isOnPurpose && end === "broken" ? "away" : end;
+    choice = chooseTransport(choice, said, Date.now(), options.streamRetriesMs);
+    if (isOnPurpose) continue;
+    // Two agents with one identity take over from each other: without a pause that grows they would for ever.
+    failures = end === "spoke" && !isSuperseded(error) ? 0 : failures + 1;
+    // The other transport has not failed yet.
+    if (options.transport === "auto" && choice.current !== name) failures = 1;
     // The first try after a failure to connect comes soon: most outages are a restart.
     const windowMs = failures === 1 ? Math.min(own.windowMs, 1_000) : own.windowMs;
-    const delayMs = drainMs ?? reconnectDelayMs(failures, windowMs, Math.random());
+    const delayMs = drainMs ?? reconnectDelayMs(Math.max(0, failures - 1), windowMs, Math.random());
     const because = error === undefined ? "the server drains" : ConnectError.from(error).rawMessage;
     options.onState({ connected: false, transport: name, because });
     options.log.info(
@@ -109,12 +118,14 @@ interface Held {
 }
 
 /** One session from its first message to its end. */
-async function holdSession(own: Own, name: TransportName): Promise<Held> {
+async function holdSession(own: Own, name: TransportName, streamDueMs?: number): Promise<Held> {
   const { options, stopping } = own;
   const session = createSession(options.speaker, name);
   own.connection = connectAgent(options.endpoint(), name === "stream" ? "2" : "1.1");
   const { client, close } = own.connection;
-  own.again = new AbortController();
+  const again = new AbortController();
+  own.again = again;
+  const streamDue = streamDueMs === undefined ? undefined : setTimeout(() => again.abort(), streamDueMs);
   let spoke = false;
   let drainMs: number | undefined;
   const take = async (response: SyncResponse): Promise<boolean> => {
@@ -125,10 +136,10 @@ async function holdSession(own: Own, name: TransportName): Promise<Held> {
       own.windowMs = response.tuning.reconnectWindowMs || own.windowMs;
     }
     await options.take(response);
-    drainMs = response.drain?.reconnectAfterMs;
+    if (response.drain !== undefined) drainMs = Math.min(response.drain.reconnectAfterMs, drainMsMax);
     return drainMs === undefined;
   };
-  const signal = AbortSignal.any([stopping.signal, own.again.signal]);
+  const signal = AbortSignal.any([stopping.signal, again.signal]);
   const talk = { session, wake: own.wake, heartbeatMs: () => own.beatMs, take, signal };
   try {
     await (name === "stream" ? speakOverStream(client, talk) : speakByLongPoll(client, talk));
@@ -136,12 +147,25 @@ async function holdSession(own: Own, name: TransportName): Promise<Held> {
   } catch (error) {
     return { end: endOf(error, spoke), error, drainMs };
   } finally {
-    if (stopping.signal.aborted) await sayGoodbye(client, session);
+    clearTimeout(streamDue);
+    // The end of a stream is goodbye enough. A poll may have arrived although its answer has not.
+    if (stopping.signal.aborted && name === "long-poll") await sayGoodbye(client, session);
     own.connection = undefined;
     close();
   }
 }
 
+/** How long from now the stream is to be tried again; undefined while it is in use. */
+function dueIn({ current, retryStreamAtMs }: TransportChoice): number | undefined {
+  return current === "stream" ? undefined : Math.max(0, retryStreamAtMs - Date.now());
+}
+
+function isSuperseded(error: unknown): boolean {
+  return error !== undefined && ConnectError.from(error).code === Code.Aborted;
+}
+
+/** A server that wants to be left alone for longer is asked again all the same. */
+const drainMsMax = 300_000;
 const beatMsMin = 1_000;
 const beatMsMax = 20_000;
 
@@ -157,13 +181,15 @@ const awayErrnos = new Set([
   "ETIMEDOUT",
   "EHOSTUNREACH",
   "ENETUNREACH",
-  "ECONNRESET",
 ]);
 
 function endOf(error: unknown, spoke: boolean): SessionEnd {
   if (spoke) return "spoke";
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    if (awayErrnos.has((cause as NodeJS.ErrnoException).code ?? "")) return "away";
+    const { code } = cause as NodeJS.ErrnoException;
+    if (typeof code !== "string") continue;
+    // The system's own word counts before the one that Connect makes of it: a TLS alert comes as "aborted".
+    return awayErrnos.has(code) ? "away" : "broken";
   }
   // A refusal in words came through the transport, so the transport works.
   const code = ConnectError.from(error).code;

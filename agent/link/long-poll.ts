@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Client } from "@connectrpc/connect";
 import type { AgentService } from "#proto/agent/v1/agent";
 import { silenceMs } from "./stream.ts";
@@ -11,6 +12,7 @@ export async function speakByLongPoll(
   client: Client<typeof AgentService>,
   talk: Conversation,
 ): Promise<void> {
+  let hellosAsked = 0;
   while (!talk.signal.aborted) {
     const waitMs = talk.session.hasNews() ? 0 : talk.heartbeatMs();
     const request = talk.session.next({ waitMs });
@@ -20,6 +22,7 @@ export async function speakByLongPoll(
     const news = waitMs === 0 ? undefined : cutOnNews(talk, cut, answered.signal);
     try {
       const response = await client.sync(request, { signal });
+      if (response.needHello && (hellosAsked += 1) > hellosAskedMax) throw forgotten();
       talk.session.acknowledge(response);
       if (!(await talk.take(response))) return;
     } catch (error) {
@@ -29,6 +32,14 @@ export async function speakByLongPoll(
       await news;
     }
   }
+}
+
+const hellosAskedMax = 3;
+
+/** Two agents with one identity would say hello in turns for ever, each as fast as the server answers. */
+function forgotten(): ConnectError {
+  const why = "The server asked for a hello again and again: another agent may use this identity";
+  return new ConnectError(why, Code.Aborted);
 }
 
 async function cutOnNews(talk: Conversation, cut: AbortController, answered: AbortSignal): Promise<void> {

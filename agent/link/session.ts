@@ -51,11 +51,13 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
       const says = sayHello || version !== acknowledgedVersion;
       const report = says ? buildReport(speaker, id, sequence) : undefined;
       const rates = speaker.rates();
-      inFlight.set(sequence, { version: says ? version : undefined, minuteMs: lastMinute(rates) });
+      inFlight.set(sequence, { version: says ? version : undefined, minuteMs: lastMinuteOver(rates) });
+      forgetOldest(inFlight);
       return create(SyncRequestSchema, {
         sessionId: id,
         sequence,
-        ...(sayHello ? { hello: { ...speaker.hello(), transport } } : {}),
+        // A poll that was cut short may not have arrived, and the goodbye must not be taken for a gap.
+        ...(sayHello || goodbye ? { hello: { ...speaker.hello(), transport } } : {}),
         ...(report === undefined ? {} : { report, reportSignature: speaker.sign(report) }),
         rates: [...rates],
         trustVersions: speaker.trustVersions(),
@@ -92,7 +94,16 @@ function buildReport(speaker: Speaker, sessionId: string, sequence: bigint): Uin
   return toBinary(StateReportSchema, report);
 }
 
-function lastMinute(rates: readonly RateBucket[]): number {
-  const seconds = rates.at(-1)?.minute?.seconds ?? 0n;
-  return Number(seconds) * 1000;
+/** The newest minute that is complete. The one in work may grow before its acknowledgement comes, and is sent again. */
+function lastMinuteOver(rates: readonly RateBucket[]): number {
+  const minute = rates.at(-2)?.minute;
+  return minute === undefined ? -1 : Number(minute.seconds) * 1000;
+}
+
+const inFlightMax = 64;
+
+/** What a server leaves unacknowledged for so long is said again, and need not be remembered. */
+function forgetOldest(inFlight: Map<bigint, unknown>): void {
+  const [oldest] = inFlight.keys();
+  if (inFlight.size > inFlightMax && oldest !== undefined) inFlight.delete(oldest);
 }

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { refused } from "../failure.ts";
+import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { Failure, misused, refused } from "../failure.ts";
 import type { Screen } from "../screen.ts";
 import { seeThreats } from "./alerts.ts";
 import type { ThreatCount } from "./alerts.ts";

@@ -1,4 +1,4 @@
-import { createReadStream, existsSync, readdirSync } from "node:fs";
+import { createReadStream, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { refused } from "../failure.ts";
@@ -30,7 +30,7 @@ export async function proveNothingLost(fleet: Fleet): Promise<Completeness> {
     for (const file of readdirSync(dir)) unreadable += await countRecords(join(dir, file), written);
     const cluster = await until(`cluster ${name} to deliver every record`, drainMs, async () => {
       const delivered = new Map<string, number>();
-      if (existsSync(place.events)) await countRecords(place.events, delivered);
+      for (const file of readdirSync(place.output)) await countRecords(join(place.output, file), delivered);
       const lost = [...written].filter(([key, count]) => (delivered.get(key) ?? 0) < count);
       if (lost.length > 0) {
         return { seen: `${lost.length} of ${written.size} records missing, for example ${lost[0]?.[0]}` };

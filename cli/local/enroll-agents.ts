@@ -13,6 +13,7 @@ const agentMain = join(root, "agent", "main.ts");
 const generatorMain = join(root, "cli", "generator", "main.ts");
 const joinTtlSeconds = 600;
 const enrollMs = 60_000;
+const auditBytesMax = 8 * 1024 * 1024;
 
 /** Starts one agent per cluster, each with a join token of its own, and waits until all are connected. */
 export async function enrollAgents(fleet: Fleet): Promise<string> {
@@ -79,7 +80,9 @@ function generatorArgs(fleet: Fleet, cluster: string, index: number): string[] {
         "--threat-every",
         fleet.plan.once ? "40" : "200",
         "--max-bytes",
-        String(8 * 1024 * 1024),
+        String(auditBytesMax),
+        // A fleet that stays up must not fill the disk; one that proves itself keeps all to compare.
+        ...(fleet.plan.once ? [] : ["--backups", "3"]),
       ]
     : [...common, "--replay", fleet.plan.auditLog];
 }

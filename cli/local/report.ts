@@ -1,6 +1,6 @@
 import { BundleKind } from "#proto/fleet/v1/common";
 import type { ThreatCount } from "./alerts.ts";
-import { provedDigest, readClusters } from "./clusters.ts";
+import { provedDigest, readCluster, readClusters } from "./clusters.ts";
 import type { Fleet } from "./fleet.ts";
 import type { StepResult } from "./steps.ts";
 
@@ -12,10 +12,9 @@ export async function reportOf(
 ): Promise<object> {
   const known = await readClusters(fleet);
   const sink = fleet.sink?.counts();
-  return {
-    steps,
-    clusters: fleet.plan.clusters.map(({ name, region }) => {
-      const cluster = known.get(name);
+  const clusters = await Promise.all(
+    fleet.plan.clusters.map(async ({ name, region }) => {
+      const cluster = known.has(name) ? await readCluster(fleet, name) : undefined;
       return {
         name,
         region,
@@ -27,6 +26,6 @@ export async function reportOf(
         recordsInLogStore: sink?.get(name) ?? 0,
       };
     }),
-    alerts: alerts ?? { planted: 0, seen: 0, byRule: {} },
-  };
+  );
+  return { steps, clusters, alerts: alerts ?? { planted: 0, seen: 0, byRule: {} } };
 }

@@ -4,7 +4,7 @@ import { get } from "node:https";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { startPostgres } from "#postgres";
+import { PostgresError, startPostgres } from "#postgres";
 import { openConnection } from "../connection.ts";
 import { contextsPath, readContexts, saveContexts, withContext } from "../contexts.ts";
 import { misused, refused } from "../failure.ts";
@@ -20,7 +20,10 @@ const run = promisify(execFile);
 /** Brings up the embedded database. */
 export async function startDatabase(fleet: Fleet): Promise<string> {
   mkdirSync(fleet.layout.logs, { recursive: true });
-  fleet.postgres = await startPostgres({ dir: fleet.layout.postgres });
+  fleet.postgres = await startPostgres({ dir: fleet.layout.postgres }).catch((error: unknown) => {
+    if (!(error instanceof PostgresError)) throw error;
+    throw refused(error.message, `The files of the database are in ${fleet.layout.postgres}`);
+  });
   return `Postgres on a private socket, process ${fleet.postgres.pid}`;
 }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { renameSync, statSync } from "node:fs";
 import { AlertService } from "#proto/fleet/v1/alert";
 import type { Screen } from "../screen.ts";
 import { part } from "./fleet.ts";
@@ -6,6 +7,9 @@ import type { Fleet } from "./fleet.ts";
 
 const alertsShown = 8;
 const alertsMs = 30_000;
+const rotateMs = 10_000;
+/** More than all audit logs of a cluster together, so that what is in them is in the outputs, too. */
+const outputBytesMax = 64 * 1024 * 1024;
 
 /** Shows the first alerts as they arrive, says what to try next, and waits for Ctrl-C. */
 export async function stayUp(fleet: Fleet, screen: Pick<Screen, "out">, signal: AbortSignal): Promise<void> {
@@ -22,7 +26,18 @@ The fleet runs. In another terminal, in this directory, try:
   npx fleetctl rollout list                      then: fleetctl rollout undo ID
 Everything is in ${fleet.layout.root}. Ctrl-C ends it; the next start goes on from there.
 `);
+  const rotation = setInterval(() => rotateOutputs(fleet), rotateMs);
   if (!signal.aborted) await once(signal, "abort");
+  clearInterval(rotation);
+}
+
+/** What logrotate does on a server: keeps one older file per cluster. The agents go on in a new one by themselves. */
+function rotateOutputs(fleet: Fleet): void {
+  for (const { name } of fleet.plan.clusters) {
+    const { events } = fleet.layout.cluster(name);
+    const size = statSync(events, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > outputBytesMax) renameSync(events, `${events}.1`);
+  }
 }
 
 async function showAlerts(fleet: Fleet, screen: Pick<Screen, "out">, signal: AbortSignal): Promise<void> {

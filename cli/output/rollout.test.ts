@@ -48,18 +48,41 @@ test("renderLine() says which wave is in work, how much is proved, and for whom 
   );
 });
 
-test("renderLine() takes the server's word for whom it waits, once", () => {
-  const because = '"eu 1 of 2" waits for eu-3 (agent "n1" is at "staged")';
+const soaking: RolloutProgress = {
+  ...running,
+  because: "soaking for 10s",
+  waves: running.waves.map((wave, index) =>
+    index === 1 ? { ...wave, clusters: wave.clusters.map((c) => ({ ...c, step: "proved" as const })) } : wave,
+  ),
+};
+
+test("renderLine() says once for whom it waits, whatever words the rollout has for it", () => {
+  const because = '"eu 1 of 2" waits for eu-3 (applying)';
   assert.equal(
     renderLine({ ...running, because }, now).text,
-    'wave 2/4 eu 1 of 2: 2/3 proved, waiting for eu-3 (agent "n1" is at "staged"), 4s',
+    "wave 2/4 eu 1 of 2: 2/3 proved, waiting for eu-3 (applying, 4s)",
   );
+  assert.equal(renderLine(soaking, now).text, "wave 2/4 eu 1 of 2: 3/3 proved; soaking for 10s");
+});
+
+test("renderLine() says of a rollout that rests why, also while clusters still have to prove", () => {
+  const paused: RolloutProgress = { ...running, state: "paused", because: "paused by ann" };
+  assert.match(renderLine(paused, now).text, /: paused, 3\/6 proved; paused by ann$/);
+  assert.equal(renderPicture(paused, now, 120).at(-1), "  because: paused by ann");
 });
 
 test("renderLine() gives news a new key and the passing of time the old one", () => {
   const before = renderLine(running, now).key;
   assert.equal(renderLine(running, now + 60_000).key, before);
-  assert.notEqual(renderLine({ ...running, because: "soaking" }, now).key, before);
+  const staged = cluster("eu-3", "assigned", "staged");
+  const [first, wave, ...rest] = running.waves;
+  assert.ok(first !== undefined && wave !== undefined);
+  const clusters = wave.clusters.map((each) => (each.name === "eu-3" ? staged : each));
+  assert.notEqual(
+    renderLine({ ...running, waves: [first, { ...wave, clusters }, ...rest] }, now).key,
+    before,
+  );
+  assert.notEqual(renderLine(soaking, now).key, before);
 });
 
 test("renderLine() names failed clusters with their reason, and the end with the rollout's own words", () => {
@@ -78,12 +101,21 @@ test("renderLine() names failed clusters with their reason, and the end with the
 });
 
 test("renderPicture() shows each wave with a bar whose meaning needs no colour", () => {
-  assert.deepEqual(renderPicture({ ...running, because: "soaking for 10s" }, now, 120), [
+  const rest = [
+    "       wave 3/4 eu 2 of 2 [............] 0/1 proved",
+    "       wave 4/4 canary us [............] 0/1 proved",
+  ];
+  assert.deepEqual(renderPicture({ ...running, because: "it waits for eu-3" }, now, 120), [
     "rollout ro_7f3a rules starter@1.2.0: running, 3/6 proved, 1m15s",
     "  done wave 1/4 canary eu [############] 1/1 proved",
     "  now  wave 2/4 eu 1 of 2 [########>>>>] 2/3 proved  waiting for eu-3 (applying, 4s)",
-    "       wave 3/4 eu 2 of 2 [............] 0/1 proved",
-    "       wave 4/4 canary us [............] 0/1 proved",
+    ...rest,
+  ]);
+  assert.deepEqual(renderPicture(soaking, now, 120), [
+    "rollout ro_7f3a rules starter@1.2.0: running, 4/6 proved, 1m15s",
+    "  done wave 1/4 canary eu [############] 1/1 proved",
+    "  now  wave 2/4 eu 1 of 2 [############] 3/3 proved",
+    ...rest,
     "  because: soaking for 10s",
   ]);
 });

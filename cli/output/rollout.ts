@@ -94,10 +94,7 @@ export function renderLine(
     const place = `wave ${Math.min(rollout.wave, rollout.waves.length - 1) + 1}/${rollout.waves.length}`;
     const back = rollout.state === "rolling-back" ? "rolling back, " : "";
     const head = `${back}${place} ${clean(wave.name)}: ${proved(wave)}`;
-    // Where the server says itself for whom it waits, it knows more than the clusters' states: which agent, and how far.
-    const waits = `"${wave.name}" waits for `;
-    if (!rollout.because.startsWith(waits)) return head + waitingFor(wave, age) + tail(rollout);
-    return `${head}, waiting for ${clean(rollout.because.slice(waits.length))}${age(oldest(wave))}`;
+    return head + waitingFor(wave, age) + tail(rollout);
   };
   return {
     key: build(() => ""),
@@ -161,25 +158,24 @@ function waitingFor(wave: WaveProgress, age: (since: number | undefined) => stri
   return bad + (assigned.length === 0 ? "" : `, waiting for ${list(assigned)}`);
 }
 
-/** Since when the first of the clusters in work has been at it. */
-function oldest(wave: WaveProgress): number | undefined {
-  const since = wave.clusters.flatMap(({ step, assignedAt }) =>
-    step === "assigned" && assignedAt !== undefined ? [assignedAt] : [],
-  );
-  return since.length === 0 ? undefined : Math.min(...since);
-}
-
 function trouble(wave: WaveProgress, now: number): string {
   const text = waitingFor(wave, (since) => (since === undefined ? "" : `, ${renderAge(now - since)}`));
   return text.replace(/^, /, "  ");
 }
 
 function tail(rollout: RolloutProgress): string {
-  return rollout.because === "" ? "" : `; ${clean(rollout.because)}`;
+  return isSaidByClusters(rollout) ? "" : `; ${clean(rollout.because)}`;
 }
 
 function because(rollout: RolloutProgress, columns: number): string[] {
-  return rollout.because === "" ? [] : [cut(`  because: ${clean(rollout.because)}`, columns)];
+  return isSaidByClusters(rollout) ? [] : [cut(`  because: ${clean(rollout.because)}`, columns)];
+}
+
+/** While clusters have to prove, each says itself what it waits for; the rollout's own words only say it again. */
+function isSaidByClusters(rollout: RolloutProgress): boolean {
+  if (rollout.because === "") return true;
+  const inWork = rollout.waves[rollout.wave]?.clusters ?? [];
+  return rollout.state === "running" && inWork.some((cluster) => cluster.step === "assigned");
 }
 
 function toneOfWave(wave: WaveProgress): Tone {

@@ -28,7 +28,9 @@ export class StringCache {
     if (length === 0) return "";
     if (length > lengthMax) return decode(bytes, start, end);
     let hash = length;
-    for (let at = start; at < end; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
+    // Every byte of a short text and some of a long one, its last among them: that is where names of a kind differ.
+    const step = 1 + (length >> 4);
+    for (let at = end - 1; at >= start; at -= step) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
     const place = (hash ^ (hash >>> 15)) & (places - 1);
     const held = this.held[place] ?? "";
     if (held.length === length && spells(held, bytes, start)) return held;

@@ -7,6 +7,11 @@ const keyPattern = /^([a-z0-9]([a-z0-9.-]{0,60}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z
 const valuePattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const namePattern = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/;
 
+/** 1 to 63 letters, digits, ".", "_" and "-", as in Kubernetes. */
+export function isLabelValue(value: string): boolean {
+  return valuePattern.test(value);
+}
+
 /** Checks labels, every bad one at once. `region` has to be there: waves go region by region. */
 export function parseLabels(
   field: string,

@@ -1,3 +1,4 @@
+import { isLabelValue } from "./labels.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
 import type { Selector } from "./selector.ts";
 
@@ -52,6 +53,10 @@ export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
   if (spec.bundle.length > 300) problems.push({ field: "bundle", why: "is longer than 300 characters" });
   if (spec.regionOrder.length > 256) {
     problems.push({ field: "region_order", why: "names more than 256 regions" });
+  }
+  const bad = spec.regionOrder.find((region) => !isLabelValue(region));
+  if (bad !== undefined) {
+    problems.push({ field: "region_order", why: `"${bad.slice(0, 80)}" is no region: it is no label value` });
   }
   const twice = spec.regionOrder.find((region, i) => spec.regionOrder.indexOf(region) !== i);
   if (twice !== undefined) {

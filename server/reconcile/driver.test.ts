@@ -75,3 +75,16 @@ test("stop() waits for the running activation, and nothing runs after it", async
   loop.nudge();
   assert.equal(loop.status().activations, 1);
 });
+
+test("a loop that is nudged all the time rests as long as it works, so that reports of a big fleet do not take a whole core", async (t) => {
+  const workMs = 40;
+  const loop = startLoop({ name: "test", activate: () => delay(workMs), everyMs: 3_600_000, log });
+  t.after(() => loop.stop());
+  const end = performance.now() + 10 * workMs;
+  while (performance.now() < end) {
+    loop.nudge();
+    await delay(1);
+  }
+  const { activations } = loop.status();
+  assert.ok(activations >= 2 && activations <= 6, `${activations} activations`);
+});

@@ -13,7 +13,7 @@ export interface LoopStatus {
 }
 
 export interface Loop {
-  /** Runs soon. While an activation runs, any number of nudges make one more. */
+  /** Runs soon. While an activation runs, any number of nudges make one more, after a pause as long as it took. */
   nudge(): void;
   status(): LoopStatus;
   /** No new activation; waits for the running one. */
@@ -30,6 +30,18 @@ export interface LoopOptions {
   readonly random?: () => number;
 }
 
+function neverRun(name: string): LoopStatus {
+  return {
+    name,
+    activations: 0,
+    failures: 0,
+    isRunning: false,
+    lastStartedAt: undefined,
+    lastSeconds: undefined,
+    lastError: undefined,
+  };
+}
+
 /**
  * Drives one reconciler: by a timer with jitter, so that several servers do not march in step, and by nudges. One
  * activation at a time. An activation that fails is logged and tried again at the next turn.
@@ -40,15 +52,8 @@ export function startLoop(options: LoopOptions): Loop {
   let running: Promise<void> | undefined;
   let isNudged = false;
   let isStopped = false;
-  let state: LoopStatus = {
-    name: options.name,
-    activations: 0,
-    failures: 0,
-    isRunning: false,
-    lastStartedAt: undefined,
-    lastSeconds: undefined,
-    lastError: undefined,
-  };
+  let restsUntil = 0;
+  let state = neverRun(options.name);
 
   async function activate(): Promise<void> {
     const startedAt = performance.now();
@@ -67,22 +72,34 @@ export function startLoop(options: LoopOptions): Loop {
 
   function run(): void {
     if (isStopped) return;
-    if (running !== undefined) {
-      isNudged = true;
-      return;
-    }
     clearTimeout(timer);
     isNudged = false;
     running = activate().then(() => {
       running = undefined;
-      if (isStopped) return;
-      timer = setTimeout(run, isNudged ? 0 : options.everyMs * (0.75 + random() / 2));
+      // It rests as long as it worked, so that reports of thousands of agents take half a core at most.
+      restsUntil = performance.now() + Math.min((state.lastSeconds ?? 0) * 1000, options.everyMs);
+      if (isNudged) runRested();
+      else runIn(options.everyMs * (0.75 + random() / 2));
     });
+  }
+
+  function runIn(ms: number): void {
+    clearTimeout(timer);
+    if (!isStopped) timer = setTimeout(run, ms);
+  }
+
+  function runRested(): void {
+    const restMs = restsUntil - performance.now();
+    if (restMs > 0) runIn(restMs);
+    else run();
   }
 
   run();
   return {
-    nudge: run,
+    nudge: () => {
+      if (running === undefined) runRested();
+      else isNudged = true;
+    },
     status: () => state,
     stop: async () => {
       isStopped = true;

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { count } from "drizzle-orm";
+import { count, sql } from "drizzle-orm";
 
 import { freshDatabase } from "../../test/support/postgres.ts";
 import { listPartitions } from "../store/partitions.ts";
+import { attemptsKept } from "../store/reports.ts";
 import { alerts } from "../store/schema.ts";
 import { reconcilePartitions } from "./partitions.ts";
 
@@ -50,4 +51,24 @@ test("partitions are made ahead, alerts that came before them move in, and old d
   await db.insert(alerts).values(alert("c", later(5)(), later(5)()));
   const [row] = await db.select({ arrival: alerts.arrival }).from(alerts);
   assert.ok((row?.arrival ?? 0n) > 2n);
+});
+
+test("attempts beyond those that are kept are forgotten, the newest stay, also when another part cannot be done", async (t) => {
+  const db = await freshDatabase(t);
+  await db.execute(sql`insert into clusters (id, name, uid, labels, created_at)
+    values ('cl_1', 'eu-1', 'uid-1', '{"region":"eu"}', now())`);
+  await db.execute(sql`insert into agents (id, cluster_id, name, public_key, certificate_serial, certificate_expires_at,
+    created_at) values ('ag_1', 'cl_1', 'node-1', '\\x00', '', now(), now())`);
+  await db.execute(sql`insert into attempts (agent_id, kind, digest, generation, at, phase)
+    select 'ag_1', 'rules', 'd', n, now() - n * interval '1 minute', 'applied' from generate_series(1, 250) n`);
+  await db.$client.query("alter table rates rename to rates_gone");
+  await assert.rejects(
+    reconcilePartitions(db, keep, () => new Date()),
+    AggregateError,
+  );
+  const { rows } = await db.$client.query(
+    "select count(*)::int as n, min(generation)::int as oldest from attempts",
+  );
+  assert.deepEqual(rows, [{ n: attemptsKept, oldest: 250 - attemptsKept + 1 }]);
+  assert.ok((await listPartitions(db, "alerts")).length > 0);
 });

@@ -7,9 +7,12 @@ import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts
 import { makeId, type Digest } from "../domain/ids.ts";
 import { planRollout } from "../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../domain/rollout-spec.ts";
-import type { Rollout } from "../domain/rollout.ts";
+import { planAbort } from "../domain/rollout-decisions.ts";
+import { stepRollout, type Rollout } from "../domain/rollout.ts";
 import { readFleet } from "../store/fleet.ts";
 import type { Database } from "../store/pool.ts";
+import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
+import { commitRollout } from "../store/rollout-commits.ts";
 import { findRollout, insertRollout } from "../store/rollouts.ts";
 import { reconcileRollouts } from "./rollouts.ts";
 
@@ -157,4 +160,31 @@ test("a rollout that cannot go on does not hold up the others", async (t) => {
     sql`select state from rollout_clusters where rollout_id = ${rollout.id}`,
   );
   assert.deepEqual(rows, [{ state: "assigned" }]);
+});
+
+test("an abort that was decided before a cluster was assigned is decided again, so that no cluster keeps the bundle unseen", async (t) => {
+  const db = await freshDatabase(t);
+  const rollout = await seed(db, 2);
+  const seen = await readRolloutSnapshot(db, rollout, clock());
+  assert.ok(await reconcileRollouts(db, clock));
+  const after = stepRollout(rollout, "abort", "aborted", Date.now());
+  assert.ok(after.ok);
+  const commit = { before: rollout, after: after.value, changes: planAbort(seen), seen: seen.clusters };
+  const committed = await commitRollout(db, commit, clock());
+  assert.equal(!committed.ok && committed.refusal.kind, "stale");
+  const again = await readRolloutSnapshot(db, rollout, clock());
+  const second = await commitRollout(db, { ...commit, seen: again.clusters }, clock());
+  assert.ok(second.ok);
+});
+
+test("the newest attempt is the one of the newest assignment, also of an agent whose clock was a day ahead once", async (t) => {
+  const db = await freshDatabase(t);
+  const rollout = await seed(db, 1);
+  await reconcileRollouts(db, clock);
+  await db.execute(sql`insert into attempts (agent_id, kind, digest, generation, at, phase) values
+    ('ag_1', 'rules', 'sha256:old', 0, now() + interval '1 day', 'applied'),
+    ('ag_1', 'rules', ${digest}, 1, now(), 'rejected')`);
+  await reconcileRollouts(db, clock);
+  const found = await findRollout(db, rollout.id);
+  assert.equal(found.ok && found.value.state, "paused");
 });

@@ -15,6 +15,7 @@ import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
 import { priorityNumber, priorityWord } from "../domain/priority.ts";
 import { accept, invalid, type Outcome } from "../domain/refusal.ts";
+import { createTailPlace } from "../domain/tail-place.ts";
 import type { Signal } from "../sessions/signal.ts";
 import {
   alertGroupings,
@@ -27,6 +28,7 @@ import {
   type StoredAlert,
 } from "../store/alerts.ts";
 import type { Db } from "../store/pool.ts";
+import { eitherEnd, sayWhyEnded, type Until } from "./leaving.ts";
 import { fromSelector } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -36,8 +38,17 @@ export const alertPermissions = {
   getAlertStats: "alert:read",
 } satisfies Record<keyof (typeof AlertService)["method"], Permission>;
 
-/** `arrivals` rings when alerts were stored by this server. */
-export function alertService(db: Db, arrivals: Signal, clock: () => Date): ServiceImpl<typeof AlertService> {
+export interface AlertServiceOptions {
+  readonly db: Db;
+  /** Rings when alerts were stored by this server. */
+  readonly arrivals: Signal;
+  readonly clock: () => Date;
+  /** Aborted when the server drains: tails end then. */
+  readonly leaving: AbortSignal;
+}
+
+export function alertService(options: AlertServiceOptions): ServiceImpl<typeof AlertService> {
+  const { db, leaving } = options;
   return {
     async listAlerts(request) {
       const filter = orRefuse(fromFilter(request.filter));
@@ -52,7 +63,7 @@ export function alertService(db: Db, arrivals: Signal, clock: () => Date): Servi
       };
     },
     tailAlerts(request, context) {
-      return tail(db, orRefuse(fromFilter(request.filter)), arrivals, clock, context.signal);
+      return tail(options, orRefuse(fromFilter(request.filter)), { caller: context.signal, leaving });
     },
     async getAlertStats(request) {
       const filter = orRefuse(fromFilter(request.filter));
@@ -75,35 +86,33 @@ export function alertService(db: Db, arrivals: Signal, clock: () => Date): Servi
 
 const tailBatch = 200;
 const lookMs = 1_000;
-/** Places are taken before a transaction commits, so a lower one may appear later; each look goes back this long. */
-const overlapMs = 5_000;
 
-/** Alerts as they arrive on whatever server, each once. */
+/** Alerts as they arrive on whatever server, each once. Ends as unavailable when the server drains. */
 async function* tail(
-  db: Db,
+  { db, arrivals, clock }: AlertServiceOptions,
   filter: AlertFilter,
-  arrivals: Signal,
-  clock: () => Date,
-  signal: AbortSignal,
+  until: Until,
 ): AsyncGenerator<MessageInitShape<typeof TailAlertsResponseSchema>> {
-  const told = new Map<bigint, number>();
-  const begin = await lastArrival(db);
-  let after = begin;
+  const signal = eitherEnd(until);
+  const place = createTailPlace(await lastArrival(db));
   while (!signal.aborted) {
     const rung = arrivals.wait(lookMs, signal);
-    // What was told already is skipped here and not in the query, so a look has to be able to see past it.
-    const found = await listArrivals(db, filter, after, tailBatch + told.size);
-    const fresh = found.filter((alert) => !told.has(alert.arrival));
-    if (fresh.length > 0) yield { alerts: fresh.map(toAlert) };
     const nowMs = clock().getTime();
-    for (const alert of fresh) told.set(alert.arrival, nowMs);
-    for (const [arrival, atMs] of told) {
-      if (nowMs - atMs <= overlapMs) continue;
-      told.delete(arrival);
-      if (arrival > after) after = arrival;
-    }
-    if (fresh.length < tailBatch) await rung;
+    // Asked for before the alerts, so that everything up to it is among them.
+    const last = await lastArrival(db);
+    // What was told already is skipped here and not in the query, so a look has to be able to see past it.
+    const found = await listArrivals(db, filter, place.after, tailBatch + place.toldCount);
+    const fresh = found.filter((alert) => !place.isTold(alert.arrival));
+    if (fresh.length > 0) yield { alerts: fresh.map(toAlert) };
+    const isAll = found.length < tailBatch + place.toldCount;
+    place.advance(
+      fresh.map((alert) => alert.arrival),
+      isAll ? last : (found.at(-1)?.arrival ?? place.after),
+      nowMs,
+    );
+    if (isAll) await rung;
   }
+  sayWhyEnded(until);
 }
 
 function fromFilter(message: AlertFilterMessage | undefined): Outcome<AlertFilter> {

@@ -1,16 +1,13 @@
 import { setImmediate } from "node:timers/promises";
 
 import { engineVersion, loadRules, renderFindings } from "#engine";
-import { parseShipperConfig, renderProblems, type ConfigFile, type Variables } from "#shipper";
+import { parseWithStandIns, renderProblems, type ConfigFile } from "#shipper";
 import { checkEngine, effectiveFiles, effectiveLayers, type Bundle } from "#trust";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 
 /** What a bundle holds, by kind of thing; shown in lists. */
 export type BundleCounts = Readonly<Record<string, number>>;
-
-/** A config with more variables than this is refused for those that are left without a value. */
-const variablesTriedMax = 100;
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -74,28 +71,8 @@ function checkRules(files: readonly ConfigFile[]): Loaded {
   return { counts: { rules: rules.length, macros: macroCount, lists: listCount } };
 }
 
-/** What may stand for a variable that only the agent knows: a digit is a name and a number, the other a path. */
-const standIns = ["1", "/variable"];
-
-/**
- * The config with something in place of every variable. Which thing fits shows in trying: a stand-in is kept where it
- * leaves fewer problems. What remains is wrong whatever the variables hold.
- */
 function checkShipper(files: readonly ConfigFile[]): Loaded {
-  const found = files.flatMap(({ content }) => [...content.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g)]);
-  const names = [...new Set(found.map(([, name = ""]) => name))].slice(0, variablesTriedMax);
-  let variables: Variables = Object.fromEntries(names.map((name) => [name, standIns[0] ?? ""]));
-  let parsed = parseShipperConfig(files, variables);
-  for (const name of names) {
-    for (const standIn of standIns.slice(1)) {
-      if (parsed.ok) break;
-      const tried = { ...variables, [name]: standIn };
-      const again = parseShipperConfig(files, tried);
-      if (!again.ok && again.problems.length >= parsed.problems.length) continue;
-      variables = tried;
-      parsed = again;
-    }
-  }
+  const parsed = parseWithStandIns(files);
   if (!parsed.ok) return { findings: renderProblems(parsed.problems) };
   const { inputs, filters, outputs } = parsed.config;
   return { counts: { inputs: inputs.length, filters: filters.length, outputs: outputs.length } };

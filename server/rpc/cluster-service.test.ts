@@ -2,8 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import { AlertService } from "#proto/fleet/v1/alert";
+import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterHealth, ClusterService } from "#proto/fleet/v1/cluster";
-import { Requirement_Operator } from "#proto/fleet/v1/common";
+import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
+import { RolloutService } from "#proto/fleet/v1/rollout";
+import { TokenService } from "#proto/fleet/v1/token";
 
 import { agentComponents, agents, assignments, attempts, clusters, rates } from "../store/schema.ts";
 import { publishRoot, push, rulesBundle, startTestServer, type TestServer } from "../testing.ts";
@@ -180,4 +184,57 @@ test("a retired cluster leaves the list and keeps its record", async (t) => {
   assert.equal((await service.listClusters({})).totalSize, 0);
   assert.equal((await service.listClusters({ includeRetired: true })).totalSize, 1);
   assert.match(await refusal(service.getRates({ minutes: 1441 })), /^InvalidArgument: minutes: /);
+});
+
+test("two people who label a cluster at once both get their way", async (t) => {
+  const at = await startTestServer(t);
+  await addCluster(at, "eu-1", { region: "eu", cluster: "eu-1" });
+  const service = await at.client(ClusterService);
+  await Promise.all([1, 2, 3].map((n) => service.labelCluster({ cluster: "eu-1", set: { [`l${n}`]: "x" } })));
+  const { cluster } = await service.getCluster({ cluster: "eu-1" });
+  assert.deepEqual(cluster?.labels, { region: "eu", cluster: "eu-1", l1: "x", l2: "x", l3: "x" });
+});
+
+test("rates of more clusters and minutes than one answer can hold are refused with the limit", async (t) => {
+  const at = await startTestServer(t);
+  await at.db.$client.query(`insert into clusters (id, name, uid, labels, created_at)
+    select 'cl_' || n, 'c-' || n, 'u-' || n, '{"region":"eu"}', now() from generate_series(1, 300) n`);
+  const service = await at.client(ClusterService);
+  assert.equal((await service.getRates({})).series.length, 300);
+  assert.match(await refusal(service.getRates({ minutes: 1440 })), /^ResourceExhausted: .*choose fewer/);
+});
+
+test("what no database can store is the caller's mistake, never ours, whatever call it comes by", async (t) => {
+  const at = await startTestServer(t);
+  await publishRoot(at);
+  const nul = "a\0b";
+  const [clusters, bundles, tokens, rollouts, alerts] = await Promise.all([
+    at.client(ClusterService),
+    at.client(BundleService),
+    at.client(TokenService),
+    at.client(RolloutService),
+    at.client(AlertService),
+  ]);
+  const rules = { kind: BundleKind.RULES };
+  const calls = {
+    getCluster: clusters.getCluster({ cluster: nul }),
+    labelCluster: clusters.labelCluster({ cluster: nul }),
+    retireCluster: clusters.retireCluster({ cluster: nul }),
+    getBundle: bundles.getBundle({ bundle: nul }),
+    revokeJoinToken: tokens.revokeJoinToken({ id: nul }),
+    revokeApiToken: tokens.revokeApiToken({ id: nul }),
+    planBundle: rollouts.planRollout({ spec: { ...rules, bundle: nul } }),
+    planRegions: rollouts.planRollout({ spec: { ...rules, regionOrder: [nul] } }),
+    startRollout: rollouts.startRollout({ spec: rules, requestId: nul }),
+    listRollouts: rollouts.listRollouts({ pageToken: "after:999999999999999:ro_x" }),
+    listAlerts: alerts.listAlerts({ filter: { rules: [nul] } }),
+    getAlertStats: alerts.getAlertStats({ by: "rule", filter: { rules: [nul] } }),
+  };
+  const codes = await Promise.all(
+    Object.entries(calls).map(async ([name, call]) => [name, (await refusal(call)).split(":")[0]]),
+  );
+  assert.deepEqual(
+    codes,
+    Object.keys(calls).map((name) => [name, "InvalidArgument"]),
+  );
 });

@@ -6,7 +6,7 @@ import type { Selector as SelectorMessage } from "#proto/fleet/v1/common";
 import { relabel } from "../domain/labels.ts";
 import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
-import { invalid } from "../domain/refusal.ts";
+import { invalid, refuse } from "../domain/refusal.ts";
 import { matchesSelector } from "../domain/selector.ts";
 import { findBundleNames } from "../store/bundles.ts";
 import {
@@ -42,6 +42,8 @@ const attemptsShown = 20;
 /** A minute counts as the last one for so long; after that a cluster shows no rates. */
 const ratesFreshMs = 3 * minuteMs;
 const ratesMinutes = { fallback: 15, max: 1440 };
+/** One answer holds so many minutes of clusters at most: 10,000 clusters over a quarter of an hour and more. */
+const rateCellsMax = 300_000;
 
 export function clusterService(options: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
   const { db, now } = options;
@@ -67,9 +69,14 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
       return show(orRefuse(await findCluster(db, request.cluster)));
     },
     async labelCluster(request) {
-      const before = orRefuse(await findCluster(db, request.cluster));
-      const labels = orRefuse(relabel(before.labels, request.set, request.remove));
-      return show(orRefuse(await replaceLabels(db, before, labels)));
+      // Setting and removing hold whatever the other labels are, so a change in between is taken in and not refused.
+      const attemptsMax = 5;
+      for (let attempt = 1; ; attempt += 1) {
+        const before = orRefuse(await findCluster(db, request.cluster));
+        const labels = orRefuse(relabel(before.labels, request.set, request.remove));
+        const replaced = await replaceLabels(db, before, labels);
+        if (replaced.ok || attempt === attemptsMax) return show(orRefuse(replaced));
+      }
     },
     async retireCluster(request) {
       const found = orRefuse(await findCluster(db, request.cluster));
@@ -81,6 +88,10 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
         return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
       }
       const chosen = await choose(db, request.selector, false);
+      if (chosen.length * minutes > rateCellsMax) {
+        const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
+        return orRefuse(refuse({ kind: "over-limit", why }));
+      }
       const since = new Date((Math.floor(now().getTime() / minuteMs) - minutes) * minuteMs);
       const ids = chosen.map((row) => row.id);
       const byCluster = Map.groupBy(await listClusterMinutes(db, ids, since), (row) => row.clusterId);

@@ -96,6 +96,23 @@ test("200 agents that race for a token with one use: exactly one is let in", asy
   assert.equal(found?.count, 1);
 });
 
+test("a join string with a pin of another fleet's root costs no token and leaves no cluster", async (t) => {
+  const at = await startTestServer(t);
+  const root = await publishRoot(at);
+  const join = await joinString(at);
+  const client = at.bare(EnrollmentService);
+  const foreign = await enrollRequest(join, { rootPin: `sha256:${"0".repeat(64)}` });
+  await assert.rejects(client.enroll(foreign.request), (error) => {
+    assert.equal(codeOf(error), "FailedPrecondition");
+    assert.match(String(error), /never had; its root is sha256:/);
+    return true;
+  });
+  const [found] = await at.db.select({ count: count() }).from(clusters);
+  assert.equal(found?.count, 0);
+  const own = await enrollRequest(join, { rootPin: rootPin(root.bytes) });
+  await client.enroll(own.request);
+});
+
 test("the same request after a lost answer gets the same agent and uses the token once", async (t) => {
   const at = await startTestServer(t);
   await publishRoot(at);
@@ -246,4 +263,15 @@ test("a cluster that joins inherits the bundle of the newest rollout that chose 
   assert.equal(of(us.response.clusterId)?.rulesDigest, null);
   const { bundles } = await (await at.client(BundleService)).listBundles({});
   assert.equal(bundles[0]?.assignedCount, 1);
+});
+
+test("the same key gets its certificate again after a lost answer, but not when the token was revoked since", async (t) => {
+  const at = await startTestServer(t);
+  await publishRoot(at);
+  const { request } = await enrollAgent(at, await joinString(at));
+  const client = at.bare(EnrollmentService);
+  await client.enroll(request);
+  const id = request.token.split(".")[0] ?? "";
+  await (await at.client(TokenService)).revokeJoinToken({ id });
+  await assert.rejects(client.enroll(request), (error) => codeOf(error) === "Unauthenticated");
 });

@@ -2,15 +2,16 @@ import { X509Certificate } from "node:crypto";
 
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { issueAgentCertificate, readCsr, type AgentIdentity, type CertifiedKey } from "#trust";
+import { issueAgentCertificate, readCsr, rootPin, type AgentIdentity, type CertifiedKey } from "#trust";
 
 import { parseApplicant } from "../domain/enrollment.ts";
+import { excerpt } from "../domain/ids.ts";
 import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import { parseCredential } from "../domain/secret.ts";
 import { newId } from "../secrets.ts";
 import { enroll, type Certified } from "../store/enrollments.ts";
-import { findMetadata } from "../store/metadata.ts";
+import { listRootsAfter, type MetadataRow } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
 import { agentOf } from "./caller.ts";
 import { fromTrust, toTimestamp } from "./messages.ts";
@@ -46,11 +47,7 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
       }
       const csr = await readCsr(request.csr);
       if (!csr.ok) return orRefuse(refuse(fromTrust("csr", csr.refusal)));
-      const root = await findMetadata(db, "root");
-      if (root === undefined) {
-        const why = "No trust root has been published yet: run fleetctl trust init, then enrol again";
-        return orRefuse(refuse({ kind: "precondition", why }));
-      }
+      const root = orRefuse(chooseRoot(await listRootsAfter(db, 0n), request.rootPin));
       const keyHash = Buffer.from(csr.value.pin.slice("sha256:".length), "hex");
       const fresh = { clusterId: newId("cluster"), agentId: newId("agent") };
       const enrolled = orRefuse(
@@ -65,7 +62,7 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
         agentId,
         certificateChain: [certified.certificate, ca.certificate],
         caCertificates: [ca.certificate],
-        root: root.body,
+        root,
         expiresAt: toTimestamp(certified.expiresAt),
         labels: { ...labels },
       };
@@ -107,4 +104,18 @@ async function issue(
     serial: parsed.serialNumber.toLowerCase(),
     expiresAt: new Date(parsed.validToDate),
   });
+}
+
+/** The root that the join string pins: perhaps an older one, whose successors reach the agent as a chain. */
+function chooseRoot(rows: readonly MetadataRow[], pin: string): Outcome<Uint8Array> {
+  const roots = rows.map((row) => row.body);
+  const newest = roots.at(-1);
+  if (newest === undefined) {
+    const why = "No trust root has been published yet: run fleetctl trust init, then enrol again";
+    return refuse({ kind: "precondition", why });
+  }
+  const pinned = pin === "" ? newest : roots.find((root) => rootPin(root) === pin);
+  if (pinned !== undefined) return accept(pinned);
+  const why = `The join string pins the trust root ${excerpt(pin)}, which this fleet never had; its root is ${rootPin(newest)}`;
+  return refuse({ kind: "precondition", why: `${why}. Get a join string from the fleet you mean to join` });
 }

@@ -163,15 +163,22 @@ export function readRates(
 
 function countsOf(bucket: RateBucket): Omit<RateRow, "agentId" | "clusterId" | "minute"> {
   return {
-    events: cap(bucket.events),
-    bytes: cap(bucket.bytes),
-    alerts: cap(bucket.alerts),
-    dropped: cap(bucket.dropped),
-    parked: cap(bucket.parked),
-    lagMs: cap(bucket.lagMs),
-    detectionUs: cap(bucket.detectionUs),
+    events: count(bucket.events),
+    bytes: count(bucket.bytes),
+    alerts: count(bucket.alerts),
+    dropped: count(bucket.dropped),
+    parked: count(bucket.parked),
+    lagMs: count(bucket.lagMs),
+    detectionUs: count(bucket.detectionUs),
     seconds: Math.min(bucket.seconds, 60),
   };
+}
+
+/** Far more than any agent counts in a minute; sums over a whole fleet still fit 64 bits. */
+const countMax = 2n ** 48n;
+
+function count(value: bigint): bigint {
+  return value > countMax ? countMax : value;
 }
 
 // The wire has 64 bits without a sign, the database has one.

@@ -14,6 +14,8 @@ export interface Registry {
   /** Registers a session and ends the one it replaces. False when a newer session of the agent is here already. */
   add(session: LiveSession): boolean;
   remove(session: LiveSession): void;
+  /** Lets a stream hear of a drain from its first moment, before it has said who it is. Call the answer when it ends. */
+  arrive(mailbox: Mailbox): () => void;
   /** Ends the session of an agent that is older than this epoch. */
   supersede(agentId: string, epoch: bigint): void;
   /** Makes the sessions of these clusters look again. */
@@ -28,36 +30,55 @@ export interface Registry {
   readonly size: number;
 }
 
-/** `random` is uniform in [0, 1). */
-export function createRegistry(random: () => number = Math.random): Registry {
+/** Sessions by agent and by cluster. */
+function createIndex() {
   const byAgent = new Map<string, LiveSession>();
   const byCluster = new Map<string, Set<LiveSession>>();
-  let drainMs: number | undefined;
-
-  function remove(session: LiveSession): void {
-    if (byAgent.get(session.agentId) === session) byAgent.delete(session.agentId);
-    const siblings = byCluster.get(session.clusterId);
-    siblings?.delete(session);
-    if (siblings?.size === 0) byCluster.delete(session.clusterId);
-  }
-  function endForDrain(session: LiveSession): void {
-    session.mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(random() * (drainMs ?? 0)) });
-  }
   return {
-    add: (session) => {
-      const before = byAgent.get(session.agentId);
-      if (before !== undefined && before.epoch > session.epoch) return false;
-      if (before !== undefined && before.mailbox !== session.mailbox) {
-        before.mailbox.end({ kind: before.sessionId === session.sessionId ? "repeated" : "superseded" });
-      }
-      if (before !== undefined) remove(before);
+    byAgent,
+    byCluster,
+    put: (session: LiveSession) => {
       byAgent.set(session.agentId, session);
       const siblings = byCluster.get(session.clusterId) ?? new Set();
       byCluster.set(session.clusterId, siblings.add(session));
-      if (drainMs !== undefined) endForDrain(session);
-      return true;
     },
+    remove: (session: LiveSession) => {
+      if (byAgent.get(session.agentId) === session) byAgent.delete(session.agentId);
+      const siblings = byCluster.get(session.clusterId);
+      siblings?.delete(session);
+      if (siblings?.size === 0) byCluster.delete(session.clusterId);
+    },
+  };
+}
+
+/** `random` is uniform in [0, 1). */
+export function createRegistry(random: () => number = Math.random): Registry {
+  const { byAgent, byCluster, put, remove } = createIndex();
+  const arrived = new Set<Mailbox>();
+  let drainMs: number | undefined;
+
+  function endForDrain({ mailbox }: Pick<LiveSession, "mailbox">): void {
+    mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(random() * (drainMs ?? 0)) });
+  }
+  function add(session: LiveSession): boolean {
+    const before = byAgent.get(session.agentId);
+    if (before !== undefined && before.epoch > session.epoch) return false;
+    if (before !== undefined && before.mailbox !== session.mailbox) {
+      before.mailbox.end({ kind: before.sessionId === session.sessionId ? "repeated" : "superseded" });
+    }
+    if (before !== undefined) remove(before);
+    put(session);
+    if (drainMs !== undefined) endForDrain(session);
+    return true;
+  }
+  return {
+    add,
     remove,
+    arrive: (mailbox) => {
+      arrived.add(mailbox);
+      if (drainMs !== undefined) endForDrain({ mailbox });
+      return () => arrived.delete(mailbox);
+    },
     supersede: (agentId, epoch) => {
       const session = byAgent.get(agentId);
       if (session !== undefined && session.epoch < epoch) session.mailbox.end({ kind: "superseded" });
@@ -78,6 +99,7 @@ export function createRegistry(random: () => number = Math.random): Registry {
     drain: (windowMs) => {
       drainMs = windowMs;
       for (const session of byAgent.values()) endForDrain(session);
+      for (const mailbox of arrived) endForDrain({ mailbox });
     },
     get isDraining() {
       return drainMs !== undefined;

@@ -1,13 +1,14 @@
 import { and, asc, desc, eq, gte, inArray, isNull, or, sql, type AnyColumn } from "drizzle-orm";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
+import { param } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
 import {
   agentComponents,
   agents,
   assignments,
-  attempts,
+  type attempts,
   clusters,
   nextChange,
   rates,
@@ -49,7 +50,7 @@ const secondsShownMin = 10;
 export interface ClusterParts {
   readonly agents: readonly AgentRow[];
   readonly components: readonly ComponentRow[];
-  /** Newest first; of each agent and kind at most as many as asked for. */
+  /** Newest generation first; of each agent and kind at most as many as asked for. */
   readonly attempts: readonly AttemptRow[];
   readonly assignments: readonly AssignmentRow[];
   /** Of each agent the newest of the last few minutes. */
@@ -101,38 +102,27 @@ function listComponents(db: Db, ids: string[]) {
     .where(inArray(agentComponents.agentId, agentsOf(db, ids)));
 }
 
+/** By generation first: an agent whose clock was wrong once would otherwise show that attempt as its newest for ever. */
 async function listAttempts(db: Db, ids: string[], perKind: number): Promise<readonly AttemptRow[]> {
-  const rank = sql<number>`row_number() over (partition by ${attempts.agentId}, ${attempts.kind} order by ${attempts.at} desc)`;
-  const ranked = db
-    .select({
-      agentId: attempts.agentId,
-      kind: attempts.kind,
-      digest: attempts.digest,
-      generation: attempts.generation,
-      at: attempts.at,
-      phase: attempts.phase,
-      reason: attempts.reason,
-      detail: attempts.detail,
-      rank: rank.as("rank"),
-    })
-    .from(attempts)
-    .where(inArray(attempts.agentId, agentsOf(db, ids)))
-    .as("ranked");
-  return db
-    .select({
-      agentId: ranked.agentId,
-      kind: ranked.kind,
-      digest: ranked.digest,
-      generation: ranked.generation,
-      at: ranked.at,
-      phase: ranked.phase,
-      reason: ranked.reason,
-      detail: ranked.detail,
-    })
-    .from(ranked)
-    .where(sql`${ranked.rank} <= ${perKind}`)
-    .orderBy(desc(ranked.at));
+  const { rows } = await db.execute<Record<string, unknown> & AttemptText>(sql`
+    select t.agent_id as "agentId", t.kind, t.digest, t.generation::text, t.phase, t.reason, t.detail,
+      (extract(epoch from t.at) * 1000)::float8 as "atMs"
+    from agents g cross join (values ('rules'), ('shipper')) as k (kind) cross join lateral (
+      select * from attempts a where a.agent_id = g.id and a.kind = k.kind
+      order by a.generation desc, a.at desc limit ${perKind}) t
+    where g.cluster_id = any(${param(ids)}::text[])
+    order by t.generation desc, t.at desc`);
+  return rows.map(({ atMs, generation, ...row }) => ({
+    ...row,
+    at: new Date(atMs),
+    generation: BigInt(generation),
+  }));
 }
+
+type AttemptText = Omit<AttemptRow, "at" | "generation"> & {
+  readonly atMs: number;
+  readonly generation: string;
+};
 
 /** Changes labels, unless somebody else did since `before` was read. */
 export async function replaceLabels(

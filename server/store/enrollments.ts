@@ -107,6 +107,11 @@ async function enrollIn<C extends Certified>(
     return refuse({ kind: "unauthenticated", why });
   }
   const again = await findRepeated(tx, application);
+  if (again !== undefined && token.revokedAt !== null) {
+    // Who revokes a token wants nobody to come in by it any more, also not those who have its answer.
+    const why = `The join token ${token.id} was revoked: ask for a new one`;
+    return refuse({ kind: "unauthenticated", why });
+  }
   if (again === undefined) {
     const state = {
       id: token.id,

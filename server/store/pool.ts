@@ -22,7 +22,7 @@ export interface PoolOptions {
 }
 
 /**
- * A pool whose waits are bounded: 5 s for a connection, 30 s for a statement. So a database that is away or stuck is
+ * A pool whose waits are bounded: 5 s for a connection, 15 s for a statement, 20 s for its answer. So a database that is away or stuck is
  * an error that the caller sees, never a call that hangs. The caller ends it with `db.$client.end()`.
  */
 export function openPool(options: PoolOptions): Database {
@@ -31,27 +31,41 @@ export function openPool(options: PoolOptions): Database {
     max: options.connectionsMax,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: 30_000,
+    statement_timeout: 15_000,
+    // For a database that is frozen and cannot keep its own time; below the 30 s that callers wait.
+    query_timeout: 20_000,
     idle_in_transaction_session_timeout: 30_000,
     application_name: "falconry-server",
     keepAlive: true,
   });
   // Without a listener an idle connection that breaks would end the process.
   pool.on("error", options.onIdleError);
+  // The same for one that breaks while a transaction thinks between two statements: its next statement fails and says so.
+  pool.on("connect", (client) => client.on("error", () => {}));
   return drizzle(pool, { schema });
 }
 
-/** SQLSTATE classes and codes that say "not now": connection, resources, operator intervention, serialisation. */
-const unavailable = /^(08...|53...|57P0[1-4]|57014|40001|40P01)$/;
+/**
+ * SQLSTATE classes and codes that say "not now": connection, resources, operator intervention, serialisation, locks, a
+ * transaction that idled too long, and writing to a standby while a failover is under way.
+ */
+const unavailable = /^(08...|53...|57P0[1-5]|57014|40001|40P01|55P03|25P03|25006)$/;
 const networkCodes = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
+  "ECONNABORTED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
   "ENOENT",
   "EPIPE",
   "ETIMEDOUT",
   "ENOTFOUND",
   "EAI_AGAIN",
 ]);
+
+/** What the driver says without a code when the connection under a statement is gone. */
+const brokenConnection =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout)/;
 
 /**
  * Whether an error means that the database is away, starting, stopping or full, so that trying again later may work.
@@ -62,7 +76,15 @@ export function isDatabaseAway(error: unknown): boolean {
     if (at instanceof AggregateError && at.errors.some((each) => isDatabaseAway(each))) return true;
     const code = "code" in at && typeof at.code === "string" ? at.code : "";
     if (unavailable.test(code) || networkCodes.has(code)) return true;
-    if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(at.message)) return true;
+    if (brokenConnection.test(at.message)) return true;
+  }
+  return false;
+}
+
+/** Whether text could not be stored because of a character that Postgres does not take: NUL, or half of a pair. */
+export function isUnstorableText(error: unknown): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    if (at instanceof DatabaseError && (at.code === "22021" || at.code === "22P05")) return true;
   }
   return false;
 }

@@ -30,6 +30,21 @@ export interface ReportedAttempt {
   readonly detail: string;
 }
 
+/** Of each agent and kind so many attempts are kept; more than are ever shown. */
+export const attemptsKept = 100;
+
+/** Forgets attempts beyond those that are kept, so that an agent that flaps does not fill the database. */
+export async function removeOldAttempts(db: Db): Promise<number> {
+  const gone = await db.execute(sql`
+    delete from attempts t using (
+      select agent_id, kind, at, phase,
+        row_number() over (partition by agent_id, kind order by generation desc, at desc) as rank from attempts
+    ) old
+    where old.rank > ${attemptsKept} and t.agent_id = old.agent_id and t.kind = old.kind and t.at = old.at
+      and t.phase = old.phase`);
+  return gone.rowCount ?? 0;
+}
+
 /**
  * Stores what an agent proves, in one statement, so that all of it or nothing is there. Rows that would stay the same are
  * not written. False when the session was taken over by a newer one: then nothing was stored.

@@ -8,8 +8,8 @@ import { param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
 
 /**
- * The bundle that a rollout means: by digest, NAME@VERSION or NAME, or the newest of the kind when nothing is said. Of
- * several, the one that was pushed last and is still released.
+ * The bundle that a rollout means: by digest, NAME@VERSION or NAME. Of several, the one that was pushed last and is
+ * still released.
  */
 export async function findRolloutBundle(
   db: Db,
@@ -18,9 +18,7 @@ export async function findRolloutBundle(
 ): Promise<Outcome<BundleName & { readonly digest: Digest }>> {
   const at = wanted.lastIndexOf("@");
   const named =
-    at > 0
-      ? sql`name = ${wanted.slice(0, at)} and version = ${wanted.slice(at + 1)}`
-      : sql`name = ${wanted} or ${wanted} = ''`;
+    at > 0 ? sql`name = ${wanted.slice(0, at)} and version = ${wanted.slice(at + 1)}` : sql`name = ${wanted}`;
   const { rows } = await db.execute<{ digest: Digest; name: string; version: string; listed: boolean }>(sql`
     select digest, name, version,
       targets_version = (select max(version) from trust_metadata where role = 'targets') as listed
@@ -28,14 +26,21 @@ export async function findRolloutBundle(
     order by listed desc, pushed_at desc, target_path desc limit 1`);
   const [row] = rows;
   if (row === undefined) {
-    const id = wanted === "" ? `any of kind ${kind}` : wanted.slice(0, 300);
-    return refuse({ kind: "not-found", what: `${kind} bundle`, id });
+    return refuse({ kind: "not-found", what: `${kind} bundle`, id: wanted.slice(0, 300) });
   }
   if (!row.listed) {
     const why = `The ${kind} bundle ${row.name}@${row.version} is no longer listed by targets metadata, so agents would refuse it: release it again`;
     return refuse({ kind: "precondition", why });
   }
   return accept({ kind, digest: row.digest, name: row.name, version: row.version });
+}
+
+/** The names of the bundles of a kind that the current targets metadata lists. */
+export async function listReleasedNames(db: Db, kind: BundleKind): Promise<readonly string[]> {
+  const { rows } = await db.execute<{ name: string }>(sql`
+    select distinct name from bundles where kind = ${kind}
+      and targets_version = (select max(version) from trust_metadata where role = 'targets') limit 20`);
+  return rows.map((row) => row.name);
 }
 
 /** The bytes of some bundles by digest. */

@@ -45,7 +45,7 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
       left join lateral (
         select json_build_object('digest', t.digest, 'generation', t.generation::text, 'phase', t.phase,
           'reason', t.reason, 'detail', left(t.detail, 1000)) as attempt
-        from attempts t where t.agent_id = g.id and t.kind = ${kind} order by t.at desc, t.generation desc limit 1
+        from attempts t where t.agent_id = g.id and t.kind = ${kind} order by t.generation desc, t.at desc limit 1
       ) t on true
       where g.cluster_id = rc.cluster_id and g.revoked_at is null
     ) agents on true

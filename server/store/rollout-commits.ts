@@ -42,6 +42,9 @@ async function write(
   const { rows } = await tx.execute(sql`
     select 1 from rollouts where id = ${before.id} and generation = ${before.generation} for update`);
   if (rows.length === 0) throw new Stale();
+  // A step of the whole rollout is decided on all of its clusters, also on those that it leaves alone: one that was
+  // assigned in between would otherwise be forgotten by an abort or an undo.
+  if (after.generation !== before.generation) await checkPicture(tx, before, seen);
 
   const clusters = new Map(seen.map((cluster) => [cluster.id, cluster]));
   const reassignments = changes.flatMap(({ id, assign }) => {
@@ -53,6 +56,23 @@ async function write(
   await changeClusters(tx, before, changes, clusters, generations, now);
   await replaceRollout(tx, before, after);
   if (after.generation !== before.generation) await notifyChanged(tx);
+}
+
+/** Every cluster of the rollout is where the decision saw it. The rollout's row is locked, so it stays there. */
+async function checkPicture(
+  tx: Transaction,
+  rollout: Rollout,
+  seen: readonly RolloutCluster[],
+): Promise<void> {
+  const { rows } = await tx.execute(sql`
+    select 1 from rollout_clusters rc left join unnest(
+      ${param(seen.map((cluster) => cluster.id))}::text[],
+      ${param(seen.map((cluster) => cluster.state))}::text[],
+      ${param(seen.map((cluster) => String(cluster.generation)))}::bigint[]
+    ) as x (cluster_id, state, generation) on x.cluster_id = rc.cluster_id
+    where rc.rollout_id = ${rollout.id}
+      and (rc.state, rc.generation) is distinct from (x.state, x.generation) limit 1`);
+  if (rows.length > 0) throw new Stale();
 }
 
 async function changeClusters(

@@ -57,6 +57,18 @@ export async function listRollouts(db: Db, page: RolloutPage): Promise<readonly 
   return rows.map(fromRow);
 }
 
+/** How many clusters some rollouts have. */
+export async function countRolloutClusters(
+  db: Db,
+  ids: readonly RolloutId[],
+): Promise<ReadonlyMap<RolloutId, number>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await db.execute<{ id: RolloutId; count: number }>(sql`
+    select rollout_id as id, count(*)::int as count from rollout_clusters
+    where rollout_id = any(${param(ids)}::text[]) group by rollout_id`);
+  return new Map(rows.map(({ id, count }) => [id, count]));
+}
+
 /**
  * Lets one caller at a time decide which clusters are in which rollout of a kind, until the transaction ends: two
  * rollouts that are started at once could otherwise both find the same clusters free.

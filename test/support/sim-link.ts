@@ -59,7 +59,7 @@ function openLongPoll({ baseUrl, ...tls }: SimAddress): SimLink {
 }
 
 function openStream({ baseUrl, ...tls }: SimAddress): SimLink {
-  const manager = new Http2Connection(baseUrl, {}, tls);
+  const manager = new Http2Connection(baseUrl, undefined, tls);
   const client = createClient(
     AgentService,
     createConnectTransport({ baseUrl, httpVersion: "2", sessionManager: manager, acceptCompression: [] }),

@@ -41,8 +41,7 @@ export default class BundlePush extends SigningCommand {
 
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(BundlePush);
-    // A switch that is not given is undefined, whatever its type says.
-    if (Boolean(flags.sign) === (flags.targets !== undefined)) {
+    if (flags.sign === (flags.targets !== undefined)) {
       throw misused(
         "Say who signs: nothing unsigned is taken",
         "--sign   signs with the keys in your trust folder",
@@ -60,16 +59,19 @@ export default class BundlePush extends SigningCommand {
         : await readFileBounded(flags.targets, metadataBytesMax);
     const service = await this.client(BundleService, flags);
     const response = await service.pushBundles({ bundles: bundles.map(({ bytes }) => bytes), targets });
+    if (bundles.length === 0) this.talk("Published: the targets metadata, without new bundles.");
     this.answer(flags.output, PushBundlesResponseSchema, response, (wide) =>
-      renderTable(
-        response.bundles,
-        [
-          { title: "KIND", cell: (bundle: Bundle) => kindOf(bundle.ref?.kind ?? 0) },
-          { title: "BUNDLE", cell: (bundle: Bundle) => nameOf(bundle.ref) },
-          { title: "DIGEST", cell: (bundle: Bundle) => bundle.ref?.digest ?? "" },
-        ],
-        { wide },
-      ),
+      bundles.length === 0
+        ? []
+        : renderTable(
+            response.bundles,
+            [
+              { title: "KIND", cell: (bundle: Bundle) => kindOf(bundle.ref?.kind ?? 0) },
+              { title: "BUNDLE", cell: (bundle: Bundle) => nameOf(bundle.ref) },
+              { title: "DIGEST", cell: (bundle: Bundle) => bundle.ref?.digest ?? "" },
+            ],
+            { wide },
+          ),
     );
     for (const { ref } of response.bundles) {
       this.talk(

@@ -1,8 +1,8 @@
 import { writeFile } from "node:fs/promises";
-import { Args } from "@oclif/core";
+import { Args, Flags } from "@oclif/core";
 import { metadataBytesMax } from "#trust";
 import { misused } from "../../failure.ts";
-import { listFlag, textFlag, valuesOf } from "../../flags.ts";
+import { envOf, listFlag, textFlag, valuesOf } from "../../flags.ts";
 import { readBuiltBundles, readFileBounded } from "../../load-bundle.ts";
 import { keyFlags } from "../../signing.ts";
 import { SigningCommand } from "../../signing-command.ts";
@@ -36,6 +36,10 @@ export default class BundleSign extends SigningCommand {
       "Bundles that are no longer released: agents refuse to start them.",
       "KIND/NAME/VERSION.json",
     ),
+    renew: Flags.boolean({
+      summary: "Sign what is released anew, so that it does not expire.",
+      env: envOf("renew"),
+    }),
     "add-to": textFlag(
       "add-to",
       "Add signatures to this targets metadata instead of making new one.",
@@ -49,14 +53,15 @@ export default class BundleSign extends SigningCommand {
     const paths = argv as string[];
     const remove = valuesOf(flags.withdraw);
     const begun = flags["add-to"];
-    if (begun === undefined && paths.length + remove.length === 0) {
+    const isChange = paths.length + remove.length > 0 || flags.renew;
+    if (begun === undefined && !isChange) {
       throw misused(
-        "There is nothing to sign: name bundles, or --withdraw, or --add-to",
+        "There is nothing to sign: name bundles, or --withdraw, or --renew, or --add-to",
         "fleetctl bundle sign FILE",
       );
     }
-    if (begun !== undefined && paths.length + remove.length > 0) {
-      throw misused("--add-to only adds a signature; it cannot add or withdraw bundles");
+    if (begun !== undefined && isChange) {
+      throw misused("--add-to only adds a signature; it cannot add, withdraw or renew anything");
     }
     const bundles = await readBuiltBundles(paths);
     const change =
@@ -77,9 +82,13 @@ export default class BundleSign extends SigningCommand {
       () => [`${file}: targets ${view.version} lists ${[...view.listed.keys()].join(", ")}`],
     );
     if (missing === undefined) {
-      this.talk(`To release it: fleetctl bundle push ${paths.join(" ")} --targets ${file}`);
+      const push = ["fleetctl bundle push", ...paths, `--targets ${file}`].join(" ");
+      this.talk(`To publish it: ${push}`);
     } else {
-      this.talk(`More people have to sign: ${missing}`, `They run: fleetctl bundle sign --add-to ${file}`);
+      this.talk(
+        `More people have to sign: ${missing}`,
+        `Each runs, with a trust folder of their own: fleetctl bundle sign --add-to ${file} --dir FOLDER`,
+      );
     }
   }
 }

@@ -6,7 +6,7 @@ import { requiredArg } from "../../flags.ts";
 export default class ClusterRetire extends FleetCommand {
   static override summary = "Take a cluster out of the fleet for good.";
   static override description =
-    "Its agents' identities are refused from now on; its record and its alerts are kept. To come back it has to enrol again.";
+    "Its agents' identities are refused from now on; its record and its alerts are kept. It cannot come back under its name or with its UID; a cluster built anew can enrol under another name.";
   static override examples = [
     { description: "A cluster that was torn down.", command: "<%= config.bin %> <%= command.id %> us-2" },
     {

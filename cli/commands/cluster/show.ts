@@ -1,4 +1,6 @@
-import { ClusterSchema, ClusterService } from "#proto/fleet/v1/cluster";
+import type { Client } from "@connectrpc/connect";
+import { ClusterSchema, ClusterService, type Rates } from "#proto/fleet/v1/cluster";
+import { Requirement_Operator } from "#proto/fleet/v1/common";
 import { present } from "../../answer.ts";
 import { clusterLines } from "../../cluster-view.ts";
 import { FleetCommand } from "../../fleet-command.ts";
@@ -24,8 +26,16 @@ export default class ClusterShow extends FleetCommand {
     const { args, flags } = await this.parse(ClusterShow);
     const service = await this.client(ClusterService, flags);
     const cluster = present((await service.getCluster({ cluster: args.cluster })).cluster, "cluster");
+    const isForPeople = flags.output === "table" || flags.output === "wide";
+    const day = isForPeople ? await ratesOfDay(service, cluster.name) : [];
     this.answer(flags.output, ClusterSchema, cluster, () =>
-      clusterLines(cluster, this.screen.now(), this.screen.paint),
+      clusterLines(cluster, day, this.screen.now(), this.screen.paint),
     );
   }
+}
+
+async function ratesOfDay(service: Client<typeof ClusterService>, name: string): Promise<readonly Rates[]> {
+  const requirement = { key: "cluster", operator: Requirement_Operator.IN, values: [name] };
+  const { series } = await service.getRates({ selector: { requirements: [requirement] }, minutes: 1440 });
+  return series.flatMap((each) => each.rates);
 }

@@ -1,18 +1,15 @@
 import { Args } from "@oclif/core";
-import { parseShipperConfig, renderProblems } from "#shipper";
+import { parseWithStandIns, renderProblems } from "#shipper";
 import { exitCodes, Failure, misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { asList, listFlag } from "../../flags.ts";
 import { countOf } from "../../output/text.ts";
 import { readSources } from "../../sources.ts";
 
-/** What every agent knows of its cluster; a config may use these without anybody setting them here. */
-const facts = ["REGION", "ENVIRONMENT", "TEAM", "TRIBE", "PROJECT", "CLUSTER"];
-
 export default class ShipperValidate extends FleetCommand {
   static override summary = "Check a shipper config with the parser that agents use.";
   static override description =
-    "Reads Fluent Bit's YAML and classic formats. Every problem is printed with its file, line and column. The facts of a cluster (REGION, TEAM, ...) are given values, so that a config may use them; others are given by --set.";
+    "Reads Fluent Bit's YAML and classic formats. Every problem is printed with its file, line and column. Variables that only agents know are given values that fit; --set gives one a value of its own.";
   static override examples = [
     {
       description: "A config before it is built into a bundle.",
@@ -37,8 +34,7 @@ export default class ShipperValidate extends FleetCommand {
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(ShipperValidate);
     const files = await readSources(argv as string[]);
-    const known = Object.fromEntries(facts.map((name) => [name, name.toLowerCase()]));
-    const parsed = parseShipperConfig(files, { ...known, ...variablesFrom(asList(flags.set)) });
+    const parsed = parseWithStandIns(files, variablesFrom(asList(flags.set)));
     const problems = parsed.ok ? [] : parsed.problems;
     const warnings = parsed.ok ? parsed.warnings : [];
     this.answerWith(

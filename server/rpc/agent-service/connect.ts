@@ -108,6 +108,7 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
   let live: LiveSession | undefined;
   let isClosed = false;
   ports.desired.hold(caller.clusterId);
+  const depart = ports.registry.arrive(mailbox);
   // The generator may hang in a write that never ends, so closing does not depend on it.
   line.signal.addEventListener("abort", close, { once: true });
 
@@ -119,6 +120,7 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
     if (isClosed) return;
     isClosed = true;
     clocks.stop();
+    depart();
     leave();
     ports.desired.release(caller.clusterId);
     if (session !== undefined) noteEnd(ports, session);

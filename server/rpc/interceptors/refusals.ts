@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Logger } from "pino";
 
-import { isDatabaseAway } from "../../store/pool.ts";
+import { isDatabaseAway, isUnstorableText } from "../../store/pool.ts";
 
 /**
  * What leaves a method is a Connect error that was meant for the caller. Everything else is either the database being
@@ -37,6 +37,10 @@ export function toWire(error: unknown, signal: AbortSignal, method: string, log:
   if (isDatabaseAway(error)) {
     log.warn({ err: error, method }, "database away");
     return new ConnectError("The database cannot be reached right now: try again", Code.Unavailable);
+  }
+  if (isUnstorableText(error)) {
+    const why = "The request holds a character that cannot be stored, such as NUL: leave it out";
+    return new ConnectError(why, Code.InvalidArgument);
   }
   const reference = randomUUID();
   log.error({ err: error, method, reference }, "bug");

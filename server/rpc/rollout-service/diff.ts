@@ -10,9 +10,10 @@ export interface BundleChange {
   readonly changed: readonly string[];
 }
 
-/** Compares what two bundles hold; both were checked when they were pushed. */
-export async function diffBundles(before: Uint8Array, after: Uint8Array): Promise<BundleChange> {
-  const [old, next] = [read(before), read(after)];
+/** Compares what two bundles hold; both were checked when they were pushed. Compared with nothing, all of it is added. */
+export async function diffBundles(before: Uint8Array | undefined, after: Uint8Array): Promise<BundleChange> {
+  const next = read(after);
+  const old = before === undefined ? { ...next, files: [], layers: [] } : read(before);
   const base = old.kind === "rules" ? await diffRuleSets(old, next) : compare(filesOf(old), filesOf(next));
   const layers = compare(layersOf(old), layersOf(next));
   return {

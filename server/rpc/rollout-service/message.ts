@@ -10,8 +10,8 @@ import {
   type Rollout as RolloutMessage,
 } from "#proto/fleet/v1/rollout";
 
-import type { RolloutCluster, RolloutClusterState } from "../../domain/rollout-cluster.ts";
-import type { Rollout, RolloutState } from "../../domain/rollout.ts";
+import { standing, type RolloutCluster, type RolloutClusterState } from "../../domain/rollout-cluster.ts";
+import { isFinished, type Rollout, type RolloutState } from "../../domain/rollout.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
 import { readRolloutSnapshot } from "../../store/rollout-clusters.ts";
@@ -49,9 +49,8 @@ export function toMessage(
   clusters: readonly RolloutCluster[],
   names: ReadonlyMap<string, BundleName>,
 ): RolloutMessage {
-  const { kind } = rollout.spec;
   const byWave = Map.groupBy(clusters, (cluster) => cluster.wave);
-  const bundle = refOf(names, kind, rollout.digest);
+  const bundle = refOf(names, rollout.spec.kind, rollout.digest);
   return create(RolloutSchema, {
     id: rollout.id,
     spec: toSpec(rollout.spec),
@@ -64,7 +63,7 @@ export function toMessage(
     waves: rollout.waves.map((wave, i) =>
       create(WaveSchema, {
         name: wave.name,
-        clusters: (byWave.get(i) ?? []).map((cluster) => toCluster(cluster, kind, names)),
+        clusters: (byWave.get(i) ?? []).map((cluster) => toCluster(cluster, rollout, names)),
         ...at("startedAt", wave.startedAtMs),
         ...at("finishedAt", wave.finishedAtMs),
       }),
@@ -75,12 +74,8 @@ export function toMessage(
   });
 }
 
-function toCluster(
-  cluster: RolloutCluster,
-  kind: Rollout["spec"]["kind"],
-  names: ReadonlyMap<string, BundleName>,
-) {
-  const previous = refOf(names, kind, cluster.previous);
+function toCluster(cluster: RolloutCluster, rollout: Rollout, names: ReadonlyMap<string, BundleName>) {
+  const previous = refOf(names, rollout.spec.kind, cluster.previous);
   return create(RolloutClusterSchema, {
     clusterId: cluster.id,
     clusterName: cluster.name,
@@ -89,8 +84,14 @@ function toCluster(
     generation: cluster.generation,
     ...at("assignedAt", cluster.assignedAtMs),
     ...at("provedAt", cluster.provedAtMs),
-    reason: cluster.reason,
+    reason: reasonOf(cluster, rollout),
   });
+}
+
+/** Why a cluster is where it is; while it has the bundle and has not proved it, what it waits for. */
+function reasonOf(cluster: RolloutCluster, rollout: Rollout): string {
+  const isWaiting = cluster.state === "assigned" && !isFinished(rollout.state);
+  return isWaiting && cluster.reason === "" ? standing(cluster, rollout.digest) : cluster.reason;
 }
 
 function at<K extends string>(key: K, ms: number | undefined): { readonly [P in K]?: Timestamp } {

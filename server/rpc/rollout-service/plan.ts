@@ -71,15 +71,14 @@ async function diffsOf(
     const before = contents.get(digest);
     const from = refOf(names, bundle.kind, digest);
     if (after === undefined) continue;
-    // A cluster that ran nothing gains everything: nothing to compare with, and no end to the list.
-    const change = before === undefined ? undefined : await diffBundles(before, after);
+    const change = await diffBundles(before, after);
     diffs.push(
       create(BundleDiffSchema, {
         ...(from === undefined ? {} : { from }),
         to: toBundleRef(bundle),
-        added: [...(change?.added ?? [])],
-        removed: [...(change?.removed ?? [])],
-        changed: [...(change?.changed ?? [])],
+        added: [...change.added],
+        removed: [...change.removed],
+        changed: [...change.changed],
         clusterCount: clusters.length,
       }),
     );

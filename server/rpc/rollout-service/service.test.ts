@@ -225,7 +225,10 @@ test("what cannot be rolled out is refused by name", async (t) => {
   const rollouts = await fleet.at.client(RolloutService);
   const plan = (spec: Spec) => refusal(rollouts.planRollout({ spec: { ...rules, ...spec } }));
   assert.equal((await plan({ bundle: "starter@9.9.9" }))[0], "NotFound");
-  assert.equal((await plan({ kind: BundleKind.SHIPPER }))[0], "NotFound");
+  assert.equal((await plan({ bundle: "nosuch" }))[0], "NotFound");
+  const [none, says] = await plan({ kind: BundleKind.SHIPPER });
+  assert.equal(none, "FailedPrecondition");
+  assert.match(says, /No shipper bundle has been released yet: run fleetctl bundle push/);
   assert.equal((await plan({ kind: BundleKind.UNSPECIFIED }))[0], "InvalidArgument");
   assert.equal((await plan({ canary: 1_000_000 }))[0], "InvalidArgument");
   assert.equal((await plan({ selector: inRegion("mars") }))[0], "FailedPrecondition");
@@ -268,10 +271,51 @@ test("an agent that leaves for good in the middle does not hold the rollout up",
     const { rollout } = await rollouts.getRollout({ rolloutId: id });
     return rollout?.because.includes("eu-2 (agent");
   });
+  const { rollout: waiting } = await rollouts.getRollout({ rolloutId: id });
+  const reasons = waiting?.waves.flatMap((wave) => wave.clusters.map((c) => [c.clusterName, c.reason]));
+  assert.deepEqual(reasons, [
+    ["eu-1", ""],
+    ["eu-2", 'agent "node-1" is silent'],
+  ]);
   await (await fleet.at.client(ClusterService)).retireCluster({ cluster: "eu-2" });
   const ended = await watchToEnd(rollouts, id);
   assert.deepEqual(
     [ended.state, clustersOf(ended)["eu-2"]],
     [RolloutState.SUCCEEDED, RolloutClusterState.REMOVED],
   );
+});
+
+test("a plan for clusters that run nothing names every rule that they get", async (t) => {
+  const fleet = await startTestFleet(t);
+  await fleet.enrol("eu-1");
+  const { plan } = await (await fleet.at.client(RolloutService)).planRollout({ spec: rules });
+  assert.deepEqual(
+    plan?.diffs.map((diff) => [diff.from, diff.added, diff.removed, diff.changed, diff.clusterCount]),
+    [[undefined, ["Exec into pod"], [], [], 1]],
+  );
+});
+
+test("a page of rollouts of a huge fleet ends early and goes on, instead of growing without bound", async (t) => {
+  const fleet = await startTestFleet(t);
+  const { db } = fleet.at;
+  await db.$client.query(`insert into clusters (id, name, uid, labels, created_at)
+    select 'cl_' || n, 'c-' || n, 'u-' || n, '{"region":"eu"}', now() from generate_series(1, 11000) n`);
+  await db.$client.query(
+    `insert into rollouts (id, kind, digest, spec, state, plan_digest, waves, created_by, created_at,
+      finished_at)
+    select 'ro_' || n, 'rules', $1, '{"kind":"rules","selector":[],"regionOrder":[],"bundle":""}', 'succeeded', '',
+      '[{"name":"eu"}]', 'test', now() + n * interval '1 s', now() from generate_series(1, 3) n`,
+    [fleet.bundles[0]?.digest],
+  );
+  await db.$client.query(`insert into rollout_clusters (rollout_id, cluster_id, wave)
+    select r.id, c.id, 0 from rollouts r, clusters c`);
+  const rollouts = await fleet.at.client(RolloutService);
+  const seen: string[][] = [];
+  for (let pageToken = ""; ;) {
+    const page = await rollouts.listRollouts({ pageToken });
+    seen.push(page.rollouts.map((rollout) => rollout.id));
+    pageToken = page.nextPageToken;
+    if (pageToken === "") break;
+  }
+  assert.deepEqual(seen, [["ro_3"], ["ro_2"], ["ro_1"]]);
 });

@@ -40,10 +40,12 @@ export interface RolloutServiceOptions {
   readonly nudge: () => void;
   /** Rings when rollouts may have changed. */
   readonly changes: Signal;
+  /** Aborted when the server drains: streams end then. */
+  readonly leaving: AbortSignal;
 }
 
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
-  const { db, clock, nudge, changes } = options;
+  const { db, clock, nudge, changes, leaving } = options;
   async function answer(rollout: Rollout) {
     return { rollout: await loadMessage(db, rollout, clock()) };
   }
@@ -68,7 +70,7 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     },
     watchRollout(request, context) {
       const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
-      return watch(db, id, changes, clock, context.signal);
+      return watch(db, id, changes, clock, { caller: context.signal, leaving });
     },
     async pauseRollout(request, context) {
       return decided(await pause(db, request, operatorOf(context).name, clock()));

@@ -5,6 +5,7 @@ import { RolloutClusterState, RolloutSchema, RolloutState, type Rollout } from "
 import type { Db } from "../../store/pool.ts";
 import { findRollout } from "../../store/rollouts.ts";
 import type { Signal } from "../../sessions/signal.ts";
+import { eitherEnd, sayWhyEnded, type Until } from "../leaving.ts";
 import { orRefuse } from "../refusals.ts";
 import { loadMessage } from "./message.ts";
 
@@ -13,15 +14,16 @@ const lookMs = 500;
 
 /**
  * The rollout now and whenever it changes, until nothing will happen by itself any more. What is sent is read when the
- * reader takes it, so a slow one skips pictures in between and never the last.
+ * reader takes it, so a slow one skips pictures in between and never the last. Ends as unavailable when the server drains.
  */
 export async function* watch(
   db: Db,
   rolloutId: string,
   changes: Signal,
   clock: () => Date,
-  signal: AbortSignal,
+  until: Until,
 ): AsyncGenerator<{ readonly rollout: Rollout }> {
+  const signal = eitherEnd(until);
   let sent: Rollout | undefined;
   while (!signal.aborted) {
     const rung = changes.wait(lookMs, signal);
@@ -31,6 +33,7 @@ export async function* watch(
     if (isAtRest(rollout)) return;
     await rung;
   }
+  sayWhyEnded(until);
 }
 
 function isAtRest(rollout: Rollout): boolean {

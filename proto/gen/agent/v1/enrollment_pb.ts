@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/enrollment.proto.
  */
 export const file_agent_v1_enrollment: GenFile = /*@__PURE__*/
-  fileDesc("ChlhZ2VudC92MS9lbnJvbGxtZW50LnByb3RvEghhZ2VudC52MSKBAQoNRW5yb2xsUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSEgoKYWdlbnRfbmFtZRgEIAEoCRILCgNjc3IYBSABKAwSFQoNYWdlbnRfdmVyc2lvbhgGIAEoCSKaAgoORW5yb2xsUmVzcG9uc2USCwoDb3JnGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSEAoIYWdlbnRfaWQYAyABKAkSGQoRY2VydGlmaWNhdGVfY2hhaW4YBCADKAwSFwoPY2FfY2VydGlmaWNhdGVzGAUgAygMEgwKBHJvb3QYBiABKAwSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoGbGFiZWxzGAggAygLMiQuYWdlbnQudjEuRW5yb2xsUmVzcG9uc2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASImChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBILCgNjc3IYASABKAwifgoYUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEhcKD2NhX2NlcnRpZmljYXRlcxgCIAMoDBIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDKrAQoRRW5yb2xsbWVudFNlcnZpY2USOwoGRW5yb2xsEhcuYWdlbnQudjEuRW5yb2xsUmVxdWVzdBoYLmFnZW50LnYxLkVucm9sbFJlc3BvbnNlElkKEFJlbmV3Q2VydGlmaWNhdGUSIS5hZ2VudC52MS5SZW5ld0NlcnRpZmljYXRlUmVxdWVzdBoiLmFnZW50LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChlhZ2VudC92MS9lbnJvbGxtZW50LnByb3RvEghhZ2VudC52MSKTAQoNRW5yb2xsUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSEgoKYWdlbnRfbmFtZRgEIAEoCRILCgNjc3IYBSABKAwSFQoNYWdlbnRfdmVyc2lvbhgGIAEoCRIQCghyb290X3BpbhgHIAEoCSKaAgoORW5yb2xsUmVzcG9uc2USCwoDb3JnGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSEAoIYWdlbnRfaWQYAyABKAkSGQoRY2VydGlmaWNhdGVfY2hhaW4YBCADKAwSFwoPY2FfY2VydGlmaWNhdGVzGAUgAygMEgwKBHJvb3QYBiABKAwSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoGbGFiZWxzGAggAygLMiQuYWdlbnQudjEuRW5yb2xsUmVzcG9uc2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASImChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBILCgNjc3IYASABKAwifgoYUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEhcKD2NhX2NlcnRpZmljYXRlcxgCIAMoDBIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDKrAQoRRW5yb2xsbWVudFNlcnZpY2USOwoGRW5yb2xsEhcuYWdlbnQudjEuRW5yb2xsUmVxdWVzdBoYLmFnZW50LnYxLkVucm9sbFJlc3BvbnNlElkKEFJlbmV3Q2VydGlmaWNhdGUSIS5hZ2VudC52MS5SZW5ld0NlcnRpZmljYXRlUmVxdWVzdBoiLmFnZW50LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.EnrollRequest
@@ -55,6 +55,14 @@ export type EnrollRequest = Message<"agent.v1.EnrollRequest"> & {
    * @generated from field: string agent_version = 6;
    */
   agentVersion: string;
+
+  /**
+   * The join string's pin of the trust root, "sha256:" and 64 hex digits. The server answers with that root, or refuses
+   * before it counts the use of the token.
+   *
+   * @generated from field: string root_pin = 7;
+   */
+  rootPin: string;
 };
 
 /**
@@ -96,7 +104,7 @@ export type EnrollResponse = Message<"agent.v1.EnrollResponse"> & {
   caCertificates: Uint8Array[];
 
   /**
-   * Newest TUF root metadata; the agent compares its hash with the join string's pin.
+   * The TUF root metadata of the pin; newer ones follow as a chain. The agent compares its hash with the join string.
    *
    * @generated from field: bytes root = 6;
    */
@@ -178,7 +186,7 @@ export const EnrollmentService: GenService<{
    *
    * Refuses with UNAUTHENTICATED when the token is unknown, expired, used up or revoked (the message says which), with
    * INVALID_ARGUMENT when the request cannot be read, and with FAILED_PRECONDITION when the cluster's name is taken by
-   * a cluster with another UID, or the token is bound to another name.
+   * a cluster with another UID, the token is bound to another name, or no root has the given pin.
    *
    * @generated from rpc agent.v1.EnrollmentService.Enroll
    */

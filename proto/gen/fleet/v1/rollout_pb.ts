@@ -28,7 +28,8 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
   kind: BundleKind;
 
   /**
-   * A digest, NAME@VERSION, or NAME; empty means the newest bundle of the kind.
+   * A digest, NAME@VERSION, or NAME, which means its newest version. Empty means the name that the chosen clusters have
+   * already, or the only name there is; INVALID_ARGUMENT when there are several.
    *
    * @generated from field: string bundle = 2;
    */

@@ -1,0 +1,64 @@
+import type { BundleStore } from "./bundles.ts";
+import type { CurrentStore, RunningRecord, RunningSet } from "./current.ts";
+import { kinds } from "./domain/apply-plan.ts";
+import type { Kind } from "./domain/apply-plan.ts";
+import type { KeptPipeline } from "./keep-pipeline.ts";
+import type { ApplyResult, PipelineFacts } from "./pipeline/pipeline.ts";
+
+/** Hex SHA-256 per kind. */
+export type Hashes = { readonly [K in Kind]?: string };
+
+/** What the pipeline runs right now, as the worker itself hashed it. It may be less than last-known-good. */
+export interface LiveSet {
+  running(): RunningSet;
+  hashes(): Hashes;
+  /** The worker is gone, and nothing runs. */
+  forget(): void;
+  /** Hands bundles that are on disk to the worker, all or nothing, and takes its proof. Rejects as the pipeline does. */
+  hand(wanted: Hashes): Promise<ApplyResult>;
+}
+
+export interface LivePorts {
+  readonly current: CurrentStore;
+  readonly bundles: BundleStore;
+  readonly pipeline: KeptPipeline;
+  readonly facts: () => PipelineFacts;
+  readonly onChange: () => void;
+}
+
+export function createLive({ current, bundles, pipeline, facts, onChange }: LivePorts): LiveSet {
+  let running: RunningSet = {};
+
+  /** The same bytes have run since they began to, also over a restart. */
+  const recordOf = (kind: Kind, digest: string): RunningRecord => {
+    const sha256 = digest.slice("sha256:".length);
+    const known = [running[kind], current.get().running[kind]].find((record) => record?.sha256 === sha256);
+    return known ?? { sha256, sinceMs: Date.now() };
+  };
+  return {
+    running: () => running,
+    hashes: () => Object.fromEntries(entriesOf(running).map(([kind, { sha256 }]) => [kind, sha256])),
+    forget() {
+      running = {};
+      onChange();
+    },
+    async hand(wanted) {
+      const sources = kinds.flatMap((kind) => {
+        const sha256 = wanted[kind];
+        if (sha256 === undefined) return [];
+        return [[kind, { path: bundles.pathOf(sha256), digest: `sha256:${sha256}` }] as const];
+      });
+      const result = await pipeline.apply(Object.fromEntries(sources), facts());
+      if (!result.ok) return result;
+      running = Object.fromEntries(
+        entriesOf(result.running).map(([kind, digest]) => [kind, recordOf(kind, digest)]),
+      );
+      onChange();
+      return result;
+    },
+  };
+}
+
+function entriesOf<T>(of: { readonly [K in Kind]?: T }): readonly (readonly [Kind, T])[] {
+  return kinds.flatMap((kind) => (of[kind] === undefined ? [] : [[kind, of[kind]] as const]));
+}

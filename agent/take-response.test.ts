@@ -1,0 +1,156 @@
+/** What the agent takes from an answer of a server that is wrong, stolen or behind: nothing that does not verify. */
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { SyncResponseSchema } from "#proto/agent/v1/agent";
+import { signAssignment } from "#trust";
+import type { Assignment, TargetRef } from "#trust";
+import { createConditions } from "./conditions.ts";
+import { openCurrent } from "./current.ts";
+import { enroll } from "./identity/enroll.ts";
+import { takeResponse } from "./take-response.ts";
+import { log, newHome, rules, startAgentFleet } from "./testing.ts";
+import type { AgentFleet } from "./testing.ts";
+import { openTrustStore } from "./trust-store.ts";
+
+/** An enrolled agent without a pipeline, that is told whatever a test makes up. */
+async function listener(t: TestContext, fleet: AgentFleet) {
+  const home = newHome(t, await fleet.joinString());
+  const identity = await enroll(home.config, log, new AbortController().signal);
+  const current = openCurrent(home.paths.current);
+  const trust = openTrustStore(home.paths.trusted, identity);
+  const conditions = createConditions(() => undefined);
+  const take = (response: MessageInitShape<typeof SyncResponseSchema>) =>
+    takeResponse(create(SyncResponseSchema, response), { current, trust, conditions, log });
+  const why = (code: string) => conditions.list().find((c) => c.code === code)?.message ?? "";
+  return { home, identity, current, trust, conditions, take, why };
+}
+
+/** The metadata that the server holds now, as it would send it. */
+async function metadataOf(fleet: AgentFleet) {
+  const { rows } = await fleet.at.db.$client.query<{ role: string; version: string; body: Buffer }>(
+    "select distinct on (role) role, version, body from trust_metadata order by role, version desc",
+  );
+  return rows.map(({ role, version, body }) => ({
+    role,
+    version: BigInt(version),
+    body: Uint8Array.from(body),
+  }));
+}
+
+async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partial<Assignment> = {}) {
+  const second = Math.floor(Date.now() / 1_000) * 1_000;
+  const target = fleet.bundles[0]?.target as TargetRef;
+  const { payloadType, payload, signatures } = await signAssignment(
+    {
+      org: "default",
+      clusterId,
+      generation: 5,
+      targets: [target],
+      notBefore: new Date(second - 60_000),
+      expires: new Date(second + 60_000),
+      ...change,
+    },
+    fleet.at.state.signers.assignment,
+  );
+  return {
+    payloadType,
+    payload: Uint8Array.from(payload),
+    signatures: signatures.map(({ keyId, signature }) => ({ keyId, signature: Uint8Array.from(signature) })),
+  };
+}
+
+test("an assignment that is for another cluster, older or expired is refused by name, and the one before holds", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { identity, current, take, why, conditions, home } = await listener(t, fleet);
+  const { clusterId } = identity;
+  take({ metadata: await metadataOf(fleet), assignment: await assignmentOf(fleet, clusterId) });
+  assert.deepEqual([current.get().assignment?.generation, conditions.list()], [5, []]);
+  const second = Math.floor(Date.now() / 1_000) * 1_000;
+  const wrong: readonly (readonly [string, string, Partial<Assignment>])[] = [
+    ["trust/wrong-cluster", "cl_somebody", { generation: 6 }],
+    ["trust/wrong-org", clusterId, { generation: 6, org: "other" }],
+    ["trust/stale-generation", clusterId, { generation: 4 }],
+    ["trust/expired", clusterId, { generation: 6, expires: new Date(second - 1_000) }],
+  ];
+  for (const [code, cluster, change] of wrong) {
+    take({ assignment: await assignmentOf(fleet, cluster, change) });
+    assert.ok(why("assignment/refused").startsWith(code), why("assignment/refused"));
+    assert.equal(current.get().assignment?.generation, 5);
+  }
+  take({ assignment: await assignmentOf(fleet, clusterId, { generation: 6 }) });
+  assert.deepEqual(conditions.list(), []);
+  const again = openTrustStore(home.paths.trusted, identity);
+  const late = again.accept(await envelopeOf(fleet, clusterId), new Date());
+  assert.equal(!late.ok && late.refusal.code, "trust/stale-generation", "the floor survives a restart");
+});
+
+async function envelopeOf(fleet: AgentFleet, clusterId: string) {
+  const assignment = await assignmentOf(fleet, clusterId);
+  const envelope = create(SyncResponseSchema, { assignment }).assignment;
+  assert.ok(envelope);
+  return envelope;
+}
+
+test("metadata that is older, or whose bytes were changed, is refused, and what was held goes on to count", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { trust, take, why, conditions } = await listener(t, fleet);
+  const older = await metadataOf(fleet);
+  await fleet.release(rules("2.0.0"));
+  const newer = await metadataOf(fleet);
+  take({ metadata: newer });
+  assert.deepEqual([trust.versions().targets, conditions.list()], [2, []]);
+  take({ metadata: older });
+  assert.match(why("metadata/refused"), /^trust\/rollback/);
+  assert.equal(trust.versions().targets, 2);
+  const evil = newer.map((each) => ({ ...each, body: Uint8Array.from(each.body) }));
+  const timestamp = evil.find(({ role }) => role === "timestamp");
+  assert.ok(timestamp);
+  const text = Buffer.from(timestamp.body)
+    .toString()
+    .replace(/"version":\d+/, '"version":99');
+  take({ metadata: [{ ...timestamp, body: Uint8Array.from(Buffer.from(text)) }] });
+  assert.match(why("metadata/refused"), /^trust\//);
+  const target = rules("2.0.0").target;
+  assert.equal(trust.checkTarget(target).ok, true);
+  const unlisted = trust.checkTarget(rules("6.6.6").target);
+  assert.equal(!unlisted.ok && unlisted.refusal.code, "trust/not-listed");
+});
+
+test("an answer that cannot be stored ends nothing: it is a condition until the disk takes it", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { home, current, take, why, conditions } = await listener(t, fleet);
+  const dir = dirname(home.paths.trusted);
+  renameSync(dir, `${dir}.away`);
+  take({ metadata: await metadataOf(fleet), labels: { labels: { region: "us" } } });
+  assert.match(why("state/not-stored"), /cannot be stored/);
+  assert.equal(current.get().labels["region"], "eu");
+  mkdirSync(dir, { recursive: true });
+  rmSync(dir, { recursive: true });
+  renameSync(`${dir}.away`, dir);
+  assert.deepEqual(take({ metadata: await metadataOf(fleet), labels: { labels: { region: "us" } } }), {
+    labelsChanged: true,
+  });
+  assert.deepEqual(conditions.list(), []);
+  assert.ok(readFileSync(home.paths.trusted, "utf8").includes("timestamp"));
+});
+
+test("labels out of bounds are refused whole, and a clock that is off is told once", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { current, take, why, conditions } = await listener(t, fleet);
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, "v"]));
+  for (const labels of [many, { team: "x".repeat(257) }]) {
+    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false });
+    assert.match(why("labels/refused"), /at most 64/);
+  }
+  assert.equal(current.get().labels["region"], "eu");
+  const seconds = BigInt(Math.floor(Date.now() / 1_000) - 7_200);
+  take({ serverTime: { seconds }, labels: { labels: { region: "eu" } } });
+  assert.match(why("clock/skew"), /120 min ahead/);
+  take({ serverTime: { seconds: seconds + 7_200n } });
+  assert.deepEqual(conditions.list(), []);
+});

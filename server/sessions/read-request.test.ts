@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { SyncRequestSchema } from "#proto/agent/v1/agent";
+
+import { readRates } from "./read-request.ts";
+
+test("counters without measure from one agent leave the sum over a whole fleet within 64 bits, so that lists can be sent", () => {
+  const minute = new Date(Math.floor(Date.now() / 60_000) * 60_000);
+  const most = 2n ** 64n - 1n;
+  const counts = {
+    events: most,
+    bytes: most,
+    alerts: most,
+    dropped: most,
+    parked: most,
+    lagMs: most,
+    detectionUs: most,
+  };
+  const request = create(SyncRequestSchema, {
+    rates: [{ minute: timestampFromMs(minute.getTime()), seconds: 4_000_000_000, ...counts }],
+  });
+  const [row] = readRates(request, "ag_1", "cl_1", minute);
+  assert.ok(row !== undefined);
+  for (const name of Object.keys(counts) as (keyof typeof counts)[]) {
+    assert.ok(row[name] > 0n && row[name] * 10_000n < 2n ** 64n, name);
+  }
+  assert.equal(row.seconds, 60);
+});
