@@ -7,7 +7,7 @@ import { valueText } from "./json/text.ts";
 import { type ValueTest, valueTest } from "./value-tests.ts";
 
 /** At most this many fields tell kinds of events apart. */
-const facetsMax = 6;
+const facetsMax = 10;
 /** A field that fewer than one rule in so many looks at is not worth a look at every event. */
 const rareness = 10;
 /** Classes of values beyond those that rules name, such as users whose names start alike. */
