@@ -110,10 +110,9 @@ export class Router {
   ): void {
     if (this.detection === undefined) return;
     const begun = performance.now();
-    const line = this.#arena.bytes.toString("utf8", from, to - 1);
     let alerts: readonly Alert[] = [];
     try {
-      const found = this.detection.detector.detect(line);
+      const found = this.detection.detector.detectBytes(this.#arena.bytes, from, to - 1);
       alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
