@@ -300,9 +300,10 @@ function spawnSupervisor(
   const script = `
     import { startPostgres } from ${JSON.stringify(join(import.meta.dirname, "index.ts"))};
     const postgres = await startPostgres({ dir: ${JSON.stringify(dir)}, settings: ${JSON.stringify(fast)} });
-    console.log(JSON.stringify({ url: postgres.url, pid: postgres.pid }));
     const alive = setInterval(() => {}, 1000);
-    process.once("SIGTERM", () => postgres.stop().then(() => clearInterval(alive)));`;
+    process.once("SIGTERM", () => postgres.stop().then(() => clearInterval(alive)));
+    // Last: who reads this may send the signal at once.
+    console.log(JSON.stringify({ url: postgres.url, pid: postgres.pid }));`;
   const args = ["--input-type=module", "-e", script];
   const child = spawn(process.execPath, args, { ...account, cwd: "/", stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => child.kill("SIGKILL"));
