@@ -1,4 +1,3 @@
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 
 /** Where the local fleet keeps everything; one directory, so that removing it removes the fleet. */
@@ -53,10 +52,4 @@ export function layoutOf(stateDir: string): Layout {
       };
     },
   };
-}
-
-/** Where the state goes when nobody says: beside the code for a checkout would be lost with it, so the user's state. */
-export function defaultStateDir(env: NodeJS.ProcessEnv): string {
-  const base = env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state");
-  return join(base, "falconry");
 }
