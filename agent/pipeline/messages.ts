@@ -1,6 +1,7 @@
 import type { AllowList } from "#shipper";
 import type { PipelineAlert } from "./batch.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
+import type { InputStats } from "./input.ts";
 import type { OutputStats } from "./output.ts";
 
 /** What the worker is started with. */
@@ -54,6 +55,7 @@ export interface PipelineStats {
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;
+  readonly inputs: readonly InputStats[];
   readonly outputs: readonly OutputStats[];
 }
 
