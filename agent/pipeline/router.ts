@@ -7,6 +7,7 @@ import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { reasonOf } from "./files.ts";
+import type { FilterChain } from "./filter-chain.ts";
 import type { Output } from "./output.ts";
 import { RecordScanner } from "./scan.ts";
 import { Splice } from "./splice.ts";
@@ -26,7 +27,7 @@ export interface RouterCounters {
 }
 
 interface Route {
-  readonly splice: Splice;
+  readonly chain: FilterChain;
   readonly outputs: readonly Output[];
   readonly detects: readonly DetectConfig[];
 }
@@ -80,7 +81,7 @@ export class Router {
   ): void {
     const route = this.#route(tag, false);
     const from = this.#arena.length;
-    route.splice.apply(bytes, start, end, shape, this.#arena);
+    if (!route.chain.apply(bytes, start, end, shape, this.#arena, timeMs)) return;
     const to = this.#arena.length;
     for (const output of route.outputs) this.#batch(output, tag, timeMs).add(from, to);
     for (const detect of route.detects) {
@@ -137,7 +138,7 @@ export class Router {
       throw new Error(`The engine made an alert that is no JSON object: ${this.#alertScanner.why}`);
     }
     const from = this.#arena.length;
-    route.splice.apply(body, 0, body.length, this.#alertScanner, this.#arena);
+    if (!route.chain.apply(body, 0, body.length, this.#alertScanner, this.#arena, timeMs)) return;
     const to = this.#arena.length;
     let travelling: PipelineAlert | undefined;
     for (const output of route.outputs) {
@@ -183,6 +184,6 @@ export class Router {
       return output !== undefined && isFitting ? [output] : [];
     });
     const detects = isAlert ? [] : taken.filter((config) => config.plugin === "detect");
-    return { splice: new Splice(filters.flatMap((filter) => filter.rules)), outputs, detects };
+    return { chain: new Splice(filters.flatMap((filter) => filter.rules)), outputs, detects };
   }
 }

@@ -1,5 +1,6 @@
 import type { ModifyRule } from "#shipper";
 import type { Arena } from "./arena.ts";
+import type { FilterChain } from "./filter-chain.ts";
 import type { RecordScanner } from "./scan.ts";
 
 interface Member {
@@ -13,7 +14,7 @@ interface Member {
  * The rules of all filters that a tag passes, ready to run. Values are copied as bytes, never rebuilt: numbers keep their
  * digits, strings their escapes. A key is found by its name, however its letters are escaped, and wherever it is repeated.
  */
-export class Splice {
+export class Splice implements FilterChain {
   readonly #rules: readonly ModifyRule[];
   /** Keys whose presence makes a difference. */
   readonly #keys: readonly Buffer[];
@@ -27,8 +28,7 @@ export class Splice {
     this.#suffix = onlyAdds ? join(applyRules([], rules)) : undefined;
   }
 
-  /** Appends the changed record and a newline to the arena. The scanner has to have scanned exactly these bytes. */
-  apply(source: Buffer, start: number, end: number, shape: RecordScanner, arena: Arena): void {
+  apply(source: Buffer, start: number, end: number, shape: RecordScanner, arena: Arena): boolean {
     if (this.#rules.length === 0) {
       arena.reserve(end - start + 1);
       arena.put(source, start, end);
@@ -46,6 +46,7 @@ export class Splice {
       arena.putByte(0x7d);
     }
     arena.putByte(0x0a);
+    return true;
   }
 
   #hasAnyKey(source: Buffer, shape: RecordScanner): boolean {
