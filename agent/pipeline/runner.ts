@@ -180,6 +180,7 @@ export class Runner {
         lagMs: ageMs(oldestMs, nowMs),
         paused: this.#isPaused,
       })),
+      filters: this.#active?.router.filterStats() ?? [],
       outputs,
     };
   }
