@@ -133,7 +133,7 @@ class Parser {
     const at = cursor.at;
     cursor.blank();
     let negated = false;
-    while (cursor.takeWord("not")) negated = !negated;
+    while (cursor.takeNot()) negated = !negated;
     let part: Expression;
     if (cursor.take("not(")) {
       negated = !negated;

@@ -78,12 +78,17 @@ test("an alert's JSON has Falco's members in alphabetical order on one line", ()
   assert.equal(time, "2024-01-02T03:04:05.678901000Z");
 });
 
-test("what is no text in UTF-8 is replaced, and the JSON stays whole", () => {
-  const line = JSON.stringify({ ...event, user: { username: "x" } }).replace('"x"', '"a\\ud800b"');
-  const report = load([rule({ output: "%ka.user.name" })]);
-  const [alert] = createDetector(report.ruleset, { hostname: "h" }).detect(line).alerts;
-  assert.ok(alert?.body.isWellFormed() === true && alert.body.includes('"a\uFFFDb"'), alert?.body);
-});
+for (const [written, printed, what] of [
+  ["a\\ud800b", "a\\\\ud800b", "half a pair of units stays as it is written"],
+  ["a\\udc00\\ud800b", "a\uFFFDb", "two units that are no pair are replaced"],
+] as const) {
+  test(`${what}, and the JSON of the alert stays whole`, () => {
+    const line = JSON.stringify({ ...event, user: { username: "x" } }).replace('"x"', () => `"${written}"`);
+    const report = load([rule({ output: "%ka.user.name" })]);
+    const [alert] = createDetector(report.ruleset, { hostname: "h" }).detect(line).alerts;
+    assert.ok(alert?.body.isWellFormed() === true && alert.body.includes(`"${printed}"`), alert?.body);
+  });
+}
 
 test("for a transformer the fields in it are listed, not what it makes of them", () => {
   const { body } = alertOf({ parts: { output: "%tolower(ka.user.name)" } });
