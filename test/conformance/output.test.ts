@@ -39,6 +39,28 @@ const printed: readonly (readonly [string, string])[] = [
   ["%evt.time.iso8601", "2024-01-02T03:04:05.678901000+0000"],
   ["%evt.num", "1"],
   ["a %container.info b", "a  b"],
+  ['%ka.uri.param["command"]', "/bin/sh"],
+  ["%ka.uri.param['command']]", "/bin/sh]"],
+  ["%ka.uri.param[a b]", `${event.requestURI}.param[a b]`],
+  ["%ka.uri.param[]", `${event.requestURI}.param[]`],
+  ["%ka.uri.params[command]", `${event.requestURI}.params[command]`],
+  ["%ka.user.groups[0]", "(g1,g2)[0]"],
+  ["%ka.req.pod.containers.image[0]", "(x:1)"],
+  ["%ka.req.pod.containers.image[x]", "(x:1)[x]"],
+  ["%ka.req.pod.containers.image[", "(x:1)["],
+  ["%ka.user.name[x]", "Alice[x]"],
+  ["%ka.user.name.", "Alice."],
+  ["%tolower(ka.user.name)[x]", "alice[x]"],
+  ["%tolower(ka.user.name)[]", "alice[]"],
+  ["%getopt(('-u', 'x'), 'u:')[u]", "x"],
+  ["%getopt(('-u', 'x'), 'u:')", "(u,x)"],
+  ["%getopt(('x'), 'u:')", "()"],
+  ["%0ka.user.name|", "Alice|"],
+  ["%05ka.user.name|", "Alice|"],
+  ["%007ka.user.name|", "Alice  |"],
+  ["%3ka.impuser.name|", "<NA|"],
+  ["%4tolower(ka.user.name)|", "alic|"],
+  ["%9ka.user.groups|", "(g1,g2)  |"],
 ];
 describe("what an output prints", () => {
   for (const [output, want] of printed) {
@@ -55,6 +77,10 @@ describe("an output is refused", () => {
     "%nope.field",
     "%%ka.verb",
     "%proc.name",
+    "%10",
+    "%tolower(ka.user.name",
+    "%tolower(ka.user.nope)",
+    "%val(ka.user.name)",
     "%ka.uri.param[x",
   ]) {
     const want = output === "%ka.uri.param[x" ? "ok" : "LOAD_ERR_COMPILE_OUTPUT";
@@ -104,6 +130,22 @@ test("a printed list is cut at 1023 bytes, in the JSON it is whole", () => {
   assert.equal(Buffer.byteLength(output) - front.length, 1023);
   const { output_fields: fields } = JSON.parse(body) as { output_fields: Record<string, unknown> };
   assert.deepEqual(fields["ka.user.groups"], groups);
+});
+
+test("widths count bytes, and a character that is cut in two is replaced", () => {
+  const printedOf = (output: string, username: string): string =>
+    alertOf({
+      parts: { output },
+      event: { ...event, user: { username, groups: ["", "a", "", username] } },
+    }).output.slice(front.length);
+  assert.equal(printedOf("%4ka.user.name|", "\u00e4"), "\u00e4  |");
+  assert.equal(printedOf("%3ka.user.name|", "\u00e4\u00e4"), "\u00e4\ufffd|");
+  assert.equal(printedOf("%1ka.user.name|", "\u{1f600}"), "\ufffd|");
+  assert.equal(
+    printedOf("%ka.user.groups|", "b"),
+    "(a,,b)|",
+    "no comma before the first text that is not empty",
+  );
 });
 
 test("appended text and fields are put behind what the rule says", () => {
