@@ -88,7 +88,16 @@ function operandAt(text: string, at: number, compat: Compat, source: string | un
   }
   if (message !== undefined) return { message };
   const found = fieldAt(text, at, compat, source);
-  return found.field === undefined ? found : { operand: fieldOperand(found.field), end: found.end };
+  if (found === undefined) return { message };
+  return { operand: fieldOperand(found.field), end: found.end };
+}
+
+/** What is wrong with an output that prints a field which can only be compared. */
+export function unprintableIn({ parts }: OutputTemplate): string | undefined {
+  const field = parts
+    .flatMap((part) => (part.kind === "field" ? part.operand.fields : []))
+    .find(({ definition }) => definition.isFilterOnly === true);
+  return field && `unknown filter: ${field.key} is filter only and cannot be used as a display field`;
 }
 
 /** An output that is ready to be printed for an event. */

@@ -162,11 +162,15 @@ function argumentProblem(
 }
 
 /**
- * The longest field that starts at an offset of a text and can be printed, and where it ends. What follows is text, even
- * brackets that the field can not have.
+ * The longest field that starts at an offset of a text, and where it ends. What follows is text, even brackets that the field
+ * can not have.
  */
-export function fieldAt(text: string, at: number, compat: Compat, source?: string): FoundField {
-  let message: string | undefined;
+export function fieldAt(
+  text: string,
+  at: number,
+  compat: Compat,
+  source?: string,
+): { field: BoundField; end: number } | undefined {
   for (const { name, argument: rule } of longestFirst) {
     if (!text.startsWith(name, at) || !isOf(name, source)) continue;
     const open = at + name.length;
@@ -175,17 +179,11 @@ export function fieldAt(text: string, at: number, compat: Compat, source?: strin
     const bare = { name: name + word, argument: undefined, end: open + word.length };
     for (const one of brackets === undefined ? [bare] : [{ name, ...brackets }, bare]) {
       const outcome = bindField(one.name, one.argument, compat, source);
-      if (!outcome.ok) continue;
-      if (outcome.field.definition.isFilterOnly !== true) return { field: outcome.field, end: one.end };
-      message = `${name} is filter only and cannot be used as a display field`;
+      if (outcome.ok) return { field: outcome.field, end: one.end };
     }
   }
-  return { message };
+  return undefined;
 }
-
-type FoundField =
-  | { readonly field: BoundField; readonly end: number }
-  | { readonly field?: undefined; readonly message: string | undefined };
 
 function bracketsAt(text: string, at: number): { argument: string; end: number } | undefined {
   const cursor = new Cursor(text, at);
