@@ -1,4 +1,3 @@
-import { readClassic } from "./classic.ts";
 import type { InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
 import type { FilterConfig } from "./filter-config.ts";
 import { compileMatch } from "./match.ts";
@@ -18,11 +17,11 @@ import { throttle } from "./plugins/throttle.ts";
 import { typeConverter } from "./plugins/type-converter.ts";
 import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
-import { lastValue, limits } from "./section.ts";
-import type { ConfigFile, Section, SectionKind, Sections } from "./section.ts";
-import { expand } from "./variables.ts";
+import { readFiles } from "./read-files.ts";
+import { lastValue } from "./section.ts";
+import type { ConfigFile, Section, SectionKind } from "./section.ts";
+import { expand, tooLong } from "./variables.ts";
 import type { Scope, Variables } from "./variables.ts";
-import { readYaml } from "./yaml.ts";
 
 export type ParsedConfig =
   | { readonly ok: true; readonly config: PipelineConfig; readonly warnings: readonly Problem[] }
@@ -42,6 +41,8 @@ const plugins = {
   ] as readonly Plugin<FilterConfig>[],
   output: [http, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
 } as const;
+
+const problemsMax = 200;
 
 /**
  * Reads the files of a shipper bundle, in their order, in either of Fluent Bit's formats, and checks everything that can
@@ -65,39 +66,16 @@ export function parseShipperConfig(files: readonly ConfigFile[], variables: Vari
     filters: readPlugins("filter", plugins.filter, of("filter"), scope, problems, warnings),
     outputs: readPlugins("output", plugins.output, of("output"), scope, problems, warnings),
   };
-  if (problems.length > 0) return { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems: shortened(problems) };
   return { ok: true, config, warnings: [...warnings, ...routeWarnings(config)] };
 }
 
-function readFiles(files: readonly ConfigFile[]): Sections {
-  const [first] = files;
-  const at = { file: first?.name ?? "(bundle)", line: 1, column: 1 };
-  if (first === undefined) {
-    return { sections: [], problems: [problemAt(at, "The bundle holds no config file")] };
-  }
-  if (files.length > limits.files) {
-    return { sections: [], problems: [problemAt(at, `${files.length} files are more than ${limits.files}`)] };
-  }
-  const all = files.map(readFile);
-  const sections = all.flatMap((one) => one.sections);
-  const problems = all.flatMap((one) => one.problems);
-  const long = sections.find((section) => section.entries.length > limits.entriesPerSection);
-  if (long !== undefined) problems.push(problemAt(long, `More than ${limits.entriesPerSection} options`));
-  if (sections.length > limits.sections) {
-    problems.push(problemAt(at, `More than ${limits.sections} sections`));
-  }
-  return problems.length > 0 ? { sections: [], problems } : { sections, problems };
-}
-
-function readFile(source: ConfigFile): Sections {
-  if (source.content.length > limits.fileBytes) {
-    const message = `The file is longer than ${limits.fileBytes} characters`;
-    return { sections: [], problems: [{ file: source.name, line: 1, column: 1, message }] };
-  }
-  const content = source.content.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
-  const isYaml =
-    /\.ya?ml$/i.test(source.name) || (!/\.conf$/i.test(source.name) && !/^\s*[[@]/m.test(content));
-  return isYaml ? readYaml({ ...source, content }) : readClassic({ ...source, content });
+/** As many problems as somebody reads. */
+function shortened(problems: readonly Problem[]): readonly Problem[] {
+  const next = problems[problemsMax];
+  if (next === undefined) return problems;
+  const more = `And ${problems.length - problemsMax} more problems from here on`;
+  return [...problems.slice(0, problemsMax), problemAt(next, more)];
 }
 
 function readEnv(sections: readonly Section[], facts: Variables, problems: Problem[]): Scope {
@@ -107,6 +85,7 @@ function readEnv(sections: readonly Section[], facts: Variables, problems: Probl
     if (section.kind !== "env") continue;
     for (const entry of section.entries) {
       const value = expand(entry.value, scope);
+      if (value.isTooLong) problems.push(problemAt(entry, tooLong));
       for (const name of value.unset) problems.push(problemAt(entry, `Variable \${${name}} is not set`));
       env.set(entry.key, value.text);
     }
