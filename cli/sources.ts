@@ -8,7 +8,8 @@ export interface Source {
   readonly content: string;
 }
 
-const filesMax = 200;
+/** Loading compiles all earlier files again after each file. */
+export const filesMax = 200;
 const bytesMax = 16 * 1024 * 1024;
 
 /**
