@@ -31,15 +31,18 @@ const overrides =
 
 /** The first pattern that fits and knows something speaks. */
 const byWords: readonly (readonly [RegExp, Advise])[] = [
-  [/nonexistent field (\S+)/, (field) => adviceForField(field)],
-  [/no field starts at '([^']*)'/, (text) => adviceForField(/^[\w.]*/.exec(text)?.[0] ?? text)],
+  [/nonexistent field (\S+)/, (field, { files }) => adviceForField(field, files)],
+  [
+    /no field starts at '([^']*)'/,
+    (text, { files }) => adviceForField(/^[\w.]*/.exec(text)?.[0] ?? text, files),
+  ],
   [/requires an argument but none provided/, () => "give it one in brackets, such as ka.uri.param[command]"],
   [/^Undefined macro '([^']+)'/, adviceForMacro],
   [
     /not supported list filters/,
     () => "a list field takes in, intersects, pmatch and exists: FIELD intersects (a, b)",
   ],
-  [/^unexpected token/, adviceForToken],
+  [/^unexpected token|^expected a/, adviceForToken],
   [/^Invalid priority/, () => `one of ${priorities.join(", ")}`],
   [
     /has no mapping for key '(condition|output|desc|priority)'/,
@@ -98,7 +101,9 @@ function near(word: string, names: readonly string[]): string | undefined {
   return found.length === 0 ? undefined : `is ${found.join(" or ")} meant?`;
 }
 
-function adviceForField(written: string): string {
+function adviceForField(written: string, files: readonly RulesFile[]): string {
+  const isInRules = files.some(({ content }) => content.includes(written));
+  if (!isInRules) return `${written} is not in the rules: look at append_output of the configuration`;
   const name = written.replace(/\[.*$/, "");
   const own = fieldClasses.find(({ fields }) => fields.some((field) => field.name === name));
   const [source] = own?.sources ?? [];
@@ -140,9 +145,23 @@ function adviceForToken(_named: string, { finding }: Around): string | undefined
   }
   if (rest.startsWith("&&") || rest.startsWith("||")) return "write and, or";
   if (rest.startsWith("!")) return "write not before the check, or the operator !=";
-  if (word === "not") return "put not before the whole check: not FIELD in (a, b)";
-  return undefined;
+  if (rest.startsWith("[")) return "write a list in parentheses: FIELD in (a, b)";
+  if (rest === "" && finding.message.includes("check operator")) {
+    return "compare it, or ask for it: FIELD exists";
+  }
+  return instead.get(word);
 }
+
+/** Words of other languages. */
+const instead: ReadonlyMap<string, string> = new Map([
+  ["not", "put not before the whole check: not FIELD in (a, b)"],
+  ["is", "write ="],
+  ["equals", "write ="],
+  ["eq", "write ="],
+  ["like", "write contains, startswith, endswith, glob or regex"],
+  ["matches", "write regex, or glob for *"],
+  ["match", "write regex, or glob for *"],
+]);
 
 function adviceForContent(_named: string, { finding, files }: Around): string {
   const [location] = finding.context.locations;

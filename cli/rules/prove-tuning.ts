@@ -32,17 +32,20 @@ export interface Verdict {
  */
 export function judge(tuned: Tuned, proposals: readonly Proposal[], testFiles: readonly string[]): Verdict {
   const rules = new Set(proposals.map(({ rule }) => rule));
-  const run = (files: readonly RulesFile[]): ReadonlySet<string> => {
+  /** By place, because two tests may have one name. */
+  const run = (files: readonly RulesFile[]): ReadonlyMap<number, string> => {
     const results = runRuleTests(testFiles, { engine: tuned.engine, rules: files, firing: rules });
-    return new Set(
-      results.filter(({ failures }) => failures.length === 0).map(({ file, name }) => `${file}: ${name}`),
+    return new Map(
+      results.flatMap(({ failures, file, name }, place) =>
+        failures.length === 0 ? [[place, `${file}: ${name}`] as const] : [],
+      ),
     );
   };
   const passed = run(tuned.files);
   const lostBy = (some: readonly Proposal[]): readonly string[] => {
     const content = renderOverrideFile(some, tuned.ruleset);
     const still = run([...tuned.files, { name: "proposed overrides", content }]);
-    return [...passed].filter((test) => !still.has(test));
+    return [...passed].filter(([place]) => !still.has(place)).map(([, test]) => test);
   };
   const together = proposals.length === 0 ? [] : lostBy(proposals);
   if (together.length === 0) return { kept: proposals, withdrawn: [], examples: passed.size };

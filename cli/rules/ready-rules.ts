@@ -9,6 +9,7 @@ import {
 import { refused } from "../failure.ts";
 import { asList } from "../flags.ts";
 import { readSources } from "../sources.ts";
+import { adviceFor } from "./advice.ts";
 
 /** Rules that loaded. */
 export interface ReadyRules {
@@ -30,8 +31,6 @@ export async function readyRules(
 export function loadOrRefuse(files: readonly RulesFile[], options: LoadOptions): ReadyRules {
   const report = loadRules(files, options);
   if (report.ok) return { ruleset: report.ruleset, report, files };
-  throw refused(
-    `The rules do not load:\n${renderFindings(report, files).trimEnd()}`,
-    `fleetctl rules validate ${files.map(({ name }) => name).join(" ")}`,
-  );
+  const findings = renderFindings(report, files, (finding) => adviceFor(finding, files));
+  throw refused(`The rules do not load:\n${findings.trimEnd()}`);
 }

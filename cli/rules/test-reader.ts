@@ -20,21 +20,21 @@ export interface Remarks {
 const forPeople: ReadonlySet<string> = new Set(["description", "desc", "comment", "note", "notes", "id"]);
 
 /** Words that people bring along from elsewhere or put in the wrong place, and what to write instead. */
-const elsewhere: Readonly<Record<string, string>> = {
-  rule_files: "rules",
-  rules_files: "rules",
-  rules_file: "rules",
-  event_files: "events",
-  exp_alerts: "expect: { alerts: ... }",
-  expected: "expect",
-  expected_alerts: "expect: { alerts: ... }",
-  alerts: "expect: { alerts: ... }",
-  load: "expect: { load: ... }",
-  code: "expect: { code: ... }",
-  warnings: "expect: { warnings: ... }",
-  output_contains: "expect: { output_contains: ... }",
-  priority: "minimum_priority",
-};
+const elsewhere: ReadonlyMap<string, string> = new Map([
+  ["rule_files", "rules"],
+  ["rules_files", "rules"],
+  ["rules_file", "rules"],
+  ["event_files", "events"],
+  ["exp_alerts", "expect: { alerts: ... }"],
+  ["expected", "expect"],
+  ["expected_alerts", "expect: { alerts: ... }"],
+  ["alerts", "expect: { alerts: ... }"],
+  ["load", "expect: { load: ... }"],
+  ["code", "expect: { code: ... }"],
+  ["warnings", "expect: { warnings: ... }"],
+  ["output_contains", "expect: { output_contains: ... }"],
+  ["priority", "minimum_priority"],
+]);
 
 /** A map. A key that is nearly a known one would go unnoticed, so it is a problem; any other unknown key is noted. */
 export function fields(
@@ -46,7 +46,7 @@ export function fields(
   const found = record(path, item, remarks);
   for (const key of Object.keys(found)) {
     if (known.includes(key) || forPeople.has(key) || key.startsWith("x-")) continue;
-    const meant = elsewhere[key] ?? nearest(key, known)[0];
+    const meant = elsewhere.get(key) ?? nearest(key, known)[0];
     const place = [...path, key];
     if (meant !== undefined) {
       remarks.problems.push({ path: place, words: `unknown key; write ${meant} instead` });

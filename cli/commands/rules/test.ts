@@ -46,7 +46,6 @@ export default class RulesTest extends FleetCommand {
     const files = findTestFiles(argv as string[], (line) => this.talk(line));
     const results = runRuleTests(files, { engine, isStrict: flags.strict });
     const failed = results.filter((result) => result.failures.length > 0).length;
-    if (flags.junit !== undefined) await writeReport(flags.junit, results);
     this.answerWith(
       flags.output,
       () => ({
@@ -63,6 +62,7 @@ export default class RulesTest extends FleetCommand {
       }),
       () => renderRuleTests(results),
     );
+    if (flags.junit !== undefined) await writeReport(flags.junit, results);
     if (failed > 0) throw answered(exitCodes.refused);
   }
 }
