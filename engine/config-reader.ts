@@ -1,4 +1,3 @@
-import { parseFlag } from "./decode.ts";
 import type { SourceText } from "./findings.ts";
 import { entryOf, type YamlNode } from "./yaml.ts";
 
@@ -84,9 +83,11 @@ export class ConfigReader {
   flag(node: YamlNode | undefined, place: string): boolean | undefined {
     const text = this.text(node, place);
     if (node === undefined || text === undefined) return undefined;
-    const flag = parseFlag(text);
-    if (flag === undefined) this.refuse(node.at, `${place}: give true or false, not "${text}"`);
-    return flag;
+    if (/^(?:y|yes|true|on)$/i.test(text)) return true;
+    if (!/^(?:n|no|false|off)$/i.test(text)) {
+      this.refuse(node.at, `${place}: give true or false, not "${text}"`);
+    }
+    return false;
   }
 
   choice<T extends string>(node: YamlNode | undefined, place: string, all: readonly T[]): T | undefined {

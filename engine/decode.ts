@@ -30,16 +30,11 @@ const no: ReadonlySet<string> = new Set(["n", "no", "false", "off"]);
 export function optionalFlag(map: YamlMap, key: string, context: Context): boolean | undefined {
   const text = optionalText(map, key, context);
   if (text === undefined) return undefined;
-  return parseFlag(text) ?? refuse("Can't decode YAML scalar value", valueContext(map, key, context));
-}
-
-/** A truth value as YAML spells it; undefined for any other text. */
-export function parseFlag(text: string): boolean | undefined {
   const lower = text.toLowerCase();
   const isSpelling = text === lower || text === text.toUpperCase() || text.slice(1) === lower.slice(1);
   if (isSpelling && yes.has(lower)) return true;
   if (isSpelling && no.has(lower)) return false;
-  return undefined;
+  return refuse("Can't decode YAML scalar value", valueContext(map, key, context));
 }
 
 /** A whole number that is not negative. */

@@ -102,13 +102,6 @@ export class SourceText {
 
   /** The line an offset lies in, with a caret below the place. Long lines are cut around it. */
   snippet(offset: number): string {
-    // What is missing at the end of a text is shown there, and not in the empty line that may follow.
-    const end = this.text.slice(0, offset).trimEnd().length;
-    if (end > 0 && this.text.slice(end).trim() === "") return this.lineWithCaret(end);
-    return this.lineWithCaret(offset);
-  }
-
-  private lineWithCaret(offset: number): string {
     const { line, column } = this.position(offset);
     const start = this.starts[line] ?? 0;
     const next = this.starts[line + 1];

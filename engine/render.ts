@@ -1,27 +1,16 @@
 import type { Finding } from "./findings.ts";
 import type { LoadReport, RulesFile } from "./load.ts";
 
-/**
- * Renders errors and warnings for people: file, line and column, code, what is wrong, the place with a caret, and what to
- * do when `advise` knows it.
- */
-export function renderFindings(
-  report: LoadReport,
-  files: readonly RulesFile[],
-  advise: (finding: Finding) => string | undefined = () => undefined,
-): string {
-  const told = (kind: "error" | "warning", finding: Finding): string => {
-    const advice = advise(finding);
-    return [rendered(kind, finding), ...(advice === undefined ? [] : [`    try: ${advice}`])].join("\n");
-  };
+/** Renders errors and warnings for people: file, line and column, code, what is wrong, and the place with a caret. */
+export function renderFindings(report: LoadReport, files: readonly RulesFile[]): string {
   const known = new Set(files.map(({ name }) => name));
   return report.results
     .filter(({ name }) => known.size === 0 || known.has(name))
     .map(({ name, successful, errors, warnings }) => {
       const verdict = !successful ? "Invalid" : warnings.length > 0 ? "Ok, with warnings" : "Ok";
       const lines = [
-        ...errors.map((one) => told("error", one)),
-        ...warnings.map((one) => told("warning", one)),
+        ...errors.map((one) => rendered("error", one)),
+        ...warnings.map((one) => rendered("warning", one)),
       ];
       return [`${name}: ${verdict}`, ...lines].join("\n");
     })

@@ -137,7 +137,7 @@ function adviceForMacro(name: string, { files }: Around): string {
 }
 
 function adviceForToken(_named: string, { finding }: Around): string | undefined {
-  const [, line = "", caret = ""] = /^------\n(.*)\n( *)\^/.exec(finding.context.snippet) ?? [];
+  const [, line = "", caret = ""] = /^(.*)\n( *)\^/m.exec(finding.context.snippet) ?? [];
   const rest = line.slice(caret.length).trimStart();
   const word = /^\w+/.exec(rest)?.[0] ?? "";
   if (/^(?:AND|OR|NOT|IN|CONTAINS|STARTSWITH|ENDSWITH|EXISTS)$/i.test(word) && word !== word.toLowerCase()) {

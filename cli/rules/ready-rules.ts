@@ -1,15 +1,8 @@
-import {
-  loadRules,
-  type LoadOptions,
-  type LoadReport,
-  renderFindings,
-  type RulesFile,
-  type RuleSet,
-} from "#engine";
+import { loadRules, type LoadOptions, type LoadReport, type RulesFile, type RuleSet } from "#engine";
 import { refused } from "../failure.ts";
 import { asList } from "../flags.ts";
 import { readSources } from "../sources.ts";
-import { adviceFor } from "./advice.ts";
+import { tellFindings } from "./tell-findings.ts";
 
 /** Rules that loaded. */
 export interface ReadyRules {
@@ -31,6 +24,5 @@ export async function readyRules(
 export function loadOrRefuse(files: readonly RulesFile[], options: LoadOptions): ReadyRules {
   const report = loadRules(files, options);
   if (report.ok) return { ruleset: report.ruleset, report, files };
-  const findings = renderFindings(report, files, (finding) => adviceFor(finding, files));
-  throw refused(`The rules do not load:\n${findings.trimEnd()}`);
+  throw refused(`The rules do not load:\n${tellFindings(report, files)}`);
 }

@@ -1,15 +1,14 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Args } from "@oclif/core";
-import { renderFindings } from "#engine";
 import { exitCodes, Failure } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { switchFlag } from "../../flags.ts";
 import { countOf } from "../../output/text.ts";
-import { adviceFor } from "../../rules/advice.ts";
 import { checkRules } from "../../rules/check-rules.ts";
 import { chooseEngine } from "../../rules/engine-choice.ts";
 import { loadFlags } from "../../rules/rule-flags.ts";
 import { sortKeys } from "../../rules/sort-keys.ts";
+import { tellFindings } from "../../rules/tell-findings.ts";
 
 export default class RulesValidate extends FleetCommand {
   static override summary = "Check rules files with the engine that agents use.";
@@ -53,7 +52,7 @@ export default class RulesValidate extends FleetCommand {
         flags.output,
         () => answer,
         () => {
-          const findings = renderFindings(report, [], (finding) => adviceFor(finding, files)).trimEnd();
+          const findings = tellFindings(report, files);
           const { rules, macroCount, listCount } = report.ruleset;
           const counts = `${countOf(rules.length, "rule")}, ${countOf(macroCount, "macro")}, ${countOf(listCount, "list")}`;
           return [...(findings === "" ? [] : [findings]), ...(report.ok ? [`ok: ${counts}`] : [])];
