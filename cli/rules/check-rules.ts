@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { type FileResult, loadRules, type LoadOptions, type LoadReport, type RulesFile } from "#engine";
 import { Failure, misused } from "../failure.ts";
-import { expandFolders, filesMax, readSources } from "../sources.ts";
+import { expandFolders, filesMax, readSources, rulesEndings } from "../sources.ts";
 
 /** What became of rules files, those that cannot be read among them. */
 export interface CheckedRules {
@@ -29,7 +29,7 @@ async function read(name: string): Promise<readonly (RulesFile | FileResult)[]> 
     () => false,
   );
   // An empty folder is a slip of the command line and not of a file.
-  const paths = isFolder ? await expandFolders([name]) : [name];
+  const paths = isFolder ? await expandFolders([name], rulesEndings) : [name];
   const found: (RulesFile | FileResult)[] = [];
   for (const path of paths) {
     try {

@@ -1,7 +1,7 @@
 import { loadRules, type LoadOptions, type LoadReport, type RulesFile, type RuleSet } from "#engine";
 import { refused } from "../failure.ts";
 import { asList } from "../flags.ts";
-import { readSources } from "../sources.ts";
+import { readSources, rulesEndings } from "../sources.ts";
 import { tellFindings } from "./tell-findings.ts";
 
 /** Rules that loaded. */
@@ -16,7 +16,7 @@ export async function readyRules(
   named: readonly string[] | undefined,
   options: LoadOptions,
 ): Promise<ReadyRules> {
-  const files = await readSources(asList(named));
+  const files = await readSources(asList(named), rulesEndings);
   return loadOrRefuse(files, options);
 }
 

@@ -11,8 +11,8 @@ import { chooseEngine, type EngineChoice } from "../../rules/engine-choice.ts";
 import type { Tuned } from "../../rules/prove-tuning.ts";
 import { readyRules } from "../../rules/ready-rules.ts";
 import { filesFlag, loadFlags, runFlags } from "../../rules/rule-flags.ts";
+import { findTestFiles } from "../../rules/test-files.ts";
 import { tuneRules } from "../../rules/tune-rules.ts";
-import { expandFolders } from "../../sources.ts";
 
 export default class RulesTune extends FleetCommand {
   static override summary = "Propose exceptions for alerts that repeat, and prove what they remove.";
@@ -82,7 +82,7 @@ export default class RulesTune extends FleetCommand {
       noise: { alertsMin: flags["min-alerts"] ?? 5, proposalsMax: flags["max-proposals"] ?? 5 },
       tuned: await this.tuned(flags.rules, await chooseEngine(flags, (line) => this.talk(line))),
       events: events === undefined ? undefined : streamPayloads(events, this.screen),
-      tests: await expandFolders(asList(flags.tests)),
+      tests: findTestFiles(asList(flags.tests), (line) => this.talk(line)),
     });
     if (flags.output === "table" || flags.output === "wide") {
       this.screen.out(tuning.override);
