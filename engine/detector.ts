@@ -87,7 +87,7 @@ class AuditDetector implements Detector {
   private readonly rules: readonly CompiledRule[];
   private readonly options: Required<DetectorOptions>;
   private readonly tape: JsonTape;
-  private readonly bytes: JsonBytes;
+  private scanner: JsonBytes | undefined;
   private readonly event: LiveEvent;
   private frame: Frame;
   private index: RuleIndex<ActiveRule>;
@@ -106,7 +106,7 @@ class AuditDetector implements Detector {
     };
     this.rules = ruleset.compiled.filter(({ enabled, source }) => enabled && source !== "syscall");
     this.tape = new JsonTape();
-    this.bytes = new JsonBytes();
+    this.scanner = undefined;
     this.event = new LiveEvent(this.tape, { ...this.options, statics: ruleset.statics });
     this.frame = newFrame(this.event);
     this.index = this.newIndex();
@@ -150,7 +150,9 @@ class AuditDetector implements Detector {
 
   detectBytes(bytes: Uint8Array, start: number, end: number, shown?: ShownLine): Detection {
     if (end - start > this.options.lineBytesMax) return tooLong(this.options.lineBytesMax);
-    if (!this.bytes.scan(bytes, start, end) || !this.takeEvent()) {
+    // Made for the first line of bytes: it is large, and a detector that is given texts does not need it.
+    this.scanner ??= new JsonBytes();
+    if (!this.scanner.scan(bytes, start, end) || !this.takeEvent(this.scanner)) {
       const hidden = shown && decode(bytes, shown.start, shown.end);
       return this.detectIn(decode(bytes, start, end), this.options.envelope, hidden);
     }
@@ -159,8 +161,7 @@ class AuditDetector implements Detector {
   }
 
   /** Takes the scanned text as one plain event; false when it is anything else, or its time needs a closer look. */
-  private takeEvent(): boolean {
-    const { bytes: tape } = this;
+  private takeEvent(tape: JsonBytes): boolean {
     const kind = tape.member(0, "kind");
     if (kind < 0 || !tape.is(kind, "Event")) return false;
     const stamp = tape.member(0, "stageTimestamp");

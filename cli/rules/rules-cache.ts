@@ -1,5 +1,4 @@
 import {
-  type Compat,
   createEventStream,
   type EventStream,
   loadRules,
@@ -7,6 +6,7 @@ import {
   type RulesFile,
   type RuleSet,
 } from "#engine";
+import type { EngineChoice } from "./engine-choice.ts";
 
 /** Rules files and what came of loading them. */
 export interface LoadedRules {
@@ -20,12 +20,12 @@ const entriesMax = 32;
 
 /** Loads each set of rules once for all tests that share it, and makes few detectors for them. */
 export class RulesCache {
-  private readonly compat: Compat;
+  private readonly engine: EngineChoice;
   private readonly loaded: Map<string, LoadedRules>;
   private readonly detectors: Map<RuleSet, Map<"first" | "all", EventStream>>;
 
-  constructor(compat: Compat) {
-    this.compat = compat;
+  constructor(compat: "fixed" | "strict", { load, detector }: EngineChoice) {
+    this.engine = { load: { ...load, compat }, detector: { ...detector, compat } };
     this.loaded = new Map();
     this.detectors = new Map();
   }
@@ -36,8 +36,8 @@ export class RulesCache {
     const known = this.loaded.get(whole);
     if (known !== undefined) return known;
     const files = read();
-    const options = { compat: this.compat, ...(minimumPriority === undefined ? {} : { minimumPriority }) };
-    const report = loadRules(files, options);
+    const { load } = this.engine;
+    const report = loadRules(files, minimumPriority === undefined ? load : { ...load, minimumPriority });
     const entry = { files, report, isStateless: isStateless(report.ruleset) };
     this.loaded.set(whole, entry);
     const [oldest] = this.loaded.keys();
@@ -51,10 +51,11 @@ export class RulesCache {
   /** A detector that no test before has left a trace in. */
   detector(
     { report: { ruleset }, isStateless: isShared }: LoadedRules,
-    ruleMatching: "first" | "all",
+    wanted: "first" | "all" | undefined,
   ): EventStream {
+    const ruleMatching = wanted ?? this.engine.detector.ruleMatching;
     const create = (): EventStream =>
-      createEventStream(ruleset, { hostname: "test", ruleMatching, compat: this.compat });
+      createEventStream(ruleset, { hostname: "test", ...this.engine.detector, ruleMatching });
     if (!isShared) return create();
     const known = this.detectors.get(ruleset)?.get(ruleMatching);
     if (known !== undefined) return known;
