@@ -86,7 +86,8 @@ function isText(tape: JsonTape, node: number, text: string): boolean {
   return node >= 0 && tape.is(node, text);
 }
 
-function shortened(problems: readonly string[]): readonly string[] {
+/** The first of many problems, and how many more there are. */
+export function shortened(problems: readonly string[]): readonly string[] {
   if (problems.length <= problemsMax) return problems;
   return [...problems.slice(0, problemsMax), `and ${problems.length - problemsMax} problems more`];
 }

@@ -3,7 +3,7 @@ import type { FieldValue, Scalar } from "./fields/field.ts";
 import { asciiLower, compileGlob, isAscii } from "./glob.ts";
 import { SyntaxProblem } from "./lexer.ts";
 import { compilePathMatch } from "./path-match.ts";
-import { compileRegex } from "./posix-regex.ts";
+import { compileRegex } from "./regex/regex.ts";
 import { specialTest } from "./special-tests.ts";
 import { compareUtf8 } from "./utf8.ts";
 
@@ -113,7 +113,8 @@ export function oneText(operator: string, wanted: string, at = 0): (value: strin
     case "regex": {
       const outcome = compileRegex(wanted);
       if (!outcome.ok) throw new SyntaxProblem(`invalid regex pattern: ${outcome.message}`, at);
-      return outcome.test;
+      const { regex } = outcome;
+      return (value) => regex.test(value);
     }
     default:
       return (value) => ordered(operator, compareUtf8(value, wanted));
