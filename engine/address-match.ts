@@ -71,8 +71,10 @@ export function addressProblem(type: "IPADDR" | "IPNET", literal: string): strin
   if (type === "IPNET") {
     return parseNetwork(literal) === undefined ? `unrecognized IP network ${literal}` : undefined;
   }
-  if (parseAddress(literal) !== undefined) return undefined;
-  return `unrecognized ${literal.includes(".") ? "IPv4" : "IPv6"} address ${literal}`;
+  // Falco takes anything with a point for IPv4.
+  const isV4 = literal.includes(".");
+  if (parseAddress(literal) !== undefined && !(isV4 && literal.includes(":"))) return undefined;
+  return `unrecognized ${isV4 ? "IPv4" : "IPv6"} address ${literal}`;
 }
 
 /** The test of an address, given as text, against literals that have been checked. */
