@@ -2,7 +2,7 @@ import type { AlertFormat } from "./alert.ts";
 import type { AppendOutput } from "./append-output.ts";
 import { type ConfigMap, ConfigReader } from "./config-reader.ts";
 import type { DetectorOptions } from "./detector.ts";
-import { LoadProblem, SourceText } from "./findings.ts";
+import { errorFinding, LoadProblem, SourceText } from "./findings.ts";
 import type { LoadOptions } from "./load.ts";
 import { parsePriority, priorities } from "./ruleset.ts";
 import type { RuleSwitch } from "./switches.ts";
@@ -59,7 +59,7 @@ export function parseEngineConfig(
     documents = parseYaml(source, false);
   } catch (error) {
     if (!(error instanceof LoadProblem)) throw error;
-    const place = error.context.locations.at(-1)?.position;
+    const place = errorFinding(error).context.locations.at(-1)?.position;
     return { ok: false, problems: [`${name}:${(place?.line ?? 0) + 1}: ${error.message}`] };
   }
   const reader = new ConfigReader(source, variables);

@@ -1,18 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { loadRules } from "#engine";
+import { loadRules, type LoadOptions, renderFindings } from "#engine";
 import { adviceFor } from "./advice.ts";
 
 const rule = (condition: string, more = "source: k8s_audit"): string =>
   `- rule: A\n  desc: d\n  condition: ${condition}\n  output: o\n  priority: INFO\n  ${more}\n`;
 
 /** What is advised about the first finding of a rules file. */
-function advice(content: string): string | undefined {
+function advice(content: string, options: LoadOptions = {}): string | undefined {
   const files = [{ name: "rules.yaml", content }];
-  const [result] = loadRules(files).results;
+  const report = loadRules(files, options);
+  const [result] = report.results;
   const [finding] = [...(result?.errors ?? []), ...(result?.warnings ?? [])];
   assert.ok(finding !== undefined, "the rules should not be fine");
-  return adviceFor(finding, files);
+  return adviceFor(finding, renderFindings(report, files), files);
 }
 
 const cases: readonly (readonly [string, string, RegExp])[] = [
@@ -86,9 +87,6 @@ test("adviceFor() says nothing where the finding's own words say what to do", ()
 });
 
 test("adviceFor() looks at the configuration for a field that no rule names", () => {
-  const files = [{ name: "rules.yaml", content: rule("ka.verb = get") }];
-  const [result] = loadRules(files, { appendOutput: [{ extraOutput: "%ka.nope" }] }).results;
-  const [error] = result?.errors ?? [];
-  assert.ok(error !== undefined);
-  assert.match(adviceFor(error, files) ?? "", /^ka\.nope is not in the rules: look at append_output/);
+  const words = advice(rule("ka.verb = get"), { appendOutput: [{ extraOutput: "%ka.nope" }] });
+  assert.match(words ?? "", /^ka\.nope is not in the rules: look at append_output/);
 });

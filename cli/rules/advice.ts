@@ -8,12 +8,12 @@ import {
 } from "#engine";
 import { nearest } from "../nearest.ts";
 
-/** What to do about an error or warning; undefined where its own words say it. */
-export function adviceFor(finding: Finding, files: readonly RulesFile[]): string | undefined {
+/** What to do about an error or warning as it is shown to people; undefined where its own words say it. */
+export function adviceFor(finding: Finding, shown: string, files: readonly RulesFile[]): string | undefined {
   const words = finding.message;
   for (const [pattern, advise] of byWords) {
     const found = pattern.exec(words);
-    const advice = found === null ? undefined : advise(found[1] ?? "", { finding, files });
+    const advice = found === null ? undefined : advise(found[1] ?? "", { finding, shown, files });
     if (advice !== undefined) return advice;
   }
   return byCode[finding.code];
@@ -21,6 +21,8 @@ export function adviceFor(finding: Finding, files: readonly RulesFile[]): string
 
 interface Around {
   readonly finding: Finding;
+  /** With the place and a caret below it. */
+  readonly shown: string;
   readonly files: readonly RulesFile[];
 }
 
@@ -136,8 +138,8 @@ function adviceForMacro(name: string, { files }: Around): string {
   return `${meant === undefined ? "" : `${meant} `}"- macro: ${name}" defines it; a field has a point in its name`;
 }
 
-function adviceForToken(_named: string, { finding }: Around): string | undefined {
-  const [, line = "", caret = ""] = /^(.*)\n( *)\^/m.exec(finding.context.snippet) ?? [];
+function adviceForToken(_named: string, { finding, shown }: Around): string | undefined {
+  const [, line = "", caret = ""] = /^(.*)\n( *)\^/m.exec(shown) ?? [];
   const rest = line.slice(caret.length).trimStart();
   const word = /^\w+/.exec(rest)?.[0] ?? "";
   if (/^(?:AND|OR|NOT|IN|CONTAINS|STARTSWITH|ENDSWITH|EXISTS)$/i.test(word) && word !== word.toLowerCase()) {

@@ -17,9 +17,9 @@ function tellFile(report: LoadReport, result: FileResult, files: readonly RulesF
   const [, ...rest] = told({ errors: [], warnings: [] });
   const each = (finding: Finding, some: Partial<FileResult>): readonly string[] => {
     const lines = told(some).slice(1);
-    const advice = adviceFor(finding, files);
     // What belongs to no finding comes at the end, once.
     const own = lines.slice(0, lines.length - rest.length);
+    const advice = adviceFor(finding, own.join("\n"), files);
     return advice === undefined ? own : [...own, `    try: ${advice}`];
   };
   return [

@@ -223,9 +223,13 @@ tests:
   - name: strict
     compat: strict
     inline_events: [${secretRead}]
+    expect: { alerts: {} }
+  - name: as Falco, without saying so
+    inline_events: [${secretRead}]
     expect: { alerts: {} }`,
   );
-  assert.equal(failuresOf(results), "");
+  assert.equal(failuresOf(results), "From: fired once, should not fire");
+  assert.match(results[2]?.notes.join() ?? "", /^it passes with compat: strict, which does as Falco does/);
 });
 
 test("loading may be expected to warn, with codes, and an empty list of warnings allows none", (t) => {
