@@ -16,6 +16,7 @@ export interface LoadedRules {
   readonly isStateless: boolean;
 }
 
+/** A set of rules with its detectors takes some megabytes. */
 const entriesMax = 32;
 
 /** Loads each set of rules once for all tests that share it, and makes few detectors for them. */
@@ -66,11 +67,12 @@ export class RulesCache {
   }
 }
 
-/** None of the rules counts events or joins them. */
-function isStateless({ rules }: RuleSet): boolean {
+/** None of the rules, and nothing that configuration adds to them, counts events or joins them. */
+function isStateless({ rules, compiled }: RuleSet): boolean {
   const counting = /\bevt\.(?!time|rawtime|hostname|source|pluginname|plugininfo)/;
-  return rules.every(
-    ({ source, condition, output }) =>
-      source === "k8s_audit" && !counting.test(condition) && !counting.test(output),
+  const outputs = compiled.map(({ output, extraFields = [] }) => JSON.stringify([output, extraFields]));
+  return (
+    rules.every(({ source, condition }) => source === "k8s_audit" && !counting.test(condition)) &&
+    !outputs.some((output) => counting.test(output))
   );
 }

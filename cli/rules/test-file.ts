@@ -49,7 +49,7 @@ export interface TestFile {
 
 export type ParsedTestFile =
   | { readonly ok: true; readonly value: TestFile }
-  | { readonly ok: false; readonly problems: readonly Remark[] };
+  | { readonly ok: false; readonly problems: readonly Remark[]; readonly line?: number };
 
 const lengthMax = 64 * 1024 * 1024;
 const testsMax = 100_000;
@@ -61,10 +61,13 @@ const eventsWords = "give the path of an event file (events themselves go under 
 export function parseTestFile(text: string): ParsedTestFile {
   if (text.length > lengthMax) return refuse(`the file is longer than ${lengthMax} characters; split it`);
   const document = parseDocument(text);
-  if (typeof document === "string") return refuse(document);
+  if ("words" in document) return refuse(document.words, document.line);
   const { value: root } = document;
   if (isRulesFile(root)) {
     return refuse("this is a rules file, not a test file; fleetctl rules validate checks it");
+  }
+  if (typeof root !== "object" || root === null || Array.isArray(root)) {
+    return refuse(`give a map with "tests:" and with "rules:" or "inline_rules:", not ${kindOf(root)}`);
   }
   const remarks: Remarks = { problems: [], notes: [] };
   const map = fields([], root, [...ruleKeys, "tests"], remarks);
@@ -76,11 +79,15 @@ export function parseTestFile(text: string): ParsedTestFile {
   return problems.length > 0 ? { ok: false, problems } : { ok: true, value: { tests, notes } };
 }
 
-function refuse(words: string): ParsedTestFile {
-  return { ok: false, problems: [{ path: [], words }] };
+function refuse(words: string, line = 1): ParsedTestFile {
+  return { ok: false, problems: [{ path: [], words }], line };
 }
 
 function readList(value: unknown, remarks: Remarks): readonly unknown[] {
+  if (value === undefined || value === null) {
+    remarks.problems.push({ path: [], words: 'there is no "tests:"; put the tests there, as a list' });
+    return [];
+  }
   const list = array(["tests"], value, remarks);
   if (Array.isArray(value) && list.length === 0) {
     remarks.problems.push({ path: ["tests"], words: "there are no tests" });
@@ -102,8 +109,10 @@ export function isRulesFile(value: unknown): boolean {
   return Array.isArray(value) && value.some(isItem);
 }
 
+type Document = { readonly value: unknown } | { readonly words: string; readonly line?: number };
+
 /** The value, or in words why there is none. A file that is JSON is read as JSON, which is much faster. */
-function parseDocument(text: string): { readonly value: unknown } | string {
+function parseDocument(text: string): Document {
   if (text.trimStart().startsWith("{")) {
     try {
       return { value: JSON.parse(text) };
@@ -115,9 +124,11 @@ function parseDocument(text: string): { readonly value: unknown } | string {
     return { value: parse(text, yamlOptions) };
   } catch (error) {
     if (error instanceof YAMLParseError && error.code === "MULTIPLE_DOCS") {
-      return "the file holds several YAML documents; put all tests into one list";
+      return { words: "the file holds several YAML documents; put all tests into one list" };
     }
-    return `the file is no YAML: ${error instanceof Error ? error.message : String(error)}`;
+    const line = error instanceof YAMLParseError ? error.linePos?.[0].line : undefined;
+    const words = `the file is no YAML: ${error instanceof Error ? error.message.trimEnd() : String(error)}`;
+    return line === undefined ? { words } : { words, line };
   }
 }
 

@@ -83,10 +83,18 @@ class Runner {
     if (!parsed.ok) {
       const [first] = parsed.problems;
       const told = parsed.problems.map((one) => tell(one, [], places));
-      return [whole(first === undefined || first.path.length === 0 ? 1 : places.line(first.path), told, [])];
+      const line = parsed.line ?? (first === undefined ? 1 : places.line(first.path));
+      return [whole(line, told, [])];
     }
     const { tests, notes } = parsed.value;
-    const results = tests.filter((test) => this.isWanted(test)).map((test) => this.test(file, test, places));
+    const wanted = tests.filter((test) => this.isWanted(test));
+    // Tests with the same rules run one after another, so that each set of rules is loaded once.
+    const groups = Map.groupBy(wanted, ({ rules, minimumPriority, compat }) =>
+      JSON.stringify([rules, minimumPriority, compat]),
+    );
+    const ran = new Map<RuleTest, TestResult>();
+    for (const test of [...groups.values()].flat()) ran.set(test, this.test(file, test, places));
+    const results = wanted.flatMap((test) => ran.get(test) ?? []);
     this.payloads.clear();
     if (notes.length === 0) return results;
     const told = notes.map((one) => tell(one, [], places));
