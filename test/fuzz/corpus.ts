@@ -101,7 +101,9 @@ export function everyFieldRule(source: string): string {
   const fields = fieldClasses
     .filter(({ name, sources }) => name !== "static" && (sources?.includes(source) ?? true))
     .flatMap((one) =>
-      one.fields.map(({ name, argument }) => `%${name}${withArgument.has(argument) ? "[a]" : ""}`),
+      one.fields
+        .filter(({ isFilterOnly }) => isFilterOnly !== true)
+        .map(({ name, argument }) => `%${name}${withArgument.has(argument) ? "[a]" : ""}`),
     );
   const parts = { rule: "every field", desc: "d", condition: "evt.num > 0", priority: "INFO", source };
   return JSON.stringify([{ ...parts, output: fields.join(" ") }]);
