@@ -169,7 +169,7 @@ const written = fc
         return json.replaceAll(/\\u00([01].)|\\n/g, (_, code: string | undefined) =>
           String.fromCharCode(Number.parseInt(code ?? "0a", 16)),
         );
-      default:
+      case "plain":
         return json;
     }
   });
@@ -177,8 +177,9 @@ const written = fc
 const wrapped = fc.tuple(written, fc.constantFrom("eks", "gke", "aks", "aks-object")).map(([json, kind]) => {
   if (kind === "eks") return JSON.stringify({ logEvents: [{ timestamp: 1, message: json }] });
   if (kind === "gke") return JSON.stringify({ logName: "x", textPayload: json });
-  if (kind === "aks")
+  if (kind === "aks") {
     return JSON.stringify({ records: [{ category: "kube-audit", properties: { log: json } }] });
+  }
   return `{"category":"kube-audit","properties":{"log":${json}}}`;
 });
 const line = fc.oneof(
