@@ -23,6 +23,8 @@ export interface Link {
 
 /** With its repetitions written out a pattern may have so many places for characters. */
 export const positionsMax = 16_384;
+/** So many pieces, with or without characters in them. */
+const piecesMax = 4 * positionsMax;
 /** And so many positions may be named in its links: rows of optional groups need very many. */
 const linkedMax = 1 << 20;
 
@@ -68,6 +70,7 @@ class Builder {
   readonly links: Link[];
   private readonly numbers: Map<string, number>;
   private readonly isSplit: boolean;
+  private pieces: number;
   private linked: number;
 
   constructor(isSplit: boolean) {
@@ -76,10 +79,12 @@ class Builder {
     this.links = [];
     this.numbers = new Map();
     this.isSplit = isSplit;
+    this.pieces = 0;
     this.linked = 0;
   }
 
   build(pattern: Pattern): Piece {
+    if (++this.pieces > piecesMax) throw tooLarge();
     switch (pattern.kind) {
       case "empty":
         return nothing;

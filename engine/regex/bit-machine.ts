@@ -3,17 +3,37 @@ import type { Automaton } from "./automaton.ts";
 import { type CharSet, hasPoint } from "./char-set.ts";
 import { type LinkPlan, masksOf, planLinks } from "./link-plan.ts";
 
+/** Takes a text character by character. */
+export interface Machine {
+  /** About how many words one character touches, and the first one of its class besides. */
+  readonly work: number;
+  readonly classWork: number;
+  /** How many classes had to be learned; whoever counts may set it back. */
+  learned: number;
+  /** Whether the text may end after the character that was taken last. */
+  readonly isDone: boolean;
+  /** Begins where some positions are waiting, as bits. */
+  enter(waiting: Int32Array): void;
+  /** Says which positions are waiting. */
+  leave(waiting: Int32Array): void;
+  /** Takes a character of a class. False when no further one can be taken. */
+  take(number: number): boolean;
+}
+
+/** What a character costs besides. */
+const takeWork = 8;
 /** Words kept for classes of characters; a pattern of thousands of different characters makes some anew. */
 const keptMax = 1 << 18;
 
 /**
  * Runs an automaton over a text, all positions at once: each is one bit. What a character costs depends on the pattern alone.
  */
-export class BitMachine {
-  /** About how many words one character touches. */
+export class BitMachine implements Machine {
   readonly work: number;
-  /** What the first character of a class costs besides. */
   readonly classWork: number;
+  learned: number;
+  /** How many words the positions take. */
+  readonly size: number;
   /** The positions that may take the next character, and those that might have taken the one before. */
   waiting: Int32Array;
   private before: Int32Array;
@@ -31,6 +51,7 @@ export class BitMachine {
 
   constructor({ sets, positions, links, first, last }: Automaton, alphabet: Alphabet) {
     const words = Math.max(1, Math.ceil(positions.length / 32));
+    this.size = words;
     this.waiting = new Int32Array(words);
     this.before = new Int32Array(words);
     this.plan = planLinks(links, words);
@@ -45,8 +66,9 @@ export class BitMachine {
     this.sets = masks.filter(([set]) => !isSingle(set));
     this.classes = [];
     this.kept = 0;
+    this.learned = 0;
     this.latest = { all: new Int32Array(words), ahead: new Int32Array(words) };
-    this.work = this.plan.work;
+    this.work = takeWork + this.plan.work;
     this.classWork = 200 + 8 * words + this.sets.reduce((sum, [, masks]) => sum + 8 + masks.length, 0);
   }
 
@@ -55,7 +77,14 @@ export class BitMachine {
     setBits(this.waiting, this.first);
   }
 
-  /** Whether the text may end after the character that was taken last. */
+  enter(waiting: Int32Array): void {
+    this.waiting.set(waiting);
+  }
+
+  leave(waiting: Int32Array): void {
+    waiting.set(this.waiting);
+  }
+
   get isDone(): boolean {
     const { before, last } = this;
     const taking = this.latest.all;
@@ -71,12 +100,6 @@ export class BitMachine {
     return classes * 2 * this.waiting.length <= keptMax;
   }
 
-  /** Whether the first character of a class is still to be paid for. */
-  isNew(number: number): boolean {
-    return this.classes[number] === undefined;
-  }
-
-  /** Takes a character of a class. False when no further one can be taken. */
   take(number: number): boolean {
     const { waiting: now, before: next } = this;
     const latest = this.classes[number] ?? this.learn(number);
@@ -128,6 +151,7 @@ export class BitMachine {
     setBits(all, this.singles.get(point) ?? []);
     for (const [set, masks] of this.sets) if (hasPoint(set, point)) setBits(all, masks);
     const taking = { all, ahead: all.map((word, i) => word & (this.plan.ahead[i] ?? 0)) };
+    this.learned++;
     this.kept += 2 * all.length;
     if (this.kept > keptMax) {
       this.classes = [];

@@ -20,11 +20,22 @@ export function tooLarge(): PatternProblem {
 }
 
 export function sequence(parts: readonly Pattern[]): Pattern {
-  const flat = parts.flatMap((part) =>
-    part.kind === "sequence" ? part.parts : part.kind === "empty" ? [] : [part],
+  const flat = withoutRepeatedAnchors(
+    parts.flatMap((part) => (part.kind === "sequence" ? part.parts : part.kind === "empty" ? [] : [part])),
   );
   const [only = empty] = flat;
   return flat.length <= 1 ? only : { kind: "sequence", parts: flat };
+}
+
+/** Anchors next to each other are all at one place, where each says the same however often it is written. */
+function withoutRepeatedAnchors(parts: readonly Pattern[]): readonly Pattern[] {
+  const said = new Set<string>();
+  return parts.filter(({ kind }) => {
+    if (kind !== "begin" && kind !== "end") said.clear();
+    else if (said.has(kind)) return false;
+    else said.add(kind);
+    return true;
+  });
 }
 
 export function choice(parts: readonly Pattern[]): Pattern {
