@@ -6,7 +6,6 @@ export type {
   FileConfig,
   FilterConfig,
   FleetConfig,
-  HttpConfig,
   InputConfig,
   ModifyConfig,
   ModifyRule,
@@ -16,8 +15,21 @@ export type {
   ServiceConfig,
   StdoutConfig,
   TailConfig,
-  TlsConfig,
 } from "./config.ts";
+export type { FieldPath, PathStep } from "./field-path.ts";
+export type {
+  EsConfig,
+  EsId,
+  EsIndex,
+  HttpAuth,
+  HttpConfig,
+  HttpEndpoint,
+  LokiConfig,
+  LokiLabel,
+  ProxyConfig,
+  Secret,
+  TlsConfig,
+} from "./http-config.ts";
 export { compileMatch, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";
@@ -26,4 +38,5 @@ export { renderProblems } from "./problem.ts";
 export type { Place, Problem } from "./problem.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";
+export { strftime } from "./strftime.ts";
 export type { Variables } from "./variables.ts";

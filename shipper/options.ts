@@ -5,8 +5,13 @@ import type { Entry, Section } from "./section.ts";
 import { expand } from "./variables.ts";
 import type { Expanded, Scope } from "./variables.ts";
 
-/** What a plugin does with an option: `used`, or the reason why it may be written but changes nothing here. */
-export type OptionTable = Readonly<Record<string, "used" | { readonly ignored: string }>>;
+/**
+ * What a plugin does with an option: `used`; the reason why it may be written but changes nothing here; or what to do
+ * instead, because turning it on would mean something that is not there. Turned off it may stand.
+ */
+export type OptionTable = Readonly<
+  Record<string, "used" | { readonly ignored: string } | { readonly refused: string }>
+>;
 
 /** Reads one section's options by their Fluent Bit names, and collects what is wrong with them. */
 export class Options {
@@ -24,7 +29,10 @@ export class Options {
   allowOnly(what: string, table: OptionTable): void {
     const names = Object.keys(table);
     for (const entry of this.section.entries) {
-      if (Object.hasOwn(table, entry.key)) continue;
+      if (Object.hasOwn(table, entry.key)) {
+        this.#refuseOn(entry, what, table[entry.key]);
+        continue;
+      }
       const near = nearest(entry.key, names);
       const hint = near === undefined ? "" : ` Did you mean "${near}"?`;
       const supported = names.filter((name) => table[name] === "used").join(", ");
@@ -33,6 +41,12 @@ export class Options {
         `Option "${entry.key}" of ${what} is not supported.${hint} Supported options: ${supported}`,
       );
     }
+  }
+
+  #refuseOn(entry: Entry, what: string, use: OptionTable[string] | undefined): void {
+    if (typeof use !== "object" || !("refused" in use)) return;
+    if (["off", "false", "no", ""].includes(entry.value.toLowerCase())) return;
+    this.refuse(entry, `Option "${entry.key}" of ${what} is not supported: ${use.refused}`);
   }
 
   refuse(place: Place, message: string): void {

@@ -3,8 +3,10 @@ import type { FilterConfig, InputConfig, OutputConfig, PipelineConfig } from "./
 import { compileMatch } from "./match.ts";
 import { Options } from "./options.ts";
 import type { Plugin } from "./plugins/common.ts";
+import { es, opensearch } from "./plugins/es.ts";
 import { http } from "./plugins/http.ts";
 import { detect, discard, file, fleet, stdout } from "./plugins/local.ts";
+import { loki } from "./plugins/loki.ts";
 import { modify } from "./plugins/modify.ts";
 import { readService } from "./plugins/service.ts";
 import { tail } from "./plugins/tail.ts";
@@ -23,7 +25,7 @@ export type ParsedConfig =
 const plugins = {
   input: [tail] as readonly Plugin<InputConfig>[],
   filter: [modify] as readonly Plugin<FilterConfig>[],
-  output: [http, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
+  output: [http, es, opensearch, loki, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
 } as const;
 
 /**

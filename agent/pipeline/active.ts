@@ -45,6 +45,10 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
   switch (config.plugin) {
     case "http":
       return new HttpOutput(config, context);
+    case "es":
+    case "opensearch":
+    case "loki":
+      throw new Error("in work");
     case "file":
       return new FileOutput(config, context);
     case "fleet":

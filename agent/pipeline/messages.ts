@@ -40,7 +40,10 @@ export interface PipelineStats {
   /** Bytes read, of records and of what was set aside. */
   readonly bytes: number;
   readonly alerts: number;
-  /** Dead letter files that had to go to keep the bound; the only way in which anything is ever dropped. */
+  /**
+   * Dead letter files that had to go to keep the bound, and records that a full queue let go where the config says so: the
+   * only ways in which anything is ever dropped.
+   */
   readonly dropped: number;
   /** Lines and records set aside in the dead letter folder. */
   readonly parked: number;
