@@ -4,11 +4,8 @@ export type { AllowList, Destination } from "./allow.ts";
 export type {
   DetectConfig,
   FileConfig,
-  FilterConfig,
   FleetConfig,
   InputConfig,
-  ModifyConfig,
-  ModifyRule,
   NullConfig,
   OutputConfig,
   PipelineConfig,
@@ -17,6 +14,20 @@ export type {
   TailConfig,
 } from "./config.ts";
 export type { FieldPath, PathStep } from "./field-path.ts";
+export type {
+  Condition,
+  ConvertRule,
+  FilterConfig,
+  GrepConfig,
+  GrepRule,
+  KeyTest,
+  MaskConfig,
+  ModifyConfig,
+  ModifyRule,
+  NestConfig,
+  ThrottleConfig,
+  TypeConverterConfig,
+} from "./filter-config.ts";
 export type {
   EsConfig,
   EsId,
@@ -30,7 +41,7 @@ export type {
   Secret,
   TlsConfig,
 } from "./http-config.ts";
-export { compileMatch, globMatches } from "./match.ts";
+export { compileMatch, compileRegex, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";
 export type { ParsedConfig } from "./parse.ts";

@@ -2,7 +2,7 @@ import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
 import { lastValue } from "./section.ts";
 import type { Entry, Section } from "./section.ts";
-import { expand } from "./variables.ts";
+import { expand, tooLong } from "./variables.ts";
 import type { Expanded, Scope } from "./variables.ts";
 
 /**
@@ -25,7 +25,7 @@ export class Options {
     this.#scope = scope;
   }
 
-  /** Refuses every option that the table does not list; prefixes end in a dot. */
+  /** Refuses every option that the table does not list. */
   allowOnly(what: string, table: OptionTable): void {
     const names = Object.keys(table);
     for (const entry of this.section.entries) {
@@ -68,10 +68,16 @@ export class Options {
   /** The text with its variables filled in; an unset variable is a problem. */
   expand(text: string, place: Place): Expanded {
     const expanded = expand(text, this.#scope);
+    if (expanded.isTooLong) this.refuse(place, tooLong);
     for (const name of expanded.unset) {
       this.refuse(place, `Variable \${${name}} is not set: ${this.#variablesHint()}`);
     }
     return expanded;
+  }
+
+  /** What the agent knows, empty when it does not know it. */
+  fact(name: string): string {
+    return Object.hasOwn(this.#scope.facts, name) ? (this.#scope.facts[name] ?? "") : "";
   }
 
   text(key: string): string | undefined;

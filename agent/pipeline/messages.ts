@@ -1,5 +1,6 @@
 import type { AllowList } from "#shipper";
 import type { PipelineAlert } from "./batch.ts";
+import type { FilterStats } from "./filter.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
 import type { OutputStats } from "./output.ts";
 
@@ -41,8 +42,8 @@ export interface PipelineStats {
   readonly bytes: number;
   readonly alerts: number;
   /**
-   * Dead letter files that had to go to keep the bound, and records that a full queue let go where the config says so: the
-   * only ways in which anything is ever dropped.
+   * Dead letter files that had to go to keep the bound, and records that a full queue let go where the config says so.
+   * Nothing else is ever dropped but by filters whose business it is: see `filters`.
    */
   readonly dropped: number;
   /** Lines and records set aside in the dead letter folder. */
@@ -57,6 +58,8 @@ export interface PipelineStats {
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;
+  /** In the order in which they apply. */
+  readonly filters: readonly FilterStats[];
   readonly outputs: readonly OutputStats[];
 }
 

@@ -173,6 +173,7 @@ export class Runner {
       lostFiles: inputs.reduce((sum, input) => sum + input.lost, 0),
       lagMs: this.#lagMs(Date.now()),
       running: this.#running,
+      filters: this.#active?.router.filterStats() ?? [],
       outputs,
     };
   }
