@@ -3,6 +3,7 @@ import { join, matchesGlob } from "node:path";
 import { isBelowAny } from "#shipper";
 import type { AllowList, OutputConfig, PipelineConfig } from "#shipper";
 import { DirectOutput } from "./direct-output.ts";
+import { EsOutput } from "./es-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { HttpOutput } from "./http-output.ts";
@@ -47,6 +48,7 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
       return new HttpOutput(config, context);
     case "es":
     case "opensearch":
+      return new EsOutput(config, context);
     case "loki":
       throw new Error("in work");
     case "file":

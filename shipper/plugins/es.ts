@@ -1,4 +1,3 @@
-import { parseFieldPath } from "../field-path.ts";
 import type { FieldPath } from "../field-path.ts";
 import type { EsConfig, EsId, EsIndex, HttpAuth } from "../http-config.ts";
 import type { OptionTable, Options } from "../options.ts";
@@ -6,6 +5,7 @@ import { strftimeProblem } from "../strftime.ts";
 import { outputOptions, readOutputBase } from "./common.ts";
 import type { Plugin } from "./common.ts";
 import { endpointOptions, readEndpoint, readPath } from "./endpoint.ts";
+import { readPath as readFieldPath } from "./filter-common.ts";
 import { readSecret } from "./secret.ts";
 
 const cloud = 'write the host of the deployment as "host", "port 443", "tls on" and a user or "http_api_key"';
@@ -131,15 +131,8 @@ function readIndexName(options: Options, key: string, otherwise: string): string
 }
 
 function readField(options: Options, key: string): FieldPath | undefined {
-  const written = options.text(key);
-  if (written === undefined) return undefined;
-  const path = parseFieldPath(written);
-  if (path !== undefined && path.every((step) => step.kind !== "any")) return path;
-  options.refuse(
-    options.entry(key) ?? options.section,
-    `"${key}" is "${written}" and has to be a key, such as $kubernetes['namespace_name']`,
-  );
-  return undefined;
+  const entry = options.entry(key);
+  return entry === undefined ? undefined : readFieldPath(options, entry, options.text(key, ""));
 }
 
 function readOperation(options: Options): EsConfig["operation"] {

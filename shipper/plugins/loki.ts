@@ -1,4 +1,3 @@
-import { parseFieldPath } from "../field-path.ts";
 import type { FieldPath } from "../field-path.ts";
 import type { LokiConfig, LokiLabel } from "../http-config.ts";
 import type { OptionTable, Options } from "../options.ts";
@@ -6,6 +5,7 @@ import type { Place } from "../problem.ts";
 import { outputOptions, readOutputBase } from "./common.ts";
 import type { Plugin } from "./common.ts";
 import { endpointOptions, readEndpoint, readPath } from "./endpoint.ts";
+import { readPath as readFieldPath } from "./filter-common.ts";
 
 const perPod = 'the fields that are to be labels have to be named, with "label_keys"';
 
@@ -84,8 +84,8 @@ function readPair(
   place: Place,
 ): LokiLabel | undefined {
   if (/^\$[^{]/.test(value)) {
-    const path = readField(options, key, value, place);
-    return path === undefined ? undefined : { name: labelName(name ?? nameOf(path)), path };
+    const path = readFieldPath(options, place, value);
+    return { name: labelName(name ?? nameOf(path)), path };
   }
   if (name === undefined || name === "") {
     options.refuse(place, `"${key}" holds "${value}" and has to hold NAME=VALUE, NAME=$FIELD or $FIELD`);
@@ -94,19 +94,12 @@ function readPair(
   return { name: labelName(name), value: options.expand(value, place).text };
 }
 
-function readField(options: Options, key: string, text: string, place: Place): FieldPath | undefined {
-  const path = parseFieldPath(text);
-  if (path !== undefined && path.every((step) => step.kind !== "any")) return path;
-  options.refuse(place, `"${key}" holds "${text}" and has to hold fields such as $sub['stream']`);
-  return undefined;
-}
-
 /** Fields by their own names; without a `$` the whole is a top-level key. */
 function readList(options: Options, key: string): readonly { readonly name: string; readonly path: FieldPath }[] {
   return options.entries(key).flatMap((entry) =>
-    splitList(options.expand(entry.value, entry).text).flatMap((part) => {
-      const path = readField(options, key, part, entry);
-      return path === undefined ? [] : [{ name: labelName(nameOf(path)), path }];
+    splitList(options.expand(entry.value, entry).text).map((part) => {
+      const path = readFieldPath(options, entry, part);
+      return { name: labelName(nameOf(path)), path };
     }),
   );
 }
