@@ -344,7 +344,7 @@ export class DiskQueue {
       fs.renameSync(this.#path(segment.id), this.#path(segment.id, "free"));
       this.#spares.push(segment.id);
     } else fs.rmSync(this.#path(segment.id), { force: true });
-    if (this.#read.segment > segment.id) return;
+    if (this.#read.segment !== segment.id) return;
     const next: Place = { segment: this.#segments[0]?.id ?? this.#lastId, offset: 0 };
     if (this.#cursor.segment <= segment.id) this.#cursor = next;
     this.#read = next;
