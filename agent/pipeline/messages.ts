@@ -2,6 +2,7 @@ import type { AllowList } from "#shipper";
 import type { PipelineAlert } from "./batch.ts";
 import type { FilterStats } from "./filter.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
+import type { InputStats } from "./input.ts";
 import type { OutputStats } from "./output.ts";
 
 /** What the worker is started with. */
@@ -58,6 +59,7 @@ export interface PipelineStats {
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;
+  readonly inputs: readonly InputStats[];
   /** In the order in which they apply. */
   readonly filters: readonly FilterStats[];
   readonly outputs: readonly OutputStats[];
