@@ -9,6 +9,7 @@ import { FleetOutput } from "./fleet-output.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import type { Input, InputContext } from "./input.ts";
+import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
 import { queueName } from "./queued-output.ts";
@@ -49,7 +50,7 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
     case "opensearch":
       return new EsOutput(config, context);
     case "loki":
-      throw new Error("in work");
+      return new LokiOutput(config, context);
     case "file":
       return new FileOutput(config, context);
     case "fleet":

@@ -2,9 +2,10 @@ import { strftime } from "#shipper";
 import type { EsConfig } from "#shipper";
 import type { Arena } from "./arena.ts";
 import { dotsToUnderscores } from "./dots.ts";
+import { scalarText } from "./fields.ts";
 import { putText, skipBrace } from "./http-format.ts";
-import { findValue, stepsOf, textOf } from "./json-walk.ts";
-import type { Steps, Text } from "./json-walk.ts";
+import { findValue, stepsOf } from "./json-walk.ts";
+import type { Steps } from "./json-walk.ts";
 import { RecordIds, recordIdBytes } from "./record-id.ts";
 import { RecordClock } from "./record-time.ts";
 import type { Part, Records } from "./records.ts";
@@ -176,14 +177,6 @@ export class EsBulk {
     this.#tagEntry = entry;
     this.#tag = Buffer.from(`${JSON.stringify(tagKey)}:${JSON.stringify(entry.tag)},`);
   }
-}
-
-/** What a text, number or word says; objects and arrays say nothing. */
-function scalarText(value: Text | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  const first = value.bytes[value.start];
-  if (first === 0x22) return textOf(value.bytes, value.start, value.end);
-  return first === 0x7b || first === 0x5b ? undefined : value.bytes.toString("latin1", value.start, value.end);
 }
 
 function braceBefore(bytes: Buffer, inner: number): number {

@@ -21,13 +21,14 @@ export interface Refused {
 }
 
 /**
- * What an answer says about the records of a request. `again`: nothing is settled, and it is not for the records.
+ * What an answer says about the records of a request. `again`: nothing is settled, and it is not for the records; when it
+ * is too much at once, less is sent then.
  * `refused`: something in it is refused, and the answer does not say what. `settled`: all but those that are named; what
  * is to be sent once more says whether waiting would help.
  */
 export type Verdict =
   | { readonly kind: "delivered" }
-  | { readonly kind: "again"; readonly why: string }
+  | { readonly kind: "again"; readonly why: string; readonly isTooMuch?: boolean }
   | { readonly kind: "refused" | "too-large"; readonly why: string }
   | {
       readonly kind: "settled";
@@ -180,6 +181,7 @@ export abstract class RequestOutput<
         this.#size.delivered();
         return undefined;
       case "again":
+        if (verdict.isTooMuch === true && count > 1) this.#size.tooSlow(records.bytesOf(part));
         parts.unshift(part);
         return verdict.why;
       case "too-large":
