@@ -120,7 +120,10 @@ export class EsBulk {
   #prefixOf(bytes: Buffer, inner: number): string | undefined {
     if (this.#prefixSteps === undefined) return undefined;
     const text = scalarText(findValue(bytes, braceBefore(bytes, inner), this.#prefixSteps));
-    const name = text?.toLowerCase().replaceAll(/[\s"*\\<>|,?/#:\x00-\x1f]/g, "_").slice(0, prefixLettersMax);
+    const name = text
+      ?.toLowerCase()
+      .replaceAll(/[\s\p{Cc}"*\\<>|,?/#:]/gu, "_")
+      .slice(0, prefixLettersMax);
     return name === undefined || name === "" || /^[-_+.]/.test(name) ? undefined : name;
   }
 

@@ -8,12 +8,21 @@ import { until } from "./testing/until.ts";
 
 const to = (es: EsServer, more = "") =>
   `[OUTPUT]\n Name es\n Alias search\n Match *\n Host 127.0.0.1\n Port ${es.port}\n Index vm\n${more}`;
-const numbered = (count: number, from = 0) => Array.from({ length: count }, (_, n) => auditLine(`a-${from + n}`));
+const numbered = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, n) => auditLine(`a-${from + n}`));
 const idsIn = (es: EsServer, index = "vm") =>
   [...(es.indices.get(index)?.values() ?? [])].map((source) => String(source["auditID"]));
 const wanted = (count: number) => Array.from({ length: count }, (_, n) => `a-${n}`);
-const tooLong = { status: 400, type: "document_parsing_exception", reason: "failed to parse field [n] of type [long]" };
-const busy = { status: 429, type: "es_rejected_execution_exception", reason: "rejected execution of coordinating operation" };
+const tooLong = {
+  status: 400,
+  type: "document_parsing_exception",
+  reason: "failed to parse field [n] of type [long]",
+};
+const busy = {
+  status: 429,
+  type: "es_rejected_execution_exception",
+  reason: "rejected execution of coordinating operation",
+};
 
 test("records are stored once, in order, with their own time and an id that is the server's business to keep", async (t) => {
   const es = await startEs(t);
@@ -35,11 +44,17 @@ test("one refused record of a bulk is set aside with the reason, and the others 
   const bench = await openBench(t, to(es));
   bench.take(numbered(20));
   await bench.drained();
-  assert.deepEqual(idsIn(es), wanted(20).filter((id) => id !== "a-7"));
+  assert.deepEqual(
+    idsIn(es),
+    wanted(20).filter((id) => id !== "a-7"),
+  );
   const [parked, ...more] = bench.parked();
   assert.deepEqual(more, []);
   assert.match(String(parked?.["line"]), /"auditID":"a-7"/);
-  assert.match(String(parked?.["reason"]), /answered 400: document_parsing_exception: failed to parse field \[n\]/);
+  assert.match(
+    String(parked?.["reason"]),
+    /answered 400: document_parsing_exception: failed to parse field \[n\]/,
+  );
   assert.equal(es.requests.length, 1);
 });
 
@@ -54,7 +69,10 @@ test("a tenth of refused records costs one request", async (t) => {
   assert.equal(es.requests.length, 1);
 });
 
-for (const error of [busy, { status: 503, type: "unavailable_shards_exception", reason: "primary shard is not active" }]) {
+for (const error of [
+  busy,
+  { status: 503, type: "unavailable_shards_exception", reason: "primary shard is not active" },
+]) {
   test(`records that get ${error.status} are sent again alone, until they are stored`, async (t) => {
     const es = await startEs(t);
     let isBusy = true;
@@ -109,7 +127,10 @@ for (const [fault, isStored] of [
 const brokenAnswers = [
   ["an answer that is no JSON", "<html>502</html>"],
   ["an answer without its end", '{"took":3,"errors":false,"items":[{"create":{"status":201'],
-  ["an answer that ends early where an object ends", '{"took":3,"errors":false,"items":[{"create":{"status":201}}'],
+  [
+    "an answer that ends early where an object ends",
+    '{"took":3,"errors":false,"items":[{"create":{"status":201}}',
+  ],
   ["an answer about fewer records", '{"took":3,"errors":true,"items":[{"create":{"status":201}}]}'],
   ["an answer whose results have no status", '{"took":3,"errors":true,"items":[{},{},{}]}'],
   ["an empty answer", ""],
@@ -161,7 +182,9 @@ test("a type that Elasticsearch 8 does not know makes the output wait and say so
   const es = await startEs(t);
   const bench = await openBench(t, to(es, " Suppress_Type_Name off\n"));
   bench.take(numbered(3));
-  await until("the advice", () => bench.problems.some((p) => p.includes('"suppress_type_name" has to be on')));
+  await until("the advice", () =>
+    bench.problems.some((p) => p.includes('"suppress_type_name" has to be on')),
+  );
   assert.deepEqual(bench.parked(), []);
   assert.equal(bench.output.stats().queueRecords, 3);
 });
@@ -201,4 +224,105 @@ test("a conflict over an id that the record itself has is set aside: it may be a
   await bench.drained();
   assert.deepEqual([...(es.indices.get("vm")?.keys() ?? [])], ["a-0", "a-1"]);
   assert.match(String(bench.parked()[0]?.["reason"]), /answered 409: version_conflict_engine_exception/);
+});
+
+test("the talk's own section fills an index of Elasticsearch 8 as it stands", async (t) => {
+  const es = await startEs(t);
+  const section = `[OUTPUT]
+Name          es
+Alias         host_services_to_es
+Match         host_services
+Host          127.0.0.1
+Port          ${es.port}
+Index         vm
+Generate_ID   Off
+`;
+  const bench = await openBench(t, section);
+  bench.take(['{"log":"sshd: session opened"}'], "host_services");
+  await bench.drained();
+  const [source] = es.indices.get("vm")?.values() ?? [];
+  assert.deepEqual(source, { "@timestamp": "2023-11-14T22:13:20.000Z", log: "sshd: session opened" });
+  assert.deepEqual(es.refusals, []);
+});
+
+const dated = (more: string) => ` Logstash_Format On\n Logstash_Prefix kube\n${more}`;
+const bodies = [
+  ["an index a day, by the time of the event", dated(""), {}, "kube-2026.11.22", {}],
+  [
+    "a week, with a separator",
+    dated(" Logstash_DateFormat %G.w%V\n Logstash_Prefix_Separator _\n"),
+    {},
+    "kube_2026.w47",
+    {},
+  ],
+  [
+    "an index by a field",
+    dated(" Logstash_Prefix_Key $ns['name']\n"),
+    { ns: { name: "Team A/b" } },
+    "team_a_b-2026.11.22",
+    {},
+  ],
+  [
+    "the fallback where the field is none",
+    dated(" Logstash_Prefix_Key $ns\n"),
+    { ns: ["x"] },
+    "kube-2026.11.22",
+    {},
+  ],
+  [
+    "the fallback where the field is no name",
+    dated(" Logstash_Prefix_Key $ns\n"),
+    { ns: "_x" },
+    "kube-2026.11.22",
+    {},
+  ],
+  ["the tag", " Include_Tag_Key On\n Tag_Key tag\n", {}, "vm", { tag: "audit" }],
+  [
+    "underscores for dots in keys",
+    " Replace_Dots On\n",
+    { "a.b": { "c.d": "e.f" } },
+    "vm",
+    { a_b: { c_d: "e.f" } },
+  ],
+  [
+    "another time key and format",
+    " Time_Key when\n Time_Key_Format %H:%M\n",
+    {},
+    "vm",
+    { when: "10:31.123Z" },
+  ],
+  [
+    "a record's own time key",
+    "",
+    { "@timestamp": "2026-01-01T00:00:00Z" },
+    "vm",
+    { "@timestamp": "2026-01-01T00:00:00Z" },
+  ],
+  [
+    "a time key deeper in the record",
+    "",
+    { x: { "@timestamp": 1 } },
+    "vm",
+    { "@timestamp": "2026-11-22T10:31:21.123456Z" },
+  ],
+] as const;
+for (const [what, options, more, index, wanted] of bodies) {
+  test(`a document has ${what}`, async (t) => {
+    const es = await startEs(t);
+    const bench = await openBench(t, to(es, options));
+    bench.take([auditLine("a", { ...more, stageTimestamp: "2026-11-22T10:31:21.123456Z" })]);
+    await bench.drained();
+    assert.deepEqual([...es.indices.keys()], [index]);
+    const [source] = es.indices.get(index)?.values() ?? [];
+    for (const [key, value] of Object.entries(wanted)) assert.deepEqual(source?.[key], value);
+    assert.deepEqual([es.refusals, bench.parked()], [[], []]);
+  });
+}
+
+test("an id that Elasticsearch would refuse for its length does not cost the record its place", async (t) => {
+  const es = await startEs(t);
+  const bench = await openBench(t, to(es, " Id_Key auditID\n"));
+  bench.take([auditLine("x".repeat(600)), auditLine('"\u0007ü')]);
+  await bench.drained();
+  assert.deepEqual([...(es.indices.get("vm")?.keys() ?? [])], ["made-0", '"\u0007ü']);
 });

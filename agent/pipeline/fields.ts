@@ -8,7 +8,9 @@ export function scalarText(value: Text | undefined): string | undefined {
   const { bytes, start, end } = value;
   const first = bytes[start];
   if (first === 0x22) return textOf(bytes, start, end);
-  return first === 0x7b || first === 0x5b || first === 0x6e ? undefined : bytes.toString("latin1", start, end);
+  return first === 0x7b || first === 0x5b || first === 0x6e
+    ? undefined
+    : bytes.toString("latin1", start, end);
 }
 
 /** What any value says: objects and arrays as JSON. */

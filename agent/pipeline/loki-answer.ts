@@ -22,7 +22,9 @@ export function readLokiRefusal(text: string, streams: readonly PushedStream[]):
   const complaints = readComplaints(text);
   return streams.flatMap(({ labels, entries }) => {
     const name = `{${labels.map(([label, value]) => `${label}=${JSON.stringify(value)}`).join(", ")}}`;
-    const mine = complaints.filter(({ stream }) => stream === undefined || stream === name || streams.length === 1);
+    const mine = complaints.filter(
+      ({ stream }) => stream === undefined || stream === name || streams.length === 1,
+    );
     return entries.flatMap((entry) => {
       const found = mine.find(({ isMeant }) => isMeant(entry));
       return found === undefined ? [] : [{ record: entry.record, why: found.reason }];
@@ -38,7 +40,9 @@ function readComplaints(text: string): readonly Complaint[] {
 function ignored(text: string): readonly Complaint[] {
   const complaints: Complaint[] = [];
   const stream = /for stream: (\{.*\})/.exec(text)?.[1];
-  for (const [, time = "", reason = ""] of text.matchAll(/entry with timestamp (.+?) ignored, reason: '([^']*)'/g)) {
+  for (const [, time = "", reason = ""] of text.matchAll(
+    /entry with timestamp (.+?) ignored, reason: '([^']*)'/g,
+  )) {
     const wanted = nanosOf(time);
     if (wanted !== undefined) complaints.push({ reason, stream, isMeant: (entry) => entry.time === wanted });
     // It lists ten at most; the oldest time that it takes tells the others.

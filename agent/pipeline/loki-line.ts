@@ -21,7 +21,11 @@ export class LokiLine {
   readonly #dropSingleKey: LokiConfig["dropSingleKey"];
   readonly #line = new Arena();
 
-  constructor({ removed, lineFormat, dropSingleKey }: Pick<LokiConfig, "removed" | "lineFormat" | "dropSingleKey">) {
+  constructor({
+    removed,
+    lineFormat,
+    dropSingleKey,
+  }: Pick<LokiConfig, "removed" | "lineFormat" | "dropSingleKey">) {
     this.#removal = removalOf(removed.map(namesOf).filter((names) => names.length > 0));
     this.#format = lineFormat;
     this.#dropSingleKey = dropSingleKey;

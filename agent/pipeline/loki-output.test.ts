@@ -15,7 +15,8 @@ function event(id: string, secondsAgo = 10, more: object = {}, micros = "123456"
   return JSON.stringify({ auditID: id, ...more, stageTimestamp: `${iso}.${micros}Z` });
 }
 const idOf = (line: string) => (JSON.parse(line) as { auditID: string }).auditID;
-const linesOf = (loki: LokiServer, stream: string) => (loki.streams.get(stream) ?? []).map(({ line }) => line);
+const linesOf = (loki: LokiServer, stream: string) =>
+  (loki.streams.get(stream) ?? []).map(({ line }) => line);
 const parkedIds = (bench: Bench) => bench.parked().map((one) => idOf(String(one["line"])));
 const defaultStream = '{job="fluent-bit"}';
 
@@ -39,11 +40,17 @@ test("labels come from the config and from records, group records into streams, 
   const loki = await startLoki(t);
   const labels = ` Labels job=audit, cluster=\${CLUSTER}, team=$user['team'], $verb\n Label_Keys $objectRef['resource']\n`;
   const bench = await openBench(t, to(loki, labels));
-  const more = (verb: string) => ({ verb, user: { team: "a,b=c", name: "x" }, objectRef: { resource: "pods" }, n: 1.5e3 });
+  const more = (verb: string) => ({
+    verb,
+    user: { team: "a,b=c", name: "x" },
+    objectRef: { resource: "pods" },
+    n: 1.5e3,
+  });
   bench.take([event("1", 10, more("get")), event("2", 10, more("list")), event("3", 10, more("get"))]);
   bench.take([event("4", 10, { verb: { not: "a label" } })]);
   await bench.drained();
-  const stream = (verb: string) => `{cluster="c-1", job="audit", objectRef_resource="pods", team="a,b=c", verb="${verb}"}`;
+  const stream = (verb: string) =>
+    `{cluster="c-1", job="audit", objectRef_resource="pods", team="a,b=c", verb="${verb}"}`;
   assert.deepEqual([...loki.streams.keys()], [stream("get"), stream("list"), '{cluster="c-1", job="audit"}']);
   assert.deepEqual(linesOf(loki, stream("get")).map(idOf), ["1", "3"]);
   const line = JSON.parse(linesOf(loki, stream("get"))[0] ?? "") as Record<string, unknown>;
@@ -73,11 +80,27 @@ test("label names are made valid, values are bounded, and neither can break out 
 });
 
 const shapes = [
-  [" Remove_Keys a, $b['c']\n", { a: 1, b: { c: 2, d: 3 } }, '{"auditID":"1","b":{"d":3},"stageTimestamp":"T"}'],
-  [" Line_Format key_value\n", { n: 1.0, t: 'x "y"', o: { p: [1] } }, 'auditID="1" n=1 t="x \\"y\\"" o="{\\"p\\":[1]}" stageTimestamp="T"'],
-  [" Remove_Keys auditID, stageTimestamp\n Drop_Single_Key on\n", { log: 'he said "hi"' }, '"he said \\"hi\\""'],
+  [
+    " Remove_Keys a, $b['c']\n",
+    { a: 1, b: { c: 2, d: 3 } },
+    '{"auditID":"1","b":{"d":3},"stageTimestamp":"T"}',
+  ],
+  [
+    " Line_Format key_value\n",
+    { n: 1.0, t: 'x "y"', o: { p: [1] } },
+    'auditID="1" n=1 t="x \\"y\\"" o="{\\"p\\":[1]}" stageTimestamp="T"',
+  ],
+  [
+    " Remove_Keys auditID, stageTimestamp\n Drop_Single_Key on\n",
+    { log: 'he said "hi"' },
+    '"he said \\"hi\\""',
+  ],
   [" Remove_Keys auditID, stageTimestamp\n Drop_Single_Key raw\n", { log: 'he said "hi"' }, 'he said "hi"'],
-  [" Remove_Keys auditID, stageTimestamp\n Drop_Single_Key on\n Line_Format key_value\n", { log: "hi" }, "hi"],
+  [
+    " Remove_Keys auditID, stageTimestamp\n Drop_Single_Key on\n Line_Format key_value\n",
+    { log: "hi" },
+    "hi",
+  ],
   [" Remove_Keys auditID\n Drop_Single_Key on\n", { log: "hi" }, '{"log":"hi","stageTimestamp":"T"}'],
 ] as const;
 for (const [options, more, wanted] of shapes) {
@@ -87,13 +110,21 @@ for (const [options, more, wanted] of shapes) {
     bench.take([event("1", 10, more)]);
     await bench.drained();
     const [line = ""] = linesOf(loki, defaultStream);
-    assert.equal(line.replace(/"stageTimestamp(":"|=")[^"]+"/, '"stageTimestamp$1T"').replace(/stageTimestamp="[^"]+"/, 'stageTimestamp="T"'), wanted);
+    assert.equal(
+      line
+        .replace(/"stageTimestamp(":"|=")[^"]+"/, '"stageTimestamp$1T"')
+        .replace(/stageTimestamp="[^"]+"/, 'stageTimestamp="T"'),
+      wanted,
+    );
   });
 }
 
 test("structured metadata is a map of texts beside the line", async (t) => {
   const loki = await startLoki(t);
-  const bench = await openBench(t, to(loki, " Structured_Metadata id=$auditID, where=${REGION}, ref=$objectRef, $none\n"));
+  const bench = await openBench(
+    t,
+    to(loki, " Structured_Metadata id=$auditID, where=${REGION}, ref=$objectRef, $none\n"),
+  );
   bench.take([event("1", 10, { objectRef: { name: "x" } })]);
   await bench.drained();
   const [entry] = loki.streams.get(defaultStream) ?? [];
@@ -128,7 +159,13 @@ test("entries that are too old or too far behind are set aside with Loki's reaso
   const kept = linesOf(loki, defaultStream).map(idOf);
   assert.deepEqual(kept, ["newest", ...fresh.map(idOf)]);
   assert.deepEqual(parkedIds(bench).toSorted(), [...old, ...behind].map(idOf).toSorted());
-  const reasons = new Set(bench.parked().map((one) => String(one["reason"]).replace(/^.* 400: /, "").replace(/,.*/, "")));
+  const reasons = new Set(
+    bench.parked().map((one) =>
+      String(one["reason"])
+        .replace(/^.* 400: /, "")
+        .replace(/,.*/, ""),
+    ),
+  );
   assert.deepEqual(reasons, new Set(["timestamp too old", "entry too far behind"]));
   // Not one request per record: what Loki says about the bound is enough.
   assert.ok(loki.requests.length <= 6, `${loki.requests.length} requests`);
@@ -172,7 +209,8 @@ test("a batch beyond the burst that a tenant may send is made smaller instead of
 for (const fault of ["hang", "reset-after", "half"] as const) {
   test(`a push that meets "${fault}" comes again, and Loki keeps one`, async (t) => {
     const loki = await startLoki(t);
-    loki.fault = ({ nth }) => (nth === 0 ? (fault === "half" ? { answer: { status: 500, body: "no" } } : fault) : undefined);
+    loki.fault = ({ nth }) =>
+      nth === 0 ? (fault === "half" ? { answer: { status: 500, body: "no" } } : fault) : undefined;
     const bench = await openBench(t, to(loki, fault === "hang" ? " http.response_timeout 1\n" : ""));
     const lines = Array.from({ length: 50 }, (_, n) => event(`${n}`));
     bench.take(lines);

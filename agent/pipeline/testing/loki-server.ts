@@ -1,6 +1,6 @@
 import type { TestContext } from "node:test";
-import { startFaultServer } from "./fault-server.ts";
-import type { Answer, Arrived, FaultServer } from "./fault-server.ts";
+import { FaultServer, started } from "./fault-server.ts";
+import type { Answer, Arrived } from "./fault-server.ts";
 import { member, parseStrict } from "./strict-json.ts";
 import type { Strict } from "./strict-json.ts";
 
@@ -11,101 +11,94 @@ export interface LokiEntry {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** A push interface as the documentation of Loki 3 has it, which refuses what the real one refuses. */
-export interface LokiServer extends FaultServer {
-  /** Entries by stream, `{a="b", c="d"}`, in the order in which they came; the same entry is kept once. */
-  readonly streams: ReadonlyMap<string, readonly LokiEntry[]>;
-  readonly duplicates: number;
-  /** Whole requests that were no push at all, with why. */
-  readonly malformed: string[];
-  /** The tenant that requests have to name, if any. */
-  tenant: string | undefined;
-  /** `max_line_size`. */
-  lineBytesMax: number;
-  /** How far an entry may be behind the newest one of its stream, in seconds: half of `max_chunk_age`. */
-  behindSecondsMax: number;
-  /** How old an entry may be, in seconds: `reject_old_samples_max_age`. */
-  oldSecondsMax: number;
-  /** Bytes that a request may have: `ingestion_burst_size_mb`. */
-  burstBytesMax: number;
-}
-
 class Malformed extends Error {}
 
 const second = 1_000_000_000n;
 
-export async function startLoki(t: TestContext): Promise<LokiServer> {
-  const streams = new Map<string, LokiEntry[]>();
-  const malformed: string[] = [];
-  let duplicates = 0;
+export function startLoki(t: TestContext): Promise<LokiServer> {
+  return started(t, new LokiServer());
+}
+
+/** A push interface as the documentation of Loki 3 has it, which refuses what the real one refuses. */
+export class LokiServer extends FaultServer {
+  /** Entries by stream, `{a="b", c="d"}`, in the order in which they came; the same entry is kept once. */
+  readonly streams = new Map<string, LokiEntry[]>();
+  /** Whole requests that were no push at all, with why. */
+  readonly malformed: string[] = [];
+  duplicates = 0;
+  /** The tenant that requests have to name, if any. */
+  tenant: string | undefined = undefined;
+  /** `max_line_size`. */
+  lineBytesMax = 256 * 1024;
+  /** How far an entry may be behind the newest one of its stream, in seconds: half of `max_chunk_age`. */
+  behindSecondsMax = 3600;
+  /** How old an entry may be, in seconds: `reject_old_samples_max_age`. */
+  oldSecondsMax = 7 * 24 * 3600;
+  /** Bytes that a request may have: `ingestion_burst_size_mb`. */
+  burstBytesMax = 6 * 1024 * 1024;
+
+  protected handle(request: Arrived): Answer {
+    try {
+      check(request, this.tenant);
+      if (request.body.length > this.burstBytesMax) {
+        return {
+          status: 429,
+          body: "Ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec)",
+        };
+      }
+      const complaints = readPush(request.body).map(([name, entries]) => this.#push(name, entries));
+      const last = complaints.findLast((complaint) => complaint !== undefined);
+      return last === undefined ? { status: 204, body: "" } : { status: 400, body: `${last}\n` };
+    } catch (error) {
+      if (!(error instanceof Malformed || error instanceof SyntaxError)) throw error;
+      this.malformed.push(error.message);
+      return { status: 400, body: `${error.message}\n` };
+    }
+  }
 
   /** Stores what can be stored and gives the last complaint, as the real one does. */
-  const push = (name: string, entries: readonly LokiEntry[]): string | undefined => {
-    const oldest = BigInt(Math.floor(Date.now() / 1000) - loki.oldSecondsMax) * second;
+  #push(name: string, entries: readonly LokiEntry[]): string | undefined {
+    const oldest = BigInt(Math.floor(Date.now() / 1000) - this.oldSecondsMax) * second;
     let complaint: string | undefined;
     const fitting = entries.filter(({ time, line }) => {
       const bytes = Buffer.byteLength(line);
       if (time < oldest) {
         complaint = `entry for stream '${name}' has timestamp too old: ${rfc3339(time)}, oldest acceptable timestamp is: ${rfc3339(oldest)}`;
-      } else if (bytes > loki.lineBytesMax) {
-        complaint = `Max entry size '${loki.lineBytesMax}' bytes exceeded for stream '${name}' while adding an entry with length '${bytes}' bytes`;
+      } else if (bytes > this.lineBytesMax) {
+        complaint = `Max entry size '${this.lineBytesMax}' bytes exceeded for stream '${name}' while adding an entry with length '${bytes}' bytes`;
       } else return true;
       return false;
     });
-    return store(name, fitting) ?? complaint;
-  };
-  const store = (name: string, entries: readonly LokiEntry[]): string | undefined => {
-    const kept = streams.get(name) ?? [];
-    if (entries.length > 0) streams.set(name, kept);
+    return this.#store(name, fitting) ?? complaint;
+  }
+
+  #store(name: string, entries: readonly LokiEntry[]): string | undefined {
+    const kept = this.streams.get(name) ?? [];
+    if (entries.length > 0) this.streams.set(name, kept);
     const ignored: string[] = [];
     for (const entry of entries) {
       const newest = kept.reduce((most, { time }) => (time > most ? time : most), 0n);
-      const bound = newest - BigInt(loki.behindSecondsMax) * second;
+      const bound = newest - BigInt(this.behindSecondsMax) * second;
       if (entry.time < bound) {
         const why = `entry too far behind, entry timestamp is: ${rfc3339(entry.time)}, oldest acceptable timestamp is: ${rfc3339(bound)}`;
         ignored.push(`entry with timestamp ${goTime(entry.time)} ignored, reason: '${why}',\n`);
-      } else if (kept.some(({ time, line }) => time === entry.time && line === entry.line)) duplicates++;
+      } else if (kept.some(({ time, line }) => time === entry.time && line === entry.line)) this.duplicates++;
       else kept.push(entry);
     }
     if (ignored.length === 0) return undefined;
     const total = `user 'fake', total ignored: ${ignored.length} out of ${entries.length} for stream: ${name}`;
     return ignored.slice(0, 10).join("") + total;
-  };
-  const handle = (request: Arrived): Answer => {
-    try {
-      check(request, loki.tenant);
-      if (request.body.length > loki.burstBytesMax) {
-        return { status: 429, body: "Ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec)" };
-      }
-      const pushes = readPush(request.body);
-      const complaints = pushes.map(([name, entries]) => push(name, entries));
-      const last = complaints.findLast((complaint) => complaint !== undefined);
-      return last === undefined ? { status: 204, body: "" } : { status: 400, body: `${last}\n` };
-    } catch (error) {
-      if (!(error instanceof Malformed || error instanceof SyntaxError)) throw error;
-      malformed.push(error.message);
-      return { status: 400, body: `${error.message}\n` };
-    }
-  };
-  const server = await startFaultServer(t, handle);
-  const loki: LokiServer = Object.assign(server, {
-    streams,
-    malformed,
-    duplicates: 0,
-    tenant: undefined,
-    lineBytesMax: 256 * 1024,
-    behindSecondsMax: 3600,
-    oldSecondsMax: 7 * 24 * 3600,
-    burstBytesMax: 6 * 1024 * 1024,
-  });
-  Object.defineProperty(loki, "duplicates", { get: () => duplicates });
-  return loki;
+  }
 }
 
 function check({ method, url, headers }: Arrived, tenant: string | undefined): void {
-  if (method !== "POST" || url !== "/loki/api/v1/push") throw new Malformed(`404 page not found: ${method} ${url}`);
+  if (method !== "POST" || url !== "/loki/api/v1/push") {
+    throw new Malformed(`404 page not found: ${method} ${url}`);
+  }
   const type = headers["content-type"] ?? "";
-  if (!/^application\/json(?:;\s*charset=utf-8)?$/i.test(type)) throw new Malformed(`Content-Type ${type}: no JSON`);
+  if (!/^application\/json(?:;\s*charset=utf-8)?$/i.test(type)) {
+    throw new Malformed(`Content-Type ${type}: no JSON`);
+  }
   if (headers["x-scope-orgid"] !== tenant) throw new Malformed("no org id");
 }
 
@@ -114,9 +107,13 @@ function readPush(body: Buffer): (readonly [name: string, entries: readonly Loki
   if (!Buffer.from(text).equals(body)) throw new Malformed("loghttp.PushRequest: invalid UTF-8");
   const root = parseStrict(text);
   const streams = member(root, "streams");
-  if (streams?.kind !== "array" || keysOf(root).length !== 1) throw new Malformed("loghttp.PushRequest: no streams");
+  if (streams?.kind !== "array" || keysOf(root).length !== 1) {
+    throw new Malformed("loghttp.PushRequest: no streams");
+  }
   return streams.elements.map((stream) => {
-    if (keysOf(stream).join() !== "stream,values") throw new Malformed("loghttp.LogProtoStream: unknown field");
+    if (keysOf(stream).join() !== "stream,values") {
+      throw new Malformed("loghttp.LogProtoStream: unknown field");
+    }
     const values = member(stream, "values");
     if (values?.kind !== "array") throw new Malformed("loghttp.LogProtoStream: values have to be an array");
     return [readLabels(member(stream, "stream")), values.elements.map(readEntry)];
@@ -140,7 +137,9 @@ function readLabels(value: Strict | undefined): string {
 function readEntry(value: Strict): LokiEntry {
   if (value.kind !== "array") throw new Malformed("loghttp.Entry: no array");
   const [time, line, metadata, ...more] = value.elements;
-  if (time?.kind !== "string" || !/^\d{1,19}$/.test(time.text)) throw new Malformed("loghttp.Entry: no timestamp");
+  if (time?.kind !== "string" || !/^\d{1,19}$/.test(time.text)) {
+    throw new Malformed("loghttp.Entry: no timestamp");
+  }
   if (line?.kind !== "string") throw new Malformed("loghttp.Entry: the line is no string");
   if (more.length > 0) throw new Malformed("loghttp.Entry: more than three elements");
   const pairs = metadata === undefined ? [] : readMetadata(metadata);
@@ -166,6 +165,8 @@ function rfc3339(time: bigint): string {
 /** As Go prints a time: no digits behind the last one that is not 0. */
 function goTime(time: bigint): string {
   const [day = "", clock = ""] = rfc3339(time).replace("Z", "").split("T");
-  const fraction = String(time % second).padStart(9, "0").replace(/0+$/, "");
+  const fraction = String(time % second)
+    .padStart(9, "0")
+    .replace(/0+$/, "");
   return `${day} ${clock}${fraction === "" ? "" : `.${fraction}`} +0000 UTC`;
 }

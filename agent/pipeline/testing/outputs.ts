@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { parseShipperConfig, renderProblems } from "#shipper";
-import type { OutputConfig } from "#shipper";
+import type { OutputConfig, ServiceConfig } from "#shipper";
 import { openOutputs } from "../active.ts";
 import { Arena } from "../arena.ts";
 import { Batch } from "../batch.ts";
@@ -33,7 +33,10 @@ const quick = "[SERVICE]\n Flush 0.02\n Scheduler.Base 0.02\n Scheduler.Cap 0.1\
 
 /** Parses a section of a config; the service section of tests is impatient. */
 export function outputConfig(section: string, service: string = quick) {
-  const parsed = parseShipperConfig([{ name: "fluent-bit.conf", content: service + section }], facts.variables);
+  const parsed = parseShipperConfig(
+    [{ name: "fluent-bit.conf", content: service + section }],
+    facts.variables,
+  );
   assert.ok(parsed.ok, parsed.ok ? "" : renderProblems(parsed.problems));
   return parsed.config;
 }
@@ -53,23 +56,8 @@ async function openIn(
 ): Promise<Bench> {
   const config = outputConfig(section, service);
   const problems: string[] = [];
-  const onProblem = (code: string, message: string) => void problems.push(`${code} ${message}`);
-  const deadLetter = new DeadLetter(join(dir, "dead-letter"), {
-    bytesMax: 1e8,
-    onProblem: (message) => onProblem("dead-letter/problem", message),
-    onEvicted: () => {},
-  });
-  const context: OutputContext = {
-    clusterId: facts.clusterId,
-    service: config.service,
-    queueDir: join(dir, "queue"),
-    deadLetter,
-    onProblem,
-    onRoom: () => {},
-    mayWrite: () => true,
-    mayUseSecret: (file) => file.startsWith(dir),
-    deliverAlerts: () => Promise.reject(new Error("no alerts here")),
-  };
+  const context = contextIn(dir, config.service, (problem) => problems.push(problem));
+  const { deadLetter } = context;
   const [output] = await openOutputs(config, context);
   assert.ok(output !== undefined);
   let isOpen = true;
@@ -105,6 +93,24 @@ async function openIn(
       await close();
       return openIn(t, dir, section, service, at);
     },
+  };
+}
+
+function contextIn(dir: string, service: ServiceConfig, report: (problem: string) => void): OutputContext {
+  return {
+    clusterId: facts.clusterId,
+    service,
+    queueDir: join(dir, "queue"),
+    deadLetter: new DeadLetter(join(dir, "dead-letter"), {
+      bytesMax: 1e8,
+      onProblem: (message) => report(`dead-letter/problem ${message}`),
+      onEvicted: () => {},
+    }),
+    onProblem: (code, message) => report(`${code} ${message}`),
+    onRoom: () => {},
+    mayWrite: () => true,
+    mayUseSecret: (file) => file.startsWith(dir),
+    deliverAlerts: () => Promise.reject(new Error("no alerts here")),
   };
 }
 
