@@ -3,11 +3,13 @@ import { join, matchesGlob } from "node:path";
 import { isBelowAny } from "#shipper";
 import type { AllowList, InputConfig, OutputConfig, PipelineConfig } from "#shipper";
 import { DirectOutput } from "./direct-output.ts";
+import { EsOutput } from "./es-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import type { Input, InputContext } from "./input.ts";
+import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
 import { queueName } from "./queued-output.ts";
@@ -44,6 +46,11 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
   switch (config.plugin) {
     case "http":
       return new HttpOutput(config, context);
+    case "es":
+    case "opensearch":
+      return new EsOutput(config, context);
+    case "loki":
+      return new LokiOutput(config, context);
     case "file":
       return new FileOutput(config, context);
     case "fleet":
