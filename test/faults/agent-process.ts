@@ -19,7 +19,9 @@ const pipeline = startPipeline({
   onAlerts: (_batch, ack) => ack(),
   onProblem: (problem) => say("problem", problem),
 });
-createInterface({ input: process.stdin }).on("line", (line) => void answer(line));
+// One after the other, so that answers come in the order of the questions.
+let turn = Promise.resolve();
+createInterface({ input: process.stdin }).on("line", (line) => (turn = turn.then(() => answer(line))));
 process.on("SIGTERM", () => void pipeline.stop().then(() => process.exit(0)));
 
 async function answer(line: string): Promise<void> {

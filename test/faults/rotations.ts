@@ -52,6 +52,7 @@ export const rotationFaults: readonly Scenario[] = [
     name: "200 files rotating at once",
     async run(world) {
       const names = Array.from({ length: 200 }, (_, n) => join(world.dir, "log", `apiserver-${n}.log`));
+      for (const name of names) fs.writeFileSync(name, "");
       await world.agent.start(world.config([world.httpOutput], { path: join(world.dir, "log", "*.log") }));
       const rounds = 6;
       const perFile = Math.ceil(world.scale.records / names.length / rounds);
