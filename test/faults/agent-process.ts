@@ -21,7 +21,9 @@ const pipeline = startPipeline({
 });
 // One after the other, so that answers come in the order of the questions.
 let turn = Promise.resolve();
-createInterface({ input: process.stdin }).on("line", (line) => (turn = turn.then(() => answer(line))));
+createInterface({ input: process.stdin }).on("line", (line) => {
+  turn = turn.then(() => answer(line));
+});
 process.on("SIGTERM", () => void pipeline.stop().then(() => process.exit(0)));
 
 async function answer(line: string): Promise<void> {
