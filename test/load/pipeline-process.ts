@@ -23,7 +23,8 @@ export interface PipelineTask {
 export interface PipelineSample {
   readonly records: number;
   readonly rssMiB: number;
-  readonly lagMs: number;
+  /** Records on the queues of all outputs. */
+  readonly queued: number;
 }
 
 /** Runs one agent's pipeline over a whole file and prints what it took. */
@@ -71,7 +72,7 @@ while (stats.events < task.records || stats.outputs.some(({ queueRecords }) => q
   const sample: PipelineSample = {
     records: stats.events,
     rssMiB: process.memoryUsage().rss / 2 ** 20,
-    lagMs: stats.lagMs,
+    queued: stats.outputs.reduce((sum, { queueRecords }) => sum + queueRecords, 0),
   };
   process.stdout.write(`${JSON.stringify(sample)}\n`);
 }

@@ -10,7 +10,7 @@ import type { PipelineSample } from "./pipeline-process.ts";
 
 /**
  * `soak [--minutes N] [--per-second N] [--case NAME]`: one agent's pipeline behind a log that is written at a steady rate and
- * rotated, for an hour unless told. Memory, lag and CPU are looked at every ten seconds; at the end the destinations must have as
+ * rotated, for an hour unless told. Memory and queues are looked at every ten seconds; at the end the destinations must have as
  * many records as were written.
  */
 export async function run(args: readonly string[]): Promise<object> {
@@ -37,6 +37,7 @@ export async function run(args: readonly string[]): Promise<object> {
         { stdio: "inherit" },
       );
       if ((await exitOf(writer)) !== 0) throw new Error("The writer failed, see above");
+      const writtenAt = performance.now();
       const { run: outcome, samples } = await pipeline;
       return {
         input: {
@@ -48,7 +49,12 @@ export async function run(args: readonly string[]): Promise<object> {
         alerts: outcome.alerts,
         cpuSecondsPerMillion: rounded((outcome.cpuSeconds / records) * 1e6, 1),
         rssMiB: memoryOf(samples),
-        lagMs: { median: lag(samples, 0.5), p99: lag(samples, 0.99), most: lag(samples, 1) },
+        queuedRecords: {
+          median: queued(samples, 0.5),
+          p99: queued(samples, 0.99),
+          most: queued(samples, 1),
+        },
+        secondsToTheEnd: rounded((performance.now() - writtenAt) / 1000, 1),
       };
     });
   } finally {
@@ -67,11 +73,9 @@ function memoryOf(samples: readonly PipelineSample[]): object {
   return { tenths: means, most: Math.round(Math.max(...warm)) };
 }
 
-function lag(samples: readonly PipelineSample[], share: number): number {
-  return Math.round(
-    percentile(
-      samples.map(({ lagMs }) => lagMs),
-      share,
-    ),
+function queued(samples: readonly PipelineSample[], share: number): number {
+  return percentile(
+    samples.map((sample) => sample.queued),
+    share,
   );
 }
