@@ -26,6 +26,7 @@ export function renderMetrics(stats: PipelineStats, facts: ProcessFacts): Promis
   };
   addProcess(add(Counter), add(Gauge), facts);
   addInputs(add(Counter), add(Gauge), stats);
+  addInputsOwn(add(Counter), add(Gauge), stats);
   addFilters(add(Counter), stats);
   addOutputs(add(Counter), add(Gauge), stats);
   addDetection(add(Counter), add(Gauge), stats);
@@ -74,6 +75,11 @@ function addInputs(counter: Add, gauge: Add, { inputs }: PipelineStats): void {
     "Lines over buffer_max_size, kept aside whole.",
     each((i) => i.longLines),
   );
+}
+
+function addInputsOwn(counter: Add, gauge: Add, { inputs }: PipelineStats): void {
+  const each = (value: (input: PipelineStats["inputs"][number]) => number) =>
+    inputs.map((input) => [{ name: input.alias }, value(input)] as const);
   gauge(
     "falconry_input_files_open",
     "Files that are open.",

@@ -89,7 +89,7 @@ async function answer(
   }
   if (stats === undefined || health === undefined) return text(503, "The pipeline has no figures yet\n");
   const seconds = Math.floor((Date.now() - startedMs) / 1000);
-  switch (url.split("?")[0]) {
+  switch (url.split("?")[0] ?? "") {
     case "/":
       return json(200, { "fluent-bit": { version: agentVersion, edition: "Falconry", flags: [] } });
     case "/api/v1/uptime":

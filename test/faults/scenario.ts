@@ -33,6 +33,7 @@ export interface Outcome {
   readonly delivered: number;
   readonly parked: number;
   readonly lost: number;
+  /** Records that a destination got more than once. */
   readonly duplicates: number;
   /** Codes of the problems that the agent reported. */
   readonly reported: readonly string[];
@@ -189,7 +190,7 @@ function count(world: FaultWorld): Outcome {
     delivered: Math.min(...taken.map((one) => one.size)),
     parked: parked.size,
     lost: lostIds.length,
-    duplicates: Math.max(...taken.map((one) => [...one.values()].reduce((sum, times) => sum + times - 1, 0))),
+    duplicates: Math.max(...taken.map((one) => [...one.values()].filter((times) => times > 1).length)),
     reported: [...new Set(world.agent.problems.map(({ code }) => code))].sort(),
     lostIds: lostIds.slice(0, 10),
   };
