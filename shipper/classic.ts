@@ -24,6 +24,8 @@ export function readClassic(file: ConfigFile): Sections {
   const problems: Problem[] = [];
   const drafts: Draft[] = [];
   const includes: Include[] = [];
+  /** The section whose entries follow; an @SET or @INCLUDE in between does not end it. */
+  let open: Draft | undefined;
   let skipping = false;
   for (const [index, raw] of file.content.split("\n").entries()) {
     const text = raw.trimEnd();
@@ -36,9 +38,10 @@ export function readClassic(file: ConfigFile): Sections {
     } else if (body.startsWith("[")) {
       const draft = readHeader(body, place, problems);
       skipping = draft === undefined;
+      open = draft;
       if (draft !== undefined) drafts.push(draft);
     } else if (!skipping) {
-      readEntry(body, place, drafts.at(-1), problems);
+      readEntry(body, place, open, problems);
     }
   }
   const sections = drafts.map((draft) => ({ ...draft.section, entries: draft.entries }));
@@ -66,7 +69,7 @@ function draft(kind: SectionKind, place: Place): Draft {
 }
 
 function readEntry(body: string, place: Place, open: Draft | undefined, problems: Problem[]): void {
-  if (open === undefined || open.section.kind === "env") {
+  if (open === undefined) {
     problems.push(
       problemAt(place, `"${body.slice(0, 40)}" stands before any section: begin with one, such as [INPUT]`),
     );
@@ -90,8 +93,7 @@ function readCommand(
   if (set?.[1] !== undefined && set[2] !== undefined) {
     const env = draft("env", place);
     env.entries.push({ ...place, key: set[1], value: set[2].trim() });
-    // Before the open section, which goes on after an @SET.
-    drafts.splice(Math.max(drafts.length - 1, 0), 0, env);
+    drafts.push(env);
     return;
   }
   const path = /^@include\s+(\S.*)$/i.exec(body)?.[1];

@@ -13,6 +13,8 @@ export type {
   StdoutConfig,
   TailConfig,
 } from "./config.ts";
+export { explainShipperConfig } from "./explain.ts";
+export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
 export type { FieldPath, PathStep } from "./field-path.ts";
 export type {
   Condition,
@@ -47,6 +49,7 @@ export { parseShipperConfig } from "./parse.ts";
 export type { ParsedConfig } from "./parse.ts";
 export { renderProblems } from "./problem.ts";
 export type { Place, Problem } from "./problem.ts";
+export { mayHoldSecret } from "./redact.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";
 export { strftime } from "./strftime.ts";

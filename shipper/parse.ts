@@ -21,7 +21,8 @@ import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
 import { readFiles } from "./read-files.ts";
 import { lastValue } from "./section.ts";
-import type { ConfigFile, Section, SectionKind } from "./section.ts";
+import type { ConfigFile, Entry, Section, SectionKind } from "./section.ts";
+import { insteadOfFilter } from "./unsupported.ts";
 import { expand, tooLong } from "./variables.ts";
 import type { Scope, Variables } from "./variables.ts";
 
@@ -62,6 +63,27 @@ const problemsMax = 200;
  * found at once. A plugin in a later file with the alias of an earlier one replaces it, so that a layer can override.
  */
 export function parseShipperConfig(files: readonly ConfigFile[], variables: Variables): ParsedConfig {
+  return readConfig(files, variables).parsed;
+}
+
+/** A plugin's section, or all service sections together, after it was read: it knows what came of its options. */
+export interface ReadSection {
+  readonly kind: "service" | "input" | "filter" | "output";
+  readonly name: string;
+  readonly alias: string;
+  readonly options: Options;
+}
+
+export interface Reading {
+  readonly parsed: ParsedConfig;
+  /** What is in force: a section that a later one replaced is not here. */
+  readonly sections: readonly ReadSection[];
+  /** The variables that the config sets itself, as they are written. */
+  readonly env: readonly Entry[];
+}
+
+/** Parses a config and keeps what it was made of. */
+export function readConfig(files: readonly ConfigFile[], variables: Variables): Reading {
   const read = readFiles(files);
   const problems = [...read.problems];
   const scope = readEnv(read.sections, variables, problems);
@@ -72,14 +94,26 @@ export function parseShipperConfig(files: readonly ConfigFile[], variables: Vari
   problems.push(...service.options.problems);
   const parsers = readParsers(of("parser"), scope, problems);
   for (const input of of("input")) checkParser(input, parsers, problems);
+  const into: Into = { problems, warnings, sections: [] };
   const config: PipelineConfig = {
     service: service.config,
-    inputs: readPlugins("input", plugins.input, of("input"), scope, problems, warnings),
-    filters: readPlugins("filter", plugins.filter, of("filter"), scope, problems, warnings),
-    outputs: readPlugins("output", plugins.output, of("output"), scope, problems, warnings),
+    inputs: readPlugins("input", plugins.input, of("input"), scope, into),
+    filters: readPlugins("filter", plugins.filter, of("filter"), scope, into),
+    outputs: readPlugins("output", plugins.output, of("output"), scope, into),
   };
-  if (problems.length > 0) return { ok: false, problems: shortened(problems) };
-  return { ok: true, config, warnings: [...warnings, ...routeWarnings(config)] };
+  const sections = [
+    { kind: "service", name: "service", alias: "service", options: service.options } as const,
+    ...into.sections,
+  ];
+  const env = of("env").flatMap(({ entries }) => entries);
+  if (problems.length > 0) return { parsed: { ok: false, problems: shortened(problems) }, sections, env };
+  return { parsed: { ok: true, config, warnings: [...warnings, ...routeWarnings(config)] }, sections, env };
+}
+
+interface Into {
+  readonly problems: Problem[];
+  readonly warnings: Problem[];
+  readonly sections: ReadSection[];
 }
 
 /** As many problems as somebody reads. */
@@ -142,10 +176,10 @@ function readPlugins<Config extends { readonly alias: string; readonly at: Place
   supported: readonly Plugin<Config>[],
   sections: readonly Section[],
   scope: Scope,
-  problems: Problem[],
-  warnings: Problem[],
+  { problems, warnings, sections: read }: Into,
 ): readonly Config[] {
   const configs = new Map<string, Config>();
+  const current = new Map<string, ReadSection>();
   for (const [index, section] of sections.entries()) {
     const written = lastValue(section, "name");
     const name = written?.value.toLowerCase() ?? "";
@@ -156,7 +190,9 @@ function readPlugins<Config extends { readonly alias: string; readonly at: Place
         written === undefined
           ? `This ${kind} has no "name".`
           : `${capital(kind)} plugin "${name}" is not supported yet.`;
-      problems.push(problemAt(written ?? section, `${what} Supported ${kind}s: ${names.join(", ")}`));
+      const instead = kind === "filter" ? (insteadOfFilter(name) ?? "") : "";
+      const supportedNames = `Supported ${kind}s: ${names.join(", ")}`;
+      problems.push(problemAt(written ?? section, `${what}${instead} ${supportedNames}`));
       continue;
     }
     const options = new Options(section, scope);
@@ -167,9 +203,11 @@ function readPlugins<Config extends { readonly alias: string; readonly at: Place
       options.refuse(section, `Alias "${alias}" is there twice: give each ${kind} its own`);
     }
     configs.set(alias, config);
+    current.set(alias, { kind, name, alias, options });
     problems.push(...options.problems);
     warnings.push(...options.warnings);
   }
+  read.push(...current.values());
   return [...configs.values()];
 }
 

@@ -178,6 +178,15 @@ test("every documented key of the service section may be written, in its nested 
   assert.equal(config.service.flushMs, 2000);
 });
 
+test("variables are set in the order in which they stand, between the options of a section, too", () => {
+  const config = accepted(
+    ["a.conf", "@SET A=/logs\n[INPUT]\n Name tail\n@SET B=${A}/b\n Path ${B}\n@INCLUDE b.conf\n Tag audit\n"],
+    ["b.conf", modify("b")],
+  );
+  assert.deepEqual(config.inputs[0]?.paths, ["/logs/b"]);
+  assert.equal(config.inputs[0]?.tag, "audit");
+});
+
 /** Pieces of both formats, so that what is made of them gets past the first line. */
 const piece = fc.oneof(
   fc.constantFrom(

@@ -31,3 +31,18 @@ export function refusalOf(section: string, shown: string, supported: string): st
   const what = `Section ${shown} is not supported`;
   return instead === undefined ? `${what}. Supported sections: ${supported}` : `${what}: ${instead}`;
 }
+
+const filters: Readonly<Record<string, string>> = {
+  kubernetes: "audit events name their objects, and cluster_facts says from which cluster they come",
+  lua: "write the change as modify, nest, type_converter or mask",
+  wasm: "write the change as modify, nest, type_converter or mask",
+  multiline: "a line is a record: let what writes the log put each record into one line, as JSON",
+  parser: "give the input a parser",
+  rewrite_tag: "give each input its own tag, and outputs a match_regex",
+  stdout: "write an output stdout",
+};
+
+/** What to do instead of a filter, as a sentence; undefined when there is nothing to say. */
+export function insteadOfFilter(name: string): string | undefined {
+  return Object.hasOwn(filters, name) ? ` Instead, ${filters[name]}.` : undefined;
+}
