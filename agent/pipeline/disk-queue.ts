@@ -37,7 +37,7 @@ interface Found extends Measure {
 /** Files kept to be written over again: that costs a third of writing a new one. */
 const sparesMax = 2;
 /** What a process wrote and is no further back still lies in memory, where no disk can have damaged it. */
-const freshBytes = 64 * 1024 * 1024;
+const freshBytes = 256 * 1024 * 1024;
 
 /**
  * A first-in-first-out queue on disk: segment files with a checksum per entry. After kill -9 or power loss the end may be

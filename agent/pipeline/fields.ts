@@ -1,6 +1,7 @@
 import type { FieldPath } from "#shipper";
-import { eachChild, findValue, stepsOf, textOf } from "./json-walk.ts";
+import { findValue, stepsOf, textOf } from "./json-walk.ts";
 import type { RecordKey, Steps, Text } from "./json-walk.ts";
+import type { RecordScanner } from "./scan.ts";
 
 /** What a text, number or word says; null, objects and arrays say nothing. */
 export function scalarText(value: Text | undefined): string | undefined {
@@ -8,9 +9,7 @@ export function scalarText(value: Text | undefined): string | undefined {
   const { bytes, start, end } = value;
   const first = bytes[start];
   if (first === 0x22) return textOf(bytes, start, end);
-  return first === 0x7b || first === 0x5b || first === 0x6e
-    ? undefined
-    : bytes.toString("latin1", start, end);
+  return first === 0x7b || first === 0x5b || first === 0x6e ? undefined : bytes.toString("latin1", start, end);
 }
 
 /** What any value says: objects and arrays as JSON. */
@@ -27,7 +26,7 @@ interface Field {
   readonly rest: Steps;
 }
 
-/** Reads several fields of records, going over each record once. */
+/** Reads several fields of records that a scanner has just gone over. */
 export class FieldReader {
   readonly #fields: readonly Field[];
   readonly #found: (Text | undefined)[];
@@ -40,19 +39,24 @@ export class FieldReader {
     this.#found = this.#fields.map(() => undefined);
   }
 
-  /** The values of the object at `at`, in the order of the paths; valid until the next call. */
-  read(bytes: Buffer, at: number): readonly (Text | undefined)[] {
-    this.#found.fill(undefined);
-    if (this.#fields.length === 0) return this.#found;
-    eachChild(bytes, at, (keyStart, keyEnd, start, end) => {
-      let index = -1;
-      for (const { key, rest } of this.#fields) {
-        index++;
-        if (!key.isAt(bytes, keyStart, keyEnd)) continue;
-        // Of a repeated key the last one counts, as in JSON.parse.
-        this.#found[index] = rest.length === 0 ? { bytes, start, end } : findValue(bytes, start, rest);
+  get isEmpty(): boolean {
+    return this.#fields.length === 0;
+  }
+
+  /** The values, in the order of the paths; valid until the next call. */
+  read(bytes: Buffer, { members, count }: RecordScanner): readonly (Text | undefined)[] {
+    for (let index = 0; index < this.#fields.length; index++) {
+      const field = this.#fields[index];
+      this.#found[index] = undefined;
+      // Of a repeated key the last one counts, as in JSON.parse.
+      for (let at = 4 * (count - 1); at >= 0 && field !== undefined; at -= 4) {
+        if (!field.key.isAt(bytes, members[at] ?? 0, members[at + 1] ?? 0)) continue;
+        const start = members[at + 2] ?? 0;
+        const end = members[at + 3] ?? 0;
+        this.#found[index] = field.rest.length === 0 ? { bytes, start, end } : findValue(bytes, start, field.rest);
+        break;
       }
-    });
+    }
     return this.#found;
   }
 }

@@ -10,9 +10,9 @@ test("putEscaped() makes the inside of a string that says the same", () => {
       fc.string({ unit: "binary", maxLength: 200 }),
       fc.string({ maxLength: 20 }),
       (text, before) => {
-        const bytes = Buffer.from(before + text);
+        const bytes = Buffer.from(`${before}${text}\n`);
         const arena = new Arena();
-        putEscaped(arena, bytes, Buffer.byteLength(before), bytes.length);
+        putEscaped(arena, bytes, Buffer.byteLength(before), bytes.length - 1);
         const written = arena.bytes.toString("utf8", 0, arena.length);
         assert.equal(JSON.parse(`"${written}"`), Buffer.from(text).toString());
       },

@@ -1,9 +1,14 @@
 import type { FieldPath, LokiConfig } from "#shipper";
 import { Arena } from "./arena.ts";
-import { eachChild, textOf } from "./json-walk.ts";
+import { RecordKey, eachChild, textOf } from "./json-walk.ts";
+import { putUtf8 } from "./put.ts";
+import type { RecordScanner } from "./scan.ts";
 
-/** Keys to leave out: a whole value, or what lies deeper in it. */
-type Removal = ReadonlyMap<string, "all" | Removal>;
+/** A key to leave out: all of its value, or what lies deeper in it. */
+interface Removal {
+  readonly key: RecordKey;
+  readonly deeper: readonly Removal[];
+}
 
 interface Member {
   readonly keyStart: number;
@@ -11,41 +16,41 @@ interface Member {
   readonly start: number;
   readonly end: number;
   /** What is left out of the value. */
-  readonly less: Removal | undefined;
+  readonly less: readonly Removal[];
 }
 
-/** Makes the log lines of records: what is removed is left out, the rest is copied. */
+/** Makes the log lines of records that a scanner has just gone over: what is removed is left out, the rest is copied. */
 export class LokiLine {
-  readonly #removal: Removal;
+  readonly #removals: readonly Removal[];
   readonly #format: LokiConfig["lineFormat"];
   readonly #dropSingleKey: LokiConfig["dropSingleKey"];
   readonly #line = new Arena();
 
-  constructor({
-    removed,
-    lineFormat,
-    dropSingleKey,
-  }: Pick<LokiConfig, "removed" | "lineFormat" | "dropSingleKey">) {
-    this.#removal = removalOf(removed.map(namesOf).filter((names) => names.length > 0));
-    this.#format = lineFormat;
-    this.#dropSingleKey = dropSingleKey;
+  constructor(config: Pick<LokiConfig, "removed" | "lineFormat" | "dropSingleKey">) {
+    this.#removals = removalsOf(config.removed.map(namesOf).filter((names) => names.length > 0));
+    this.#format = config.lineFormat;
+    this.#dropSingleKey = config.dropSingleKey;
   }
 
   /** Whether a record is its own line, so that `make` need not be called. */
   get isWhole(): boolean {
-    return this.#removal.size === 0 && this.#format === "json" && this.#dropSingleKey === "off";
+    return this.#removals.length === 0 && this.#format === "json" && this.#dropSingleKey === "off";
   }
 
-  /** The line of the object at `at`; valid until the next call. */
-  make(bytes: Buffer, at: number): Buffer {
+  /** The line, with a line break behind it that is not part of it; valid until the next call. */
+  make(bytes: Buffer, { members, count }: RecordScanner): Buffer {
+    const kept: Member[] = [];
+    for (let at = 0; at < 4 * count; at += 4) {
+      keep(kept, bytes, this.#removals, members[at] ?? 0, members[at + 1] ?? 0, members[at + 2] ?? 0, members[at + 3] ?? 0);
+    }
     const line = this.#line;
     line.reset();
-    const members = membersOf(bytes, at, this.#removal);
-    const [only] = members;
-    if (this.#dropSingleKey !== "off" && only !== undefined && members.length === 1) {
-      this.#putOnly(bytes, only);
-    } else if (this.#format === "json") putObject(line, bytes, members);
-    else this.#putPairs(bytes, members);
+    const [only] = kept;
+    if (this.#dropSingleKey !== "off" && only !== undefined && kept.length === 1) this.#putOnly(bytes, only);
+    else if (this.#format === "json") putObject(line, bytes, kept);
+    else this.#putPairs(bytes, kept);
+    line.reserve(1);
+    line.bytes[line.length] = 0x0a;
     return line.bytes.subarray(0, line.length);
   }
 
@@ -78,31 +83,39 @@ function namesOf(path: FieldPath): readonly string[] {
   return names.length === path.length ? names : [];
 }
 
-function removalOf(paths: readonly (readonly string[])[]): Removal {
-  const byKey = Map.groupBy(paths, ([key = ""]) => key);
-  return new Map(
-    [...byKey].map(([key, all]) => {
-      const isWhole = all.some((names) => names.length === 1);
-      return [key, isWhole ? "all" : removalOf(all.map((names) => names.slice(1)))];
-    }),
-  );
+function removalsOf(paths: readonly (readonly string[])[]): readonly Removal[] {
+  const byName = Map.groupBy(paths, ([name = ""]) => name);
+  return [...byName].map(([name, all]) => {
+    const isWhole = all.some((names) => names.length === 1);
+    return { key: new RecordKey(name), deeper: isWhole ? [] : removalsOf(all.map((names) => names.slice(1))) };
+  });
 }
 
-function membersOf(bytes: Buffer, at: number, removal: Removal): readonly Member[] {
-  const members: Member[] = [];
-  eachChild(bytes, at, (keyStart, keyEnd, start, end) => {
-    const less = removal.size === 0 ? undefined : removal.get(textOf(bytes, keyStart, keyEnd));
-    if (less === "all") return;
-    const isObject = bytes[start] === 0x7b;
-    members.push({ keyStart, keyEnd, start, end, less: isObject ? less : undefined });
-  });
-  return members;
+/** Adds a member, unless it is to be left out. */
+function keep(
+  kept: Member[],
+  bytes: Buffer,
+  removals: readonly Removal[],
+  keyStart: number,
+  keyEnd: number,
+  start: number,
+  end: number,
+): void {
+  let less: readonly Removal[] = [];
+  for (const { key, deeper } of removals) {
+    if (!key.isAt(bytes, keyStart, keyEnd)) continue;
+    if (deeper.length === 0) return;
+    if (bytes[start] === 0x7b) less = deeper;
+  }
+  kept.push({ keyStart, keyEnd, start, end, less });
 }
 
 function putObject(line: Arena, bytes: Buffer, members: readonly Member[]): void {
   line.reserve(1);
   line.putByte(0x7b);
-  for (const [index, member] of members.entries()) {
+  for (let index = 0; index < members.length; index++) {
+    const member = members[index];
+    if (member === undefined) continue;
     line.reserve(member.keyEnd - member.keyStart + 2);
     if (index > 0) line.putByte(0x2c);
     line.put(bytes, member.keyStart, member.keyEnd);
@@ -114,12 +127,12 @@ function putObject(line: Arena, bytes: Buffer, members: readonly Member[]): void
 }
 
 function putValue(line: Arena, bytes: Buffer, { start, end, less }: Member): void {
-  if (less !== undefined) return putObject(line, bytes, membersOf(bytes, start, less));
+  if (less.length > 0) {
+    const kept: Member[] = [];
+    eachChild(bytes, start, (...child) => keep(kept, bytes, less, ...child));
+    putObject(line, bytes, kept);
+    return;
+  }
   line.reserve(end - start);
-  return line.put(bytes, start, end);
-}
-
-function putUtf8(line: Arena, text: string): void {
-  line.reserve(3 * text.length);
-  line.length += line.bytes.write(text, line.length);
+  line.put(bytes, start, end);
 }
