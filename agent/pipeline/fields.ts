@@ -45,11 +45,10 @@ export class FieldReader {
 
   /** The values, in the order of the paths; valid until the next call. */
   read(bytes: Buffer, { members, count }: RecordScanner): readonly (Text | undefined)[] {
-    for (let index = 0; index < this.#fields.length; index++) {
-      const field = this.#fields[index];
+    for (const [index, field] of this.#fields.entries()) {
       this.#found[index] = undefined;
       // Of a repeated key the last one counts, as in JSON.parse.
-      for (let at = 4 * (count - 1); at >= 0 && field !== undefined; at -= 4) {
+      for (let at = 4 * (count - 1); at >= 0; at -= 4) {
         if (!field.key.isAt(bytes, members[at] ?? 0, members[at + 1] ?? 0)) continue;
         const start = members[at + 2] ?? 0;
         const end = members[at + 3] ?? 0;
