@@ -127,14 +127,7 @@ export class EsBulk {
     return name === undefined || name === "" || /^[-_+.]/.test(name) ? undefined : name;
   }
 
-  #putId(
-    bytes: Buffer,
-    start: number,
-    end: number,
-    entry: StoredEntry,
-    nth: number,
-    arena: Arena,
-  ): void {
+  #putId(bytes: Buffer, start: number, end: number, entry: StoredEntry, nth: number, arena: Arena): void {
     if (this.#idSteps !== undefined) {
       const text = scalarText(findValue(bytes, braceAt(bytes, start), this.#idSteps));
       // A record without an id gets one of the server; a longer one than it takes would refuse all records.

@@ -9,7 +9,9 @@ export function scalarText(value: Text | undefined): string | undefined {
   const { bytes, start, end } = value;
   const first = bytes[start];
   if (first === 0x22) return textOf(bytes, start, end);
-  return first === 0x7b || first === 0x5b || first === 0x6e ? undefined : bytes.toString("latin1", start, end);
+  return first === 0x7b || first === 0x5b || first === 0x6e
+    ? undefined
+    : bytes.toString("latin1", start, end);
 }
 
 /** What any value says: objects and arrays as JSON. */
@@ -48,12 +50,14 @@ export class FieldReader {
     for (let index = 0; index < this.#fields.length; index++) {
       const field = this.#fields[index];
       this.#found[index] = undefined;
+      if (field === undefined) continue;
       // Of a repeated key the last one counts, as in JSON.parse.
-      for (let at = 4 * (count - 1); at >= 0 && field !== undefined; at -= 4) {
+      for (let at = 4 * (count - 1); at >= 0; at -= 4) {
         if (!field.key.isAt(bytes, members[at] ?? 0, members[at + 1] ?? 0)) continue;
         const start = members[at + 2] ?? 0;
         const end = members[at + 3] ?? 0;
-        this.#found[index] = field.rest.length === 0 ? { bytes, start, end } : findValue(bytes, start, field.rest);
+        this.#found[index] =
+          field.rest.length === 0 ? { bytes, start, end } : findValue(bytes, start, field.rest);
         break;
       }
     }

@@ -3,7 +3,15 @@ import type { Arena } from "./arena.ts";
 /** How a byte stands in a string: 0 as it is, otherwise the letter behind a backslash; `u` for those that have none. */
 const letters = new Uint8Array(256);
 for (let byte = 0; byte < 0x20; byte++) letters[byte] = 0x75;
-for (const [byte, letter] of Object.entries({ 8: "b", 9: "t", 10: "n", 12: "f", 13: "r", 34: '"', 92: "\\" })) {
+for (const [byte, letter] of Object.entries({
+  8: "b",
+  9: "t",
+  10: "n",
+  12: "f",
+  13: "r",
+  34: '"',
+  92: "\\",
+})) {
   letters[Number(byte)] = letter.charCodeAt(0);
 }
 const hex = Buffer.from("0123456789abcdef");

@@ -41,7 +41,15 @@ export class LokiLine {
   make(bytes: Buffer, { members, count }: RecordScanner): Buffer {
     const kept: Member[] = [];
     for (let at = 0; at < 4 * count; at += 4) {
-      keep(kept, bytes, this.#removals, members[at] ?? 0, members[at + 1] ?? 0, members[at + 2] ?? 0, members[at + 3] ?? 0);
+      keep(
+        kept,
+        bytes,
+        this.#removals,
+        members[at] ?? 0,
+        members[at + 1] ?? 0,
+        members[at + 2] ?? 0,
+        members[at + 3] ?? 0,
+      );
     }
     const line = this.#line;
     line.reset();
@@ -87,7 +95,10 @@ function removalsOf(paths: readonly (readonly string[])[]): readonly Removal[] {
   const byName = Map.groupBy(paths, ([name = ""]) => name);
   return [...byName].map(([name, all]) => {
     const isWhole = all.some((names) => names.length === 1);
-    return { key: new RecordKey(name), deeper: isWhole ? [] : removalsOf(all.map((names) => names.slice(1))) };
+    return {
+      key: new RecordKey(name),
+      deeper: isWhole ? [] : removalsOf(all.map((names) => names.slice(1))),
+    };
   });
 }
 
