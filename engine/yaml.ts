@@ -1,5 +1,7 @@
 import { Lexer, isAlias, isMap, isScalar, isSeq, parseAllDocuments, type Document } from "yaml";
-import { Context, LoadProblem, type SourceText } from "./findings.ts";
+import { Context } from "./context.ts";
+import { LoadProblem } from "./findings.ts";
+import type { SourceText } from "./source-text.ts";
 
 /** A rules file may be this large, nest this deep and hold this many nodes. */
 export const rulesBytesMax: number = 4 * 1024 * 1024;
@@ -23,7 +25,8 @@ export interface YamlList {
 }
 
 export interface YamlEntry {
-  readonly key: string;
+  /** Undefined for a key that is no scalar. */
+  readonly key: string | undefined;
   readonly at: number;
   readonly value: YamlNode;
 }
@@ -36,6 +39,11 @@ export interface YamlMap {
 
 /** A node of a rules file. Scalars keep their text: `1.50` stays `1.50`. `at` is an offset into the file. */
 export type YamlNode = YamlScalar | YamlList | YamlMap;
+
+/** A problem in the words of Falco's YAML library, which counts lines and columns from 1. */
+export function yamlWords(what: string, line: number, column: number): string {
+  return `yaml-cpp: error at line ${line + 1}, column ${column + 1}: ${what}`;
+}
 
 /** Finds the value of a key; of a repeated key the first one. */
 export function entryOf(map: YamlMap, key: string): YamlNode | undefined {
@@ -141,7 +149,10 @@ class Reader {
     const seen = new Set<string>();
     for (const pair of pairs) {
       const key = this.node(pair.key, depth + 1, at);
-      if (key.kind !== "scalar") return this.refuse("Key is not a scalar value", key.at);
+      if (key.kind !== "scalar") {
+        entries.push({ key: undefined, at: key.at, value: this.node(pair.value, depth + 1, key.at) });
+        continue;
+      }
       if (seen.has(key.text) && !this.allowRepeatedKeys) {
         this.refuse(`Key '${key.text}' is repeated; keep one of them`, key.at);
       }

@@ -80,6 +80,13 @@ export type BindOutcome =
   | { readonly ok: true; readonly field: BoundField }
   | { readonly ok: false; readonly message: string };
 
+const unknownField = "filter_check called with nonexistent field";
+
+/** Whether there is no such field, and not only something wrong with its argument. */
+export function isUnknownField({ message }: { readonly message: string }): boolean {
+  return message.startsWith(unknownField);
+}
+
 /**
  * Finds a field and checks its argument, with Falco's words for what is wrong. With a source, fields of other sources
  * do not exist.
@@ -94,7 +101,7 @@ export function bindField(
   const definition = byName.get(name);
   const key = bracketed === undefined ? written : `${written}[${bracketed}]`;
   if (definition === undefined || !isOf(name, source)) {
-    return { ok: false, message: `filter_check called with nonexistent field ${key}` };
+    return { ok: false, message: `${unknownField} ${key}` };
   }
   const problem = argumentProblem(definition, key, argument);
   if (problem !== undefined) return { ok: false, message: problem };

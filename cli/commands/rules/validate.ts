@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Args } from "@oclif/core";
-import { loadRules, renderFindings } from "#engine";
+import { falcoResults, loadRules, renderFindings } from "#engine";
 import { exitCodes, Failure } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { switchFlag } from "../../flags.ts";
@@ -44,7 +44,7 @@ export default class RulesValidate extends FleetCommand {
     const { argv, flags } = await this.parse(RulesValidate);
     const files = await readSources(argv as string[]);
     const report = loadRules(files, { compat: flags.compat });
-    const answer = sortKeys({ falco_load_results: report.results }) as JsonValue;
+    const answer = sortKeys({ falco_load_results: falcoResults(report.results) }) as JsonValue;
     if (flags.output === "json") this.say([JSON.stringify(answer)]);
     else {
       this.answerWith(
