@@ -112,8 +112,8 @@ export class Context {
 
   private position(): Position {
     const { inner } = this;
-    if (inner === undefined) return this.source.position(this.at);
-    const outer = this.source.position(this.at);
+    const outer = this.source.filePosition(this.at);
+    if (inner === undefined) return outer;
     const own = inner.text.position(inner.at);
     return {
       name: nameOf(inner.quoted),

@@ -9,7 +9,7 @@ export function refuse(message: string, context: Context): never {
 
 /** What a YAML node is asked to be and can not. Falco reports it of the file as a whole. */
 export function refuseConversion({ at }: { readonly at: number }, { root }: Context): never {
-  const { line, column } = root.source.position(at);
+  const { line, column } = root.source.filePosition(at);
   throw new LoadProblem("LOAD_ERR_VALIDATE", yamlWords("bad conversion", line, column), root);
 }
 

@@ -125,11 +125,6 @@ const refused: readonly [string, readonly string[], string][] = [
     "LOAD_ERR_VALIDATE: '~' is not a supported comparison operator",
   ],
   [
-    "an alias",
-    ["- list: &a x\n  items: [*a]\n"],
-    "LOAD_ERR_YAML_VALIDATE: YAML aliases are not allowed; write the value out",
-  ],
-  [
     "a repeated key",
     ["- list: a\n  items: []\n  items: [b]\n"],
     "LOAD_ERR_YAML_VALIDATE: Key 'items' is repeated; keep one of them",

@@ -29,6 +29,12 @@ export class SourceText {
     this.bytes = utf8Length(this.text) === this.text.length ? [] : stretches(this.text);
   }
 
+  /** The end of a file is at the start of a line even when its last line has no end, as Falco's YAML library counts. */
+  filePosition(offset: number): Position {
+    const position = this.position(offset);
+    return offset < this.text.length ? position : { ...position, column: 0 };
+  }
+
   position(offset: number): Position {
     const at = Math.max(0, Math.min(offset, this.text.length));
     const line = this.lineOf(at);
