@@ -233,6 +233,9 @@ test("switches and the least priority decide what is enabled, in their order", (
   );
   assert.deepEqual(enabled({ switches: [{ action: "disable", rule: "*run" }] }), ["pod exec"]);
   assert.deepEqual(enabled({ switches: [{ action: "disable", rule: "pod" }] }), ["pod exec", "pod run"]);
+  assert.deepEqual(enabled({ switches: [{ action: "disable", rule: "*e*c" }] }), ["pod run"]);
+  // The first e is not followed by the end, and Falco looks no further.
+  assert.deepEqual(enabled({ switches: [{ action: "disable", rule: "*d" }] }), ["pod exec", "pod run"]);
   assert.deepEqual(enabled({ minimumPriority: "warning" }), ["pod run"]);
 });
 
