@@ -59,7 +59,7 @@ const taken: readonly (readonly [string, string, string])[] = [
   ["Windows line ends", "- a: >\r\n    b\r\n    c\r\n  d: e\r\n", '[{a: "b c\\n" d: "e"}]'],
   ["keys that are no words", "- ~: a\n- [b]: c\n", '[{null: "a"} {?: "c"}]'],
   ["a tag, which makes text of a null", "- !x ~\n- !y\n", '["~" ""]'],
-  ["an alias", "- &a [b, c]\n- *a\n- {d: *a}\n", '[["b" "c"] ["b" "c"] {d: ["b" "c"]}]'],
+  ["an anchor that nothing refers to", "- &a [b, c]\n", '[["b" "c"]]'],
 ];
 describe("a rules file is read", () => {
   for (const [what, text, want] of taken) test(what, () => assert.equal(read(text), want));
@@ -89,16 +89,11 @@ describe("a rules file is refused in the words of Falco's YAML library", () => {
 });
 
 test("limits are told in words of our own", () => {
-  const bomb = Array.from({ length: 20 }, (_, i) => `- &a${i + 1} [*a${i}, *a${i}, *a${i}]\n`).join("");
   for (const [text, words] of [
     [`- ${"[".repeat(100_000)}`, "Rules content nests deeper than 32"],
     ["- ".repeat(100_000), "Rules content nests deeper than 32"],
-    [`- &a0 [x, y]\n${bomb}`, "Rules content has more than 1000000 nodes"],
-    [
-      `- &a ${"x".repeat(100_000)}\n- [${"*a, ".repeat(200)}]\n`,
-      "Rules content has more than 16777216 characters",
-    ],
-    ["- &a [*a]\n", "YAML alias 'a' stands inside what it stands for"],
+    [`- [${"a, ".repeat(1_000_000)}]\n`, "Rules content has more than 1000000 nodes"],
+    ["- &a [b]\n- *a\n", "YAML aliases are not allowed; write the value out"],
   ] as const) {
     assert.equal(read(text), `LOAD_ERR_YAML_PARSE ${words}`);
   }

@@ -5,9 +5,9 @@ import { Composer } from "./yaml/composer.ts";
 import { Input, YamlLimitProblem, YamlProblem } from "./yaml/input.ts";
 import { Scanner } from "./yaml/scanner.ts";
 
-/** A rules file may be this large, nest this deep and hold this much, with its aliases written out. */
+/** A rules file may be this large, nest this deep and hold this many nodes. */
 export const rulesBytesMax: number = 4 * 1024 * 1024;
-const limits = { depth: 32, nodes: 1_000_000, characters: 4 * rulesBytesMax } as const;
+const limits = { depth: 32, nodes: 1_000_000 } as const;
 
 export interface YamlScalar {
   readonly kind: "scalar";
@@ -53,7 +53,7 @@ export function entryOf(map: YamlMap, key: string): YamlNode | undefined {
 
 /**
  * Reads all documents of a rules file. Throws {@link LoadProblem} for a text that is no YAML, is too large or too deep,
- * or would grow too large with its aliases written out.
+ * or uses aliases, which could make a small file expand without end.
  */
 export function parseYaml(source: SourceText, allowRepeatedKeys: boolean): readonly YamlNode[] {
   const file = Context.file(source);
@@ -62,7 +62,7 @@ export function parseYaml(source: SourceText, allowRepeatedKeys: boolean): reado
   }
   try {
     const documents = new Composer(new Scanner(new Input(source.text), limits.depth), limits).documents();
-    if (!allowRepeatedKeys) for (const document of documents) refuseRepeatedKeys(document, file, new Set());
+    if (!allowRepeatedKeys) for (const document of documents) refuseRepeatedKeys(document, file);
     return documents;
   } catch (error) {
     if (!(error instanceof YamlProblem)) throw error;
@@ -77,12 +77,10 @@ export function parseYaml(source: SourceText, allowRepeatedKeys: boolean): reado
 }
 
 /** Which of two values counts is easily missed by who reads the file. */
-function refuseRepeatedKeys(node: YamlNode, file: Context, done: Set<YamlNode>): void {
-  // What aliases stand for is looked at once.
-  if (node.kind === "scalar" || done.has(node)) return;
-  done.add(node);
+function refuseRepeatedKeys(node: YamlNode, file: Context): void {
+  if (node.kind === "scalar") return;
   if (node.kind === "list") {
-    for (const item of node.items) refuseRepeatedKeys(item, file, done);
+    for (const item of node.items) refuseRepeatedKeys(item, file);
     return;
   }
   const seen = new Set<string>();
@@ -92,6 +90,6 @@ function refuseRepeatedKeys(node: YamlNode, file: Context, done: Set<YamlNode>):
       throw new LoadProblem("LOAD_ERR_YAML_VALIDATE", message, file.child("rules content", "", at));
     }
     if (key !== undefined) seen.add(key);
-    refuseRepeatedKeys(value, file, done);
+    refuseRepeatedKeys(value, file);
   }
 }

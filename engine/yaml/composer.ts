@@ -7,17 +7,7 @@ import type { Token } from "./tokens.ts";
 /** What a YAML text may hold. */
 export interface YamlLimits {
   readonly depth: number;
-  /** Nodes, those that aliases stand for counted each time. */
   readonly nodes: number;
-  /** Characters of scalars, counted likewise. */
-  readonly characters: number;
-}
-
-/** A node that aliases may stand for, and what it counts. */
-interface Anchored {
-  readonly node: YamlNode;
-  readonly nodes: number;
-  readonly characters: number;
 }
 
 const nulls: ReadonlySet<string> = new Set(["", "~", "null", "Null", "NULL"]);
@@ -28,16 +18,14 @@ const mapEnds = { "block map": "end of map not found", "flow map": "end of map f
 export class Composer {
   private readonly scanner: Scanner;
   private readonly limits: YamlLimits;
-  private readonly anchors: Map<string, Anchored | undefined>;
+  private readonly anchors: Set<string>;
   private nodes: number;
-  private characters: number;
 
   constructor(scanner: Scanner, limits: YamlLimits) {
     this.scanner = scanner;
     this.limits = limits;
-    this.anchors = new Map();
+    this.anchors = new Set();
     this.nodes = 0;
-    this.characters = 0;
   }
 
   documents(): readonly YamlNode[] {
@@ -59,35 +47,18 @@ export class Composer {
     return this.scanner.peek()?.type === type;
   }
 
-  private count(at: number, nodes: number, characters: number): void {
-    this.nodes += nodes;
-    this.characters += characters;
-    if (this.nodes > this.limits.nodes) {
-      throw new YamlLimitProblem(`Rules content has more than ${this.limits.nodes} nodes`, at);
-    }
-    if (this.characters > this.limits.characters) {
-      throw new YamlLimitProblem(`Rules content has more than ${this.limits.characters} characters`, at);
-    }
-  }
-
   private node(depth: number, inFlowList: boolean): YamlNode {
     const start = this.scanner.peek();
     const at = start?.at ?? this.scanner.at;
-    if (depth > this.limits.depth) {
-      throw new YamlLimitProblem(tooDeep(this.limits.depth), at);
+    if (depth > this.limits.depth) throw new YamlLimitProblem(tooDeep(this.limits.depth), at);
+    if (++this.nodes > this.limits.nodes) {
+      throw new YamlLimitProblem(`Rules content has more than ${this.limits.nodes} nodes`, at);
     }
-    this.count(at, 1, 0);
     if (start?.type === "value") return this.loneValue(depth, at);
-    if (start?.type === "alias") return this.alias(start);
+    if (start?.type === "alias") return this.refuseAlias(start);
     const { anchor, tag } = this.properties();
-    const before = { nodes: this.nodes, characters: this.characters };
-    if (anchor !== "") this.anchors.set(anchor, undefined);
-    const node = this.content(depth, inFlowList, at, tag !== "");
-    if (anchor !== "") {
-      const nodes = this.nodes - before.nodes;
-      this.anchors.set(anchor, { node, nodes, characters: this.characters - before.characters });
-    }
-    return node;
+    if (anchor !== "") this.anchors.add(anchor);
+    return this.content(depth, inFlowList, at, tag !== "");
   }
 
   private properties(): { readonly anchor: string; readonly tag: string } {
@@ -106,16 +77,9 @@ export class Composer {
     return { anchor, tag };
   }
 
-  private alias({ at, text }: Token): YamlNode {
-    this.scanner.take();
-    const anchored = this.anchors.get(text);
-    if (anchored !== undefined) {
-      this.count(at, anchored.nodes, anchored.characters);
-      return anchored.node;
-    }
-    const isInside = this.anchors.has(text);
-    throw isInside
-      ? new YamlLimitProblem(`YAML alias '${text}' stands inside what it stands for`, at)
+  private refuseAlias({ at, text }: Token): never {
+    throw this.anchors.has(text)
+      ? new YamlLimitProblem("YAML aliases are not allowed; write the value out", at)
       : new YamlProblem("the referenced anchor is not defined", at);
   }
 
@@ -123,7 +87,6 @@ export class Composer {
     const token = this.scanner.peek();
     if (token?.type === "plain" || token?.type === "quoted") {
       this.scanner.take();
-      this.count(at, 0, token.text.length);
       const isNull = token.type === "plain" && !isTagged && nulls.has(token.text);
       return { kind: "scalar", text: token.text, isNull, at };
     }
