@@ -93,10 +93,15 @@ test("limits are told in words of our own", () => {
     [`- ${"[".repeat(100_000)}`, "Rules content nests deeper than 32"],
     ["- ".repeat(100_000), "Rules content nests deeper than 32"],
     [`- [${"a, ".repeat(1_000_000)}]\n`, "Rules content has more than 1000000 nodes"],
-    ["- &a [b]\n- *a\n", "YAML aliases are not allowed; write the value out"],
   ] as const) {
     assert.equal(read(text), `LOAD_ERR_YAML_PARSE ${words}`);
   }
+});
+
+test("aliases and repeated keys are YAML, and refused all the same", () => {
+  const words = "YAML aliases are not allowed; write the value out";
+  assert.equal(read("- &a [b]\n- *a\n"), `LOAD_ERR_YAML_VALIDATE ${words}`);
+  assert.equal(read("- a: b\n  a: c\n"), "LOAD_ERR_YAML_VALIDATE Key 'a' is repeated; keep one of them");
 });
 
 test("a missing value is where the next thing starts", () => {

@@ -2,7 +2,7 @@ import { Context } from "./context.ts";
 import { LoadProblem } from "./findings.ts";
 import type { SourceText } from "./source-text.ts";
 import { Composer } from "./yaml/composer.ts";
-import { Input, YamlLimitProblem, YamlProblem } from "./yaml/input.ts";
+import { Input, YamlLimitProblem, YamlProblem, YamlRefusal } from "./yaml/input.ts";
 import { Scanner } from "./yaml/scanner.ts";
 
 /** A rules file may be this large, nest this deep and hold this many nodes. */
@@ -66,12 +66,14 @@ export function parseYaml(source: SourceText, allowRepeatedKeys: boolean): reado
     return documents;
   } catch (error) {
     if (!(error instanceof YamlProblem)) throw error;
+    const place = file.child("value for", "", error.at);
+    if (error instanceof YamlRefusal) throw new LoadProblem("LOAD_ERR_YAML_VALIDATE", error.message, place);
     const { line, column } = source.filePosition(error.at);
     const isLimit = error instanceof YamlLimitProblem;
     throw new LoadProblem(
       "LOAD_ERR_YAML_PARSE",
       isLimit ? error.message : yamlWords(error.message, line, column),
-      file.child("value for", "", error.at),
+      place,
     );
   }
 }
@@ -87,7 +89,7 @@ function refuseRepeatedKeys(node: YamlNode, file: Context): void {
   for (const { key, at, value } of node.entries) {
     if (key !== undefined && seen.has(key)) {
       const message = `Key '${key}' is repeated; keep one of them`;
-      throw new LoadProblem("LOAD_ERR_YAML_VALIDATE", message, file.child("rules content", "", at));
+      throw new LoadProblem("LOAD_ERR_YAML_VALIDATE", message, file.child("value for", "", at));
     }
     if (key !== undefined) seen.add(key);
     refuseRepeatedKeys(value, file);

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createDetector, loadRules } from "#engine";
 import { readRulesFiles } from "../cli/rules/rules-files.ts";
-import { renderTestResults, runRuleTests } from "../cli/rules/test-runner.ts";
+import { renderRuleTests } from "../cli/output/rule-tests.ts";
+import { runRuleTests } from "../cli/rules/test-runner.ts";
 
 const pack = join(import.meta.dirname, "starter");
 const testFiles = readdirSync(join(pack, "tests")).map((name) => join(pack, "tests", name));
@@ -21,7 +22,7 @@ test("every example of the starter pack raises exactly the alerts it names", () 
   assert.ok(results.length >= 2 * ruleset.rules.length, `${results.length} examples`);
   assert.ok(
     results.every(({ failures }) => failures.length === 0),
-    renderTestResults(results),
+    renderRuleTests(results).join("\n"),
   );
 });
 
@@ -46,7 +47,7 @@ const exec = JSON.stringify({
   auditID: "a",
   stage: "ResponseStarted",
   verb: "get",
-  user: { username: "system:serviceaccount:velero:velero" },
+  user: { username: "system:serviceaccount:backup:archiver" },
   objectRef: { resource: "pods", subresource: "exec", namespace: "payments", name: "db-0" },
   responseStatus: { code: 101 },
   stageTimestamp: "2026-01-01T00:00:00Z",
@@ -70,7 +71,7 @@ test("a layer quiets one account without touching a rule, by a list or by the ex
   assert.deepEqual(firedWith(""), ["Exec Into Pod", "Secrets Of All Namespaces Read By Program"]);
   const byList = `
 - list: secret_readers
-  items: [system:serviceaccount:velero:velero]
+  items: [system:serviceaccount:backup:archiver]
   override: { items: append }
 `;
   assert.deepEqual(firedWith(byList), ["Exec Into Pod"]);
@@ -78,7 +79,7 @@ test("a layer quiets one account without touching a rule, by a list or by the ex
 - rule: Exec Into Pod
   exceptions:
     - name: approved_tool
-      values: [[system:serviceaccount:velero:velero, payments]]
+      values: [[system:serviceaccount:backup:archiver, payments]]
   override: { exceptions: append }
 `;
   assert.deepEqual(firedWith(byException), ["Secrets Of All Namespaces Read By Program"]);

@@ -1,5 +1,5 @@
 import type { YamlEntry, YamlNode } from "../yaml.ts";
-import { YamlLimitProblem, YamlProblem } from "./input.ts";
+import { YamlLimitProblem, YamlProblem, YamlRefusal } from "./input.ts";
 import type { Scanner } from "./scanner.ts";
 import { tooDeep } from "./structure.ts";
 import type { Token } from "./tokens.ts";
@@ -79,7 +79,7 @@ export class Composer {
 
   private refuseAlias({ at, text }: Token): never {
     throw this.anchors.has(text)
-      ? new YamlLimitProblem("YAML aliases are not allowed; write the value out", at)
+      ? new YamlRefusal("YAML aliases are not allowed; write the value out", at)
       : new YamlProblem("the referenced anchor is not defined", at);
   }
 

@@ -10,6 +10,9 @@ export class YamlProblem extends Error {
 /** A limit that a text goes beyond; the words are our own. */
 export class YamlLimitProblem extends YamlProblem {}
 
+/** Something that is YAML, but not taken here. */
+export class YamlRefusal extends YamlProblem {}
+
 /** A text that is read from its start to its end. */
 export class Input {
   readonly text: string;
