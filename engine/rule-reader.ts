@@ -92,7 +92,7 @@ class RuleReader {
   definition(): void {
     const { item, name, context } = this;
     const condition = requiredText(item, "condition", context);
-    const output = requiredText(item, "output", context).trim();
+    const output = trimmed(requiredText(item, "output", context));
     const conditionContext = valueContext(item, "condition", context, "rule condition", "");
     const outputContext = valueContext(item, "output", context, "rule output", "");
     const desc = requiredText(item, "desc", context);
@@ -224,4 +224,14 @@ class RuleReader {
   private exceptions(isAppend: boolean): readonly ExceptionDefinition[] {
     return readExceptions(this.item, isAppend, this.warn, this.context);
   }
+}
+
+/** Without the six kinds of white space of C at either end. */
+function trimmed(text: string): string {
+  const blank = /[ \t\n\v\f\r]/;
+  let from = 0;
+  let to = text.length;
+  while (from < to && blank.test(text.charAt(from))) from++;
+  while (to > from && blank.test(text.charAt(to - 1))) to--;
+  return text.slice(from, to);
 }
