@@ -206,7 +206,7 @@ class RuleReader {
   private capture(): void {
     const { item, context } = this;
     if (optionalFlag(item, "capture", context) !== true) return;
-    const place = valueContext(item, "capture", context);
+    const place = valueContext(item, "capture", context, "value for", "");
     this.collector.note("'capture' has no effect: this engine records no captures", place);
   }
 

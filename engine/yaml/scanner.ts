@@ -235,7 +235,7 @@ export class Scanner {
     this.structure.mayStartKey = false;
     this.takesBareColon = false;
     const { at } = input;
-    const tag = /!(?:<[^>\s]*>|[\w#;/?:@&=+$.~*'()%!-]*)/y;
+    const tag = /!(?:<[^>\s]*>|(?:[\w#;/?:@&=+$.~*'()!-]|%[0-9a-fA-F]{2})*)/y;
     tag.lastIndex = at;
     const text = tag.exec(input.text)?.[0] ?? "!";
     input.skip(text.length);
