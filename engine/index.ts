@@ -27,6 +27,7 @@ export {
   type AuditRecords,
   createAuditRecordReader,
 } from "./linux-audit/audit-record-reader.ts";
+export { type AuditRecordHead, readAuditHead } from "./linux-audit/record.ts";
 export type { SyscallEvent } from "./linux-audit/syscall-event.ts";
 export { loadRules, type LoadOptions, type LoadReport, type RulesFile } from "./load.ts";
 export { createRecordDetector, type RecordDetector, type RecordDetectorOptions } from "./record-detector.ts";

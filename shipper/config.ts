@@ -32,19 +32,46 @@ export interface TailConfig extends Common {
   readonly plugin: "tail";
   /** Absolute paths; `*` and `?` stand for parts of a name. */
   readonly paths: readonly string[];
+  /** Shell patterns over whole paths. */
   readonly excludePaths: readonly string[];
   /** `*` stands for the path of the file, with dots for slashes. */
   readonly tag: string;
-  /** `json`: a line is a record. `text`: a line becomes the value of `key`. */
-  readonly parser: "json" | "text";
-  readonly key: string;
+  readonly format: LineFormat;
+  /** Keys under which a record gets the path of its file, and the offset of its first line. */
+  readonly pathKey: string | undefined;
+  readonly offsetKey: string | undefined;
   readonly readFromHead: boolean;
+  /** Whether files that appear later are read from their beginning, too. */
+  readonly newFilesFromHead: boolean;
+  /** Files that were written to longer ago, and that were not read yet, are left alone. */
+  readonly ignoreOlderMs: number | undefined;
   readonly refreshMs: number;
   readonly rotateWaitMs: number;
   readonly chunkBytes: number;
   /** A longer line is set aside. */
   readonly lineBytesMax: number;
   readonly skipEmptyLines: boolean;
+  /** Whether the input ends when everything that is there was read. */
+  readonly exitOnEof: boolean;
+}
+
+/** What lines hold, and how they become records. */
+export type LineFormat =
+  /** A line becomes the value of `key`. */
+  | { readonly kind: "text"; readonly key: string }
+  /** A line is a record. */
+  | { readonly kind: "json" }
+  | ContainerFormat
+  /** Lines of the Linux audit log; those of one event become one record. */
+  | { readonly kind: "auditd" };
+
+/** What container runtimes write. Parts of a line that a runtime cut are joined. */
+export interface ContainerFormat {
+  readonly kind: "container";
+  readonly accepts: readonly ("cri" | "docker")[];
+  /** The keys that Fluent Bit gives the fields of a CRI line besides `time` and `stream`. */
+  readonly flagKey: string;
+  readonly textKey: string;
 }
 
 export interface ModifyConfig extends Common {

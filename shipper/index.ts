@@ -2,12 +2,14 @@
 export { checkAllowed, isBelow, isBelowAny } from "./allow.ts";
 export type { AllowList, Destination } from "./allow.ts";
 export type {
+  ContainerFormat,
   DetectConfig,
   FileConfig,
   FilterConfig,
   FleetConfig,
   HttpConfig,
   InputConfig,
+  LineFormat,
   ModifyConfig,
   ModifyRule,
   NullConfig,
@@ -24,6 +26,7 @@ export { parseShipperConfig } from "./parse.ts";
 export type { ParsedConfig } from "./parse.ts";
 export { renderProblems } from "./problem.ts";
 export type { Place, Problem } from "./problem.ts";
+export { shellMatches } from "./shell-pattern.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";
 export type { Variables } from "./variables.ts";

@@ -6,6 +6,7 @@ import type { Plugin } from "./plugins/common.ts";
 import { http } from "./plugins/http.ts";
 import { detect, discard, file, fleet, stdout } from "./plugins/local.ts";
 import { modify } from "./plugins/modify.ts";
+import { builtInParsers } from "./plugins/line-format.ts";
 import { readService } from "./plugins/service.ts";
 import { tail } from "./plugins/tail.ts";
 import { problemAt } from "./problem.ts";
@@ -105,16 +106,20 @@ const parserOptions = {
   time_keep: { ignored: "the record keeps its time" },
 } as const;
 
-/** The names of the JSON parsers. `json` is there without being listed, as in the parsers file Fluent Bit ships. */
+/** The names of parsers. The built-in ones are there without being listed, as in the parsers file Fluent Bit ships. */
 function readParsers(sections: readonly Section[], scope: Scope, problems: Problem[]): ReadonlySet<string> {
-  const names = new Set(["json"]);
+  const names = new Set(builtInParsers);
   for (const section of sections) {
     const options = new Options(section, scope);
     options.allowOnly("a parser", parserOptions);
     const name = options.required("name", '"name json"');
     if (options.text("format", "").toLowerCase() !== "json") {
       const place = options.entry("format") ?? section;
-      options.refuse(place, `Parser "${name}" has a format that is not supported. Supported formats: json`);
+      const hint = builtInParsers.includes(name)
+        ? `"${name}" is built in: leave this section out`
+        : `Built in are ${builtInParsers.join(", ")}`;
+      const what = `Parser "${name}" has a format that is not supported. Supported formats: json. ${hint}`;
+      options.refuse(place, what);
     }
     names.add(name);
     problems.push(...options.problems);

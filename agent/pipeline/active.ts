@@ -70,6 +70,8 @@ export interface InputOptions {
   readonly readAll: boolean;
   readonly allowList: AllowList;
   readonly deadLetter: DeadLetter;
+  /** For what inputs keep themselves. */
+  readonly stateDir: string;
   /** Counters live longer than a config. */
   readonly countersOf: (alias: string) => InputContext["counters"];
   readonly nowMs: number;
@@ -98,20 +100,23 @@ export async function openInputs(
 
 /** Whether a position is one that an input goes on from. */
 function isOf(mark: Mark, input: InputConfig): boolean {
-  return input.paths.some((p) => p === mark.base || matchesGlob(mark.base, p));
+  return (
+    mark.kind === "file" && input.paths.some((path) => path === mark.base || matchesGlob(mark.base, path))
+  );
 }
 
 function openInput(input: InputConfig, marks: readonly Mark[], options: InputOptions): Promise<Input> {
-  const { readAll, allowList, deadLetter, countersOf, nowMs, onProblem } = options;
-  const counters = countersOf(input.alias);
-  const files = new TailFiles(input, marks, readAll, {
-    counters,
-    onProblem,
+  const { readAll, allowList, deadLetter, countersOf, nowMs, onProblem, stateDir } = options;
+  const context = { counters: countersOf(input.alias), onProblem };
+  const own = marks.filter((mark) => mark.kind === "file");
+  const files = new TailFiles(input, own, readAll, {
+    ...context,
     mayRead: (path) => isBelowAny(path, allowList.tailDirectories),
+    unpackDir: join(stateDir, "unpacked"),
   });
   // From here on a rotation is seen as one: what is rotated before the first look is history.
   files.refresh(nowMs);
-  return Promise.resolve(new TailInput(input, files, deadLetter, { counters, onProblem }, nowMs));
+  return Promise.resolve(new TailInput(input, files, deadLetter, context, nowMs));
 }
 
 /** Positions of everything, to save. */

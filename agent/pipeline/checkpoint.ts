@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { codeOf, replaceFile } from "./files.ts";
+import { isMark } from "./mark.ts";
 import type { Mark } from "./mark.ts";
 
 const bytesMax = 64 * 1024 * 1024;
@@ -88,16 +89,4 @@ function readBootId(): string | undefined {
     // Not Linux, or no /proc: only the checkpoint counts.
     return undefined;
   }
-}
-
-function isMark(value: unknown): value is Mark {
-  if (typeof value !== "object" || value === null) return false;
-  const mark = value as Partial<Record<keyof Mark, unknown>> & { fingerprint?: Partial<Mark["fingerprint"]> };
-  return (
-    typeof mark.path === "string" &&
-    typeof mark.base === "string" &&
-    [mark.device, mark.inode, mark.offset, mark.fingerprint?.length].every(Number.isSafeInteger) &&
-    typeof mark.fingerprint?.sha256 === "string" &&
-    typeof mark.done === "boolean"
-  );
 }

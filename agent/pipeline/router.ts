@@ -1,4 +1,4 @@
-import type { Alert, Detector } from "#engine";
+import type { Alert, AuditRecords, Detection as EngineDetection, Detector, RecordDetector } from "#engine";
 import { compileMatch } from "#shipper";
 import type { DetectConfig, PipelineConfig } from "#shipper";
 import { alertId, toPipelineAlert } from "./alert.ts";
@@ -14,6 +14,10 @@ import { Splice } from "./splice.ts";
 /** The rules that run now. */
 export interface Detection {
   readonly detector: Detector;
+  /** For rules of source `syscall`, when there are any. */
+  readonly calls?: RecordDetector;
+  /** Of the rules that are enabled. */
+  readonly sources: ReadonlySet<string>;
   readonly digest: string;
 }
 
@@ -68,6 +72,11 @@ export class Router {
     return this.detection === undefined && this.#config.outputs.some((output) => output.plugin === "detect");
   }
 
+  /** Whether rules of source `syscall` look at records of a tag: whoever reads the Linux audit log decodes it only then. */
+  looksAtSyscalls(tag: string): boolean {
+    return this.detection?.calls !== undefined && this.#route(tag, false).detects.length > 0;
+  }
+
   /** Routes one record. `shape` has to have scanned exactly these bytes. */
   record(
     tag: string,
@@ -112,7 +121,10 @@ export class Router {
     const begun = performance.now();
     let alerts: readonly Alert[] = [];
     try {
-      const found = this.detection.detector.detectBytes(this.#arena.bytes, from, to - 1);
+      const found =
+        position.syscalls === undefined
+          ? this.detection.detector.detectBytes(this.#arena.bytes, from, to - 1)
+          : evaluateCalls(this.detection, position.syscalls);
       alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
@@ -185,4 +197,11 @@ export class Router {
     const detects = isAlert ? [] : taken.filter((config) => config.plugin === "detect");
     return { splice: new Splice(filters.flatMap((filter) => filter.rules)), outputs, detects };
   }
+}
+
+function evaluateCalls(
+  { calls }: Detection,
+  { events, problems }: AuditRecords,
+): Pick<EngineDetection, "alerts" | "problems"> {
+  return { alerts: events.flatMap((event) => calls?.detectRecord(event) ?? []), problems };
 }

@@ -296,6 +296,7 @@ export class Runner {
         readAll: this.#readAll,
         allowList: this.#options.allowList,
         deadLetter: this.#deadLetter,
+        stateDir: this.#options.stateDir,
         countersOf: (alias) => this.#countersOf(alias),
         nowMs: Date.now(),
         onProblem,
