@@ -172,13 +172,13 @@ class AuditDetector implements Detector {
   }
 
   private newIndex(): RuleIndex<ActiveRule> {
-    const { compat, format } = this.options;
+    const { compat, format, ruleMatching } = this.options;
     const slots = new Slots();
     const rules = this.rules.map((rule) => ({
       rule: new ActiveRule(() => alertWriter(rule, slots, compat, format)),
       condition: rule.condition,
     }));
-    return new RuleIndex(rules, slots, compat);
+    return new RuleIndex(rules, slots, compat, ruleMatching === "first");
   }
 
   /** Stamps start again once they are no small numbers any more; nothing that was stored under an old one may be left. */

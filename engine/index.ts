@@ -29,6 +29,8 @@ export {
 } from "./linux-audit/audit-record-reader.ts";
 export { type AuditRecordHead, readAuditHead } from "./linux-audit/record.ts";
 export type { SyscallEvent } from "./linux-audit/syscall-event.ts";
+/** How JSON is read byte by byte, for others who read it so. */
+export { numberEnd, skipBlanks, stringEnd, wordEnd } from "./json/scan.ts";
 export { loadRules, type LoadOptions, type LoadReport, type RulesFile } from "./load.ts";
 export { createRecordDetector, type RecordDetector, type RecordDetectorOptions } from "./record-detector.ts";
 export { renderFindings } from "./render.ts";

@@ -83,15 +83,21 @@ test("many rules together find exactly what each one means, in order", () => {
       (all, lines) => {
         const rules = rulesFor(all);
         const together = createDetector(rules, { hostname: "h", ruleMatching: "all" });
+        const first = createDetector(rules, { hostname: "h", ruleMatching: "first" });
         const alone = rules.compiled.map((rule) => means(rule.condition));
         for (const line of lines) {
           const want = alone.flatMap((holds, i) => (holds(line) ? [`${i}`] : []));
           const bytes = Buffer.from(line);
-          for (const { alerts } of [together.detect(line), together.detectBytes(bytes, 0, bytes.length)]) {
-            assert.deepEqual(
-              alerts.map(({ rule }) => rule),
-              want,
-            );
+          for (const [detector, expected] of [
+            [together, want],
+            [first, want.slice(0, 1)],
+          ] as const) {
+            for (const { alerts } of [detector.detect(line), detector.detectBytes(bytes, 0, bytes.length)]) {
+              assert.deepEqual(
+                alerts.map(({ rule }) => rule),
+                expected,
+              );
+            }
           }
         }
       },

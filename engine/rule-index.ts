@@ -41,8 +41,11 @@ export class RuleIndex<T> {
   private readonly kinds: Kinds<T>;
   private prepared: number;
   private readonly all: readonly Candidate<T>[];
+  private readonly isFirstOnly: boolean;
 
-  constructor(rules: readonly IndexedRule<T>[], slots: Slots, compat: Compat) {
+  /** `isFirstOnly`: of an event's candidates nobody asks further than to the first that matches. */
+  constructor(rules: readonly IndexedRule<T>[], slots: Slots, compat: Compat, isFirstOnly: boolean) {
+    this.isFirstOnly = isFirstOnly;
     this.graph = new ConditionGraph(slots, compat);
     this.rules = rules.map(({ rule, condition }) => ({ rule, node: this.graph.add(condition) }));
     const roots = this.rules.map(({ node }) => node);
@@ -77,11 +80,11 @@ export class RuleIndex<T> {
       return one?.facet.verdict(check, one.place);
     };
     const done = new Map<ConditionNode, ConditionNode>();
-    const candidates: Candidate<T>[] = [];
-    for (const { rule, node } of this.rules) {
-      const left = this.graph.restrict(node, verdict, done);
-      if (left.kind !== "false") candidates.push({ rule, matches: this.graph.predicate(left) });
-    }
+    const left = this.rules
+      .map(({ rule, node }) => ({ rule, node: this.graph.restrict(node, verdict, done) }))
+      .filter(({ node }) => node.kind !== "false");
+    const reached = this.isFirstOnly ? withoutShadowed(left) : left;
+    const candidates = reached.map(({ rule, node }) => ({ rule, matches: this.graph.predicate(node) }));
     this.keep(frame, candidates);
     return candidates;
   }
@@ -105,6 +108,31 @@ export class RuleIndex<T> {
     let made: Predicate | undefined;
     return (frame) => (made ??= this.graph.predicate(node))(frame);
   }
+}
+
+/**
+ * Leaves out what can only match where an earlier one matches already: the same condition again, or one that asks for more.
+ * Copies of a rule for other tenants end here, once the kind has decided what they differ in.
+ */
+function withoutShadowed<R extends { readonly node: ConditionNode }>(rules: readonly R[]): readonly R[] {
+  /** What matched earlier rules need, by the first of their parts. */
+  const earlier = new Map<ConditionNode, (readonly ConditionNode[])[]>();
+  const kept: R[] = [];
+  for (const rule of rules) {
+    const parts = rule.node.kind === "and" ? rule.node.parts : [rule.node];
+    const own = new Set(parts);
+    const isShadowed = parts.some((part) =>
+      earlier.get(part)?.some((needed) => needed.every((one) => own.has(one))),
+    );
+    if (isShadowed) continue;
+    kept.push(rule);
+    if (rule.node.kind === "true") break;
+    const [first = rule.node] = parts;
+    const others = earlier.get(first);
+    if (others === undefined) earlier.set(first, [parts]);
+    else others.push(parts);
+  }
+  return kept;
 }
 
 function grouped(facets: readonly Facet[]): readonly (readonly Facet[])[] {

@@ -46,7 +46,7 @@ const exec = JSON.stringify({
   auditID: "a",
   stage: "ResponseStarted",
   verb: "get",
-  user: { username: "system:serviceaccount:velero:velero" },
+  user: { username: "system:serviceaccount:backup:archiver" },
   objectRef: { resource: "pods", subresource: "exec", namespace: "payments", name: "db-0" },
   responseStatus: { code: 101 },
   stageTimestamp: "2026-01-01T00:00:00Z",
@@ -70,7 +70,7 @@ test("a layer quiets one account without touching a rule, by a list or by the ex
   assert.deepEqual(firedWith(""), ["Exec Into Pod", "Secrets Of All Namespaces Read By Program"]);
   const byList = `
 - list: secret_readers
-  items: [system:serviceaccount:velero:velero]
+  items: [system:serviceaccount:backup:archiver]
   override: { items: append }
 `;
   assert.deepEqual(firedWith(byList), ["Exec Into Pod"]);
@@ -78,7 +78,7 @@ test("a layer quiets one account without touching a rule, by a list or by the ex
 - rule: Exec Into Pod
   exceptions:
     - name: approved_tool
-      values: [[system:serviceaccount:velero:velero, payments]]
+      values: [[system:serviceaccount:backup:archiver, payments]]
   override: { exceptions: append }
 `;
   assert.deepEqual(firedWith(byException), ["Secrets Of All Namespaces Read By Program"]);

@@ -138,8 +138,7 @@ export class DiskQueue {
   close(): void {
     this.savePosition();
     this.#closeWriter();
-    if (this.#readFd !== undefined) fs.closeSync(this.#readFd.fd);
-    this.#readFd = undefined;
+    this.#closeReader();
   }
 
   #load(): void {
@@ -239,16 +238,22 @@ export class DiskQueue {
 
   #openToRead(id: number): number {
     if (this.#readFd?.segment === id) return this.#readFd.fd;
-    if (this.#readFd !== undefined) fs.closeSync(this.#readFd.fd);
-    this.#readFd = undefined;
+    this.#closeReader();
     const fd = fs.openSync(this.#path(id), "r");
     this.#readFd = { segment: id, fd };
     return fd;
   }
 
+  #closeReader(): void {
+    if (this.#readFd !== undefined) fs.closeSync(this.#readFd.fd);
+    this.#readFd = undefined;
+  }
+
   #drop(segment: Segment): void {
     this.#segments.shift();
     if (this.#segments.length === 0) this.#closeWriter();
+    // An open file keeps its place on the disk, also when it is removed.
+    if (this.#readFd?.segment === segment.id) this.#closeReader();
     fs.rmSync(this.#path(segment.id), { force: true });
     const first = this.#segments[0];
     if (first !== undefined && this.#read.segment > segment.id) return;

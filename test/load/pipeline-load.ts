@@ -1,67 +1,46 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { createAuditStream } from "../../cli/generator/stream.ts";
-import { median, rounded } from "./figures.ts";
+import { starterPack } from "./engine-input.ts";
+import { configOf } from "./pipeline-cases.ts";
+import type { PipelineCase, SinkPorts } from "./pipeline-cases.ts";
+import type { PipelineTask } from "./pipeline-process.ts";
 
 /** What one run of the pipeline process prints. */
 export interface PipelineRun {
   readonly seconds: number;
   readonly cpuSeconds: number;
-  readonly events: number;
+  readonly records: number;
   readonly alerts: number;
   readonly bytes: number;
   readonly detectionUs: number;
   readonly rssMiB: number;
+  readonly parked: number;
 }
 
-/**
- * Events per second through one agent's pipeline, from a file that is there to a file, with the starter rules; and how
- * fast `JSON.parse` alone reads the same lines in the same run. Medians over the rounds.
- */
-export async function measurePipeline(events: number, rounds: number): Promise<object> {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), "falconry-bench-")));
-  try {
-    const log = join(dir, "audit.log");
-    writeAuditLog(log, events);
-    const parses = [];
-    const runs: PipelineRun[] = [];
-    for (let round = 0; round < rounds; round += 1) {
-      parses.push(parseOnly(log));
-      runs.push(await runPipeline(log, join(dir, `round-${round}`), events));
-    }
-    const eventsPerSecond = median(runs.map((r) => r.events / r.seconds));
-    const parsesPerSecond = median(parses);
-    return {
-      eventsPerSecond: Math.round(eventsPerSecond),
-      baselineJsonParsePerSecond: Math.round(parsesPerSecond),
-      ratioToJsonParse: rounded(eventsPerSecond / parsesPerSecond, 3),
-      cpuSecondsPerMillionEvents: rounded(median(runs.map((r) => (r.cpuSeconds / r.events) * 1e6)), 1),
-      detectionUsPerEvent: rounded(median(runs.map((r) => r.detectionUs / r.events)), 1),
-      meanEventBytes: Math.round((runs[0]?.bytes ?? 0) / events),
-      alerts: runs[0]?.alerts,
-      rssMiB: Math.round(median(runs.map((r) => r.rssMiB))),
-    };
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
-}
-
-function writeAuditLog(file: string, events: number): void {
-  const stream = createAuditStream({ seed: "bench", cluster: "bench", threatEvery: 40 });
-  const lines: string[] = [];
+/** Writes an audit log of so many records, 1 in `threatEvery` a planted threat, and gives its size in bytes. */
+export function writeAuditLog(file: string, records: number, threatEvery: number): number {
+  const stream = createAuditStream({ seed: "bench", cluster: "bench", threatEvery });
+  const fd = openSync(file, "w");
   let nowMicros = 1_700_000_000_000_000;
-  for (let i = 0; i < events; i += 1) {
-    nowMicros += 1_000;
-    lines.push(stream.next(nowMicros).line);
+  for (let written = 0; written < records; written += 1000) {
+    const lines = Array.from({ length: Math.min(1000, records - written) }, () => {
+      nowMicros += 1000;
+      return `${stream.next(nowMicros).line}\n`;
+    });
+    writeSync(fd, lines.join(""));
   }
-  writeFileSync(file, `${lines.join("\n")}\n`);
+  closeSync(fd);
+  return statSync(file).size;
 }
 
 /** Lines per second when a line is cut, decoded and parsed, and nothing else. */
-function parseOnly(file: string): number {
+export function parseOnly(file: string): number {
   const bytes = readFileSync(file);
   const startedAt = performance.now();
   let lines = 0;
@@ -72,14 +51,49 @@ function parseOnly(file: string): number {
   return lines / ((performance.now() - startedAt) / 1000);
 }
 
-async function runPipeline(log: string, dir: string, events: number): Promise<PipelineRun> {
+/** The sinks, for as long as `use` takes. */
+export async function withSinks<T>(use: (ports: SinkPorts) => Promise<T>): Promise<T> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "sink-process.ts")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+    return await use(JSON.parse(line) as SinkPorts);
+  } finally {
+    child.kill();
+  }
+}
+
+/** Runs a case over a log, in a process of its own and with a fresh state. */
+export async function runPipeline(
+  one: PipelineCase,
+  log: string,
+  dir: string,
+  records: number,
+  ports: SinkPorts,
+): Promise<PipelineRun> {
+  mkdirSync(dir);
+  const shipper = configOf(one, { log, outDir: join(dir, "out"), ports });
+  const task: PipelineTask = {
+    log,
+    dir,
+    records,
+    shipper,
+    ports: [ports.http, ports.es],
+    ...(one.ownOutputs.length === 0 ? {} : { rules: starterPack }),
+  };
   const child = spawn(
     process.execPath,
-    [join(import.meta.dirname, "pipeline-process.ts"), log, dir, String(events)],
+    [join(import.meta.dirname, "pipeline-process.ts"), JSON.stringify(task)],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
-  const code = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const exited = exitOf(child);
   const out = await text(child.stdout);
-  if ((await code) !== 0) throw new Error("The pipeline process failed, see above");
+  if ((await exited) !== 0) throw new Error(`The pipeline process of case ${one.name} failed, see above`);
+  rmSync(dir, { recursive: true });
   return JSON.parse(out) as PipelineRun;
+}
+
+export function exitOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => child.once("exit", resolve));
 }

@@ -6,78 +6,55 @@ import type { BundleKind } from "#trust";
 import { startPipeline } from "../../agent/pipeline/pipeline.ts";
 import type { BundleSource } from "../../agent/pipeline/pipeline.ts";
 
-/** Runs one agent's pipeline over a whole file and prints what it took: `pipeline-process.ts LOG DIR EVENTS`. */
-const [log = "", dir = "", events = "0"] = process.argv.slice(2);
-const root = join(import.meta.dirname, "..", "..");
-mkdirSync(join(dir, "out"), { recursive: true });
+/** What the process is told, as JSON in its first argument. */
+export interface PipelineTask {
+  readonly log: string;
+  readonly dir: string;
+  readonly records: number;
+  readonly shipper: string;
+  /** A rules file, when the config has an output `detect`. */
+  readonly rules?: string;
+  readonly ports: readonly number[];
+}
 
-const shipper = `
-pipeline:
-  inputs:
-    - name: tail
-      tag: audit
-      path: \${AUDIT_LOG}
-      parser: json
-  filters:
-    - name: modify
-      match: audit
-      add:
-        - x_region \${REGION}
-        - x_team \${TEAM}
-        - x_environment \${ENVIRONMENT}
-        - x_cluster \${CLUSTER}
-  outputs:
-    - name: detect
-      match: audit
-    - name: fleet
-      match: alerts
-    - name: file
-      match: audit
-      path: \${OUTPUT_DIR}
-      file: events.jsonl
-      format: plain
-`;
+/** Runs one agent's pipeline over a whole file and prints what it took. */
+const task = JSON.parse(process.argv[2] ?? "{}") as PipelineTask;
+const out = join(task.dir, "out");
+mkdirSync(out, { recursive: true });
 
 let alerts = 0;
 const pipeline = startPipeline({
-  stateDir: join(dir, "state"),
-  allowList: { destinations: [], fileDirectories: [join(dir, "out")], tailDirectories: [dirname(log)] },
+  stateDir: join(task.dir, "state"),
+  allowList: {
+    destinations: task.ports.map((port) => ({ host: "127.0.0.1", port, tls: "optional" })),
+    fileDirectories: [out],
+    tailDirectories: [dirname(task.log)],
+  },
   onAlerts: (batch, ack) => {
     alerts += batch.length;
     ack();
   },
   onProblem: ({ message }) => process.stderr.write(`${message}\n`),
 });
+const rules =
+  task.rules === undefined ? {} : { rules: bundle("rules", "rules.yaml", readFileSync(task.rules, "utf8")) };
+const shipper = bundle("shipper", "shipper.yaml", task.shipper);
 const cpu = process.cpuUsage();
 const startedAt = performance.now();
 const applied = await pipeline.apply(
-  {
-    rules: bundle(
-      "rules",
-      "k8s-audit.yaml",
-      readFileSync(join(root, "rules", "starter", "k8s-audit.yaml"), "utf8"),
-    ),
-    shipper: bundle("shipper", "shipper.yaml", shipper),
-  },
+  { ...rules, shipper },
   {
     clusterId: "cl_bench",
     agentId: "ag_bench",
     labels: { region: "eu" },
-    variables: {
-      AUDIT_LOG: log,
-      OUTPUT_DIR: join(dir, "out"),
-      REGION: "eu",
-      TEAM: "payments",
-      ENVIRONMENT: "production",
-      CLUSTER: "bench",
-    },
+    variables: { REGION: "eu", TEAM: "payments", ENVIRONMENT: "production", CLUSTER: "bench" },
     hostname: "bench",
   },
 );
 if (!applied.ok) throw new Error(applied.detail);
 let stats = await pipeline.stats();
-while (stats.events < Number(events) || stats.lagMs > 0) {
-  await delay(5);
+while (stats.events < task.records || stats.outputs.some(({ queueRecords }) => queueRecords > 0)) {
+  await delay(20);
   stats = await pipeline.stats();
 }
 const seconds = (performance.now() - startedAt) / 1000;
@@ -85,10 +62,11 @@ const used = process.cpuUsage(cpu);
 const run = {
   seconds,
   cpuSeconds: (used.user + used.system) / 1e6,
-  events: stats.events,
+  records: stats.events,
   bytes: stats.bytes,
   detectionUs: stats.detectionUs,
-  rssMiB: process.memoryUsage().rss / 2 ** 20,
+  rssMiB: process.resourceUsage().maxRSS / 1024,
+  parked: stats.parked,
 };
 await pipeline.stop();
 process.stdout.write(JSON.stringify({ ...run, alerts }));
@@ -103,7 +81,7 @@ function bundle(kind: BundleKind, path: string, content: string): BundleSource {
     layers: [],
   });
   if (!built.ok) throw new Error(built.refusal.message);
-  const file = join(dir, `${kind}.json`);
+  const file = join(task.dir, `${kind}.json`);
   writeFileSync(file, built.value.bytes);
   return { path: file, digest: built.value.digest };
 }
