@@ -1,7 +1,8 @@
 import * as fs from "node:fs";
-import { join, matchesGlob } from "node:path";
+import { join } from "node:path";
 import { isBelowAny } from "#shipper";
 import type { AllowList, InputConfig, OutputConfig, PipelineConfig } from "#shipper";
+import { isNamedBy } from "./candidates.ts";
 import { DirectOutput } from "./direct-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
@@ -100,16 +101,14 @@ export async function openInputs(
 
 /** Whether a position is one that an input goes on from. */
 function isOf(mark: Mark, input: InputConfig): boolean {
-  return (
-    mark.kind === "file" && input.paths.some((path) => path === mark.base || matchesGlob(mark.base, path))
-  );
+  if (mark.kind === "path") return input.paths.includes(mark.path);
+  return mark.kind === "file" && input.paths.some((path) => isNamedBy(mark.base, path));
 }
 
 function openInput(input: InputConfig, marks: readonly Mark[], options: InputOptions): Promise<Input> {
   const { readAll, allowList, deadLetter, countersOf, nowMs, onProblem, stateDir } = options;
   const context = { counters: countersOf(input.alias), onProblem };
-  const own = marks.filter((mark) => mark.kind === "file");
-  const files = new TailFiles(input, own, readAll, {
+  const files = new TailFiles(input, marks, readAll, {
     ...context,
     mayRead: (path) => isBelowAny(path, allowList.tailDirectories),
     unpackDir: join(stateDir, "unpacked"),

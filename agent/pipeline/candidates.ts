@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, matchesGlob } from "node:path";
 import { shellMatches } from "#shipper";
 import type { TailConfig } from "#shipper";
 import { codeOf, reasonOf } from "./files.ts";
@@ -23,7 +23,6 @@ export interface Candidate {
 export interface Seen {
   readonly path: string;
   readonly base: string;
-  readonly inode: number;
 }
 
 export interface Listing {
@@ -46,19 +45,22 @@ export function listCandidates(config: TailConfig, seen: readonly Seen[]): Listi
   // file is ever seen without those that have to be read before it.
   const current = named.flatMap((path) => {
     const real = look.real(path);
-    return real === undefined ? [] : look.candidate(real, path, false);
+    const found = real === undefined ? [] : look.candidate(real, path, false);
+    if (real !== undefined && found.length === 0 && !hasWildcard(path))
+      {look.unreadable.set(path, "it is no file");}
+    return found;
   });
   const places = new Map<string, string>();
   for (const path of config.paths) if (!hasWildcard(path)) places.set(path, path);
-  for (const { path, base } of seen) places.set(path, base).set(base, base);
+  const known = seen.filter(({ path, base }) => !isExcluded(path, config) && !isExcluded(base, config));
+  for (const { path, base } of known) places.set(path, base).set(base, base);
   for (const { path, base } of current) places.set(path, base).set(base, base);
   const rotated = look.rotated(places).filter(({ path }) => !isExcluded(path, config));
+  // Where a link led before, there may be a file that came after the one that was seen there.
   const found = new Set([...rotated, ...current].map(({ path }) => path));
-  const remembered = seen
+  const remembered = known
     .filter(({ path }) => !found.has(path))
-    .flatMap(({ path, base, inode }) =>
-      look.candidate(path, base, true).filter((one) => one.inode === inode),
-    );
+    .flatMap(({ path, base }) => look.candidate(path, base, true));
   return { candidates: inOrder([...rotated, ...current, ...remembered]), unreadable: look.unreadable };
 }
 
@@ -73,6 +75,11 @@ function inOrder(all: readonly Candidate[]): readonly Candidate[] {
     (a, b) =>
       Number(b.isRotated) - Number(a.isRotated) || a.mtimeMs - b.mtimeMs || (a.path < b.path ? -1 : 1),
   );
+}
+
+/** Whether a path of a config, which may be a glob, names a base. */
+export function isNamedBy(base: string, path: string): boolean {
+  return path === base || (hasWildcard(path) && matchesGlob(base, path));
 }
 
 export function hasWildcard(path: string): boolean {

@@ -51,10 +51,10 @@ export class FileMarks {
   }
 
   /** A copy holds at least as much as was read of the original. */
-  beginningAs(head: Buffer, size: number = Number.POSITIVE_INFINITY): FileMark | undefined {
-    return this.#marks.find(
-      (mark) => mark.fingerprint.length > 0 && (size >= mark.offset || mark.done) && beginsAs(head, mark),
-    );
+  beginningAs(base: string, head: Buffer, size: number = Number.POSITIVE_INFINITY): FileMark | undefined {
+    const isAlike = (mark: FileMark) =>
+      mark.base === base && mark.fingerprint.length > 0 && (size >= mark.offset || mark.done);
+    return this.#marks.find((mark) => isAlike(mark) && beginsAs(head, mark));
   }
 
   /** The file is there: its mark stays. */

@@ -1,4 +1,7 @@
-/** Bytes of JSON that grow at their end: a record is put together here and copied on before the next one. */
+/**
+ * Bytes of JSON that grow at their end: a record is put together here and copied on before the next one. A line break always
+ * follows, which scanners want.
+ */
 export class JsonText {
   bytes: Buffer = Buffer.allocUnsafe(65_536);
   length = 0;
@@ -14,6 +17,7 @@ export class JsonText {
     this.#reserve(end - start);
     this.bytes.set(source.subarray(start, end), this.length);
     this.length += end - start;
+    this.bytes[this.length] = 0x0a;
   }
 
   /** Appends the inside of a JSON string that means these bytes; they have to be UTF-8. */
@@ -34,10 +38,11 @@ export class JsonText {
       } else length += bytes.write(`\\u${byte.toString(16).padStart(4, "0")}`, length, "latin1");
     }
     this.length = length;
+    bytes[length] = 0x0a;
   }
 
   #reserve(size: number): void {
-    const wanted = this.length + size;
+    const wanted = this.length + size + 1;
     if (wanted <= this.bytes.length) return;
     const larger = Buffer.allocUnsafe(Math.max(wanted, this.bytes.length * 2));
     this.bytes.copy(larger, 0, 0, this.length);

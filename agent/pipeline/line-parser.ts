@@ -99,7 +99,10 @@ export function settle(pieces: readonly Piece[]): void {
   for (const { file, from, to } of pieces) file.progress.add(from, to);
 }
 
-/** What is no UTF-8 is no JSON either. As JSON readers do, the bytes in question become U+FFFD. */
+/**
+ * What is no UTF-8 is no JSON either. As JSON readers do, the bytes in question become U+FFFD. A line break follows what is
+ * given, as it does in a file.
+ */
 export function repaired(bytes: Buffer, start: number, end: number): Buffer {
-  return Buffer.from(bytes.toString("utf8", start, end));
+  return Buffer.from(`${bytes.toString("utf8", start, end)}\n`).subarray(0, -1);
 }

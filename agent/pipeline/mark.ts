@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 export const headBytesMax = 1024;
 
 /** Where an input goes on. */
-export type Mark = FileMark | SpoolMark;
+export type Mark = FileMark | PathMark | SpoolMark;
 
 /** How far a file was read, and how to know it again under another name, or its successor under the same one. */
 export interface FileMark {
@@ -26,6 +26,13 @@ export interface FileMark {
   readonly fingerprint: { readonly length: number; readonly sha256: string };
   /** Rotated away and read to its end. */
   readonly done: boolean;
+}
+
+/** A path of a config was looked for before: what appears under it later is new, and no history. */
+export interface PathMark {
+  readonly kind: "path";
+  /** As the config has it, a glob perhaps. */
+  readonly path: string;
 }
 
 /** How far the records that an input accepted were taken out of its spool. */
@@ -57,6 +64,7 @@ export function beginsAs(head: Uint8Array, mark: FileMark): boolean {
 export function isMark(value: unknown): value is Mark {
   if (typeof value !== "object" || value === null) return false;
   const mark = value as Readonly<Record<string, unknown>>;
+  if (mark["kind"] === "path") return typeof mark["path"] === "string";
   if (mark["kind"] === "spool") return typeof mark["id"] === "string" && isCount(mark["offset"]);
   const fingerprint = mark["fingerprint"] as Readonly<Record<string, unknown>> | undefined;
   return (

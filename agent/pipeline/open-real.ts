@@ -33,3 +33,18 @@ function whatIsOpen(fd: number): string | undefined {
     return undefined;
   }
 }
+
+/** Outputs, queues and connections must never lack one because files took them all. */
+const descriptorsKept = 128;
+
+/** How many descriptors inputs may take, by the limit of this process. */
+export function descriptorsForFiles(): number {
+  try {
+    const limits = fs.readFileSync("/proc/self/limits", "utf8");
+    const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+    return soft === undefined ? 4096 : Math.max(16, Number(soft) - descriptorsKept);
+  } catch {
+    // Not Linux: the system's answer to one too many is reported when it comes.
+    return 4096;
+  }
+}

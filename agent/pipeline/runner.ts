@@ -31,6 +31,8 @@ const checkpointMs = 500;
 const checkpointBytes = 1024 * 1024;
 const checkpointMinMs = 100;
 const noteMs = 20;
+/** Notes take at most this part of the time: one in so many. */
+const noteShare = 30;
 const retryMs = 1000;
 /** How long requests in flight may take to end when a config is swapped; later they are repeated. */
 const swapGraceMs = 2000;
@@ -65,6 +67,7 @@ export class Runner {
   #checkpointedAt = 0;
   #checkpointedBytes = 0;
   #notedAt = 0;
+  #noteEveryMs = noteMs;
   /** Whether something was read since the last quick note. */
   #hasNews = false;
   #checkpointing: Promise<void> | undefined;
@@ -193,7 +196,8 @@ export class Runner {
   /** Notes positions without syncing anything: see CheckpointFile. */
   #noteQuickly(nowMs: number): void {
     const active = this.#active;
-    if (active === undefined || this.#isSwapping || nowMs - this.#notedAt < noteMs) return;
+    if (active === undefined || this.#isSwapping || nowMs - this.#notedAt < this.#noteEveryMs) return;
+    const begun = performance.now();
     try {
       if (this.#hasNews && this.#isSettled(active)) {
         this.#checkpoints.note(marksOf(active));
@@ -204,6 +208,8 @@ export class Runner {
       this.#ports.onProblem("checkpoint/failed", `Positions cannot be noted: ${reasonOf(error)}`);
     }
     this.#notedAt = nowMs;
+    // Of thousands of files the note takes a while: it must not become what the pipeline does.
+    this.#noteEveryMs = Math.max(noteMs, noteShare * (performance.now() - begun));
   }
 
   /** Whether everything that was read is delivered or in files: only then may positions move. */

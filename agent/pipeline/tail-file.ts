@@ -151,11 +151,11 @@ export class TailFile implements LineFile {
   }
 
   /**
-   * Whether another file begins like it, and, as far as `whole` can be compared, ends in a place where it holds the same:
-   * then that is a copy, or is being copied.
+   * Whether another file begins like what was read of it, and, as far as `whole` can be compared, ends in a place where it
+   * holds the same: then that is a copy, or is being copied.
    */
   isLike(head: Buffer, whole?: { readonly fd: number; readonly size: number }): boolean {
-    const own = readHead(this.#fd, head.length);
+    const own = this.#head.length > 0 ? this.#head.subarray(0, head.length) : readHead(this.#fd, head.length);
     if (own.length === 0 || !own.equals(head.subarray(0, own.length))) return false;
     if (whole === undefined) return true;
     const from = Math.max(0, whole.size - headBytesMax);

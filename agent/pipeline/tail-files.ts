@@ -1,13 +1,13 @@
 import * as fs from "node:fs";
 import type { TailConfig } from "#shipper";
-import { hasWildcard, listCandidates, whatIs } from "./candidates.ts";
+import { hasWildcard, isNamedBy, listCandidates, whatIs } from "./candidates.ts";
 import type { Candidate, Listing } from "./candidates.ts";
 import { codeOf, reasonOf } from "./files.ts";
 import { FileMarks } from "./file-marks.ts";
 import type { InputContext } from "./input.ts";
 import { beginsAs, headBytesMax, readHead } from "./mark.ts";
-import type { FileMark } from "./mark.ts";
-import { openReal } from "./open-real.ts";
+import type { FileMark, Mark } from "./mark.ts";
+import { descriptorsForFiles, openReal } from "./open-real.ts";
 import { PackedFiles } from "./packed-files.ts";
 import type { Unpacked } from "./packed-files.ts";
 import { TailFile } from "./tail-file.ts";
@@ -25,7 +25,8 @@ export interface Found extends Candidate {
   readonly order: number;
 }
 
-const filesMax = 4096;
+/** So many files may be open at once; fewer where the process may not have as many descriptors. */
+const filesMax = Math.min(4096, descriptorsForFiles());
 const pollMs = 50;
 
 /**
@@ -45,27 +46,30 @@ export class TailFiles {
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #lookedAt = 0;
   #polledAt = Number.NEGATIVE_INFINITY;
-  /** Bases that were there before the first look: their rotated files are history. */
+  /** Before it, what is there of a path that was never looked for is old: its rotated files are history. */
   #isFirstLook = true;
   readonly #readAll: boolean;
   readonly #bases = new Set<string>();
+  readonly #knownPaths: readonly string[];
   /** Why paths could not be read at the last look. */
   #failed = new Map<string, string>();
   /** Changes with every change of `files`. */
   version = 0;
 
   /** `readAll`: positions were lost, so that rotated files are no history but perhaps unread. */
-  constructor(config: TailConfig, marks: readonly FileMark[], readAll: boolean, context: TailContext) {
+  constructor(config: TailConfig, marks: readonly Mark[], readAll: boolean, context: TailContext) {
     this.#config = config;
     this.#context = context;
     this.#readAll = readAll;
-    this.#marks = new FileMarks(marks, context);
+    const ofFiles = marks.filter((mark) => mark.kind === "file");
+    this.#knownPaths = marks.flatMap((mark) => (mark.kind === "path" ? [mark.path] : []));
+    this.#marks = new FileMarks(ofFiles, context);
     this.#packed = new PackedFiles(context.unpackDir, {
       onUnpacked: (unpacked) => this.#addUnpacked(unpacked),
       onFailed: (file, mark, why) => this.#marks.damaged(file, mark, why),
       onProblem: context.onProblem,
     });
-    for (const { base } of marks) this.#bases.add(base);
+    for (const { base } of ofFiles) this.#bases.add(base);
   }
 
   /** Open files, the one to be read first in front. */
@@ -113,7 +117,8 @@ export class TailFiles {
     const found = listing.candidates.map((one, index) => ({ ...one, order: this.#orders + index + 1 }));
     this.#orders += found.length;
     this.#marks.beginLook();
-    const rest = found.filter((one) => !this.#isOpen(one, now) && !this.#continue(one));
+    const open = new Map(this.#files.map((file) => [`${file.device}:${file.inode}`, file]));
+    const rest = found.filter((one) => !this.#isOpen(one, open, now) && !this.#continue(one));
     for (const one of rest) {
       if (one.isPacked) this.#openPacked(one, now);
       else this.#openNew(one, now);
@@ -143,8 +148,9 @@ export class TailFiles {
   }
 
   /** Positions to save. */
-  marks(): readonly FileMark[] {
-    return [...this.#files.map((file) => file.mark(false)), ...this.#marks.all];
+  marks(): readonly Mark[] {
+    const paths = this.#config.paths.map((path) => ({ kind: "path" as const, path }));
+    return [...paths, ...this.#files.map((file) => file.mark(false)), ...this.#marks.all];
   }
 
   close(): void {
@@ -193,8 +199,8 @@ export class TailFiles {
     this.#context.counters.rotated++;
   }
 
-  #isOpen(candidate: Found, now: number): boolean {
-    const file = this.#files.find((f) => f.inode === candidate.inode && f.device === candidate.device);
+  #isOpen(candidate: Found, open: ReadonlyMap<string, TailFile>, now: number): boolean {
+    const file = open.get(`${candidate.device}:${candidate.inode}`);
     if (file === undefined) {
       const unpacking = this.#packed.unpacking(candidate);
       if (unpacking?.mark !== undefined) this.#marks.keep(unpacking.mark);
@@ -248,7 +254,7 @@ export class TailFiles {
     const fd = this.#open(candidate);
     if (fd === undefined) return undefined;
     const head = readHead(fd, headBytesMax);
-    const copied = candidate.isRotated ? this.#copiedFrom(head, { fd, size: candidate.size }) : undefined;
+    const copied = candidate.isRotated ? this.#copiedFrom(candidate, head, fd) : undefined;
     if (copied === "still-read") return fs.closeSync(fd);
     if (copied !== undefined) {
       this.#marks.take(copied);
@@ -274,7 +280,7 @@ export class TailFiles {
     const fd = this.#open(candidate);
     if (fd === undefined) return undefined;
     const head = this.#packed.peek(fd, candidate);
-    const copied = head === undefined ? undefined : this.#copiedFrom(head);
+    const copied = head === undefined ? undefined : this.#copiedFrom(candidate, head);
     // Being compressed, by the look of it: the file itself is there, too.
     if (head === undefined || copied === "still-read") return fs.closeSync(fd);
     if (copied?.done === true || (copied === undefined && this.#isOld(candidate.base))) {
@@ -297,9 +303,10 @@ export class TailFiles {
     this.#context.onProblem("tail/unpacked", `Input "${this.#config.alias}": ${what}`);
   }
 
-  /** Whether a base was there before this agent ever looked. */
+  /** Whether a base was there before this agent ever looked for it. */
   #isOld(base: string): boolean {
-    return this.#isFirstLook && !this.#readAll && !this.#bases.has(base);
+    if (!this.#isFirstLook || this.#readAll || this.#bases.has(base)) return false;
+    return !this.#knownPaths.some((path) => isNamedBy(base, path));
   }
 
   #isIgnored(candidate: Candidate, now: number): boolean {
@@ -309,11 +316,12 @@ export class TailFiles {
 
   /**
    * The mark of a file that this one is a copy of, as copytruncate and compression make them; `still-read` while the
-   * original is there. Of a plain copy `whole` can be compared as well: many files may begin alike.
+   * original is there. Of a plain copy more than the beginning is compared: many files may begin alike.
    */
-  #copiedFrom(head: Buffer, whole?: { fd: number; size: number }): FileMark | "still-read" | undefined {
-    if (this.#files.some((file) => file.isLike(head, whole))) return "still-read";
-    const found = this.#marks.beginningAs(head, whole?.size);
+  #copiedFrom({ base, size }: Found, head: Buffer, fd?: number): FileMark | "still-read" | undefined {
+    const whole = fd === undefined ? undefined : { fd, size };
+    if (this.#files.some((file) => file.base === base && file.isLike(head, whole))) return "still-read";
+    const found = this.#marks.beginningAs(base, head, whole?.size);
     return found !== undefined && this.#marks.isKept(found) ? "still-read" : found;
   }
 
@@ -327,7 +335,7 @@ export class TailFiles {
 
   #open(candidate: Candidate): number | undefined {
     try {
-      if (this.#files.length >= filesMax) throw new Error(`more than ${filesMax} files are open`);
+      if (this.#files.length >= filesMax) throw new Error(tooManyFiles);
       const fd = openReal(candidate.path, this.#context.mayRead);
       if (fs.fstatSync(fd).ino === candidate.inode) return fd;
       // Rotated between the two looks: the next one sees it under its new name.
@@ -347,6 +355,10 @@ export class TailFiles {
     file.close();
   }
 }
+
+const tooManyFiles =
+  `${filesMax} files are open, which is as many as may be: ` +
+  "it is read when others were read to their end and rotated away, or raise the limit of open files";
 
 const noHead = Buffer.alloc(0);
 

@@ -6,7 +6,7 @@ import { newParser } from "./line-parser.ts";
 import type { HeldBytes, LineParser } from "./line-parser.ts";
 import { LineSink } from "./line-sink.ts";
 import { eachLine } from "./lines.ts";
-import type { FileMark } from "./mark.ts";
+import type { Mark } from "./mark.ts";
 import type { Router } from "./router.ts";
 import type { TailFiles } from "./tail-files.ts";
 import { ReadBuffer } from "./tail-file.ts";
@@ -100,7 +100,7 @@ export class TailInput implements Input {
     for (const chain of this.#chains.values()) this.#forget(chain);
   }
 
-  marks(): readonly FileMark[] {
+  marks(): readonly Mark[] {
     return this.#files.marks();
   }
 
@@ -138,8 +138,9 @@ export class TailInput implements Input {
     const chains = new Map<string, Chain>();
     for (const [base, files] of byBase) {
       const chain = this.#chains.get(base) ?? this.#newChain(base);
+      const isSame = files.length === chain.files.length && files.every((one, at) => one === chain.files[at]);
+      if (!isSame) chain.idleSince = undefined;
       chain.files = files;
-      chain.idleSince = undefined;
       chains.set(base, chain);
     }
     this.#chains = chains;

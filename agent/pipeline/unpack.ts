@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import * as zlib from "node:zlib";
+import { writeAllSync } from "./files.ts";
 import { headBytesMax } from "./mark.ts";
 import type { Packing } from "./rotated-names.ts";
 
@@ -37,9 +38,8 @@ export async function unpack(fd: number, packing: Packing, folder: string): Prom
   const out = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC, 0o600);
   fs.unlinkSync(path);
   try {
-    const source = fs.createReadStream("", { fd, start: 0, autoClose: false });
     const unpacker = packing === "gz" ? zlib.createGunzip() : zlib.createZstdDecompress();
-    await pipeline(source, unpacker, bounded, fs.createWriteStream("", { fd: out, autoClose: false }));
+    await pipeline(chunksOf(fd), unpacker, (content: AsyncIterable<Buffer>) => writeBounded(content, out));
     return out;
   } catch (error) {
     fs.closeSync(out);
@@ -47,11 +47,23 @@ export async function unpack(fd: number, packing: Packing, folder: string): Prom
   }
 }
 
-async function* bounded(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+// In small steps, none of which is under way when a descriptor is closed and its number given to another file.
+
+function* chunksOf(fd: number): Generator<Buffer> {
+  for (let at = 0; ;) {
+    const chunk = Buffer.allocUnsafe(65_536);
+    const read = fs.readSync(fd, chunk, 0, chunk.length, at);
+    if (read === 0) return;
+    at += read;
+    yield chunk.subarray(0, read);
+  }
+}
+
+async function writeBounded(content: AsyncIterable<Buffer>, out: number): Promise<void> {
   let bytes = 0;
   for await (const chunk of content) {
     bytes += chunk.length;
     if (bytes > unpackedBytesMax) throw new Error(`it unpacks to more than ${unpackedBytesMax} bytes`);
-    yield chunk;
+    writeAllSync(out, [chunk]);
   }
 }
