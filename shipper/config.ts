@@ -24,7 +24,7 @@ interface Common {
   readonly alias: string;
 }
 
-export type InputConfig = TailConfig;
+export type InputConfig = TailConfig | HttpInputConfig | StdinConfig | DummyConfig;
 export type FilterConfig = ModifyConfig;
 export type OutputConfig = HttpConfig | FileConfig | StdoutConfig | NullConfig | DetectConfig | FleetConfig;
 
@@ -53,6 +53,53 @@ export interface TailConfig extends Common {
   readonly skipEmptyLines: boolean;
   /** Whether the input ends when everything that is there was read. */
   readonly exitOnEof: boolean;
+}
+
+/** Takes records that clients POST. */
+export interface HttpInputConfig extends Common {
+  readonly plugin: "http";
+  readonly tag: string;
+  readonly listen: string;
+  readonly port: number;
+  /** Paths under which bodies are taken. */
+  readonly paths: readonly string[];
+  readonly bodyBytesMax: number;
+  readonly successStatus: 200 | 201 | 204;
+  /** Most bytes that wait on disk; beyond it clients are told to come again. */
+  readonly spoolBytesMax: number;
+  /** Clients have to know the token in it. */
+  readonly bearerTokenFile: string | undefined;
+  readonly tls: ServerTlsConfig | undefined;
+}
+
+export interface ServerTlsConfig {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile: string | undefined;
+  /** Whether clients have to show a certificate that one in `caFile` signed. */
+  readonly verifyClient: boolean;
+}
+
+/** Lines of the standard input. */
+export interface StdinConfig extends Common {
+  readonly plugin: "stdin";
+  readonly tag: string;
+  readonly format: LineFormat;
+  readonly lineBytesMax: number;
+  readonly skipEmptyLines: boolean;
+}
+
+/** The same record over and over, to try a config with. */
+export interface DummyConfig extends Common {
+  readonly plugin: "dummy";
+  readonly tag: string;
+  /** A JSON object. */
+  readonly record: string;
+  /** Times a second that a record is made, and how often each time. */
+  readonly rate: number;
+  readonly copies: number;
+  /** After so many times the input ends; undefined means never. */
+  readonly samples: number | undefined;
 }
 
 /** What lines hold, and how they become records. */

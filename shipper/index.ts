@@ -1,13 +1,15 @@
 /** The door of the shipper: Fluent Bit's config language in, a typed pipeline out. Pure: it opens nothing. */
 export { checkAllowed, isBelow, isBelowAny } from "./allow.ts";
-export type { AllowList, Destination } from "./allow.ts";
+export type { AllowList, Destination, ListenAddress } from "./allow.ts";
 export type {
   ContainerFormat,
   DetectConfig,
+  DummyConfig,
   FileConfig,
   FilterConfig,
   FleetConfig,
   HttpConfig,
+  HttpInputConfig,
   InputConfig,
   LineFormat,
   ModifyConfig,
@@ -15,7 +17,9 @@ export type {
   NullConfig,
   OutputConfig,
   PipelineConfig,
+  ServerTlsConfig,
   ServiceConfig,
+  StdinConfig,
   StdoutConfig,
   TailConfig,
   TlsConfig,

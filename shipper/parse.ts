@@ -6,7 +6,9 @@ import type { Plugin } from "./plugins/common.ts";
 import { http } from "./plugins/http.ts";
 import { detect, discard, file, fleet, stdout } from "./plugins/local.ts";
 import { modify } from "./plugins/modify.ts";
+import { httpInput } from "./plugins/http-input.ts";
 import { builtInParsers } from "./plugins/line-format.ts";
+import { dummy, stdin } from "./plugins/run-inputs.ts";
 import { readService } from "./plugins/service.ts";
 import { tail } from "./plugins/tail.ts";
 import { problemAt } from "./problem.ts";
@@ -22,7 +24,7 @@ export type ParsedConfig =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 const plugins = {
-  input: [tail] as readonly Plugin<InputConfig>[],
+  input: [tail, httpInput, stdin, dummy] as readonly Plugin<InputConfig>[],
   filter: [modify] as readonly Plugin<FilterConfig>[],
   output: [http, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
 } as const;

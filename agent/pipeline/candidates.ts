@@ -46,8 +46,9 @@ export function listCandidates(config: TailConfig, seen: readonly Seen[]): Listi
   const current = named.flatMap((path) => {
     const real = look.real(path);
     const found = real === undefined ? [] : look.candidate(real, path, false);
-    if (real !== undefined && found.length === 0 && !hasWildcard(path))
-      {look.unreadable.set(path, "it is no file");}
+    if (real !== undefined && found.length === 0 && !hasWildcard(path)) {
+      look.unreadable.set(path, "it is no file");
+    }
     return found;
   });
   const places = new Map<string, string>();

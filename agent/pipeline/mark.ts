@@ -38,6 +38,8 @@ export interface PathMark {
 /** How far the records that an input accepted were taken out of its spool. */
 export interface SpoolMark {
   readonly kind: "spool";
+  /** The folder of the spool. */
+  readonly name: string;
   /** The spool's own id: another one, under the same name, has other records. */
   readonly id: string;
   readonly offset: number;
@@ -65,7 +67,9 @@ export function isMark(value: unknown): value is Mark {
   if (typeof value !== "object" || value === null) return false;
   const mark = value as Readonly<Record<string, unknown>>;
   if (mark["kind"] === "path") return typeof mark["path"] === "string";
-  if (mark["kind"] === "spool") return typeof mark["id"] === "string" && isCount(mark["offset"]);
+  if (mark["kind"] === "spool") {
+    return typeof mark["name"] === "string" && typeof mark["id"] === "string" && isCount(mark["offset"]);
+  }
   const fingerprint = mark["fingerprint"] as Readonly<Record<string, unknown>> | undefined;
   return (
     mark["kind"] === "file" &&

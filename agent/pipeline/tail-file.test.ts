@@ -10,7 +10,7 @@ import { DeadLetter } from "./dead-letter.ts";
 import { ReadBuffer, TailFile } from "./tail-file.ts";
 
 const parsed = parseShipperConfig([{ name: "a.conf", content: "[INPUT]\n Name tail\n Path /a\n" }], {});
-const defaults = parsed.ok ? parsed.config.inputs[0]! : assert.fail("the config is refused");
+const defaults = parsed.ok ? (parsed.config.inputs[0] as TailConfig) : assert.fail("the config is refused");
 
 /** Reads what is there: whole lines, and `<long>` for one that was set aside. */
 function readAll(file: TailFile, config: TailConfig, deadLetter: DeadLetter): string[] {

@@ -1,6 +1,7 @@
 import type { TailConfig } from "#shipper";
 import type { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
+import { countsOf } from "./input.ts";
 import type { Input, InputContext, InputReport } from "./input.ts";
 import { newParser } from "./line-parser.ts";
 import type { HeldBytes, LineParser } from "./line-parser.ts";
@@ -113,13 +114,13 @@ export class TailInput implements Input {
     const isReading = isWaiting || this.#files.isUnpacking || failing.length > 0;
     const atEnd = !isReading && files.every((file) => file.isAtEnd);
     return {
-      ...this.#context.counters,
-      parked: { ...this.#context.counters.parked },
+      ...countsOf(this.#context.counters),
       alias: this.config.alias,
       plugin: this.config.plugin,
       oldestMs: atEnd ? undefined : (this.#lastEventMs ?? this.#startedMs),
       filesOpen: files.length,
       filesFailing: failing.length + failed.size,
+      spoolBytes: 0,
       atEnd,
       ended: atEnd && this.config.exitOnEof,
       lastError: failing[0]?.failing?.why ?? [...failed].map(([path, why]) => `${path}: ${why}`)[0],

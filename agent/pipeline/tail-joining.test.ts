@@ -6,7 +6,7 @@ import { execve, head as auditHead } from "../../engine/linux-audit/sample-recor
 import { TailWorld } from "./testing/tail-world.ts";
 
 /** What happens to a log between two lines. */
-type Step = "line"   | "turn" | "crash" | "restart" | "rotate";
+type Step = "line" | "turn" | "crash" | "restart" | "rotate";
 const steps = fc.array(fc.constantFrom<Step>("line", "line", "line", "turn", "crash", "restart", "rotate"), {
   minLength: 1,
   maxLength: 60,

@@ -80,7 +80,10 @@ test("a file that came and rotated while the agent was down is no history, and i
   w.append("pods/0.log", line(4));
   w.restart();
   w.drain();
-  assert.deepEqual(w.values<number>("n").sort((a, b) => a - b), [1, 2, 3, 4]);
+  assert.deepEqual(
+    w.values<number>("n").sort((a, b) => a - b),
+    [1, 2, 3, 4],
+  );
 });
 
 test("with exit_on_eof the input ends when everything was read, the last line without a line break too", (t) => {

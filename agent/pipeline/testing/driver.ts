@@ -12,6 +12,7 @@ const pipeline = startPipeline({
     destinations: [{ host: "127.0.0.1", port: Number(process.env["SINK_PORT"] ?? 0), tls: "optional" }],
     fileDirectories: [allowed],
     tailDirectories: [allowed],
+    listen: [{ host: "127.0.0.1", port: Number(process.env["LISTEN_PORT"] ?? 0) }],
   },
   onAlerts: (batch, ack) => {
     for (const alert of batch) process.stdout.write(`alert ${alert.id}\n`);
