@@ -156,8 +156,9 @@ export class AuditdLines implements LineParser {
     if (this.#isWarm || !sink.wantsSyscalls) return;
     this.#isWarm = true;
     if (line.from === 0) return;
-    const text = line.file.before(line.from, warmUpBytes).toString("utf8");
-    for (const old of text.split("\n").slice(1)) this.#reader.read(old);
+    const lines = line.file.before(line.from, warmUpBytes).toString("utf8").split("\n");
+    // The first one is half a line, unless it is the file's.
+    for (const old of lines.slice(line.from > warmUpBytes ? 1 : 0)) this.#reader.read(old);
     this.#reader.flush();
   }
 }
