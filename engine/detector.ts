@@ -2,6 +2,7 @@ import { type Alert, type AlertFormat, type AlertWriter, alertWriter } from "./a
 import { type Frame, Slots } from "./compile.ts";
 import { type EnvelopeChoice, envelopeProblems, openEnvelope } from "./envelopes/open-envelope.ts";
 import type { Compat } from "./fields/field.ts";
+import { type ShownEvent, shownBytes, shownEvent, shownLines } from "./hidden-events.ts";
 import { findEvents } from "./ingest.ts";
 import { JsonBytes } from "./json/bytes.ts";
 import { kinds } from "./json/document.ts";
@@ -11,6 +12,7 @@ import { LiveEvent } from "./live-event.ts";
 import { isPlainTime } from "./plain-time.ts";
 import { RuleIndex } from "./rule-index.ts";
 import type { CompiledRule, RuleSet } from "./ruleset.ts";
+import { Undecided } from "./undecided.ts";
 import { utf8Length } from "./utf8.ts";
 
 export interface DetectorOptions {
@@ -37,7 +39,7 @@ export interface Detection {
   readonly alerts: readonly Alert[];
   /** Events that were evaluated. */
   readonly events: number;
-  /** Why the line, or events in it, could not be evaluated. */
+  /** Why the line, or events in it, or rules, could not be evaluated. */
   readonly problems: readonly string[];
 }
 
@@ -46,9 +48,16 @@ export interface Detector {
   detect(line: string): Detection;
   /**
    * The same for the line that lies in `bytes` from `start` up to `end`, in UTF-8 and without its line break. A plain event is
-   * read where it lies and, when no rule matches, leaves nothing behind.
+   * read where it lies and, when no rule matches, leaves nothing behind. With `shown`, conditions look at the line, and what
+   * alerts print is read from the other one.
    */
-  detectBytes(bytes: Uint8Array, start: number, end: number): Detection;
+  detectBytes(bytes: Uint8Array, start: number, end: number, shown?: ShownLine): Detection;
+}
+
+/** Where in the same bytes the same line stands with some of its values hidden. */
+export interface ShownLine {
+  readonly start: number;
+  readonly end: number;
 }
 
 const eventBytesDefault = 4 * 1024 * 1024;
@@ -61,10 +70,12 @@ export function createDetector(ruleset: RuleSet, options: DetectorOptions): Dete
 
 /** A rule whose alerts are prepared when it raises its first. */
 class ActiveRule {
+  readonly name: string;
   private readonly prepare: () => AlertWriter;
   private writer: AlertWriter | undefined;
 
-  constructor(prepare: () => AlertWriter) {
+  constructor(name: string, prepare: () => AlertWriter) {
+    this.name = name;
     this.prepare = prepare;
     this.writer = undefined;
   }
@@ -79,10 +90,11 @@ class AuditDetector implements Detector {
   private readonly rules: readonly CompiledRule[];
   private readonly options: Required<DetectorOptions>;
   private readonly tape: JsonTape;
-  private readonly bytes: JsonBytes;
+  private scanner: JsonBytes | undefined;
   private readonly event: LiveEvent;
   private frame: Frame;
   private index: RuleIndex<ActiveRule>;
+  private readonly undecided: Undecided;
 
   constructor(ruleset: RuleSet, options: DetectorOptions) {
     const compat = options.compat ?? "fixed";
@@ -98,17 +110,18 @@ class AuditDetector implements Detector {
     };
     this.rules = ruleset.compiled.filter(({ enabled, source }) => enabled && source !== "syscall");
     this.tape = new JsonTape();
-    this.bytes = new JsonBytes();
+    this.scanner = undefined;
     this.event = new LiveEvent(this.tape, { ...this.options, statics: ruleset.statics });
     this.frame = newFrame(this.event);
     this.index = this.newIndex();
+    this.undecided = new Undecided();
   }
 
   detect(line: string): Detection {
     return this.detectIn(line, this.options.envelope);
   }
 
-  private detectIn(line: string, envelope: EnvelopeChoice): Detection {
+  private detectIn(line: string, envelope: EnvelopeChoice, shown?: string): Detection {
     if (line.trim() === "") return nothing;
     const { lineBytesMax, eventBytesMax } = this.options;
     if (line.length * 3 > lineBytesMax && utf8Length(line) > lineBytesMax) return tooLong(lineBytesMax);
@@ -122,32 +135,43 @@ class AuditDetector implements Detector {
     const payload = findEvents(this.tape, root, eventBytesMax);
     const opened = payload.events.length > 0 ? undefined : openEnvelope(this.tape, root, envelope);
     if (opened !== undefined) {
-      const all = opened.events.map((event) => this.detectIn(event, "none"));
+      const hidden = shown === undefined ? [] : shownLines(shown, envelope, opened.events.length);
+      const all = opened.events.map((event, at) => this.detectIn(event, "none", hidden[at]));
       return {
         alerts: all.flatMap(({ alerts }) => alerts),
         events: all.reduce((sum, { events }) => sum + events, 0),
         problems: [...envelopeProblems(opened), ...all.flatMap(({ problems }) => problems)],
       };
     }
-    const alerts = payload.events.flatMap(({ root: node, timeNs }) => {
+    const alerts = payload.events.flatMap(({ root: node, timeNs }, at) => {
       this.event.take(this.tape, node, timeNs);
-      return this.evaluate();
+      const { length } = payload.events;
+      return this.evaluate(
+        shown === undefined ? undefined : () => shownEvent(shown, at, length, eventBytesMax),
+      );
     });
-    return { alerts, events: payload.events.length, problems: payload.problems };
+    return {
+      alerts,
+      events: payload.events.length,
+      problems: [...payload.problems, ...this.undecided.take()],
+    };
   }
 
-  detectBytes(bytes: Uint8Array, start: number, end: number): Detection {
+  detectBytes(bytes: Uint8Array, start: number, end: number, shown?: ShownLine): Detection {
     if (end - start > this.options.lineBytesMax) return tooLong(this.options.lineBytesMax);
-    if (!this.bytes.scan(bytes, start, end) || !this.takeEvent()) {
-      return this.detect(decode(bytes, start, end));
+    // Made for the first line of bytes: it is large, and a detector that is given texts does not need it.
+    this.scanner ??= new JsonBytes();
+    if (!this.scanner.scan(bytes, start, end) || !this.takeEvent(this.scanner)) {
+      const hidden = shown && decode(bytes, shown.start, shown.end);
+      return this.detectIn(decode(bytes, start, end), this.options.envelope, hidden);
     }
-    const alerts = this.evaluate();
-    return alerts === none ? miss : { alerts, events: 1, problems: none };
+    const alerts = this.evaluate(shown && (() => shownBytes(bytes, shown.start, shown.end)));
+    const problems = this.undecided.take();
+    return alerts.length === 0 && problems.length === 0 ? miss : { alerts, events: 1, problems };
   }
 
   /** Takes the scanned text as one plain event; false when it is anything else, or its time needs a closer look. */
-  private takeEvent(): boolean {
-    const { bytes: tape } = this;
+  private takeEvent(tape: JsonBytes): boolean {
     const kind = tape.member(0, "kind");
     if (kind < 0 || !tape.is(kind, "Event")) return false;
     const stamp = tape.member(0, "stageTimestamp");
@@ -158,24 +182,29 @@ class AuditDetector implements Detector {
     return true;
   }
 
-  private evaluate(): readonly Alert[] {
+  /** `shown` gives the event that alerts are written from, when it is not the one that rules look at. */
+  private evaluate(shown?: () => ShownEvent): readonly Alert[] {
     const { frame } = this;
     if (frame.stamp++ > stampMax) this.renew();
     let alerts: Alert[] | undefined;
     for (const { rule, matches } of this.index.candidates(this.frame)) {
-      if (!matches(this.frame)) continue;
+      if (!this.undecided.matches(rule.name, matches, this.frame)) continue;
       alerts ??= [];
-      alerts.push(rule.write(this.frame));
+      alerts.push(rule.write(shown === undefined ? frame : this.shownFrame(shown())));
       if (this.options.ruleMatching === "first") break;
     }
     return alerts ?? none;
+  }
+
+  private shownFrame({ tape, root }: ShownEvent): Frame {
+    return newFrame(this.event.readFrom(tape, root));
   }
 
   private newIndex(): RuleIndex<ActiveRule> {
     const { compat, format, ruleMatching } = this.options;
     const slots = new Slots();
     const rules = this.rules.map((rule) => ({
-      rule: new ActiveRule(() => alertWriter(rule, slots, compat, format)),
+      rule: new ActiveRule(rule.name, () => alertWriter(rule, slots, compat, format)),
       condition: rule.condition,
     }));
     return new RuleIndex(rules, slots, compat, ruleMatching === "first");

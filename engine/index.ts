@@ -12,12 +12,25 @@ export {
   type RuleSetComparison,
 } from "./compare.ts";
 export { type CoveredRequest, coverRequests, type RequestKind } from "./coverage.ts";
-export { createDetector, type Detection, type Detector, type DetectorOptions } from "./detector.ts";
+export {
+  createDetector,
+  type Detection,
+  type Detector,
+  type DetectorOptions,
+  type ShownLine,
+} from "./detector.ts";
 export { diffRules, type RuleDiff } from "./diff.ts";
 export { createEventStream, type EventStream, isAuditRecord } from "./event-stream.ts";
 export type { EnvelopeChoice, EnvelopeKind } from "./envelopes/open-envelope.ts";
 export type { ExceptionInfo, ExceptionValue } from "./exception-info.ts";
 export { type ExplainedPart, type Explanation, explainRule, type ExplainOutcome } from "./explain.ts";
+export {
+  type EngineConfig,
+  engineConfigKeys,
+  type IgnoredKey,
+  parseEngineConfig,
+  type ParsedEngineConfig,
+} from "./falco-config.ts";
 export type { Compat, FieldClass, FieldDefinition } from "./fields/field.ts";
 export { builtInSources, fieldClasses } from "./fields/registry.ts";
 export type { FileResult, Finding, Location, Position } from "./findings.ts";

@@ -6,14 +6,11 @@ export type {
   DetectConfig,
   DummyConfig,
   FileConfig,
-  FilterConfig,
   FleetConfig,
   HttpConfig,
   HttpInputConfig,
   InputConfig,
   LineFormat,
-  ModifyConfig,
-  ModifyRule,
   NullConfig,
   OutputConfig,
   PipelineConfig,
@@ -24,12 +21,30 @@ export type {
   TailConfig,
   TlsConfig,
 } from "./config.ts";
-export { compileMatch, globMatches } from "./match.ts";
+export { explainShipperConfig } from "./explain.ts";
+export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
+export type { FieldPath, PathStep } from "./field-path.ts";
+export type {
+  Condition,
+  ConvertRule,
+  FilterConfig,
+  GrepConfig,
+  GrepRule,
+  KeyTest,
+  MaskConfig,
+  ModifyConfig,
+  ModifyRule,
+  NestConfig,
+  ThrottleConfig,
+  TypeConverterConfig,
+} from "./filter-config.ts";
+export { compileMatch, compileRegex, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";
 export type { ParsedConfig } from "./parse.ts";
 export { renderProblems } from "./problem.ts";
 export type { Place, Problem } from "./problem.ts";
+export { mayHoldSecret } from "./redact.ts";
 export { shellMatches } from "./shell-pattern.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";

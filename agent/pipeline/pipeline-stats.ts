@@ -52,6 +52,7 @@ export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats
       lagMs: ageMs(oldestMs, nowMs),
       paused: waitingFor !== undefined,
     })),
+    filters: active?.router.filterStats() ?? [],
     outputs,
   };
 }
