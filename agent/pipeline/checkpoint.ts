@@ -44,13 +44,14 @@ export class CheckpointFile {
     await replaceFile(this.#path, `${JSON.stringify({ format: 1, marks })}\n`);
   }
 
-  /** Writes the quick note. What it covers has to be written, but need not be synced. */
-  note(marks: readonly Mark[]): void {
-    if (this.#bootId === undefined) return;
+  /** Writes the quick note and says how long it is. What it covers has to be written, but need not be synced. */
+  note(marks: readonly Mark[]): number {
+    if (this.#bootId === undefined) return 0;
     const path = this.#quickPath;
     const text = JSON.stringify({ format: 1, bootId: this.#bootId, marks });
     fs.writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
     fs.renameSync(`${path}.tmp`, path);
+    return text.length;
   }
 
   get #quickPath(): string {

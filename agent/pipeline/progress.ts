@@ -28,8 +28,9 @@ export class Progress {
     return this.#ahead.length > 0;
   }
 
-  /** Notes bytes as done. Ranges never overlap: a line is done once. */
+  /** Notes a line as done; one that is done already stays so. */
   add(from: number, to: number): void {
+    if (from < this.#offset || this.isAhead(from)) return;
     if (from === this.#offset) {
       this.#offset = to;
       while (this.#ahead[0] === this.#offset) [, this.#offset = to] = this.#ahead.splice(0, 2);

@@ -33,8 +33,8 @@ const checkpointMs = 500;
 const checkpointBytes = 1024 * 1024;
 const checkpointMinMs = 100;
 const noteMs = 20;
-/** A note that takes long is written more rarely: of the time, about one part in so many goes into notes. */
-const noteShare = 10;
+/** A long note, of thousands of files, is written more rarely: notes must not become what the pipeline does. */
+const noteBytesPerMs = 2048;
 const noteMsMax = 500;
 const retryMs = 1000;
 /** How long requests in flight may take to end when a config is swapped; later they are repeated. */
@@ -103,7 +103,7 @@ export class Runner {
         this.#checkpointedBytes = this.#sum((counters) => counters.bytes);
         void this.checkpoint();
       }
-      await (worked ? yieldTurn() : sleep(idleMs));
+      await (worked ? yieldTurn() : sleep(this.#hasNews ? noteMs : idleMs));
     }
   }
 
@@ -195,10 +195,10 @@ export class Runner {
   #noteQuickly(nowMs: number): void {
     const active = this.#active;
     if (active === undefined || this.#isSwapping || nowMs - this.#notedAt < this.#noteEveryMs) return;
-    const begun = performance.now();
     try {
       if (this.#hasNews && this.#isSettled(active)) {
-        this.#checkpoints.note(marksOf(active));
+        const bytes = this.#checkpoints.note(marksOf(active));
+        this.#noteEveryMs = Math.max(noteMs, Math.min(bytes / noteBytesPerMs, noteMsMax));
         this.#hasNews = false;
       }
       for (const output of active.outputs) output.savePosition();
@@ -206,9 +206,6 @@ export class Runner {
       this.#ports.onProblem("checkpoint/failed", `Positions cannot be noted: ${reasonOf(error)}`);
     }
     this.#notedAt = nowMs;
-    // Of thousands of files it takes a while: notes must not become what the pipeline does.
-    const costMs = noteShare * (performance.now() - begun);
-    this.#noteEveryMs = Math.max(noteMs, Math.min(costMs, noteMsMax));
   }
 
   /** Whether everything that was read is delivered or in files: only then may positions move. */

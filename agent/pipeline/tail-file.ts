@@ -116,8 +116,13 @@ export class TailFile implements LineFile {
 
   /** Whether every byte that is there now was handed over and committed. */
   isDone(): boolean {
-    this.size = fs.fstatSync(this.#fd).size;
-    return this.#committed.offset >= this.size;
+    try {
+      this.size = fs.fstatSync(this.#fd).size;
+      return this.#committed.offset >= this.size;
+    } catch {
+      // It stays open; whoever reads it next says why it cannot be looked at.
+      return false;
+    }
   }
 
   /** Names the content of the file: the same for as long as its first line is the same. */
@@ -204,8 +209,13 @@ export class TailFile implements LineFile {
 
   /** Whether it holds something else than what was read: it is shorter, or begins differently. */
   isTruncated(): boolean {
-    const stat = fs.fstatSync(this.#fd);
-    return stat.size < this.#at + (this.#long?.length ?? 0) || this.#unchanged(stat).kind === "truncated";
+    try {
+      const stat = fs.fstatSync(this.#fd);
+      return stat.size < this.#at + (this.#long?.length ?? 0) || this.#unchanged(stat).kind === "truncated";
+    } catch {
+      // Whoever reads it next says why it cannot be looked at.
+      return false;
+    }
   }
 
   /** Goes on behind what `read` gave. What becomes of it tells `progress`. */

@@ -27,7 +27,9 @@ export interface Found extends Candidate {
 
 /** So many files may be open at once; fewer where the process may not have as many descriptors. */
 const filesMax = Math.min(4096, descriptorsForFiles());
+/** How often paths are looked at; more rarely when there are thousands. */
 const pollMs = 50;
+const filesPerMs = 10;
 
 /**
  * Finds the files of one `tail` input and keeps their order over rotations. A file is known by inode and by what it
@@ -49,7 +51,7 @@ export class TailFiles {
   /** Before it, what is there of a path that was never looked for is old: its rotated files are history. */
   #isFirstLook = true;
   readonly #readAll: boolean;
-  readonly #bases = new Set<string>();
+  #bases: ReadonlySet<string>;
   readonly #knownPaths: readonly string[];
   /** Why paths could not be read at the last look. */
   #failed = new Map<string, string>();
@@ -69,7 +71,7 @@ export class TailFiles {
       onFailed: (file, mark, why) => this.#marks.damaged(file, mark, why),
       onProblem: context.onProblem,
     });
-    for (const { base } of ofFiles) this.#bases.add(base);
+    this.#bases = new Set(ofFiles.map(({ base }) => base));
   }
 
   /** Open files, the one to be read first in front. */
@@ -84,7 +86,7 @@ export class TailFiles {
 
   /** Looks for new, rotated and finished files, when it is time or when a path names another file than before. */
   poll(now: number): void {
-    if (now - this.#polledAt < pollMs) return;
+    if (now - this.#polledAt < Math.max(pollMs, this.#files.length / filesPerMs)) return;
     this.#polledAt = now;
     const isDue = now - this.#refreshedAt >= this.#config.refreshMs;
     if (this.#hasMoved(now) || isDue) this.refresh(now);
@@ -125,7 +127,10 @@ export class TailFiles {
     }
     this.#sort();
     this.#marks.endLook(listing);
-    for (const { base } of found) this.#bases.add(base);
+    // Those that are gone, and of which nothing is left, are new when they come again.
+    const plain = this.#config.paths.filter((path) => !hasWildcard(path));
+    const known = [...found, ...this.#files, ...this.#marks.all].map(({ base }) => base);
+    this.#bases = new Set([...plain, ...known]);
     this.#isFirstLook = false;
   }
 

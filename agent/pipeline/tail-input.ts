@@ -11,7 +11,7 @@ import type { Mark } from "./mark.ts";
 import type { Router } from "./router.ts";
 import type { TailFiles } from "./tail-files.ts";
 import { ReadBuffer } from "./tail-file.ts";
-import type { Chunk, Reading, TailFile } from "./tail-file.ts";
+import type { Chunk, LongChunk, Reading, TailFile } from "./tail-file.ts";
 
 /** The files of one path: what was rotated away first, then what the path names. */
 interface Chain {
@@ -173,13 +173,7 @@ export class TailInput implements Input {
           return 0;
         case "long":
           this.#begin(chain, router, nowMs);
-          this.#sink.parkLong(reading.name, reading.consumed, this.config.lineBytesMax, {
-            file,
-            from: reading.offset,
-            to: reading.offset + reading.consumed,
-          });
-          this.#context.counters.bytes += reading.consumed;
-          file.progress.add(reading.offset, reading.offset + reading.consumed);
+          this.#long(file, reading);
           file.advance(reading.consumed);
           return reading.consumed;
         case "lines":
@@ -195,6 +189,14 @@ export class TailInput implements Input {
   #begin(chain: Chain, router: Router, timeMs: number): void {
     chain.idleSince = undefined;
     this.#sink.begin(router, chain.tag, timeMs);
+  }
+
+  #long(file: TailFile, { name, offset, consumed }: LongChunk): void {
+    if (file.progress.isAhead(offset)) return;
+    const piece = { file, from: offset, to: offset + consumed };
+    this.#sink.parkLong(name, consumed, this.config.lineBytesMax, piece);
+    this.#context.counters.bytes += consumed;
+    file.progress.add(piece.from, piece.to);
   }
 
   #lines(chain: Chain, file: TailFile, chunk: Chunk, nowMs: number): void {
