@@ -20,25 +20,15 @@ export class JsonText {
     this.bytes[this.length] = 0x0a;
   }
 
-  /** Appends the inside of a JSON string that means these bytes; they have to be UTF-8. */
-  putEscaped(source: Uint8Array, start: number, end: number): void {
-    this.#reserve(6 * (end - start));
-    const { bytes } = this;
-    let length = this.length;
-    for (let at = start; at < end; at++) {
-      const byte = source[at] ?? 0;
-      if (byte >= 0x20 && byte !== 0x22 && byte !== 0x5c) {
-        bytes[length++] = byte;
-        continue;
-      }
-      const short = shortEscapes[byte];
-      if (short !== undefined) {
-        bytes[length++] = 0x5c;
-        bytes[length++] = short;
-      } else length += bytes.write(`\\u${byte.toString(16).padStart(4, "0")}`, length, "latin1");
-    }
-    this.length = length;
-    bytes[length] = 0x0a;
+  /**
+   * Appends the inside of a JSON string that means these bytes; they have to be UTF-8. Read as Latin-1 every byte is a
+   * character, so that what JSON escapes is escaped and everything else stays the byte that it is.
+   */
+  putEscaped(source: Buffer, start: number, end: number): void {
+    const text = JSON.stringify(source.toString("latin1", start, end)).slice(1, -1);
+    this.#reserve(text.length);
+    this.length += this.bytes.write(text, this.length, "latin1");
+    this.bytes[this.length] = 0x0a;
   }
 
   #reserve(size: number): void {
@@ -49,14 +39,3 @@ export class JsonText {
     this.bytes = larger;
   }
 }
-
-/** What stands behind the backslash, by byte. */
-const shortEscapes: Readonly<Record<number, number>> = {
-  0x08: 0x62,
-  0x09: 0x74,
-  0x0a: 0x6e,
-  0x0c: 0x66,
-  0x0d: 0x72,
-  0x22: 0x22,
-  0x5c: 0x5c,
-};
