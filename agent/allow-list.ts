@@ -5,6 +5,7 @@ import { AgentError } from "./agent-error.ts";
 const nothing: Required<AllowList> = {
   destinations: [],
   fileDirectories: [],
+  secretDirectories: [],
   tailDirectories: [],
   listen: [],
 };
@@ -20,7 +21,7 @@ export function readAllowList(file: string | undefined): AllowList {
     new AgentError(
       "config/allow-list",
       `FALCONRY_ALLOW_FILE ${file} ${why}. Expected {"destinations": [{"host", "port", "tls": "required" or "optional"}], ` +
-        `"fileDirectories": [...], "tailDirectories": [...], "listen": [{"host", "port"}]}`,
+        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...], "listen": [{"host", "port"}]}`,
     );
   let value: unknown;
   try {
@@ -33,16 +34,20 @@ export function readAllowList(file: string | undefined): AllowList {
   if (!isRecord(value)) throw fail("is no object");
   const unknown = Object.keys(value).find((key) => !Object.hasOwn(nothing, key));
   if (unknown !== undefined) throw fail(`has an unknown key "${unknown}"`);
-  const { destinations = [], fileDirectories = [], tailDirectories = [], listen = [] } = value;
+  const { destinations = [], fileDirectories = [], tailDirectories = [] } = value;
+  const { secretDirectories = [], listen = [] } = value;
   if (!isDirectories(fileDirectories)) throw fail("has fileDirectories that are no list of absolute paths");
   if (!isDirectories(tailDirectories)) throw fail("has tailDirectories that are no list of absolute paths");
+  if (!isDirectories(secretDirectories)) {
+    throw fail("has secretDirectories that are no list of absolute paths");
+  }
   if (!Array.isArray(destinations) || !destinations.every(isDestination)) {
     throw fail("has a destination without host, port and tls");
   }
   if (!Array.isArray(listen) || !listen.every(isAddress)) {
     throw fail("has an address to listen on without host and port");
   }
-  return { destinations, fileDirectories, tailDirectories, listen };
+  return { destinations, fileDirectories, tailDirectories, secretDirectories, listen };
 }
 
 function isDirectories(value: unknown): value is string[] {

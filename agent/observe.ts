@@ -3,6 +3,7 @@ import { noteDiskSpace } from "./disk-space.ts";
 import { observe } from "./domain/rates.ts";
 import type { RateLedger } from "./domain/rates.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
+import { createMonitor } from "./monitor/monitor.ts";
 import { describeUnfed } from "./pipeline/pipeline.ts";
 import type { PipelineStats } from "./pipeline/pipeline.ts";
 import type { TrustStore } from "./trust-store.ts";
@@ -17,7 +18,7 @@ export interface ObserverPorts {
   onRates(next: (ledger: RateLedger) => RateLedger): void;
 }
 
-/** Looks at the pipeline and the trust metadata once a second. */
+/** Looks at the pipeline and the trust metadata once a second, and serves what it sees where the shipper config wants it. */
 export interface Observer {
   stop(): void;
 }
@@ -34,6 +35,7 @@ const expiryWarningMs = {
 export function observePipeline(ports: ObserverPorts): Observer {
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
+  const monitor = createMonitor(ports.conditions);
   const look = async (): Promise<void> => {
     const stats = await ports.pipeline.stats();
     if (isStopped) return;
@@ -41,6 +43,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
       ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
       noteOutputs(stats, ports.conditions);
       noteInputs(stats, ports.conditions);
+      monitor.update(stats);
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
     if (isStopped) return;
@@ -52,6 +55,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
     stop() {
       isStopped = true;
       clearTimeout(timer);
+      monitor.stop();
     },
   };
 }

@@ -1,4 +1,5 @@
-import type { InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
+import type { HttpInputConfig, InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
+import type { HttpEndpoint } from "./http-config.ts";
 import { problemAt } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
@@ -9,6 +10,8 @@ export interface AllowList {
   readonly fileDirectories: readonly string[];
   /** Inputs read files only below these folders. */
   readonly tailDirectories: readonly string[];
+  /** Passwords, tokens, certificates and keys are used from files only below these folders. */
+  readonly secretDirectories?: readonly string[];
   /** Inputs listen only on these addresses; none when it is missing. */
   readonly listen?: readonly ListenAddress[];
 }
@@ -50,17 +53,30 @@ function inputProblems(input: InputConfig, allowList: AllowList): readonly strin
         .filter((path) => !isBelowAny(fixedPart(path), allowList.tailDirectories))
         .map((path) => `This agent may not read "${path}": it may read below ${allowed}`);
     }
-    case "http": {
-      const { listen, port } = input;
-      const addresses = allowList.listen ?? [];
-      if (addresses.some((one) => one.host === listen && one.port === port)) return [];
-      const allowed = listed(addresses.map((one) => `${one.host}:${one.port}`));
-      return [`This agent may not listen on ${listen}:${port}: it may listen on ${allowed}`];
-    }
+    case "http":
+      return [...listenProblems(input, allowList.listen ?? []), ...serverFileProblems(input, allowList)];
     case "stdin":
     case "dummy":
       return [];
   }
+}
+
+function listenProblems(
+  { listen, port }: HttpInputConfig,
+  addresses: readonly ListenAddress[],
+): readonly string[] {
+  if (addresses.some((one) => one.host === listen && one.port === port)) return [];
+  const allowed = listed(addresses.map((one) => `${one.host}:${one.port}`));
+  return [`This agent may not listen on ${listen}:${port}: it may listen on ${allowed}`];
+}
+
+function serverFileProblems(
+  { bearerTokenFile, tls }: HttpInputConfig,
+  allowList: AllowList,
+): readonly string[] {
+  const paths = [bearerTokenFile, tls?.certFile, tls?.keyFile].filter((path) => path !== undefined);
+  const denied = deniedSecret(paths, allowList.secretDirectories ?? []);
+  return denied === undefined ? [] : [denied];
 }
 
 function outputProblem(output: OutputConfig, allowList: AllowList): string | undefined {
@@ -70,24 +86,58 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
       const allowed = listed(allowList.fileDirectories);
       return `This agent may not write to "${output.directory}": it may write below ${allowed}`;
     }
-    case "http": {
-      const host = output.host.toLowerCase();
-      const found = allowList.destinations.find(
-        (d) => d.host.toLowerCase() === host && d.port === output.port,
-      );
-      if (found === undefined) {
-        const allowed = listed(allowList.destinations.map((d) => `${d.host}:${d.port}`));
-        return `This agent may not send to ${output.host}:${output.port}: it may send to ${allowed}`;
-      }
-      if (found.tls === "optional" || output.tls?.verify === true) return undefined;
-      return `This agent sends to ${output.host}:${output.port} only with "tls on" and "tls.verify on"`;
-    }
+    case "http":
+    case "es":
+    case "opensearch":
+    case "loki":
+      return endpointProblem(output, allowList);
     case "stdout":
     case "null":
     case "detect":
     case "fleet":
       return undefined;
   }
+}
+
+/** A proxy sees everything but TLS, and where that goes: it has to be allowed, too. */
+function endpointProblem(endpoint: HttpEndpoint, allowList: AllowList): string | undefined {
+  const { proxy } = endpoint;
+  return (
+    hostProblem(endpoint, endpoint, allowList) ??
+    (proxy === undefined ? undefined : hostProblem(proxy, endpoint, allowList)) ??
+    secretProblem(endpoint, allowList.secretDirectories ?? [])
+  );
+}
+
+function hostProblem(
+  to: { readonly host: string; readonly port: number },
+  { tls }: HttpEndpoint,
+  { destinations }: AllowList,
+): string | undefined {
+  const host = to.host.toLowerCase();
+  const found = destinations.find((d) => d.host.toLowerCase() === host && d.port === to.port);
+  if (found === undefined) {
+    const allowed = listed(destinations.map((d) => `${d.host}:${d.port}`));
+    return `This agent may not send to ${to.host}:${to.port}: it may send to ${allowed}`;
+  }
+  if (found.tls === "optional" || tls?.verify === true) return undefined;
+  return `This agent sends to ${to.host}:${to.port} only with "tls on" and "tls.verify on"`;
+}
+
+/** What is in a file must not leave with a request only because a config says so. */
+function secretProblem({ auth, tls }: HttpEndpoint, directories: readonly string[]): string | undefined {
+  const secrets = [auth?.kind === "basic" ? auth.password : auth?.token, tls?.client?.password];
+  const paths = [
+    ...secrets.flatMap((secret) => (secret?.kind === "file" ? [secret.path] : [])),
+    ...(tls?.client === undefined ? [] : [tls.client.certFile, tls.client.keyFile]),
+  ];
+  return deniedSecret(paths, directories);
+}
+
+function deniedSecret(paths: readonly string[], directories: readonly string[]): string | undefined {
+  const denied = paths.find((path) => !isBelowAny(path, directories));
+  if (denied === undefined) return undefined;
+  return `This agent may not use the secret "${denied}": it may use files below ${listed(directories)}`;
 }
 
 /** Whether an absolute path is one of the folders or below one, judged by names; `..` is below nothing. */

@@ -1,4 +1,5 @@
 import type { FilterConfig } from "./filter-config.ts";
+import type { EsConfig, HttpConfig, LokiConfig } from "./http-config.ts";
 import type { Match } from "./match.ts";
 import type { Place } from "./problem.ts";
 
@@ -17,6 +18,22 @@ export interface ServiceConfig {
   readonly graceMs: number;
   readonly backoffBaseMs: number;
   readonly backoffCapMs: number;
+  /** Where metrics and health are served; undefined when they are not. */
+  readonly monitor: MonitorConfig | undefined;
+}
+
+/** `http_server`: Fluent Bit's own HTTP interface, for looking only. */
+export interface MonitorConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly health: HealthConfig;
+}
+
+/** More errors, or more records given up, within the period than these, and the pipeline is not healthy. */
+export interface HealthConfig {
+  readonly errorsMax: number;
+  readonly givenUpMax: number;
+  readonly periodMs: number;
 }
 
 interface Common {
@@ -26,7 +43,15 @@ interface Common {
 }
 
 export type InputConfig = TailConfig | HttpInputConfig | StdinConfig | DummyConfig;
-export type OutputConfig = HttpConfig | FileConfig | StdoutConfig | NullConfig | DetectConfig | FleetConfig;
+export type OutputConfig =
+  | HttpConfig
+  | EsConfig
+  | LokiConfig
+  | FileConfig
+  | StdoutConfig
+  | NullConfig
+  | DetectConfig
+  | FleetConfig;
 
 export interface TailConfig extends Common {
   readonly plugin: "tail";
@@ -121,35 +146,14 @@ export interface ContainerFormat {
   readonly textKey: string;
 }
 
-interface OutputCommon extends Common {
+export interface OutputCommon extends Common {
   readonly match: Match;
-  /** Most bytes on the output's disk queue; beyond it the reader waits. */
+  /** Most bytes on the output's disk queue. */
   readonly queueBytesMax: number;
+  /** What happens when the queue is full: the reader waits, or the oldest records go. */
+  readonly overflow: "wait" | "drop_oldest";
   /** Retries before a batch is set aside; undefined means for ever. */
   readonly retryLimit: number | undefined;
-}
-
-export interface HttpConfig extends OutputCommon {
-  readonly plugin: "http";
-  readonly host: string;
-  readonly port: number;
-  readonly uri: string;
-  readonly format: "json" | "json_lines" | "json_stream";
-  readonly compress: "none" | "gzip";
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly user: string | undefined;
-  readonly password: string;
-  readonly dateKey: string | undefined;
-  readonly dateFormat: "double" | "epoch" | "epoch_ms" | "iso8601";
-  readonly tls: TlsConfig | undefined;
-  readonly connectTimeoutMs: number;
-  readonly responseTimeoutMs: number;
-}
-
-export interface TlsConfig {
-  readonly verify: boolean;
-  readonly caFile: string | undefined;
-  readonly vhost: string | undefined;
 }
 
 export interface FileConfig extends OutputCommon {

@@ -7,10 +7,11 @@ export type {
   DummyConfig,
   FileConfig,
   FleetConfig,
-  HttpConfig,
+  HealthConfig,
   HttpInputConfig,
   InputConfig,
   LineFormat,
+  MonitorConfig,
   NullConfig,
   OutputConfig,
   PipelineConfig,
@@ -19,7 +20,6 @@ export type {
   StdinConfig,
   StdoutConfig,
   TailConfig,
-  TlsConfig,
 } from "./config.ts";
 export { explainShipperConfig } from "./explain.ts";
 export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
@@ -38,6 +38,19 @@ export type {
   ThrottleConfig,
   TypeConverterConfig,
 } from "./filter-config.ts";
+export type {
+  EsConfig,
+  EsId,
+  EsIndex,
+  HttpAuth,
+  HttpConfig,
+  HttpEndpoint,
+  LokiConfig,
+  LokiLabel,
+  ProxyConfig,
+  Secret,
+  TlsConfig,
+} from "./http-config.ts";
 export { compileMatch, compileRegex, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";
@@ -48,4 +61,5 @@ export { mayHoldSecret } from "./redact.ts";
 export { shellMatches } from "./shell-pattern.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";
+export { strftime } from "./strftime.ts";
 export type { Variables } from "./variables.ts";

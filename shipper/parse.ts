@@ -4,11 +4,13 @@ import { compileMatch } from "./match.ts";
 import { Options } from "./options.ts";
 import { clusterFacts } from "./plugins/cluster-facts.ts";
 import type { Plugin } from "./plugins/common.ts";
+import { es, opensearch } from "./plugins/es.ts";
 import { grep } from "./plugins/grep.ts";
 import { httpInput } from "./plugins/http-input.ts";
 import { http } from "./plugins/http.ts";
 import { builtInParsers } from "./plugins/line-format.ts";
 import { detect, discard, file, fleet, stdout } from "./plugins/local.ts";
+import { loki } from "./plugins/loki.ts";
 import { mask } from "./plugins/mask.ts";
 import { modify } from "./plugins/modify.ts";
 import { nest } from "./plugins/nest.ts";
@@ -43,7 +45,17 @@ const plugins = {
     clusterFacts,
     mask,
   ] as readonly Plugin<FilterConfig>[],
-  output: [http, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
+  output: [
+    http,
+    es,
+    opensearch,
+    loki,
+    file,
+    stdout,
+    discard,
+    detect,
+    fleet,
+  ] as readonly Plugin<OutputConfig>[],
 } as const;
 
 const problemsMax = 200;

@@ -5,12 +5,14 @@ import type { AllowList, InputConfig, OutputConfig, PipelineConfig, TailConfig }
 import { isNamedBy } from "./candidates.ts";
 import { DirectOutput } from "./direct-output.ts";
 import { DummyInput } from "./dummy-input.ts";
+import { EsOutput } from "./es-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { HttpInput, spoolName } from "./http-input.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import type { Input, InputContext } from "./input.ts";
+import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
 import { queueName } from "./queued-output.ts";
@@ -48,6 +50,11 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
   switch (config.plugin) {
     case "http":
       return new HttpOutput(config, context);
+    case "es":
+    case "opensearch":
+      return new EsOutput(config, context);
+    case "loki":
+      return new LokiOutput(config, context);
     case "file":
       return new FileOutput(config, context);
     case "fleet":
@@ -124,7 +131,8 @@ async function openInput(input: InputConfig, marks: readonly Mark[], options: In
       return openTail(input, marks, context, options);
     case "http": {
       const folder = join(spoolsIn(options.stateDir), spoolName(input));
-      return await HttpInput.open(input, folder, marks, deadLetter, context);
+      const mayUse = (path: string) => isBelowAny(path, options.allowList.secretDirectories ?? []);
+      return await HttpInput.open(input, folder, marks, deadLetter, { ...context, mayUse });
     }
     case "stdin":
       return new StdinInput(input, deadLetter, context);

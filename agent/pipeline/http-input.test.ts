@@ -82,7 +82,7 @@ class HttpWorld {
 
   async open(): Promise<void> {
     const onProblem = (code: string, message: string) => this.problems.push(`${code} ${message}`);
-    const context = { counters: this.counters, onProblem };
+    const context = { counters: this.counters, onProblem, mayUse: () => true };
     const folder = join(this.dir, "spool");
     this.#input = await HttpInput.open(this.#config, folder, this.marks, this.#deadLetter, context);
   }
@@ -337,7 +337,7 @@ test("an address that is taken is told, and leaves no listener and no open spool
   const w = new HttpWorld(t, "");
   await w.open();
   const config = { ...w.input.config, port: w.input.port };
-  const context = { counters: newCounters(), onProblem: assert.fail };
+  const context = { counters: newCounters(), onProblem: assert.fail, mayUse: () => true };
   await assert.rejects(
     HttpInput.open(config, join(w.dir, "second"), [], {} as DeadLetter, context),
     /Input "http\.0" \(http\): cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/,

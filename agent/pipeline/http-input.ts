@@ -12,7 +12,13 @@ import type { Mark, SpoolMark } from "./mark.ts";
 import { auditEventTime } from "./plain-lines.ts";
 import { Progress } from "./progress.ts";
 import type { Router } from "./router.ts";
+import type { MayUseSecret } from "./secret.ts";
 import { Spool } from "./spool.ts";
+
+export interface HttpInputContext extends InputContext {
+  /** Whether a file may be used as a certificate, key or token. */
+  readonly mayUse: MayUseSecret;
+}
 
 const segmentBytes = 16 * 1024 * 1024;
 
@@ -39,7 +45,7 @@ export class HttpInput implements Input {
     spool: Spool,
     marks: readonly Mark[],
     deadLetter: DeadLetter,
-    context: InputContext,
+    context: HttpInputContext,
   ) {
     this.config = config;
     this.#context = context;
@@ -57,14 +63,15 @@ export class HttpInput implements Input {
     const progress = new Progress(0);
     const before = () => Buffer.alloc(0);
     this.#source = { path, base: path, identity: 0, origin: spool.id, progress, before };
-    this.#listener = new HttpListener(config, {
-      take: (body) => this.#take(body),
-      onAnswer: (status) => {
+    const ports = {
+      take: (body: Buffer) => this.#take(body),
+      onAnswer: (status: number) => {
         const { requests } = context.counters;
         requests[status] = (requests[status] ?? 0) + 1;
       },
-      onProblem: (code, message) => this.#problem(code, message),
-    });
+      onProblem: (code: string, message: string) => this.#problem(code, message),
+    };
+    this.#listener = new HttpListener(config, ports, context.mayUse);
   }
 
   /** Opens the spool in a folder and begins to listen. Rejects when either cannot be had. */
@@ -73,7 +80,7 @@ export class HttpInput implements Input {
     folder: string,
     marks: readonly Mark[],
     deadLetter: DeadLetter,
-    context: InputContext,
+    context: HttpInputContext,
   ): Promise<HttpInput> {
     const spool = new Spool(folder, {
       bytesMax: config.spoolBytesMax,

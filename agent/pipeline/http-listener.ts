@@ -7,6 +7,8 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { HttpInputConfig } from "#shipper";
 import { codeOf, reasonOf } from "./files.ts";
+import { readSecretFile } from "./secret.ts";
+import type { MayUseSecret } from "./secret.ts";
 
 /** What a request gets. */
 export interface Answer {
@@ -45,10 +47,10 @@ export class HttpListener {
   #isClosing = false;
 
   /** Throws when a file that it needs cannot be read. */
-  constructor(config: HttpInputConfig, ports: ListenerPorts) {
+  constructor(config: HttpInputConfig, ports: ListenerPorts, mayUse: MayUseSecret) {
     this.#config = config;
     this.#ports = ports;
-    this.#files = new WatchedFiles(config);
+    this.#files = new WatchedFiles(config, mayUse);
     const limits = { headersTimeout: headersMs, requestTimeout: requestMs, keepAliveTimeout: 75_000 };
     const { tls } = config;
     this.#server =
@@ -196,12 +198,14 @@ export class HttpListener {
 class WatchedFiles {
   secrets: https.ServerOptions = {};
   readonly #config: HttpInputConfig;
+  readonly #mayUse: MayUseSecret;
   #token: Buffer | undefined;
   #changed = "";
   #lookedAt = 0;
 
-  constructor(config: HttpInputConfig) {
+  constructor(config: HttpInputConfig, mayUse: MayUseSecret) {
     this.#config = config;
+    this.#mayUse = mayUse;
     this.#read();
     this.#changed = this.#times();
   }
@@ -226,14 +230,14 @@ class WatchedFiles {
   #read(): void {
     const { tls, bearerTokenFile } = this.#config;
     if (bearerTokenFile !== undefined) {
-      const token = fs.readFileSync(bearerTokenFile, "utf8").trim();
+      const token = readSecretFile(bearerTokenFile, this.#mayUse).toString("utf8").trim();
       if (token === "") throw new Error(`${bearerTokenFile} holds no token`);
       this.#token = hashOf(token);
     }
     if (tls === undefined) return;
     this.secrets = {
-      cert: fs.readFileSync(tls.certFile),
-      key: fs.readFileSync(tls.keyFile),
+      cert: readSecretFile(tls.certFile, this.#mayUse),
+      key: readSecretFile(tls.keyFile, this.#mayUse),
       minVersion: "TLSv1.2",
       ...(tls.caFile === undefined ? {} : { ca: fs.readFileSync(tls.caFile) }),
     };

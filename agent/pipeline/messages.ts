@@ -1,4 +1,4 @@
-import type { AllowList } from "#shipper";
+import type { AllowList, MonitorConfig } from "#shipper";
 import type { PipelineAlert } from "./batch.ts";
 import type { FilterStats } from "./filter.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
@@ -43,8 +43,8 @@ export interface PipelineStats {
   readonly bytes: number;
   readonly alerts: number;
   /**
-   * Dead letter files that had to go to keep the bound. Nothing else is ever dropped but by filters whose business it is:
-   * see `filters`.
+   * Dead letter files that had to go to keep the bound, and records that a full queue let go where the config says so.
+   * Nothing else is ever dropped but by filters whose business it is: see `filters`.
    */
   readonly dropped: number;
   /** Lines and records set aside in the dead letter folder. */
@@ -67,6 +67,8 @@ export interface PipelineStats {
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;
+  /** Where the config wants these figures to be served. */
+  readonly monitor: MonitorConfig | undefined;
   readonly inputs: readonly InputStats[];
   /** In the order in which they apply. */
   readonly filters: readonly FilterStats[];

@@ -38,6 +38,7 @@ export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats
     events: sum((input) => input.records),
     bytes: sum((input) => input.bytes),
     parked: sum(parkedIn) + outputs.reduce((total, output) => total + output.parked, 0),
+    dropped: counters.dropped + outputs.reduce((total, output) => total + output.dropped, 0),
     detectionUs: Math.round(detectionMs * 1000),
     truncations: sum((input) => input.truncations),
     lostFiles: sum((input) => input.lost),
@@ -47,6 +48,7 @@ export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats
     waitingFor,
     unfedSources: active === undefined ? [] : unfedSources(active.config, active.router.detection),
     running,
+    monitor: active?.config.service.monitor,
     inputs: reports.map(({ oldestMs, ...report }) => ({
       ...report,
       lagMs: ageMs(oldestMs, nowMs),

@@ -201,7 +201,6 @@ export class Runner {
         this.#noteEveryMs = Math.max(noteMs, Math.min(bytes / noteBytesPerMs, noteMsMax));
         this.#hasNews = false;
       }
-      for (const output of active.outputs) output.savePosition();
     } catch (error) {
       this.#ports.onProblem("checkpoint/failed", `Positions cannot be noted: ${reasonOf(error)}`);
     }
@@ -268,7 +267,6 @@ export class Runner {
     if (!isDeepStrictEqual(marks, this.#savedMarks)) await this.#checkpoints.save(marks);
     this.#savedMarks = marks;
     for (const input of active.inputs) input.saved(marks);
-    for (const output of active.outputs) output.savePosition();
   }
 
   /** Replaces the running config; says why when that failed, and then the old one runs again. */
@@ -286,7 +284,7 @@ export class Runner {
 
   async #open(config: PipelineConfig, facts: PipelineFacts): Promise<void> {
     const onProblem = this.#ports.onProblem;
-    const context = this.#outputContext(config);
+    const context = this.#outputContext(config, facts);
     const outputs = await openOutputs(config, context);
     for (const name of orphanSpools(config, this.#options.stateDir)) {
       const why = `Spool ${name} may hold records of an input that is not in the config any more: they are kept`;
@@ -342,14 +340,16 @@ export class Runner {
     }
   }
 
-  #outputContext(config: PipelineConfig): OutputContext {
+  #outputContext(config: PipelineConfig, facts: PipelineFacts): OutputContext {
     return {
+      clusterId: facts.clusterId,
       service: config.service,
       queueDir: join(this.#options.stateDir, "queue"),
       deadLetter: this.#deadLetter,
       onProblem: this.#ports.onProblem,
       onRoom: () => {},
       mayWrite: (folder) => isBelowAny(folder, this.#options.allowList.fileDirectories),
+      mayUseSecret: (file) => isBelowAny(file, this.#options.allowList.secretDirectories ?? []),
       deliverAlerts: this.#ports.deliverAlerts,
     };
   }

@@ -101,3 +101,17 @@ test("an address that the agent's allow-list does not list is not listened on", 
     assert.match(judge(listen).join(), /may not listen on 0\.0\.0\.0:9880: it may listen on /);
   }
 });
+
+test("a token, certificate or key of an http input lies where the agent's allow-list has secrets", () => {
+  const listen = [{ host: "127.0.0.1", port: 9880 }];
+  const nothing: AllowList = { destinations: [], fileDirectories: [], tailDirectories: [], listen };
+  const judge = (options: string, secretDirectories: readonly string[]) =>
+    checkAllowed(parse(` Name http\n${options}`), { ...nothing, secretDirectories }).map(
+      (one) => one.message,
+    );
+  const tls = " tls on\n tls.crt_file /run/secrets/crt\n tls.key_file /run/secrets/key";
+  for (const options of [tls, " Bearer_Token_File /run/secrets/token"]) {
+    assert.deepEqual(judge(options, ["/run/secrets"]), []);
+    assert.match(judge(options, []).join(), /may not use the secret "\/run\/secrets\/\w+"/);
+  }
+});
