@@ -56,6 +56,14 @@ export interface PipelineStats {
   readonly lostFiles: number;
   /** Age of the oldest record that is not delivered, by its event time; 0 when caught up. */
   readonly lagMs: number;
+  /** Whether everything that is there now was read and delivered. */
+  readonly atEnd: boolean;
+  /** Whether, besides, no input will ever have more: the end of a run that has one. */
+  readonly ended: boolean;
+  /** Why reading waits, in words; undefined when it does not. */
+  readonly waitingFor: string | undefined;
+  /** Sources of enabled rules that see no events, because no input gives them any. */
+  readonly unfedSources: readonly string[];
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;
