@@ -20,7 +20,7 @@ export const http: Plugin<HttpConfig> = {
     const dateKey = options.text("json_date_key", "date");
     return {
       ...readOutputBase(options, alias),
-      ...readEndpoint(options, { plain: 80, tls: 443 }),
+      ...readEndpoint(options, { plain: 80, tls: 443 }, ["gzip", "zstd"]),
       plugin: "http",
       method: options.oneOf("http_method", ["post", "put"], "post") === "post" ? "POST" : "PUT",
       uri: readPath(options, "uri", "/"),
