@@ -171,7 +171,12 @@ const refusals = [
   ],
   ["Name http\n Format json\n Header X-A ${BAD}", /has to be "header NAME VALUE"/],
   ["Name http\n Format json\n Proxy https://p", /"proxy" has to be http:\/\/HOST:PORT/],
+  [
+    "Name http\n Format json\n oauth2.enable on",
+    /keep a token in a file and name it with "bearer_token_file"/,
+  ],
   ["Name http\n Format json\n Compress snappy", /"compress" is "snappy" and has to be none, gzip, zstd/],
+  ["Name es\n Compress zstd", /"compress" is "zstd" and has to be none, gzip/],
   ["Name loki\n auto_kubernetes_labels on", /labels of pods would make streams without number/],
   ["Name loki\n Label_Keys verb", /fields begin with \$: write \$verb/],
   ["Name loki\n Labels job", /has to hold NAME=VALUE, NAME=\$FIELD or \$FIELD/],

@@ -100,6 +100,22 @@ test("damage in the middle is reported and kept for people, and later segments a
   assert.ok(found.includes("record 0") && found.includes("record 29") && found.length < 30);
 });
 
+test("damage in the segment that was written last is told from a torn end: it is reported, and what is before it is delivered", (t) => {
+  const dir = folder(t);
+  const queue = new DiskQueue(dir, { bytesMax: 1e9, segmentBytes: 100_000, onProblem: assert.fail });
+  put(queue, ...names(30));
+  const path = join(dir, segments(dir)[0]!);
+  const bytes = fs.readFileSync(path);
+  bytes[500] = (bytes[500] ?? 0) ^ 0xff;
+  fs.writeFileSync(path, bytes);
+  const problems: string[] = [];
+  const found = drain(open(dir, problems));
+  assert.equal(problems.length, 1);
+  assert.ok(fs.existsSync(`${path}.damaged`));
+  assert.deepEqual(found, names(found.length));
+  assert.ok(found.length > 5 && found.length < 30);
+});
+
 test("a lost position note costs duplicates, never records", (t) => {
   const dir = folder(t);
   const queue = open(dir);

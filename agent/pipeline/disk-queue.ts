@@ -219,17 +219,24 @@ export class DiskQueue {
       let acknowledged = 0;
       let records = 0;
       let wanted: number | undefined;
+      let isDamaged = !isLast;
       for (;;) {
         const found = measureEntry(fd, segment.size, fileSize);
         if (found.kind !== "entry" || found.sequence !== (wanted ?? found.sequence)) break;
-        if ("kind" in loadEntry(fd, found, this.#slab.take(found.length), 0)) break;
+        if ("kind" in loadEntry(fd, found, this.#slab.take(found.length), 0)) {
+          // Behind a torn entry nothing goes on.
+          const after = measureEntry(fd, found.next, fileSize);
+          isDamaged ||= after.kind === "entry" && after.sequence === found.sequence + 1;
+          break;
+        }
         segment.size = found.next;
         wanted = found.sequence + 1;
         if (found.sequence < firstSequence) acknowledged = found.next;
         else records += found.count;
       }
-      if (isLast) fs.ftruncateSync(fd, segment.size);
-      else segment.size = fileSize;
+      // What is damaged is found again when it is read, and reported then.
+      if (isDamaged) segment.size = fileSize;
+      else fs.ftruncateSync(fd, segment.size);
       if (acknowledged >= segment.size) fs.rmSync(this.#path(id));
       else {
         this.#segments.push(segment);

@@ -49,7 +49,6 @@ export class FieldReader {
   read(bytes: Buffer, { members, count }: RecordScanner): readonly (Text | undefined)[] {
     for (const [index, field] of this.#fields.entries()) {
       this.#found[index] = undefined;
-      if (field === undefined) continue;
       // Of a repeated key the last one counts, as in JSON.parse.
       for (let at = 4 * (count - 1); at >= 0; at -= 4) {
         if (!field.key.isAt(bytes, members[at] ?? 0, members[at + 1] ?? 0)) continue;

@@ -37,8 +37,12 @@ export const endpointOptions: OptionTable = {
   aws_region: { ignored: "nothing is signed" },
 };
 
-/** Where an output sends to and how it gets there. */
-export function readEndpoint(options: Options, ports: { plain: number; tls: number }): HttpEndpoint {
+/** Where an output sends to and how it gets there, compressed as its destination understands. */
+export function readEndpoint(
+  options: Options,
+  ports: { readonly plain: number; readonly tls: number },
+  encodings: readonly ("gzip" | "zstd")[],
+): HttpEndpoint {
   const tls = readTls(options);
   return {
     host: readHost(options),
@@ -47,7 +51,7 @@ export function readEndpoint(options: Options, ports: { plain: number; tls: numb
     proxy: readProxy(options),
     auth: readAuth(options),
     headers: readHeaders(options),
-    compress: options.oneOf("compress", ["none", "gzip", "zstd"], "none"),
+    compress: options.oneOf("compress", ["none", ...encodings], "none"),
     connectTimeoutMs: options.duration("net.connect_timeout", 10_000, 100, 600_000),
     responseTimeoutMs: options.duration("http.response_timeout", 60_000, 100, 3_600_000),
   };

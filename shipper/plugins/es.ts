@@ -59,7 +59,7 @@ function plugin(name: EsConfig["plugin"]): Plugin<EsConfig> {
     name,
     options: table,
     read(options, alias) {
-      const endpoint = readEndpoint(options, { plain: 9200, tls: 9200 });
+      const endpoint = readEndpoint(options, { plain: 9200, tls: 9200 }, ["gzip"]);
       return {
         ...readOutputBase(options, alias),
         ...endpoint,

@@ -15,12 +15,16 @@ export const http: Plugin<HttpConfig> = {
     http_method: "used",
     json_date_key: "used",
     json_date_format: "used",
+    header_tag: { refused: 'write one output per tag, each with its own "header"' },
+    body_key: { refused: "records are sent as they are: shape them with filters" },
+    headers_key: { refused: "a record may not choose headers: write them as header" },
+    "oauth2.enable": { refused: 'keep a token in a file and name it with "bearer_token_file"' },
   },
   read(options, alias) {
     const dateKey = options.text("json_date_key", "date");
     return {
       ...readOutputBase(options, alias),
-      ...readEndpoint(options, { plain: 80, tls: 443 }),
+      ...readEndpoint(options, { plain: 80, tls: 443 }, ["gzip", "zstd"]),
       plugin: "http",
       method: options.oneOf("http_method", ["post", "put"], "post") === "post" ? "POST" : "PUT",
       uri: readPath(options, "uri", "/"),

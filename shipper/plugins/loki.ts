@@ -38,7 +38,7 @@ export const loki: Plugin<LokiConfig> = {
     checkLabels(options, labels);
     return {
       ...readOutputBase(options, alias),
-      ...readEndpoint(options, { plain: 3100, tls: 3100 }),
+      ...readEndpoint(options, { plain: 3100, tls: 3100 }, ["gzip"]),
       plugin: "loki",
       uri: readPath(options, "uri", "/loki/api/v1/push"),
       tenantId: readTenant(options),
