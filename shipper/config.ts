@@ -99,6 +99,24 @@ export interface FileConfig extends OutputCommon {
   readonly directory: string;
   /** The tag names the file when undefined. */
   readonly file: string | undefined;
+  /** `plain`: the record. `out_file`: its tag and time, too. */
+  readonly format: "plain" | "out_file";
+  /** Whether a missing folder is made. */
+  readonly mkdir: boolean;
+  /** `full`: each write is on the disk before the next one. `normal`: before positions move. */
+  readonly sync: "normal" | "full";
+  readonly rotation: RotationConfig;
+}
+
+/** When a file is put aside, and what becomes of it then. */
+export interface RotationConfig {
+  /** A file that would grow beyond it is put aside. */
+  readonly bytesMax: number | undefined;
+  /** A file holds the records of one such stretch of time, counted from 1970 in UTC. */
+  readonly intervalMs: number | undefined;
+  /** How many files that were put aside stay; all when undefined. */
+  readonly keep: number | undefined;
+  readonly compress: boolean;
 }
 
 export interface StdoutConfig extends OutputCommon {

@@ -13,6 +13,7 @@ export type {
   NullConfig,
   OutputConfig,
   PipelineConfig,
+  RotationConfig,
   ServiceConfig,
   StdoutConfig,
   TailConfig,

@@ -3,10 +3,12 @@ import type { FilterConfig, InputConfig, OutputConfig, PipelineConfig } from "./
 import { compileMatch } from "./match.ts";
 import { Options } from "./options.ts";
 import type { Plugin } from "./plugins/common.ts";
+import { file } from "./plugins/file.ts";
 import { http } from "./plugins/http.ts";
-import { detect, discard, file, fleet, stdout } from "./plugins/local.ts";
+import { detect, discard, fleet } from "./plugins/local.ts";
 import { modify } from "./plugins/modify.ts";
 import { readService } from "./plugins/service.ts";
+import { stdout } from "./plugins/stdout.ts";
 import { tail } from "./plugins/tail.ts";
 import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
