@@ -15,6 +15,7 @@ import type { PipelineFacts } from "./load-bundle.ts";
 import type { Mark } from "./mark.ts";
 import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions } from "./messages.ts";
 import type { OutputContext } from "./output.ts";
+import { Replay } from "./replay.ts";
 import { Router } from "./router.ts";
 import type { Detection } from "./router.ts";
 
@@ -41,6 +42,7 @@ export class Runner {
   readonly #options: WorkerOptions;
   readonly #ports: RunnerPorts;
   readonly #deadLetter: DeadLetter;
+  readonly #replay: Replay;
   readonly #checkpoints: CheckpointFile;
   readonly #counters = {
     events: 0,
@@ -74,10 +76,17 @@ export class Runner {
     this.#options = options;
     this.#ports = ports;
     fs.mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
-    this.#deadLetter = new DeadLetter(join(options.stateDir, "dead-letter"), {
+    const deadLetterDir = join(options.stateDir, "dead-letter");
+    this.#deadLetter = new DeadLetter(deadLetterDir, {
       bytesMax: options.deadLetterBytesMax ?? 256 * 1024 * 1024,
       onProblem: (message) => ports.onProblem("dead-letter/problem", message),
       onEvicted: (files) => (this.#counters.dropped += files),
+    });
+    this.#replay = new Replay({
+      pipelineDir: options.stateDir,
+      deadLetterDir,
+      deadLetter: this.#deadLetter,
+      onProblem: ports.onProblem,
     });
     const path = join(options.stateDir, "checkpoint.json");
     this.#checkpoints = new CheckpointFile(path, (message) => ports.onProblem("checkpoint/damaged", message));
@@ -90,6 +99,7 @@ export class Runner {
     while (!this.#isStopping) {
       const worked = this.#turn(Date.now());
       if (worked) this.#hasNews = true;
+      if (this.#active !== undefined && !this.#isSwapping) this.#replay.poll(this.#active, Date.now());
       this.#noteQuickly(Date.now());
       if (!this.#isSwapping && this.#isCheckpointDue(Date.now())) {
         this.#checkpointedAt = Date.now();
@@ -289,6 +299,7 @@ export class Runner {
     this.#isSwapping = true;
     try {
       await this.#checkpointing;
+      await this.#replay.rest();
       for (const output of active.outputs) output.retry();
       await this.checkpoint();
       // So that the quick note is not behind the checkpoint: it counts first.
