@@ -2,6 +2,7 @@ import { type Alert, type AlertFormat, type AlertWriter, alertWriter } from "./a
 import { type Frame, Slots } from "./compile.ts";
 import { type EnvelopeChoice, envelopeProblems, openEnvelope } from "./envelopes/open-envelope.ts";
 import type { Compat } from "./fields/field.ts";
+import { type ShownEvent, shownBytes, shownEvent, shownLines } from "./hidden-events.ts";
 import { findEvents } from "./ingest.ts";
 import { JsonBytes } from "./json/bytes.ts";
 import { kinds } from "./json/document.ts";
@@ -46,9 +47,16 @@ export interface Detector {
   detect(line: string): Detection;
   /**
    * The same for the line that lies in `bytes` from `start` up to `end`, in UTF-8 and without its line break. A plain event is
-   * read where it lies and, when no rule matches, leaves nothing behind.
+   * read where it lies and, when no rule matches, leaves nothing behind. With `shown`, conditions look at the line, and what
+   * alerts print is read from the other one.
    */
-  detectBytes(bytes: Uint8Array, start: number, end: number): Detection;
+  detectBytes(bytes: Uint8Array, start: number, end: number, shown?: ShownLine): Detection;
+}
+
+/** Where in the same bytes the same line stands with some of its values hidden. */
+export interface ShownLine {
+  readonly start: number;
+  readonly end: number;
 }
 
 const eventBytesDefault = 4 * 1024 * 1024;
@@ -108,7 +116,7 @@ class AuditDetector implements Detector {
     return this.detectIn(line, this.options.envelope);
   }
 
-  private detectIn(line: string, envelope: EnvelopeChoice): Detection {
+  private detectIn(line: string, envelope: EnvelopeChoice, shown?: string): Detection {
     if (line.trim() === "") return nothing;
     const { lineBytesMax, eventBytesMax } = this.options;
     if (line.length * 3 > lineBytesMax && utf8Length(line) > lineBytesMax) return tooLong(lineBytesMax);
@@ -122,26 +130,31 @@ class AuditDetector implements Detector {
     const payload = findEvents(this.tape, root, eventBytesMax);
     const opened = payload.events.length > 0 ? undefined : openEnvelope(this.tape, root, envelope);
     if (opened !== undefined) {
-      const all = opened.events.map((event) => this.detectIn(event, "none"));
+      const hidden = shown === undefined ? [] : shownLines(shown, envelope, opened.events.length);
+      const all = opened.events.map((event, at) => this.detectIn(event, "none", hidden[at]));
       return {
         alerts: all.flatMap(({ alerts }) => alerts),
         events: all.reduce((sum, { events }) => sum + events, 0),
         problems: [...envelopeProblems(opened), ...all.flatMap(({ problems }) => problems)],
       };
     }
-    const alerts = payload.events.flatMap(({ root: node, timeNs }) => {
+    const alerts = payload.events.flatMap(({ root: node, timeNs }, at) => {
       this.event.take(this.tape, node, timeNs);
-      return this.evaluate();
+      const { length } = payload.events;
+      return this.evaluate(
+        shown === undefined ? undefined : () => shownEvent(shown, at, length, eventBytesMax),
+      );
     });
     return { alerts, events: payload.events.length, problems: payload.problems };
   }
 
-  detectBytes(bytes: Uint8Array, start: number, end: number): Detection {
+  detectBytes(bytes: Uint8Array, start: number, end: number, shown?: ShownLine): Detection {
     if (end - start > this.options.lineBytesMax) return tooLong(this.options.lineBytesMax);
     if (!this.bytes.scan(bytes, start, end) || !this.takeEvent()) {
-      return this.detect(decode(bytes, start, end));
+      const hidden = shown && decode(bytes, shown.start, shown.end);
+      return this.detectIn(decode(bytes, start, end), this.options.envelope, hidden);
     }
-    const alerts = this.evaluate();
+    const alerts = this.evaluate(shown && (() => shownBytes(bytes, shown.start, shown.end)));
     return alerts === none ? miss : { alerts, events: 1, problems: none };
   }
 
@@ -158,17 +171,22 @@ class AuditDetector implements Detector {
     return true;
   }
 
-  private evaluate(): readonly Alert[] {
+  /** `shown` gives the event that alerts are written from, when it is not the one that rules look at. */
+  private evaluate(shown?: () => ShownEvent): readonly Alert[] {
     const { frame } = this;
     if (frame.stamp++ > stampMax) this.renew();
     let alerts: Alert[] | undefined;
     for (const { rule, matches } of this.index.candidates(this.frame)) {
       if (!matches(this.frame)) continue;
       alerts ??= [];
-      alerts.push(rule.write(this.frame));
+      alerts.push(rule.write(shown === undefined ? frame : this.shownFrame(shown())));
       if (this.options.ruleMatching === "first") break;
     }
     return alerts ?? none;
+  }
+
+  private shownFrame({ tape, root }: ShownEvent): Frame {
+    return newFrame(this.event.readFrom(tape, root));
   }
 
   private newIndex(): RuleIndex<ActiveRule> {

@@ -12,7 +12,13 @@ export {
   type RuleSetComparison,
 } from "./compare.ts";
 export { type CoveredRequest, coverRequests, type RequestKind } from "./coverage.ts";
-export { createDetector, type Detection, type Detector, type DetectorOptions } from "./detector.ts";
+export {
+  createDetector,
+  type Detection,
+  type Detector,
+  type DetectorOptions,
+  type ShownLine,
+} from "./detector.ts";
 export { diffRules, type RuleDiff } from "./diff.ts";
 export { createEventStream, type EventStream, isAuditRecord } from "./event-stream.ts";
 export type { EnvelopeChoice, EnvelopeKind } from "./envelopes/open-envelope.ts";

@@ -63,6 +63,17 @@ export class LiveEvent implements EventView {
     this.count++;
   }
 
+  /** The same event, read where some of its values are hidden. */
+  readFrom(tape: JsonDocument, root: number): LiveEvent {
+    const other = new LiveEvent(tape, this);
+    other.root = root;
+    other.isAudit = tape.member(root, "auditID") >= 0;
+    other.time = this.timeNs;
+    other.firstTime = this.firstTime;
+    other.count = this.count;
+    return other;
+  }
+
   get timeNs(): bigint {
     this.time ??= decodedTime(valueText(this.tape, this.stampNode));
     return this.time;

@@ -1,3 +1,4 @@
+import type { FilterConfig } from "./filter-config.ts";
 import type { Match } from "./match.ts";
 import type { Place } from "./problem.ts";
 
@@ -25,7 +26,6 @@ interface Common {
 }
 
 export type InputConfig = TailConfig;
-export type FilterConfig = ModifyConfig;
 export type OutputConfig = HttpConfig | FileConfig | StdoutConfig | NullConfig | DetectConfig | FleetConfig;
 
 export interface TailConfig extends Common {
@@ -46,22 +46,6 @@ export interface TailConfig extends Common {
   readonly lineBytesMax: number;
   readonly skipEmptyLines: boolean;
 }
-
-export interface ModifyConfig extends Common {
-  readonly plugin: "modify";
-  readonly match: Match;
-  /** In the order in which they were written, which is the order in which they apply. */
-  readonly rules: readonly ModifyRule[];
-}
-
-/**
- * `add` leaves a key alone that is there; `set` replaces it. What was written as `Add x_... ${FACT}` arrives here as
- * `set`: see plugins/modify.ts.
- */
-export type ModifyRule =
-  | { readonly kind: "add" | "set"; readonly key: string; readonly value: string }
-  | { readonly kind: "remove"; readonly key: string }
-  | { readonly kind: "rename" | "copy"; readonly key: string; readonly to: string };
 
 interface OutputCommon extends Common {
   readonly match: Match;

@@ -4,12 +4,9 @@ export type { AllowList, Destination } from "./allow.ts";
 export type {
   DetectConfig,
   FileConfig,
-  FilterConfig,
   FleetConfig,
   HttpConfig,
   InputConfig,
-  ModifyConfig,
-  ModifyRule,
   NullConfig,
   OutputConfig,
   PipelineConfig,
@@ -19,7 +16,22 @@ export type {
   TailConfig,
   TlsConfig,
 } from "./config.ts";
-export { compileMatch, globMatches } from "./match.ts";
+export type { FieldPath, PathStep } from "./field-path.ts";
+export type {
+  Condition,
+  ConvertRule,
+  FilterConfig,
+  GrepConfig,
+  GrepRule,
+  KeyTest,
+  MaskConfig,
+  ModifyConfig,
+  ModifyRule,
+  NestConfig,
+  ThrottleConfig,
+  TypeConverterConfig,
+} from "./filter-config.ts";
+export { compileMatch, compileRegex, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";
 export type { ParsedConfig } from "./parse.ts";

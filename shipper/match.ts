@@ -11,14 +11,25 @@ export type Match =
  */
 export function compileMatch(match: Match): (tag: string) => boolean {
   if (match.kind === "glob") return (tag) => globMatches(match.pattern, tag);
-  const regex = RE2JS.compile(match.pattern);
-  return (tag) => regex.test(tag);
+  return compileRegex(match.pattern);
+}
+
+/**
+ * The test for a regular expression anywhere in a text, in linear time. As in Fluent Bit, slashes around a pattern do not
+ * belong to it, and letters behind the second one are options: `/delete/i`; `m` lets a dot stand for a line break, too.
+ */
+export function compileRegex(pattern: string): (text: string) => boolean {
+  const [, inner, options = ""] = /^\/(.*)\/([imo]*)$/s.exec(pattern) ?? [];
+  let flags = options.includes("i") ? RE2JS.CASE_INSENSITIVE : 0;
+  if (options.includes("m")) flags |= RE2JS.DOTALL;
+  const regex = RE2JS.compile(inner ?? pattern, flags);
+  return (text) => regex.test(text);
 }
 
 /** Why a regular expression cannot be used, or undefined. */
 export function regexProblem(pattern: string): string | undefined {
   try {
-    RE2JS.compile(pattern);
+    compileRegex(pattern);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -60,6 +60,11 @@ export class Options {
     return expanded;
   }
 
+  /** What the agent knows, empty when it does not know it. */
+  fact(name: string): string {
+    return Object.hasOwn(this.#scope.facts, name) ? (this.#scope.facts[name] ?? "") : "";
+  }
+
   text(key: string): string | undefined;
   text(key: string, otherwise: string): string;
   text(key: string, otherwise?: string): string | undefined {

@@ -140,8 +140,10 @@ test("Add of an x_ key made of agent facts overrides the record; other Adds leav
  Add x_note hello
  Add where \${REGION}
 `);
+  const [filter] = config.filters;
+  assert.ok(filter?.plugin === "modify");
   assert.deepEqual(
-    config.filters[0]?.rules.map((rule) => rule.kind),
+    filter.rules.map((rule) => rule.kind),
     ["set", "add", "add"],
   );
 });

@@ -1,15 +1,23 @@
 import { readClassic } from "./classic.ts";
-import type { FilterConfig, InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
+import type { InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
+import type { FilterConfig } from "./filter-config.ts";
 import { compileMatch } from "./match.ts";
 import { Options } from "./options.ts";
+import { clusterFacts } from "./plugins/cluster-facts.ts";
 import type { Plugin } from "./plugins/common.ts";
 import { file } from "./plugins/file.ts";
+import { grep } from "./plugins/grep.ts";
 import { http } from "./plugins/http.ts";
 import { detect, discard, fleet } from "./plugins/local.ts";
+import { mask } from "./plugins/mask.ts";
 import { modify } from "./plugins/modify.ts";
+import { nest } from "./plugins/nest.ts";
+import { recordModifier } from "./plugins/record-modifier.ts";
 import { readService } from "./plugins/service.ts";
 import { stdout } from "./plugins/stdout.ts";
 import { tail } from "./plugins/tail.ts";
+import { throttle } from "./plugins/throttle.ts";
+import { typeConverter } from "./plugins/type-converter.ts";
 import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
 import { lastValue, limits } from "./section.ts";
@@ -24,7 +32,16 @@ export type ParsedConfig =
 
 const plugins = {
   input: [tail] as readonly Plugin<InputConfig>[],
-  filter: [modify] as readonly Plugin<FilterConfig>[],
+  filter: [
+    modify,
+    recordModifier,
+    grep,
+    nest,
+    throttle,
+    typeConverter,
+    clusterFacts,
+    mask,
+  ] as readonly Plugin<FilterConfig>[],
   output: [http, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
 } as const;
 
@@ -191,6 +208,13 @@ function routeWarnings(config: PipelineConfig): Problem[] {
     warnings.push(
       problemAt(output.at, 'Output "fleet" carries only alerts, and no alert has a tag that it takes'),
     );
+  }
+  for (const filter of config.filters) {
+    if (filter.plugin !== "grep" && filter.plugin !== "throttle") continue;
+    const tag = alertTags.find(compileMatch(filter.match));
+    if (tag === undefined) continue;
+    const why = `takes tag "${tag}", too: alerts that it drops reach nobody`;
+    warnings.push(problemAt(filter.at, `Filter "${filter.plugin}" ${why}. Give it a narrower match`));
   }
   return warnings;
 }

@@ -5,8 +5,8 @@ import type { Variables } from "./variables.ts";
 /** A config with more variables than this is refused for those that are left without a value. */
 const variablesTriedMax = 100;
 
-/** What may stand for a variable that only the agent knows: a digit is a name and a number, the other a path. */
-const standIns = ["1", "/variable"];
+/** What may stand for a variable that only the agent knows: a digit is a name and a number, the other a path and a secret. */
+const standIns = ["1", "/variable-of-the-agent"];
 
 /**
  * Parses a config away from the agents that will run it: whatever of its variables is not given gets a stand-in. Which

@@ -1,25 +1,24 @@
 import * as fs from "node:fs";
 import { join, matchesGlob } from "node:path";
 import { isBelowAny } from "#shipper";
-import type { AllowList, OutputConfig, PipelineConfig } from "#shipper";
+import type { AllowList, InputConfig, OutputConfig, PipelineConfig } from "#shipper";
 import { DirectOutput } from "./direct-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
+import type { Input, InputContext } from "./input.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
 import { queueName } from "./queued-output.ts";
-import { Reader } from "./reader.ts";
-import type { ReaderCounters } from "./reader.ts";
 import type { Router } from "./router.ts";
+import { TailFiles } from "./tail-files.ts";
 import { TailInput } from "./tail-input.ts";
 
 /** Everything that one shipper config brought to life. */
 export interface Active {
   readonly config: PipelineConfig;
-  readonly inputs: readonly TailInput[];
-  readonly readers: readonly Reader[];
+  readonly inputs: readonly Input[];
   readonly outputs: readonly Output[];
   readonly router: Router;
   /** Positions of files that no input of this config reads; kept for a config that will. */
@@ -71,29 +70,48 @@ export interface InputOptions {
   readonly readAll: boolean;
   readonly allowList: AllowList;
   readonly deadLetter: DeadLetter;
-  readonly counters: ReaderCounters;
+  /** Counters live longer than a config. */
+  readonly countersOf: (alias: string) => InputContext["counters"];
   readonly nowMs: number;
   readonly onProblem: (code: string, message: string) => void;
 }
 
-/** Opens inputs at their positions. */
-export function openInputs(
+/** Opens inputs at their positions. When one fails, those before it are closed again. */
+export async function openInputs(
   config: PipelineConfig,
   options: InputOptions,
-): Pick<Active, "inputs" | "readers" | "otherMarks"> {
+): Promise<Pick<Active, "inputs" | "otherMarks">> {
   let rest = [...options.marks];
-  const inputs = config.inputs.map((input) => {
-    const own = rest.filter((mark) => input.paths.some((p) => p === mark.base || matchesGlob(mark.base, p)));
-    rest = rest.filter((mark) => !own.includes(mark));
-    return new TailInput(input, own, options.readAll, {
-      onProblem: options.onProblem,
-      mayRead: (path) => isBelowAny(path, options.allowList.tailDirectories),
-    });
+  const inputs: Input[] = [];
+  try {
+    for (const input of config.inputs) {
+      const own = rest.filter((mark) => isOf(mark, input));
+      rest = rest.filter((mark) => !own.includes(mark));
+      inputs.push(await openInput(input, own, options));
+    }
+    return { inputs, otherMarks: rest };
+  } catch (error) {
+    for (const input of inputs) await input.close();
+    throw error;
+  }
+}
+
+/** Whether a position is one that an input goes on from. */
+function isOf(mark: Mark, input: InputConfig): boolean {
+  return input.paths.some((p) => p === mark.base || matchesGlob(mark.base, p));
+}
+
+function openInput(input: InputConfig, marks: readonly Mark[], options: InputOptions): Promise<Input> {
+  const { readAll, allowList, deadLetter, countersOf, nowMs, onProblem } = options;
+  const counters = countersOf(input.alias);
+  const files = new TailFiles(input, marks, readAll, {
+    counters,
+    onProblem,
+    mayRead: (path) => isBelowAny(path, allowList.tailDirectories),
   });
   // From here on a rotation is seen as one: what is rotated before the first look is history.
-  for (const input of inputs) input.refresh(options.nowMs);
-  const readers = inputs.map((input) => new Reader(input, options.deadLetter, options.counters));
-  return { inputs, readers, otherMarks: rest };
+  files.refresh(nowMs);
+  return Promise.resolve(new TailInput(input, files, deadLetter, { counters, onProblem }, nowMs));
 }
 
 /** Positions of everything, to save. */

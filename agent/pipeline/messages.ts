@@ -1,6 +1,8 @@
 import type { AllowList } from "#shipper";
 import type { PipelineAlert } from "./batch.ts";
+import type { FilterStats } from "./filter.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
+import type { InputStats } from "./input.ts";
 import type { OutputStats } from "./output.ts";
 
 /** What the worker is started with. */
@@ -40,7 +42,10 @@ export interface PipelineStats {
   /** Bytes read, of records and of what was set aside. */
   readonly bytes: number;
   readonly alerts: number;
-  /** Dead letter files that had to go to keep the bound; the only way in which anything is ever dropped. */
+  /**
+   * Dead letter files that had to go to keep the bound. Nothing else is ever dropped but by filters whose business it is:
+   * see `filters`.
+   */
   readonly dropped: number;
   /** Lines and records set aside in the dead letter folder. */
   readonly parked: number;
@@ -54,6 +59,9 @@ export interface PipelineStats {
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;
+  readonly inputs: readonly InputStats[];
+  /** In the order in which they apply. */
+  readonly filters: readonly FilterStats[];
   readonly outputs: readonly OutputStats[];
 }
 

@@ -92,6 +92,43 @@ test("an alert goes to the control plane and to outputs that take its tag, with 
   assert.equal((await pipeline.stats()).alerts, 1);
 });
 
+test("rules see what a mask hides, and neither outputs nor alerts show it", async (t) => {
+  const w = world(t);
+  const pipeline = w.start();
+  const more = { objectRef: { resource: "pods", subresource: "exec" }, user: { username: "hidden-name" } };
+  fs.writeFileSync(w.log, `${auditLine("x", more)}\n${auditLine("y")}\n`);
+  const rules = execRule.replace("condition:", "condition: jevt.value[/user/username] = hidden-name and");
+  const mask = "[FILTER]\n Name mask\n Alias names\n Match audit\n field user.username\n";
+  const outputs = "[OUTPUT]\n Name detect\n Match audit\n[OUTPUT]\n Name fleet\n Match alerts\n";
+  await applied(pipeline, w, mask + outputs, rules);
+  await until("the alert", () => w.alerts.length === 1);
+  await until("both records", () => w.ids().join() === "x,y");
+  assert.match(w.alerts[0]?.output ?? "", /Exec \(user=\*\*\*\)/);
+  assert.doesNotMatch(JSON.stringify([w.alerts, w.records()]), /hidden-name/);
+  const { filters } = await pipeline.stats();
+  assert.deepEqual(
+    filters.map(({ alias, records, changed, dropped }) => [alias, records, changed, dropped]),
+    [
+      ["modify.0", 3, 3, 0],
+      ["names", 2, 2, 0],
+    ],
+  );
+});
+
+test("what a filter drops reaches nobody, is counted with its reason, and holds nothing up", async (t) => {
+  const w = world(t);
+  const pipeline = w.start();
+  fs.writeFileSync(w.log, `${["a", "b", "c"].map((id) => auditLine(id)).join("\n")}\n`);
+  await applied(pipeline, w, "[FILTER]\n Name grep\n Alias some\n Match audit\n Exclude auditID ^b$\n");
+  await until("the records", () => w.ids().join() === "a,c");
+  const stats = await pipeline.stats();
+  assert.deepEqual(stats.filters.find(({ alias }) => alias === "some")?.drops, [
+    { reason: "exclude auditID ^b$", records: 1 },
+  ]);
+  assert.equal(stats.dropped, 0);
+  await until("the end of the log", async () => (await pipeline.stats()).lagMs === 0);
+});
+
 test("alerts that are not acknowledged come again, with the same ids, also after a restart", async (t) => {
   const w = world(t);
   const exec = (id: string) => auditLine(id, { objectRef: { resource: "pods", subresource: "exec" } });

@@ -12,8 +12,10 @@ import type {
 } from "./messages.ts";
 
 export type { PipelineAlert } from "./batch.ts";
+export type { FilterStats } from "./filter.ts";
 export type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
 export type { ApplyRequest, ApplyResult, PipelineProblem, PipelineStats, Running } from "./messages.ts";
+export type { InputStats } from "./input.ts";
 export type { OutputStats } from "./output.ts";
 
 export interface PipelineOptions extends WorkerOptions {

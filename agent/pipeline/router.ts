@@ -7,9 +7,10 @@ import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { reasonOf } from "./files.ts";
+import { FilterChain, openFilters } from "./filter-chain.ts";
+import type { CountedFilter, FilterStats } from "./filter.ts";
 import type { Output } from "./output.ts";
 import { RecordScanner } from "./scan.ts";
-import { Splice } from "./splice.ts";
 
 /** The rules that run now. */
 export interface Detection {
@@ -26,9 +27,15 @@ export interface RouterCounters {
 }
 
 interface Route {
-  readonly splice: Splice;
+  readonly chain: FilterChain;
   readonly outputs: readonly Output[];
   readonly detects: readonly DetectConfig[];
+}
+
+/** Where a line lies in the arena, its newline included. */
+interface Line {
+  readonly from: number;
+  readonly to: number;
 }
 
 const routesMax = 10_000;
@@ -44,6 +51,7 @@ export class Router {
   readonly #clusterId: string;
   readonly #counters: RouterCounters;
   readonly #onProblem: (code: string, message: string) => void;
+  readonly #filters: readonly CountedFilter[];
   readonly #routes = new Map<string, Route>();
   readonly #arena = new Arena();
   readonly #alertScanner = new RecordScanner();
@@ -61,6 +69,7 @@ export class Router {
     this.#clusterId = clusterId;
     this.#counters = counters;
     this.#onProblem = onProblem;
+    this.#filters = openFilters(config.filters, Date.now);
   }
 
   /** Whether some record could need rules that are not there: reading has to wait, or it would pass undetected. */
@@ -80,12 +89,19 @@ export class Router {
   ): void {
     const route = this.#route(tag, false);
     const from = this.#arena.length;
-    route.splice.apply(bytes, start, end, shape, this.#arena);
+    if (!route.chain.apply(bytes, start, end, shape, this.#arena)) return;
     const to = this.#arena.length;
     for (const output of route.outputs) this.#batch(output, tag, timeMs).add(from, to);
+    if (route.detects.length === 0) return;
+    const shown: Line = { from, to };
+    const seen = route.chain.isMasked ? this.#clear(route.chain) : shown;
     for (const detect of route.detects) {
-      this.#detect(detect, from, to, bytes.subarray(start, end), timeMs, position);
+      this.#detect(detect, seen, shown, bytes.subarray(start, end), timeMs, position);
     }
+  }
+
+  filterStats(): readonly FilterStats[] {
+    return this.#filters.map((filter) => filter.stats());
   }
 
   /** Hands every output what the turn has for it. Nothing of the turn is kept. */
@@ -100,10 +116,17 @@ export class Router {
     this.#arena.reset();
   }
 
+  /** The record once more, without its masks: for the rules, and for nobody else. */
+  #clear(chain: FilterChain): Line {
+    const from = this.#arena.length;
+    chain.putClear(this.#arena);
+    return { from, to: this.#arena.length };
+  }
+
   #detect(
     detect: DetectConfig,
-    from: number,
-    to: number,
+    seen: Line,
+    shown: Line,
     raw: Buffer,
     timeMs: number,
     position: SourcePosition,
@@ -112,7 +135,9 @@ export class Router {
     const begun = performance.now();
     let alerts: readonly Alert[] = [];
     try {
-      const found = this.detection.detector.detectBytes(this.#arena.bytes, from, to - 1);
+      const { detector } = this.detection;
+      const hidden = seen === shown ? undefined : { start: shown.from, end: shown.to - 1 };
+      const found = detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden);
       alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
@@ -120,10 +145,10 @@ export class Router {
       this.#undetected(position, reasonOf(error));
     }
     this.#counters.detectionMs += performance.now() - begun;
-    const seen = new Map<string, number>();
+    const counts = new Map<string, number>();
     for (const alert of alerts) {
-      const nth = seen.get(alert.rule) ?? 0;
-      seen.set(alert.rule, nth + 1);
+      const nth = counts.get(alert.rule) ?? 0;
+      counts.set(alert.rule, nth + 1);
       const id = alertId(this.#clusterId, position, alert.rule, nth, raw);
       this.#alert(alert, id, detect.alertTag, timeMs, this.detection.digest);
     }
@@ -137,7 +162,7 @@ export class Router {
       throw new Error(`The engine made an alert that is no JSON object: ${this.#alertScanner.why}`);
     }
     const from = this.#arena.length;
-    route.splice.apply(body, 0, body.length, this.#alertScanner, this.#arena);
+    if (!route.chain.apply(body, 0, body.length, this.#alertScanner, this.#arena)) return;
     const to = this.#arena.length;
     let travelling: PipelineAlert | undefined;
     for (const output of route.outputs) {
@@ -175,7 +200,7 @@ export class Router {
   }
 
   #newRoute(tag: string, isAlert: boolean): Route {
-    const filters = this.#config.filters.filter((filter) => compileMatch(filter.match)(tag));
+    const filters = this.#filters.filter(({ filter }) => compileMatch(filter.config.match)(tag));
     const taken = this.#config.outputs.filter((output) => compileMatch(output.match)(tag));
     const outputs = taken.flatMap((config) => {
       const output = this.#outputs.get(config.alias);
@@ -183,6 +208,6 @@ export class Router {
       return output !== undefined && isFitting ? [output] : [];
     });
     const detects = isAlert ? [] : taken.filter((config) => config.plugin === "detect");
-    return { splice: new Splice(filters.flatMap((filter) => filter.rules)), outputs, detects };
+    return { chain: new FilterChain(filters), outputs, detects };
   }
 }

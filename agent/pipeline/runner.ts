@@ -12,6 +12,8 @@ import { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
 import { failure, loadRulesBundle, loadShipperBundle } from "./load-bundle.ts";
 import type { PipelineFacts } from "./load-bundle.ts";
+import { newCounters, parkedIn } from "./input.ts";
+import type { InputCounters, InputReport } from "./input.ts";
 import type { Mark } from "./mark.ts";
 import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions } from "./messages.ts";
 import type { OutputContext } from "./output.ts";
@@ -44,16 +46,13 @@ export class Runner {
   readonly #deadLetter: DeadLetter;
   readonly #replay: Replay;
   readonly #checkpoints: CheckpointFile;
+  readonly #inputCounters = new Map<string, InputCounters>();
   readonly #counters = {
-    events: 0,
-    bytes: 0,
     alerts: 0,
-    parked: 0,
     undetected: 0,
     detectionMs: 0,
     dropped: 0,
   };
-  readonly #startedMs = Date.now();
   #active: Active | undefined;
   #detection: Detection | undefined;
   #running: Running = {};
@@ -62,6 +61,7 @@ export class Runner {
   #savedMarks: readonly Mark[];
   #readAll: boolean;
   #isSwapping = false;
+  #isPaused = false;
   #isStopping = false;
   #retriedAt = 0;
   #checkpointedAt = 0;
@@ -103,7 +103,7 @@ export class Runner {
       this.#noteQuickly(Date.now());
       if (!this.#isSwapping && this.#isCheckpointDue(Date.now())) {
         this.#checkpointedAt = Date.now();
-        this.#checkpointedBytes = this.#counters.bytes;
+        this.#checkpointedBytes = this.#sum((counters) => counters.bytes);
         void this.checkpoint();
       }
       await (worked ? yieldTurn() : sleep(idleMs));
@@ -172,18 +172,33 @@ export class Runner {
 
   stats(): PipelineStats {
     const { detectionMs, ...counters } = this.#counters;
-    const inputs = this.#active?.inputs ?? [];
+    const nowMs = Date.now();
+    const reports = (this.#active?.inputs ?? []).map((input) => input.report());
     const outputs = (this.#active?.outputs ?? []).map((output) => output.stats());
     return {
       ...counters,
-      parked: counters.parked + outputs.reduce((sum, output) => sum + output.parked, 0),
+      events: this.#sum((input) => input.records),
+      bytes: this.#sum((input) => input.bytes),
+      parked: this.#sum(parkedIn) + outputs.reduce((sum, output) => sum + output.parked, 0),
       detectionUs: Math.round(detectionMs * 1000),
-      truncations: inputs.reduce((sum, input) => sum + input.truncations, 0),
-      lostFiles: inputs.reduce((sum, input) => sum + input.lost, 0),
-      lagMs: this.#lagMs(Date.now()),
+      truncations: this.#sum((input) => input.truncations),
+      lostFiles: this.#sum((input) => input.lost),
+      lagMs: this.#lagMs(reports, nowMs),
       running: this.#running,
+      inputs: reports.map(({ oldestMs, ...report }) => ({
+        ...report,
+        lagMs: ageMs(oldestMs, nowMs),
+        paused: this.#isPaused,
+      })),
+      filters: this.#active?.router.filterStats() ?? [],
       outputs,
     };
+  }
+
+  #sum(count: (counters: InputCounters) => number): number {
+    let sum = 0;
+    for (const counters of this.#inputCounters.values()) sum += count(counters);
+    return sum;
   }
 
   /** Notes positions without syncing anything: see CheckpointFile. */
@@ -209,24 +224,28 @@ export class Runner {
 
   #isCheckpointDue(nowMs: number): boolean {
     const elapsed = nowMs - this.#checkpointedAt;
-    const read = this.#counters.bytes - this.#checkpointedBytes;
+    const read = this.#sum((counters) => counters.bytes) - this.#checkpointedBytes;
     return elapsed >= (read >= checkpointBytes ? checkpointMinMs : checkpointMs);
   }
 
   /** One chunk of each input; whether there may be more at once. */
   #turn(nowMs: number): boolean {
     const active = this.#active;
-    if (active === undefined || this.#isSwapping || !this.#mayRead(active, nowMs)) return false;
+    if (active === undefined || this.#isSwapping) return false;
+    this.#isPaused = !this.#mayRead(active, nowMs);
     let worked = false;
-    for (const [index, input] of active.inputs.entries()) {
+    for (const input of active.inputs) {
       try {
         input.poll(nowMs);
-        if (active.readers[index]?.turn(active.router, nowMs) === true) worked = true;
+        if (this.#isPaused) continue;
+        if (input.turn(active.router, nowMs)) worked = true;
         active.router.flush();
+        input.commit();
       } catch (error) {
         // Positions did not move: what was read is read again.
         active.router.discard();
-        this.#ports.onProblem("tail/failed", `Input "${input.config.alias}": ${reasonOf(error)}`);
+        input.rollback();
+        this.#ports.onProblem("input/failed", `Input "${input.config.alias}": ${reasonOf(error)}`);
       }
     }
     return worked;
@@ -255,6 +274,7 @@ export class Runner {
     await Promise.all([this.#deadLetter.sync(), ...active.outputs.map((output) => output.sync())]);
     if (!isDeepStrictEqual(marks, this.#savedMarks)) await this.#checkpoints.save(marks);
     this.#savedMarks = marks;
+    for (const input of active.inputs) input.saved(marks);
     for (const output of active.outputs) output.savePosition();
   }
 
@@ -281,17 +301,30 @@ export class Runner {
     }
     const router = new Router(config, outputs, facts.clusterId, this.#counters, onProblem);
     router.detection = this.#detection;
-    const inputs = openInputs(config, {
-      marks: this.#savedMarks,
-      readAll: this.#readAll,
-      allowList: this.#options.allowList,
-      deadLetter: this.#deadLetter,
-      counters: this.#counters,
-      nowMs: Date.now(),
-      onProblem,
-    });
+    try {
+      const inputs = await openInputs(config, {
+        marks: this.#savedMarks,
+        readAll: this.#readAll,
+        allowList: this.#options.allowList,
+        deadLetter: this.#deadLetter,
+        countersOf: (alias) => this.#countersOf(alias),
+        nowMs: Date.now(),
+        onProblem,
+      });
+      this.#active = { config, outputs, router, ...inputs };
+    } catch (error) {
+      await Promise.all(outputs.map((output) => output.close(0)));
+      throw error;
+    }
     this.#readAll = false;
-    this.#active = { config, outputs, router, ...inputs };
+  }
+
+  #countersOf(alias: string): InputCounters {
+    const known = this.#inputCounters.get(alias);
+    if (known !== undefined) return known;
+    const counters = newCounters();
+    this.#inputCounters.set(alias, counters);
+    return counters;
   }
 
   /** After it, `#savedMarks` is where to go on; what was held in memory is read again from there. */
@@ -304,7 +337,7 @@ export class Runner {
       await this.checkpoint();
       // So that the quick note is not behind the checkpoint: it counts first.
       this.#checkpoints.note(this.#savedMarks);
-      for (const input of active.inputs) input.close();
+      for (const input of active.inputs) await input.close();
       await Promise.all(active.outputs.map((output) => output.close(Date.now() + graceMs)));
       this.#active = undefined;
     } finally {
@@ -324,14 +357,16 @@ export class Runner {
     };
   }
 
-  #lagMs(nowMs: number): number {
-    const active = this.#active;
-    if (active === undefined) return 0;
-    const waiting = active.readers.filter((reader) => !reader.isAtEnd);
+  #lagMs(reports: readonly InputReport[], nowMs: number): number {
     const times = [
-      ...waiting.map((reader) => reader.lastEventMs ?? this.#startedMs),
-      ...active.outputs.flatMap((output) => output.oldestMs() ?? []),
+      ...reports.map((report) => report.oldestMs),
+      ...(this.#active?.outputs ?? []).map((output) => output.oldestMs()),
     ];
-    return times.length === 0 ? 0 : Math.max(0, Math.round(nowMs - Math.min(...times)));
+    return Math.max(0, ...times.map((time) => ageMs(time, nowMs)));
   }
+}
+
+/** How long ago something was; 0 when there is nothing. */
+function ageMs(timeMs: number | undefined, nowMs: number): number {
+  return timeMs === undefined ? 0 : Math.max(0, Math.round(nowMs - timeMs));
 }

@@ -1,240 +1,225 @@
+import { isUtf8 } from "node:buffer";
 import * as fs from "node:fs";
 import type { TailConfig } from "#shipper";
-import { hasWildcard, listCandidates, statOf } from "./candidates.ts";
-import type { Candidate } from "./candidates.ts";
-import { codeOf, reasonOf } from "./files.ts";
-import { beginsAs, fingerprintOf, headBytesMax, readHead } from "./mark.ts";
+import type { DeadLetter, ParkedLine } from "./dead-letter.ts";
+import { writeAllSync } from "./files.ts";
+import { countParked } from "./input.ts";
+import type { Input, InputContext, InputReport } from "./input.ts";
 import type { Mark } from "./mark.ts";
-import { TailFile } from "./tail-file.ts";
+import type { Router } from "./router.ts";
+import { RecordScanner } from "./scan.ts";
+import { ReadBuffer, longName } from "./tail-file.ts";
+import type { Chunk, LongChunk, TailFile } from "./tail-file.ts";
+import type { TailFiles } from "./tail-files.ts";
 
-export interface TailContext {
-  readonly onProblem: (code: string, message: string) => void;
-  /** Whether a file, by its real path, may be read. */
-  readonly mayRead: (path: string) => boolean;
-}
-
-const filesMax = 4096;
-const marksMax = 10_000;
-
-/**
- * Finds the files of one `tail` input and keeps their order over rotations. A file is known by inode and by what it
- * begins with, so that these all continue where reading stopped: renamed, renamed while the agent was down, copied and
- * truncated (the copy is read to its end first), inode reused by another file (read from its beginning).
- */
-export class TailInput {
+/** `tail`: whole lines of files, one chunk a turn. */
+export class TailInput implements Input {
   readonly config: TailConfig;
-  /** Rotated files that went away before their end was read, and files that were cut without a copy. */
-  lost = 0;
-  truncations = 0;
-  readonly #context: TailContext;
-  readonly #files: TailFile[] = [];
-  #marks: Mark[];
-  #orders = 0;
-  #refreshedAt = Number.NEGATIVE_INFINITY;
-  /** Before the first look there are no new files, only files that were there before us. */
-  #isFirstLook = true;
-  readonly #newBase: (base: string) => boolean;
-  /** The former content of a file that was just found truncated, while a copy of it is looked for. */
-  #cut: Mark | undefined;
+  readonly #files: TailFiles;
+  readonly #deadLetter: DeadLetter;
+  readonly #context: InputContext;
+  readonly #buffers = new ReadBuffer();
+  readonly #scanner = new RecordScanner();
+  readonly #startedMs: number;
+  /** Event time of the last record that was read, ms since the epoch. */
+  #lastEventMs: number | undefined;
+  #lastError: string | undefined;
+  /** What the last turn read. */
+  #read: { readonly file: TailFile; readonly consumed: number } | undefined;
 
-  /** `readAll`: positions were lost, so that rotated files are no history but perhaps unread. */
-  constructor(config: TailConfig, marks: readonly Mark[], readAll: boolean, context: TailContext) {
+  constructor(
+    config: TailConfig,
+    files: TailFiles,
+    deadLetter: DeadLetter,
+    context: InputContext,
+    nowMs: number,
+  ) {
     this.config = config;
+    this.#files = files;
+    this.#deadLetter = deadLetter;
     this.#context = context;
-    this.#marks = [...marks];
-    const known = new Set(marks.map((mark) => mark.base));
-    this.#newBase = (base) => this.#isFirstLook && !readAll && !known.has(base);
+    this.#startedMs = nowMs;
   }
 
-  /** Open files, the one to be read first in front. */
-  get files(): readonly TailFile[] {
-    return this.#files;
+  poll(nowMs: number): void {
+    this.#files.poll(nowMs);
   }
 
-  /** Looks for new, rotated and finished files, when it is time or when a path names another file than before. */
-  poll(now: number): void {
-    const isDue = now - this.#refreshedAt >= this.config.refreshMs;
-    if (isDue || this.#hasMoved(now)) this.refresh(now);
-    for (const file of this.#files.filter((one) => one.rotatedAt !== undefined)) {
-      if (file.offset >= file.size && this.isFinal(file, now)) this.#finish(file);
+  /** Reads at most one chunk of the first file that has something. */
+  turn(router: Router, nowMs: number): boolean {
+    this.#read = undefined;
+    for (const file of this.#files.files) {
+      const isFinal = this.#files.isFinal(file, nowMs);
+      const reading = file.read(this.#buffers, this.config, this.#deadLetter, isFinal);
+      switch (reading.kind) {
+        case "nothing":
+          break;
+        case "busy":
+          return true;
+        case "truncated":
+          this.#files.truncated(file, nowMs);
+          return true;
+        case "long":
+          this.#long(file, reading);
+          this.#read = { file, consumed: reading.consumed };
+          return true;
+        case "lines":
+          this.#lines(file, reading, router, nowMs);
+          this.#read = { file, consumed: reading.consumed };
+          return true;
+      }
     }
+    return false;
   }
 
-  /** Whether a file was rotated away long enough ago that nobody writes to it any more. */
-  isFinal(file: TailFile, now: number): boolean {
-    return file.rotatedAt !== undefined && now - file.rotatedAt >= this.config.rotateWaitMs;
+  commit(): void {
+    this.#read?.file.advance(this.#read.consumed);
+    this.#read = undefined;
   }
 
-  refresh(now: number): void {
-    this.#refreshedAt = now;
-    const bases = [...this.#files, ...this.#marks].map((one) => one.base);
-    const candidates = listCandidates(this.config, new Set(bases));
-    const present = new Set<Mark>();
-    const rest: Candidate[] = [];
-    for (const candidate of candidates) {
-      if (!this.#isOpen(candidate, now) && !this.#continue(candidate, present)) rest.push(candidate);
-    }
-    for (const candidate of rest) this.#openNew(candidate, present);
-    this.#files.sort((a, b) => a.order - b.order);
-    this.#forget(present);
-    this.#isFirstLook = false;
+  rollback(): void {
+    this.#read = undefined;
   }
 
-  /** A file holds something else than before: reads a copy of the old content to its end, then the new one. */
-  truncated(file: TailFile, now: number): void {
-    this.truncations++;
-    const before = { ...file.mark(false), inode: -1 };
-    if (before.fingerprint.length > 0) this.#marks.push(before);
-    file.restart(Number.MAX_SAFE_INTEGER);
-    this.#cut = before;
-    this.refresh(now);
-    this.#cut = undefined;
-    file.restart(++this.#orders);
-    this.#files.sort((a, b) => a.order - b.order);
-    if (!this.#marks.includes(before)) return;
-    this.#marks = this.#marks.filter((mark) => mark !== before);
-    const what = `${file.path} was truncated after byte ${before.offset} was read, and no copy of it is left`;
-    this.#context.onProblem("tail/truncated", `${what}: what was written to it in between cannot be read`);
-  }
-
-  /** Positions to save. */
   marks(): readonly Mark[] {
-    return [...this.#files.map((file) => file.mark(false)), ...this.#marks];
+    return this.#files.marks();
+  }
+
+  saved(): void {}
+
+  report(): InputReport {
+    const atEnd = this.#files.files.every((file) => file.isAtEnd);
+    return {
+      ...this.#context.counters,
+      alias: this.config.alias,
+      plugin: this.config.plugin,
+      oldestMs: atEnd ? undefined : (this.#lastEventMs ?? this.#startedMs),
+      filesOpen: this.#files.files.length,
+      filesFailing: 0,
+      atEnd,
+      ended: false,
+      lastError: this.#lastError,
+    };
   }
 
   close(): void {
-    for (const file of this.#files.splice(0)) file.close();
+    this.#files.close();
   }
 
-  /** Whether a path names another file than the one that is read, or names one again. */
-  #hasMoved(now: number): boolean {
-    let moved = false;
-    const current = this.#files.filter((file) => file.rotatedAt === undefined);
-    for (const file of current) {
-      const stat = statOf(file.path);
-      if (stat?.ino === file.inode && stat.dev === file.device) continue;
-      file.rotatedAt = now;
-      moved = true;
+  #lines(file: TailFile, chunk: Chunk, router: Router, nowMs: number): void {
+    const { buffer, length } = chunk;
+    const allUtf8 = isUtf8(buffer.subarray(0, length));
+    const tag = this.config.tag.replaceAll("*", file.base.replace(/^\//, "").replaceAll("/", "."));
+    const timeMs = eventTime(buffer, 0, length) ?? nowMs;
+    const position = { inode: file.inode, origin: file.origin, offset: chunk.offset };
+    for (let start = 0; start < length;) {
+      const newline = buffer.indexOf(0x0a, start);
+      const end = buffer[newline - 1] === 0x0d && newline > start ? newline - 1 : newline;
+      position.offset = chunk.offset + start;
+      this.#context.counters.bytes += newline + 1 - start;
+      if (end - start > this.config.lineBytesMax) this.#parkLong(file, position.offset, buffer, start, end);
+      else if (allUtf8 || isUtf8(buffer.subarray(start, end))) {
+        this.#line(file, router, tag, buffer, start, end, timeMs, position);
+      } else {
+        // What is no UTF-8 is no JSON either. As JSON readers do, the bytes in question become U+FFFD.
+        const repaired = Buffer.from(buffer.toString("utf8", start, end));
+        this.#line(file, router, tag, repaired, 0, repaired.length, timeMs, position);
+      }
+      start = newline + 1;
     }
-    const read = new Set(current.map((file) => file.path));
-    return moved || this.config.paths.some((p) => !hasWildcard(p) && !read.has(p) && statOf(p) !== undefined);
+    const lastStart = buffer.lastIndexOf(0x0a, length - 2) + 1;
+    this.#lastEventMs = eventTime(buffer, Math.min(lastStart, length), length) ?? nowMs;
   }
 
-  #isOpen(candidate: Candidate, now: number): boolean {
-    const file = this.#files.find((f) => f.inode === candidate.inode && f.device === candidate.device);
-    if (file === undefined) return false;
-    file.path = candidate.path;
-    if (candidate.isRotated) file.rotatedAt ??= now;
-    return true;
-  }
-
-  /** Goes on with a file that is known by its inode and still begins as it did. */
-  #continue(candidate: Candidate, present: Set<Mark>): boolean {
-    const mark = this.#marks.find((m) => m.inode === candidate.inode);
-    if (mark === undefined) return false;
-    if (mark.done && candidate.size === mark.offset && candidate.isRotated) {
-      present.add(mark);
-      return true;
+  #line(
+    file: TailFile,
+    router: Router,
+    tag: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    timeMs: number,
+    position: { readonly inode: number; readonly origin: string; readonly offset: number },
+  ): void {
+    let [source, from, to] = [bytes, start, end];
+    if (this.config.parser === "text") {
+      if (end === start && this.config.skipEmptyLines) return;
+      const record = { [this.config.key]: bytes.toString("utf8", start, end) };
+      source = Buffer.from(JSON.stringify(record));
+      [from, to] = [0, source.length];
+    } else if (isBlank(bytes, start, end)) return;
+    if (this.#scanner.scan(source, from, to)) {
+      this.#context.counters.records++;
+      router.record(tag, source, from, to, this.#scanner, timeMs, position);
+      return;
     }
-    const fd = this.#open(candidate);
-    if (fd === undefined) return true;
-    if (candidate.size < mark.offset || !beginsAs(fd, mark)) {
-      fs.closeSync(fd);
-      // The inode holds something else now. What was not read to its end may still lie in a copy.
-      const orphan = mark.done ? [] : [{ ...mark, inode: -1 }];
-      this.#marks = [...this.#marks.filter((m) => m !== mark), ...orphan];
-      return false;
-    }
-    this.#add(fd, candidate, mark.offset);
-    this.#marks = this.#marks.filter((m) => m !== mark);
-    return true;
+    countParked(this.#context.counters, "not-json");
+    const about = this.#about(
+      file,
+      position.offset,
+      end - start,
+      `the line is not a record: ${this.#scanner.why}`,
+    );
+    this.#deadLetter.park(bytes.subarray(start, end), about);
   }
 
-  #openNew(candidate: Candidate, present: ReadonlySet<Mark>): void {
-    const fd = this.#open(candidate);
-    if (fd === undefined) return;
-    const copied = candidate.isRotated ? this.#copiedFrom(fd, present) : undefined;
-    if (copied === "still-read") return fs.closeSync(fd);
-    if (copied !== undefined) {
-      this.#marks = this.#marks.filter((mark) => mark !== copied);
-      return this.#add(fd, candidate, Math.min(copied.offset, candidate.size));
-    }
-    const isOld = this.#newBase(candidate.base);
-    if (isOld && candidate.isRotated) {
-      // Rotated before this agent ever ran here: history, as for Fluent Bit.
-      this.#marks.push(skippedMark(fd, candidate));
-      return fs.closeSync(fd);
-    }
-    const fromEnd = isOld && !this.config.readFromHead;
-    return this.#add(fd, candidate, fromEnd ? endOfLines(fd, candidate.size) : 0);
-  }
-
-  /**
-   * The mark of a file that this one is a copy of, as copytruncate makes them; `still-read` while the original has not
-   * been truncated yet.
-   */
-  #copiedFrom(fd: number, present: ReadonlySet<Mark>): Mark | "still-read" | undefined {
-    const isCopyOf = (mark: Mark) => mark.fingerprint.length > 0 && beginsAs(fd, mark);
-    if (this.#files.some((file) => isCopyOf(file.mark(false)))) return "still-read";
-    const found = this.#marks.find(isCopyOf);
-    return found !== undefined && present.has(found) ? "still-read" : found;
-  }
-
-  #add(fd: number, candidate: Candidate, offset: number): void {
-    const file = new TailFile(fd, { ...candidate, order: ++this.#orders }, offset);
-    if (candidate.isRotated) file.rotatedAt = this.#refreshedAt;
-    this.#files.push(file);
-  }
-
-  #open(candidate: Candidate): number | undefined {
+  #parkLong(file: TailFile, offset: number, buffer: Buffer, start: number, end: number): void {
+    const name = longName(file, offset);
+    const fd = this.#deadLetter.openLong(name);
     try {
-      if (this.#files.length >= filesMax) throw new Error(`more than ${filesMax} files are open`);
-      const real = fs.realpathSync(candidate.path);
-      if (!this.#context.mayRead(real)) throw new Error(`the agent's allow-list does not allow ${real}`);
-      const fd = fs.openSync(real, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW);
-      if (fs.fstatSync(fd).ino === candidate.inode) return fd;
-      // Rotated between the two looks: the next one sees it under its new name.
+      writeAllSync(fd, [buffer.subarray(start, end)]);
+      fs.fdatasyncSync(fd);
+    } finally {
       fs.closeSync(fd);
-    } catch (error) {
-      if (codeOf(error) !== "ENOENT") {
-        this.#context.onProblem("tail/open", `Cannot read ${candidate.path}: ${reasonOf(error)}`);
-      }
     }
-    this.#refreshedAt = Number.NEGATIVE_INFINITY;
-    return undefined;
+    this.#countLong();
+    this.#deadLetter.addBytes(end - start);
+    this.#deadLetter.parkFile(name, this.#about(file, offset, end - start, this.#tooLong()));
   }
 
-  #finish(file: TailFile): void {
-    this.#marks.push(file.mark(true));
-    this.#files.splice(this.#files.indexOf(file), 1);
-    file.close();
+  #long(file: TailFile, reading: LongChunk): void {
+    this.#deadLetter.addBytes(reading.consumed);
+    this.#countLong();
+    this.#context.counters.bytes += reading.consumed;
+    this.#deadLetter.parkFile(
+      reading.name,
+      this.#about(file, reading.offset, reading.consumed, this.#tooLong()),
+    );
   }
 
-  /** Drops marks of files that are gone; one that was not read to its end is a loss to be told. */
-  #forget(present: ReadonlySet<Mark>): void {
-    this.#marks = this.#marks.filter((mark) => {
-      if (present.has(mark) || mark === this.#cut) return true;
-      if (!mark.done) {
-        this.lost++;
-        const what = `${mark.path} was removed or overwritten while nobody read it, after byte ${mark.offset}`;
-        this.#context.onProblem("tail/gone", `${what}: what was written to it afterwards cannot be read`);
-      }
-      return false;
-    });
-    if (this.#marks.length > marksMax) this.#marks = this.#marks.slice(-marksMax);
+  #countLong(): void {
+    this.#context.counters.longLines++;
+    countParked(this.#context.counters, "too-long");
+  }
+
+  #tooLong(): string {
+    return `the line is longer than ${this.config.lineBytesMax} bytes (buffer_max_size)`;
+  }
+
+  #about(file: TailFile, offset: number, length: number, reason: string): ParkedLine {
+    return { reason, tag: this.config.tag, source: { path: file.path, inode: file.inode, offset, length } };
   }
 }
 
-function skippedMark(fd: number, candidate: Candidate): Mark {
-  const { path, base, device, inode, size } = candidate;
-  const fingerprint = fingerprintOf(readHead(fd, Math.min(size, headBytesMax)));
-  return { path, base, device, inode, offset: size, fingerprint, done: true };
+function isBlank(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
+  }
+  return true;
 }
 
-/** Where the last whole line ends, looking back a little: reading begins with a line, not in the middle of one. */
-function endOfLines(fd: number, size: number): number {
-  const tail = Buffer.allocUnsafe(Math.min(size, 65_536));
-  const read = tail.length === 0 ? 0 : fs.readSync(fd, tail, 0, tail.length, size - tail.length);
-  const newline = tail.subarray(0, read).lastIndexOf(0x0a);
-  return newline === -1 ? size : size - tail.length + newline + 1;
+const timeKeys = ['"stageTimestamp":"', '"requestReceivedTimestamp":"'].map((key) => Buffer.from(key));
+
+/** The time that an audit event gives, of the first event between two offsets. */
+function eventTime(buffer: Buffer, start: number, end: number): number | undefined {
+  const lineEnd = buffer.indexOf(0x0a, start);
+  const line = buffer.subarray(start, lineEnd === -1 ? end : Math.min(lineEnd, end));
+  for (const key of timeKeys) {
+    const at = line.lastIndexOf(key);
+    if (at === -1) continue;
+    const ms = Date.parse(line.toString("latin1", at + key.length, line.indexOf(0x22, at + key.length)));
+    if (!Number.isNaN(ms)) return ms;
+  }
+  return undefined;
 }

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { RecordScanner } from "./scan.ts";
+
+const scanner = new RecordScanner();
+const json = fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("x_cluster", "x_team")), fc.jsonValue());
+
+test("the scanner accepts every JSON object and finds the members that JSON.parse finds", () => {
+  fc.assert(
+    fc.property(json, fc.constantFrom(0, 1, 2), (value, indent) => {
+      const bytes = Buffer.from(JSON.stringify(value, null, indent));
+      assert.ok(scanner.scan(bytes, 0, bytes.length), scanner.why);
+      assert.equal(scanner.count, Object.keys(value).length);
+    }),
+  );
+});
+
+test("the scanner and JSON.parse agree on every damaged object", () => {
+  const damage = fc.tuple(
+    fc.nat(),
+    fc.constantFrom(...Array.from('{}[],:"\\0123eE+-.u tfn\n\t/'), "\u0001", "", "  ", "true"),
+  );
+  fc.assert(
+    fc.property(json, fc.array(damage, { maxLength: 3 }), fc.nat(), (value, hits, cut) => {
+      let text = JSON.stringify(value);
+      for (const [where, put] of hits) {
+        const at = where % (text.length + 1);
+        text = text.slice(0, at) + put + text.slice(at + (cut % 2));
+      }
+      const bytes = Buffer.from(text);
+      assert.equal(scanner.scan(bytes, 0, bytes.length), parsesAsObject(text), JSON.stringify(text));
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test("nesting as deep as the API server allows is accepted, deeper is refused in words", () => {
+  const nested = (depth: number) => Buffer.from(`{"a":${"[".repeat(depth)}${"]".repeat(depth)}}`);
+  assert.ok(scanner.scan(nested(9_999), 0, nested(9_999).length));
+  assert.ok(!scanner.scan(nested(10_000), 0, nested(10_000).length));
+  assert.match(scanner.why, /nested deeper/);
+});
+
+function parsesAsObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
