@@ -80,7 +80,7 @@ export function isBelow(path: string, directory: string): boolean {
 }
 
 /** The folder in which a glob begins to vary, so that `/var/log/*` is not below /var/log/audit; a plain path is itself. */
-function fixedPart(glob: string): string {
+export function fixedPart(glob: string): string {
   const all = glob.split("/");
   if (all.includes("..")) return "..";
   const wild = all.findIndex((part) => /[*?[\]{}]/.test(part));

@@ -1,4 +1,5 @@
 /** The door of the shipper: Fluent Bit's config language in, a typed pipeline out. Pure: it opens nothing. */
+export { allowHere, allowNamed } from "./allow-named.ts";
 export { checkAllowed, isBelow, isBelowAny } from "./allow.ts";
 export type { AllowList, Destination } from "./allow.ts";
 export type {
