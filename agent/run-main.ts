@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { AgentError, problemOf } from "./agent-error.ts";
 import { pathsOf } from "./config.ts";
 import { lockState } from "./lock.ts";
-import { loadLocalConfig } from "./local-config.ts";
+import { loadLocalConfig, writeBundles } from "./local-config.ts";
 import type { LocalOptions } from "./local-config.ts";
 import { summarize, whatIsLeft } from "./local-report.ts";
 import { startPipeline } from "./pipeline/pipeline.ts";
 import type { Pipeline, PipelineAlert, PipelineProblem, PipelineStats } from "./pipeline/pipeline.ts";
 
-/** What whoever starts this process wants, as JSON in its first argument. */
+/** What whoever starts this process wants, as JSON on descriptor 3: it holds files, which may be long. */
 export interface RunArguments extends LocalOptions {
   /** Kept over runs; a new one, which goes when nothing is left in it, if not given. */
   readonly stateDir?: string;
@@ -27,10 +27,10 @@ function say(text: string): void {
 }
 
 async function run(options: RunArguments): Promise<number> {
+  const loaded = loadLocalConfig(options);
   const stateDir = options.stateDir ?? fs.mkdtempSync(join(tmpdir(), "falconry-run-"));
   fs.mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const paths = pathsOf(stateDir);
-  const loaded = loadLocalConfig(options, join(stateDir, "run"));
   for (const warning of loaded.warnings) say(warning);
   const unlock = lockState(paths.lock);
   const pipeline = startPipeline({
@@ -40,7 +40,7 @@ async function run(options: RunArguments): Promise<number> {
     onProblem: showProblem,
   });
   try {
-    const applied = await pipeline.apply(loaded.request, loaded.facts);
+    const applied = await pipeline.apply(writeBundles(join(stateDir, "run"), loaded), loaded.facts);
     if (!applied.ok) throw new AgentError(applied.reason, applied.detail);
     say(`The config runs; its state is in ${stateDir}.${options.once ? "" : " Ctrl-C ends it."}`);
     const stats = await until(pipeline, options);
@@ -121,12 +121,12 @@ function showProblem({ code, message }: PipelineProblem): void {
   say(`${code}: ${message}`);
 }
 
-run(JSON.parse(process.argv[2] ?? "{}") as RunArguments).then(
+run(JSON.parse(fs.readFileSync(3, "utf8")) as RunArguments).then(
   (code) => process.exit(code),
   (error: unknown) => {
     if (error instanceof AgentError) {
       say(`${error.code}: ${error.message}`);
-      process.exit(error.code === "run/not-allowed" ? exit.refused : exit.usage);
+      process.exit(["run/not-allowed", "state/in-use"].includes(error.code) ? exit.refused : exit.usage);
     }
     const { code, message } = problemOf(error, "run/bug");
     say(`${code}: ${message}`);

@@ -6,7 +6,7 @@ export const topics = {
   context: { description: "Choose which server to talk to." },
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
   rules: { description: "Write, test, explain and tune detection rules on this machine." },
-  shipper: { description: "Check shipper configs on this machine." },
+  shipper: { description: "Check shipper configs and show what they mean, on this machine." },
   token: { description: "Make and revoke join tokens for agents." },
   "token:api": { description: "Make and revoke API tokens for people and CI." },
   trust: { description: "Hold the keys that decide what may run." },

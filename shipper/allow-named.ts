@@ -4,7 +4,9 @@ import type { PipelineConfig } from "./config.ts";
 
 /** What a config asks for, and not a bit more: for people who have read it and run it themselves. */
 export function allowNamed(config: PipelineConfig): AllowList {
-  const tailDirectories = config.inputs.flatMap((input) => ("paths" in input ? input.paths.map(fixedPart) : []));
+  const tailDirectories = config.inputs.flatMap((input) =>
+    "paths" in input ? input.paths.map(fixedPart) : [],
+  );
   const fileDirectories = config.outputs.flatMap((output) =>
     output.plugin === "file" ? [output.directory] : [],
   );

@@ -1,6 +1,7 @@
 import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
-import type { ConfigFile, Entry, Section, SectionKind, Sections } from "./section.ts";
+import type { ConfigFile, Entry, Include, Section, SectionKind, Sections } from "./section.ts";
+import { refusalOf } from "./unsupported.ts";
 
 const kinds: Readonly<Record<string, SectionKind>> = {
   service: "service",
@@ -22,6 +23,9 @@ interface Draft {
 export function readClassic(file: ConfigFile): Sections {
   const problems: Problem[] = [];
   const drafts: Draft[] = [];
+  const includes: Include[] = [];
+  /** The section whose entries follow; an @SET or @INCLUDE in between does not end it. */
+  let open: Draft | undefined;
   let skipping = false;
   for (const [index, raw] of file.content.split("\n").entries()) {
     const text = raw.trimEnd();
@@ -30,16 +34,18 @@ export function readClassic(file: ConfigFile): Sections {
     const place: Place = { file: file.name, line: index + 1, column: indent + 1 };
     if (body === "" || body.startsWith("#")) continue;
     if (body.startsWith("@")) {
-      readCommand(body, place, drafts, problems);
+      readCommand(body, place, drafts, includes, problems);
     } else if (body.startsWith("[")) {
       const draft = readHeader(body, place, problems);
       skipping = draft === undefined;
+      open = draft;
       if (draft !== undefined) drafts.push(draft);
     } else if (!skipping) {
-      readEntry(body, place, drafts.at(-1), problems);
+      readEntry(body, place, open, problems);
     }
   }
-  return { sections: drafts.map((draft) => ({ ...draft.section, entries: draft.entries })), problems };
+  const sections = drafts.map((draft) => ({ ...draft.section, entries: draft.entries }));
+  return { sections, includes, problems };
 }
 
 function readHeader(body: string, place: Place, problems: Problem[]): Draft | undefined {
@@ -52,9 +58,7 @@ function readHeader(body: string, place: Place, problems: Problem[]): Draft | un
   const kind = Object.hasOwn(kinds, name.toLowerCase()) ? kinds[name.toLowerCase()] : undefined;
   if (kind === undefined) {
     const known = Object.keys(kinds).map((k) => `[${k.toUpperCase()}]`);
-    problems.push(
-      problemAt(place, `Section [${name}] is not supported. Supported sections: ${known.join(", ")}`),
-    );
+    problems.push(problemAt(place, refusalOf(name, `[${name}]`, known.join(", "))));
     return undefined;
   }
   return draft(kind, place);
@@ -65,7 +69,7 @@ function draft(kind: SectionKind, place: Place): Draft {
 }
 
 function readEntry(body: string, place: Place, open: Draft | undefined, problems: Problem[]): void {
-  if (open === undefined || open.section.kind === "env") {
+  if (open === undefined) {
     problems.push(
       problemAt(place, `"${body.slice(0, 40)}" stands before any section: begin with one, such as [INPUT]`),
     );
@@ -77,20 +81,26 @@ function readEntry(body: string, place: Place, open: Draft | undefined, problems
   open.entries.push({ ...place, key: key.toLowerCase(), value });
 }
 
-/** `@SET NAME=VALUE` is a variable of this config. Everything else that begins with @ reaches outside the file. */
-function readCommand(body: string, place: Place, drafts: Draft[], problems: Problem[]): void {
+/** `@SET NAME=VALUE` is a variable of this config, `@INCLUDE FILE` another file of the bundle. */
+function readCommand(
+  body: string,
+  place: Place,
+  drafts: Draft[],
+  includes: Include[],
+  problems: Problem[],
+): void {
   const set = /^@set\s+([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)$/i.exec(body);
   if (set?.[1] !== undefined && set[2] !== undefined) {
     const env = draft("env", place);
     env.entries.push({ ...place, key: set[1], value: set[2].trim() });
-    // Before the open section, which goes on after an @SET.
-    drafts.splice(Math.max(drafts.length - 1, 0), 0, env);
+    drafts.push(env);
+    return;
+  }
+  const path = /^@include\s+(\S.*)$/i.exec(body)?.[1];
+  if (path !== undefined) {
+    includes.push({ ...place, path, before: drafts.length });
     return;
   }
   const word = body.split(/\s/, 1)[0] ?? body;
-  const advice =
-    word.toLowerCase() === "@include"
-      ? "@INCLUDE is not supported: all files of the bundle are read, in their order, without it"
-      : `${word} is not supported. Supported: @SET NAME=VALUE`;
-  problems.push(problemAt(place, advice));
+  problems.push(problemAt(place, `${word} is not supported. Supported: @SET NAME=VALUE, @INCLUDE FILE`));
 }

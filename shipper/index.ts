@@ -17,6 +17,8 @@ export type {
   TailConfig,
   TlsConfig,
 } from "./config.ts";
+export { explainShipperConfig } from "./explain.ts";
+export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
 export type { FieldPath, PathStep } from "./field-path.ts";
 export type {
   Condition,
@@ -38,6 +40,7 @@ export { parseShipperConfig } from "./parse.ts";
 export type { ParsedConfig } from "./parse.ts";
 export { renderProblems } from "./problem.ts";
 export type { Place, Problem } from "./problem.ts";
+export { mayHoldSecret } from "./redact.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";
 export type { Variables } from "./variables.ts";

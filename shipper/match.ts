@@ -19,18 +19,27 @@ export function compileMatch(match: Match): (tag: string) => boolean {
  * belong to it, and letters behind the second one are options: `/delete/i`; `m` lets a dot stand for a line break, too.
  */
 export function compileRegex(pattern: string): (text: string) => boolean {
-  const [, inner, options = ""] = /^\/(.*)\/([imo]*)$/s.exec(pattern) ?? [];
-  let flags = options.includes("i") ? RE2JS.CASE_INSENSITIVE : 0;
-  if (options.includes("m")) flags |= RE2JS.DOTALL;
-  const regex = RE2JS.compile(inner ?? pattern, flags);
+  const regex = compiled(pattern);
   return (text) => regex.test(text);
 }
 
+function compiled(pattern: string): RE2JS {
+  const [, inner, options = ""] = /^\/(.*)\/([imo]*)$/s.exec(pattern) ?? [];
+  let flags = options.includes("i") ? RE2JS.CASE_INSENSITIVE : 0;
+  if (options.includes("m")) flags |= RE2JS.DOTALL;
+  return RE2JS.compile(inner ?? pattern, flags);
+}
+
+/** A text costs as many steps as it has letters, times the size of the expression at worst. */
+const regexLengthMax = 2000;
+const regexSizeMax = 5000;
+
 /** Why a regular expression cannot be used, or undefined. */
 export function regexProblem(pattern: string): string | undefined {
+  if (pattern.length > regexLengthMax) return `it is longer than ${regexLengthMax} characters`;
   try {
-    compileRegex(pattern);
-    return undefined;
+    const size = compiled(pattern).programSize();
+    return size > regexSizeMax ? "it repeats too much: each text would take too long" : undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -2,17 +2,28 @@ import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
 import { lastValue } from "./section.ts";
 import type { Entry, Section } from "./section.ts";
-import { expand } from "./variables.ts";
+import { expand, tooLong } from "./variables.ts";
 import type { Expanded, Scope } from "./variables.ts";
 
-/** What a plugin does with an option: `used`, or the reason why it may be written but changes nothing here. */
-export type OptionTable = Readonly<Record<string, "used" | { readonly ignored: string }>>;
+/**
+ * What a plugin does with an option: `used`; the reason why it may be written but changes nothing here; or what to do
+ * instead, because turning it on would mean something that is not there. Turned off it may stand.
+ */
+export type OptionTable = Readonly<
+  Record<string, "used" | { readonly ignored: string } | { readonly refused: string }>
+>;
 
 /** Reads one section's options by their Fluent Bit names, and collects what is wrong with them. */
 export class Options {
   readonly section: Section;
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
+  /** What options mean that are not written, as they would be written. */
+  readonly defaults: Map<string, string> = new Map();
+  /** Options of which the last one counts, and not each. */
+  readonly singles: Set<string> = new Set();
+  /** What becomes of options that may be written. */
+  table: OptionTable = {};
   readonly #scope: Scope;
 
   constructor(section: Section, scope: Scope) {
@@ -20,11 +31,15 @@ export class Options {
     this.#scope = scope;
   }
 
-  /** Refuses every option that the table does not list; prefixes end in a dot. */
+  /** Refuses every option that the table does not list. */
   allowOnly(what: string, table: OptionTable): void {
+    this.table = table;
     const names = Object.keys(table);
     for (const entry of this.section.entries) {
-      if (Object.hasOwn(table, entry.key)) continue;
+      if (Object.hasOwn(table, entry.key)) {
+        this.#refuseOn(entry, what, table[entry.key]);
+        continue;
+      }
       const near = nearest(entry.key, names);
       const hint = near === undefined ? "" : ` Did you mean "${near}"?`;
       const supported = names.filter((name) => table[name] === "used").join(", ");
@@ -33,6 +48,12 @@ export class Options {
         `Option "${entry.key}" of ${what} is not supported.${hint} Supported options: ${supported}`,
       );
     }
+  }
+
+  #refuseOn(entry: Entry, what: string, use: OptionTable[string] | undefined): void {
+    if (typeof use !== "object" || !("refused" in use)) return;
+    if (["off", "false", "no", ""].includes(entry.value.toLowerCase())) return;
+    this.refuse(entry, `Option "${entry.key}" of ${what} is not supported: ${use.refused}`);
   }
 
   refuse(place: Place, message: string): void {
@@ -44,6 +65,7 @@ export class Options {
   }
 
   entry(key: string): Entry | undefined {
+    this.singles.add(key);
     return lastValue(this.section, key);
   }
 
@@ -51,9 +73,15 @@ export class Options {
     return this.section.entries.filter((entry) => entry.key === key);
   }
 
+  /** Notes what an option means that is not written. */
+  assume(key: string, value: string): void {
+    this.defaults.set(key, value);
+  }
+
   /** The text with its variables filled in; an unset variable is a problem. */
   expand(text: string, place: Place): Expanded {
     const expanded = expand(text, this.#scope);
+    if (expanded.isTooLong) this.refuse(place, tooLong);
     for (const name of expanded.unset) {
       this.refuse(place, `Variable \${${name}} is not set: ${this.#variablesHint()}`);
     }
@@ -69,7 +97,9 @@ export class Options {
   text(key: string, otherwise: string): string;
   text(key: string, otherwise?: string): string | undefined {
     const entry = this.entry(key);
-    return entry === undefined ? otherwise : this.expand(entry.value, entry).text;
+    if (entry !== undefined) return this.expand(entry.value, entry).text;
+    if (otherwise !== undefined) this.assume(key, otherwise);
+    return otherwise;
   }
 
   required(key: string, example: string): string {
@@ -80,7 +110,7 @@ export class Options {
 
   boolean(key: string, otherwise: boolean): boolean {
     const value = this.text(key)?.toLowerCase();
-    if (value === undefined) return otherwise;
+    if (value === undefined) return this.#assumed(key, otherwise, otherwise ? "on" : "off");
     if (["on", "true", "yes"].includes(value)) return true;
     if (["off", "false", "no"].includes(value)) return false;
     return this.#bad(key, value, "on or off", otherwise);
@@ -89,7 +119,7 @@ export class Options {
   /** A whole number within bounds. */
   integer(key: string, otherwise: number, min: number, max: number): number {
     const value = this.text(key);
-    if (value === undefined) return otherwise;
+    if (value === undefined) return this.#assumed(key, otherwise, String(otherwise));
     const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
     if (number >= min && number <= max) return number;
     return this.#bad(key, value, `a whole number from ${min} to ${max}`, otherwise);
@@ -98,7 +128,7 @@ export class Options {
   /** A size in bytes; k, m and g count in thousands, as in Fluent Bit. */
   size(key: string, otherwise: number, min: number, max: number): number {
     const value = this.text(key);
-    if (value === undefined) return otherwise;
+    if (value === undefined) return this.#assumed(key, otherwise, String(otherwise));
     const parts = /^(\d{1,12}(?:\.\d{1,6})?)\s*([kmg])?b?$/i.exec(value);
     const unit = { k: 1e3, m: 1e6, g: 1e9 }[(parts?.[2] ?? "").toLowerCase()] ?? 1;
     const bytes = parts === null ? Number.NaN : Math.floor(Number(parts[1]) * unit);
@@ -109,7 +139,7 @@ export class Options {
   /** A time in milliseconds; written in seconds, or with s, m, h or d. */
   duration(key: string, otherwiseMs: number, minMs: number, maxMs: number): number {
     const value = this.text(key);
-    if (value === undefined) return otherwiseMs;
+    if (value === undefined) return this.#assumed(key, otherwiseMs, `${otherwiseMs / 1000}s`);
     const parts = /^(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])?$/i.exec(value);
     const unit = { s: 1e3, m: 6e4, h: 36e5, d: 864e5 }[(parts?.[2] ?? "s").toLowerCase()] ?? 1e3;
     const ms = parts === null ? Number.NaN : Math.round(Number(parts[1]) * unit);
@@ -119,9 +149,14 @@ export class Options {
 
   oneOf<const T extends string>(key: string, values: readonly T[], otherwise: T): T {
     const written = this.text(key);
-    if (written === undefined) return otherwise;
+    if (written === undefined) return this.#assumed(key, otherwise, otherwise);
     const found = values.find((value) => value === written.toLowerCase());
     return found ?? this.#bad(key, written, values.join(", "), otherwise);
+  }
+
+  #assumed<T>(key: string, value: T, written: string): T {
+    this.assume(key, written);
+    return value;
   }
 
   #bad<T>(key: string, value: string, wanted: string, otherwise: T): T {

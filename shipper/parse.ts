@@ -1,4 +1,3 @@
-import { readClassic } from "./classic.ts";
 import type { InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
 import type { FilterConfig } from "./filter-config.ts";
 import { compileMatch } from "./match.ts";
@@ -20,11 +19,12 @@ import { throttle } from "./plugins/throttle.ts";
 import { typeConverter } from "./plugins/type-converter.ts";
 import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
-import { lastValue, limits } from "./section.ts";
-import type { ConfigFile, Section, SectionKind, Sections } from "./section.ts";
-import { expand } from "./variables.ts";
+import { readFiles } from "./read-files.ts";
+import { lastValue } from "./section.ts";
+import type { ConfigFile, Entry, Section, SectionKind } from "./section.ts";
+import { insteadOfFilter } from "./unsupported.ts";
+import { expand, tooLong } from "./variables.ts";
 import type { Scope, Variables } from "./variables.ts";
-import { readYaml } from "./yaml.ts";
 
 export type ParsedConfig =
   | { readonly ok: true; readonly config: PipelineConfig; readonly warnings: readonly Problem[] }
@@ -45,12 +45,35 @@ const plugins = {
   output: [http, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
 } as const;
 
+const problemsMax = 200;
+
 /**
  * Reads the files of a shipper bundle, in their order, in either of Fluent Bit's formats, and checks everything that can
  * be checked without the machine: a config that passes needs no further defaults and holds no `${VAR}`. All problems are
  * found at once. A plugin in a later file with the alias of an earlier one replaces it, so that a layer can override.
  */
 export function parseShipperConfig(files: readonly ConfigFile[], variables: Variables): ParsedConfig {
+  return readConfig(files, variables).parsed;
+}
+
+/** A plugin's section, or all service sections together, after it was read: it knows what came of its options. */
+export interface ReadSection {
+  readonly kind: "service" | "input" | "filter" | "output";
+  readonly name: string;
+  readonly alias: string;
+  readonly options: Options;
+}
+
+export interface Reading {
+  readonly parsed: ParsedConfig;
+  /** What is in force: a section that a later one replaced is not here. */
+  readonly sections: readonly ReadSection[];
+  /** The variables that the config sets itself, as they are written. */
+  readonly env: readonly Entry[];
+}
+
+/** Parses a config and keeps what it was made of. */
+export function readConfig(files: readonly ConfigFile[], variables: Variables): Reading {
   const read = readFiles(files);
   const problems = [...read.problems];
   const scope = readEnv(read.sections, variables, problems);
@@ -61,45 +84,34 @@ export function parseShipperConfig(files: readonly ConfigFile[], variables: Vari
   problems.push(...service.options.problems);
   const parsers = readParsers(of("parser"), scope, problems);
   for (const input of of("input")) checkParser(input, parsers, problems);
+  const into: Into = { problems, warnings, sections: [] };
   const config: PipelineConfig = {
     service: service.config,
-    inputs: readPlugins("input", plugins.input, of("input"), scope, problems, warnings),
-    filters: readPlugins("filter", plugins.filter, of("filter"), scope, problems, warnings),
-    outputs: readPlugins("output", plugins.output, of("output"), scope, problems, warnings),
+    inputs: readPlugins("input", plugins.input, of("input"), scope, into),
+    filters: readPlugins("filter", plugins.filter, of("filter"), scope, into),
+    outputs: readPlugins("output", plugins.output, of("output"), scope, into),
   };
-  if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, config, warnings: [...warnings, ...routeWarnings(config)] };
+  const sections = [
+    { kind: "service", name: "service", alias: "service", options: service.options } as const,
+    ...into.sections,
+  ];
+  const env = of("env").flatMap(({ entries }) => entries);
+  if (problems.length > 0) return { parsed: { ok: false, problems: shortened(problems) }, sections, env };
+  return { parsed: { ok: true, config, warnings: [...warnings, ...routeWarnings(config)] }, sections, env };
 }
 
-function readFiles(files: readonly ConfigFile[]): Sections {
-  const [first] = files;
-  const at = { file: first?.name ?? "(bundle)", line: 1, column: 1 };
-  if (first === undefined) {
-    return { sections: [], problems: [problemAt(at, "The bundle holds no config file")] };
-  }
-  if (files.length > limits.files) {
-    return { sections: [], problems: [problemAt(at, `${files.length} files are more than ${limits.files}`)] };
-  }
-  const all = files.map(readFile);
-  const sections = all.flatMap((one) => one.sections);
-  const problems = all.flatMap((one) => one.problems);
-  const long = sections.find((section) => section.entries.length > limits.entriesPerSection);
-  if (long !== undefined) problems.push(problemAt(long, `More than ${limits.entriesPerSection} options`));
-  if (sections.length > limits.sections) {
-    problems.push(problemAt(at, `More than ${limits.sections} sections`));
-  }
-  return problems.length > 0 ? { sections: [], problems } : { sections, problems };
+interface Into {
+  readonly problems: Problem[];
+  readonly warnings: Problem[];
+  readonly sections: ReadSection[];
 }
 
-function readFile(source: ConfigFile): Sections {
-  if (source.content.length > limits.fileBytes) {
-    const message = `The file is longer than ${limits.fileBytes} characters`;
-    return { sections: [], problems: [{ file: source.name, line: 1, column: 1, message }] };
-  }
-  const content = source.content.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
-  const isYaml =
-    /\.ya?ml$/i.test(source.name) || (!/\.conf$/i.test(source.name) && !/^\s*[[@]/m.test(content));
-  return isYaml ? readYaml({ ...source, content }) : readClassic({ ...source, content });
+/** As many problems as somebody reads. */
+function shortened(problems: readonly Problem[]): readonly Problem[] {
+  const next = problems[problemsMax];
+  if (next === undefined) return problems;
+  const more = `And ${problems.length - problemsMax} more problems from here on`;
+  return [...problems.slice(0, problemsMax), problemAt(next, more)];
 }
 
 function readEnv(sections: readonly Section[], facts: Variables, problems: Problem[]): Scope {
@@ -109,6 +121,7 @@ function readEnv(sections: readonly Section[], facts: Variables, problems: Probl
     if (section.kind !== "env") continue;
     for (const entry of section.entries) {
       const value = expand(entry.value, scope);
+      if (value.isTooLong) problems.push(problemAt(entry, tooLong));
       for (const name of value.unset) problems.push(problemAt(entry, `Variable \${${name}} is not set`));
       env.set(entry.key, value.text);
     }
@@ -153,10 +166,10 @@ function readPlugins<Config extends { readonly alias: string; readonly at: Place
   supported: readonly Plugin<Config>[],
   sections: readonly Section[],
   scope: Scope,
-  problems: Problem[],
-  warnings: Problem[],
+  { problems, warnings, sections: read }: Into,
 ): readonly Config[] {
   const configs = new Map<string, Config>();
+  const current = new Map<string, ReadSection>();
   for (const [index, section] of sections.entries()) {
     const written = lastValue(section, "name");
     const name = written?.value.toLowerCase() ?? "";
@@ -167,7 +180,9 @@ function readPlugins<Config extends { readonly alias: string; readonly at: Place
         written === undefined
           ? `This ${kind} has no "name".`
           : `${capital(kind)} plugin "${name}" is not supported yet.`;
-      problems.push(problemAt(written ?? section, `${what} Supported ${kind}s: ${names.join(", ")}`));
+      const instead = kind === "filter" ? (insteadOfFilter(name) ?? "") : "";
+      const supportedNames = `Supported ${kind}s: ${names.join(", ")}`;
+      problems.push(problemAt(written ?? section, `${what}${instead} ${supportedNames}`));
       continue;
     }
     const options = new Options(section, scope);
@@ -178,9 +193,11 @@ function readPlugins<Config extends { readonly alias: string; readonly at: Place
       options.refuse(section, `Alias "${alias}" is there twice: give each ${kind} its own`);
     }
     configs.set(alias, config);
+    current.set(alias, { kind, name, alias, options });
     problems.push(...options.problems);
     warnings.push(...options.warnings);
   }
+  read.push(...current.values());
   return [...configs.values()];
 }
 

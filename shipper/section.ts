@@ -21,19 +21,30 @@ export interface Section extends Place {
   readonly entries: readonly Entry[];
 }
 
+/** Another file that is to be read in the middle of this one. */
+export interface Include extends Place {
+  /** As it was written. */
+  readonly path: string;
+  /** The number of sections of this file that come before it. */
+  readonly before: number;
+}
+
 export interface Sections {
   readonly sections: readonly Section[];
+  /** In the order in which they are written. */
+  readonly includes: readonly Include[];
   readonly problems: readonly Problem[];
 }
 
 /** Bounds of what is read at all; a config beyond them is refused before it costs anything. */
 export const limits: Readonly<
-  Record<"files" | "fileBytes" | "sections" | "entriesPerSection" | "depth", number>
+  Record<"files" | "fileBytes" | "sections" | "entriesPerSection" | "entries" | "depth", number>
 > = {
   files: 64,
   fileBytes: 256 * 1024,
   sections: 256,
   entriesPerSection: 256,
+  entries: 4096,
   depth: 8,
 };
 

@@ -1,4 +1,5 @@
-import { parseShipperConfig, type ParsedConfig } from "./parse.ts";
+import { readConfig, type ParsedConfig, type Reading } from "./parse.ts";
+import { readFiles } from "./read-files.ts";
 import type { ConfigFile } from "./section.ts";
 import type { Variables } from "./variables.ts";
 
@@ -14,23 +15,37 @@ const standIns = ["1", "/variable-of-the-agent"];
  * variables hold.
  */
 export function parseWithStandIns(files: readonly ConfigFile[], given: Variables = {}): ParsedConfig {
-  const found = files.flatMap(({ content }) => [...content.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g)]);
-  const names = new Set(found.map(([, name = ""]) => name).filter((name) => given[name] === undefined));
-  const tried = [...names].slice(0, variablesTriedMax);
+  return readWithStandIns(files, given).parsed;
+}
+
+/** The same, with what the config was made of. */
+export function readWithStandIns(files: readonly ConfigFile[], given: Variables): Reading {
+  const tried = [...openVariables(files, given)].slice(0, variablesTriedMax);
   let variables: Variables = {
     ...given,
     ...Object.fromEntries(tried.map((name) => [name, standIns[0] ?? ""])),
   };
-  let parsed = parseShipperConfig(files, variables);
+  let reading = readConfig(files, variables);
   for (const name of tried) {
     for (const standIn of standIns.slice(1)) {
-      if (parsed.ok) break;
+      if (reading.parsed.ok) break;
       const next = { ...variables, [name]: standIn };
-      const again = parseShipperConfig(files, next);
-      if (!again.ok && again.problems.length >= parsed.problems.length) continue;
+      const again = readConfig(files, next);
+      if (!again.parsed.ok && again.parsed.problems.length >= reading.parsed.problems.length) continue;
       variables = next;
-      parsed = again;
+      reading = again;
     }
   }
-  return parsed;
+  return reading;
+}
+
+/** Variables of a config that neither somebody gave nor the config sets itself. */
+function openVariables(files: readonly ConfigFile[], given: Variables): ReadonlySet<string> {
+  const { sections } = readFiles(files);
+  const own = new Set(
+    sections.flatMap(({ kind, entries }) => (kind === "env" ? entries.map(({ key }) => key) : [])),
+  );
+  const found = files.flatMap(({ content }) => [...content.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g)]);
+  const names = found.map(([, name = ""]) => name);
+  return new Set(names.filter((name) => given[name] === undefined && !own.has(name)));
 }

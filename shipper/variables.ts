@@ -8,7 +8,14 @@ export interface Expanded {
   readonly facts: readonly string[];
   /** Variables that nobody set. */
   readonly unset: readonly string[];
+  /** Whether the text was too long to be put together, and is empty. */
+  readonly isTooLong: boolean;
 }
+
+/** Variables can be made of variables: this keeps a few lines from growing into gigabytes. */
+const expandedLengthMax = 16_384;
+
+export const tooLong: string = `The value is longer than ${expandedLengthMax} characters`;
 
 /** Agent facts and the config's own `env`. A fact wins: no config may tell a cluster where it is. */
 export interface Scope {
@@ -25,14 +32,14 @@ const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 export function expand(value: string, scope: Scope): Expanded {
   const facts: string[] = [];
   const unset: string[] = [];
+  let room = expandedLengthMax - value.length;
   const text = value.replaceAll(reference, (whole: string, name: string) => {
-    if (Object.hasOwn(scope.facts, name)) {
-      facts.push(name);
-      return scope.facts[name] ?? "";
-    }
-    const own = scope.env.get(name);
-    if (own === undefined) unset.push(name);
-    return own ?? whole;
+    const isFact = Object.hasOwn(scope.facts, name);
+    const found = isFact ? scope.facts[name] : scope.env.get(name);
+    if (isFact) facts.push(name);
+    else if (found === undefined) unset.push(name);
+    room -= (found ?? "").length;
+    return room < 0 ? "" : (found ?? whole);
   });
-  return { text, facts, unset };
+  return { text: room < 0 ? "" : text, facts, unset, isTooLong: room < 0 };
 }

@@ -3,7 +3,8 @@ import type { Document, Node } from "yaml";
 import { problemAt } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
 import { limits } from "./section.ts";
-import type { ConfigFile, Entry, Section, SectionKind, Sections } from "./section.ts";
+import type { ConfigFile, Entry, Include, Section, SectionKind, Sections } from "./section.ts";
+import { insteadOf, refusalOf } from "./unsupported.ts";
 
 /**
  * Reads the YAML format. Every scalar stays the text it was written as, so `off`, `5m` and `010` mean here what they
@@ -24,12 +25,13 @@ export function readYaml(file: ConfigFile): Sections {
     });
   } catch (error) {
     const why = error instanceof RangeError ? "it is nested too deeply" : String(error);
-    return { sections: [], problems: [{ file: file.name, line: 1, column: 1, message: `Not read: ${why}` }] };
+    const problem = { file: file.name, line: 1, column: 1, message: `Not read: ${why}` };
+    return { sections: [], includes: [], problems: [problem] };
   }
   for (const error of document.errors) reader.refuse(error.pos[0], `Not valid YAML: ${error.message}`);
   if (reader.problems.length === 0) reader.refuseUnsafe(document);
   if (reader.problems.length === 0) reader.top(document.contents);
-  return { sections: reader.sections, problems: reader.problems };
+  return { sections: reader.sections, includes: reader.includes, problems: reader.problems };
 }
 
 const lists: Readonly<Record<string, SectionKind>> = {
@@ -37,10 +39,11 @@ const lists: Readonly<Record<string, SectionKind>> = {
   filters: "filter",
   outputs: "output",
 };
-const known = "service, env, parsers, pipeline";
+const known = "service, env, includes, parsers, pipeline";
 
 class Reader {
   readonly sections: Section[] = [];
+  readonly includes: Include[] = [];
   readonly problems: Problem[] = [];
   readonly #file: string;
   readonly #lines: LineCounter;
@@ -76,8 +79,20 @@ class Reader {
       if (key === "service" || key === "env") this.#section(key, value, offset);
       else if (key === "parsers") this.#list("parser", value, offset);
       else if (key === "pipeline") this.#pipeline(value);
-      else this.refuse(offset, `Section "${key}" is not supported. Supported sections: ${known}`);
+      else if (key === "includes") this.#includes(value, offset);
+      else this.refuse(offset, refusalOf(key, `"${key}"`, known));
     });
+  }
+
+  #includes(value: unknown, offset: number): void {
+    if (!isSeq(value)) return this.refuse(offset, `"includes" has to be a list: begin each file with "- "`);
+    for (const item of value.items) {
+      const path = textOf(item) ?? "";
+      const at = offsetOf(item, offset);
+      if (path !== "") this.includes.push({ ...this.#place(at), path, before: this.sections.length });
+      else this.refuse(at, `"includes" has to be a list of file names`);
+    }
+    return undefined;
   }
 
   #pipeline(value: unknown): void {
@@ -101,17 +116,29 @@ class Reader {
     this.#eachKey(
       value,
       `This ${kind}`,
-      (key, node, at) => {
-        const items = isSeq(node) ? node.items : [node];
-        for (const item of items) {
-          const value = textOf(item);
-          if (value !== undefined) entries.push({ ...this.#place(at), key, value });
-          else this.refuse(offsetOf(item, at), `"${key}" has to be a plain value or a list of plain values`);
-        }
-      },
+      (key, node, at) => this.#entry(kind, key, node, at, entries),
       kind === "env",
     );
     this.sections.push({ ...this.#place(offset), kind, entries });
+  }
+
+  /** An option; of one that holds others, such as `storage`, each is an option with a dot in its name. */
+  #entry(kind: SectionKind, key: string, node: unknown, at: number, entries: Entry[]): void {
+    const instead = insteadOf(key);
+    if ((isMap(node) || isSeq(node)) && instead !== undefined) {
+      return this.refuse(at, `"${key}" is not supported: ${instead}`);
+    }
+    if (isMap(node) && kind !== "env") {
+      return this.#eachKey(node, `"${key}"`, (inner, value, place) =>
+        this.#entry(kind, `${key}.${inner}`, value, place, entries),
+      );
+    }
+    for (const item of isSeq(node) ? node.items : [node]) {
+      const value = textOf(item);
+      if (value !== undefined) entries.push({ ...this.#place(at), key, value });
+      else this.refuse(offsetOf(item, at), `"${key}" has to be a plain value or a list of plain values`);
+    }
+    return undefined;
   }
 
   #eachKey(

@@ -11,6 +11,7 @@ export class Member {
   readonly clear: Text | undefined;
   /** Whether the key may be written with escapes, so that its bytes are not its name. */
   readonly #isHard: boolean;
+  #name: string | undefined;
 
   constructor(key: Text, isHard: boolean, value: Text, clear: Text | undefined) {
     this.key = key;
@@ -24,7 +25,7 @@ export class Member {
   }
 
   get name(): string {
-    return textOf(this.key.bytes, this.key.start, this.key.end);
+    return (this.#name ??= textOf(this.key.bytes, this.key.start, this.key.end));
   }
 
   is(key: RecordKey): boolean {

@@ -183,8 +183,9 @@ export class MsgpackRecord {
 
   #skipBlanks(): number {
     let byte = this.#source[this.#at] ?? 0;
-    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)
+    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
       byte = this.#source[++this.#at] ?? 0;
+    }
     return byte;
   }
 }

@@ -55,6 +55,7 @@ export function readOutputBase(options: Options, alias: string): OutputBase {
 
 function readRetryLimit(options: Options): number | undefined {
   const written = options.text("retry_limit")?.toLowerCase();
+  if (written === undefined) options.assume("retry_limit", "no_limits");
   if (written === undefined || ["no_limits", "false", "off"].includes(written)) return undefined;
   if (written === "no_retries") return 0;
   return options.integer("retry_limit", 0, 1, 1_000_000);

@@ -6,21 +6,56 @@ import type { Scope } from "../variables.ts";
 
 const queues = "outputs have their own queues on disk, in the agent's state folder";
 const agentOwn = "the agent has its own";
+const swapped = "bundles are swapped without a restart";
+const noCoroutines = "there are no coroutines";
+const asTheSystem = "names are resolved as the system does";
+const asWritten = "bytes are handed on as they were written";
+const noTicks = "requests leave when they are full, or after flush";
+const noStreams = "there is no stream processor";
 
+/** Every key that Fluent Bit documents, and then what becomes of it. */
 const table: OptionTable = {
   flush: "used",
   grace: "used",
   "scheduler.base": "used",
   "scheduler.cap": "used",
   http_server: "used",
-  hot_reload: { ignored: "bundles are swapped without a restart" },
+  hot_reload: { ignored: swapped },
+  "hot_reload.ensure_thread_safety": { ignored: swapped },
+  "hot_reload.timeout": { ignored: swapped },
   daemon: { ignored: agentOwn },
   log_level: { ignored: agentOwn },
+  log_file: { ignored: agentOwn },
   parsers_file: { ignored: "all files of the bundle are read" },
+  plugins_file: { refused: "nothing can be loaded into the agent, use a supported plugin" },
+  streams_file: { refused: "use filters, or rules with the output detect" },
   health_check: { ignored: agentOwn },
   hc_errors_count: { ignored: agentOwn },
   hc_retry_failure_count: { ignored: agentOwn },
   hc_period: { ignored: agentOwn },
+  coro_stack_size: { ignored: noCoroutines },
+  "dns.mode": { ignored: asTheSystem },
+  "dns.resolver": { ignored: asTheSystem },
+  "dns.prefer_ipv4": { ignored: asTheSystem },
+  "dns.prefer_ipv6": { ignored: asTheSystem },
+  enable_chunk_trace: { ignored: "counters and dead letters say what became of records" },
+  "flush.adaptive": { ignored: noTicks },
+  "flush.adaptive.down_steps": { ignored: noTicks },
+  "flush.adaptive.up_steps": { ignored: noTicks },
+  "flush.adaptive.high_pressure": { ignored: noTicks },
+  "flush.adaptive.medium_pressure": { ignored: noTicks },
+  "flush.adaptive.low_pressure": { ignored: noTicks },
+  "flush.adaptive.max_interval": { ignored: noTicks },
+  "flush.adaptive.min_interval": { ignored: noTicks },
+  "json.convert_nan_to_null": { ignored: asWritten },
+  "json.escape_unicode": { ignored: asWritten },
+  multiline_buffer_limit: { ignored: "a line is a record, and buffer_max_size bounds it" },
+  "security.fips_mode": { refused: "run the agent with a Node.js and an OpenSSL in FIPS mode" },
+  "sp.convert_from_str_to_num": { ignored: noStreams },
+  "windows.maxstdio": { ignored: "agents run on Linux" },
+  "telemetry.metrics.logs.tag_records.enabled": { ignored: agentOwn },
+  "telemetry.metrics.logs.tag_records.max_series": { ignored: agentOwn },
+  "telemetry.metrics.logs.tag_records.max_tag_length": { ignored: agentOwn },
   "storage.path": { ignored: queues },
   "storage.type": { ignored: queues },
   "storage.inherit": { ignored: queues },
@@ -28,9 +63,13 @@ const table: OptionTable = {
   "storage.checksum": { ignored: queues },
   "storage.max_chunks_up": { ignored: queues },
   "storage.backlog.mem_limit": { ignored: queues },
+  "storage.backlog.flush_on_shutdown": { ignored: "what is not delivered stays on disk" },
+  "storage.delete_irrecoverable_chunks": { ignored: "a damaged entry is set aside with its place" },
+  "storage.trim_files": { ignored: queues },
   "storage.metrics": { ignored: agentOwn },
   "storage.keep.rejected": { ignored: "refused records are always kept" },
   "storage.rejected.path": { ignored: queues },
+  "storage.rejected.limit": { ignored: queues },
 };
 
 /** The service section. Later sections override earlier ones key by key, so that a layer can change one value. */

@@ -5,9 +5,9 @@ import { startAgentProgram } from "../../agent-process.ts";
 import { parseDuration } from "../../duration.ts";
 import { Failure, exitCodes, misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
-import { asList, envOf, listFlag, switchFlag, textFlag } from "../../flags.ts";
-import { expandFolders } from "../../sources.ts";
-import { variablesFrom } from "../../variables-flag.ts";
+import { asList, envOf, labelsFrom, listFlag, switchFlag, textFlag } from "../../flags.ts";
+import { readShipperFiles, variablesFrom, variablesOf } from "../../shipper-files.ts";
+import { readSources } from "../../sources.ts";
 
 export default class ShipperRun extends FleetCommand {
   static override summary = "Run a shipper config on this machine, with the pipeline that agents use.";
@@ -32,13 +32,18 @@ export default class ShipperRun extends FleetCommand {
     files: Args.string({
       required: true,
       ignoreStdin: true,
-      description: "Config files, in the order in which they apply.",
+      description: "Config files in the order in which they apply, or one folder or bundle file.",
     }),
   };
   static override flags = {
     rules: listFlag("rules", "Rules files or folders for the output detect.", "FILE"),
+    label: listFlag("label", "Labels of the cluster: they choose layers and fill in variables.", "KEY=VALUE"),
     set: listFlag("set", "Values of variables.", "NAME=VALUE"),
-    state: textFlag("state", "Directory for positions, queues and dead letters; a new one if not given.", "DIR"),
+    state: textFlag(
+      "state",
+      "Directory for positions, queues and dead letters; a new one if not given.",
+      "DIR",
+    ),
     once: switchFlag("once", "End when everything that is there is read and delivered."),
     "allow-named": switchFlag("allow-named", "Allow all files and destinations that the config names."),
     allow: Flags.string({
@@ -58,25 +63,42 @@ export default class ShipperRun extends FleetCommand {
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(ShipperRun);
     const seconds = parseDuration(flags.every);
-    if (seconds === undefined || seconds === 0) throw misused(`--every "${flags.every}" is no duration such as 5s`);
+    if (seconds === undefined || seconds === 0) {
+      throw misused(`--every "${flags.every}" is no duration such as 5s`);
+    }
+    const labels = labelsFrom(flags.label, "--label");
     const allow = flags.allow === undefined ? undefined : { file: resolve(flags.allow) };
     const options = {
-      files: await expandFolders(argv as string[]),
-      rules: await expandFolders(asList(flags.rules)),
-      variables: variablesFrom(asList(flags.set)),
+      files: await readShipperFiles(argv as string[], labels),
+      rules: await readSources(asList(flags.rules)),
+      labels,
+      variables: { ...variablesOf(labels), ...variablesFrom(asList(flags.set)) },
       allow: allow ?? (flags["allow-named"] ? "named" : "here"),
       once: flags.once,
       statsMs: seconds * 1000,
       ...(flags.state === undefined ? {} : { stateDir: resolve(flags.state) }),
     };
-    const child = startAgentProgram("run-main", options, ["inherit", "inherit", "inherit"]);
+    const child = startAgentProgram("run-main", options);
     const code = await this.screen.interruptible(async (signal) => {
       // A terminal interrupts both; whoever ends only this process ends the other one with it.
       signal.addEventListener("abort", () => child.kill("SIGTERM"));
       const [ended] = (await once(child, "close")) as [number | null];
       return ended;
     });
-    // The program has said why.
-    if (code !== 0) throw new Failure(code ?? exitCodes.bug, "");
+    if (code !== 0) throw new Failure(code ?? exitCodes.bug, whyOf(code));
+  }
+}
+
+/** The program has said more, above. */
+function whyOf(code: number | null): string {
+  switch (code) {
+    case null:
+      return "The pipeline was killed";
+    case exitCodes.refused:
+      return "Not everything was delivered, or the config asks for more than it may";
+    case exitCodes.usage:
+      return "The config cannot be used";
+    default:
+      return `The pipeline ended with code ${code}`;
   }
 }
