@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { AllowList } from "#shipper";
 import { AgentError } from "./agent-error.ts";
 
-const nothing: AllowList = { destinations: [], fileDirectories: [], tailDirectories: [] };
+const nothing = { destinations: [], fileDirectories: [], secretDirectories: [], tailDirectories: [] };
 const bytesMax = 1024 * 1024;
 
 /**
@@ -15,7 +15,7 @@ export function readAllowList(file: string | undefined): AllowList {
     new AgentError(
       "config/allow-list",
       `FALCONRY_ALLOW_FILE ${file} ${why}. Expected {"destinations": [{"host", "port", "tls": "required" or "optional"}], ` +
-        `"fileDirectories": [...], "tailDirectories": [...]}`,
+        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...]}`,
     );
   let value: unknown;
   try {
@@ -28,13 +28,14 @@ export function readAllowList(file: string | undefined): AllowList {
   if (!isRecord(value)) throw fail("is no object");
   const unknown = Object.keys(value).find((key) => !Object.hasOwn(nothing, key));
   if (unknown !== undefined) throw fail(`has an unknown key "${unknown}"`);
-  const { destinations = [], fileDirectories = [], tailDirectories = [] } = value;
+  const { destinations = [], fileDirectories = [], tailDirectories = [], secretDirectories = [] } = value;
   if (!isDirectories(fileDirectories)) throw fail("has fileDirectories that are no list of absolute paths");
   if (!isDirectories(tailDirectories)) throw fail("has tailDirectories that are no list of absolute paths");
+  if (!isDirectories(secretDirectories)) throw fail("has secretDirectories that are no list of absolute paths");
   if (!Array.isArray(destinations) || !destinations.every(isDestination)) {
     throw fail("has a destination without host, port and tls");
   }
-  return { destinations, fileDirectories, tailDirectories };
+  return { destinations, fileDirectories, tailDirectories, secretDirectories };
 }
 
 function isDirectories(value: unknown): value is string[] {

@@ -1,4 +1,5 @@
 import type { OutputConfig, PipelineConfig } from "./config.ts";
+import type { HttpEndpoint } from "./http-config.ts";
 import { problemAt } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
@@ -9,6 +10,8 @@ export interface AllowList {
   readonly fileDirectories: readonly string[];
   /** Inputs read files only below these folders. */
   readonly tailDirectories: readonly string[];
+  /** Outputs use passwords, tokens, certificates and keys from files only below these folders. */
+  readonly secretDirectories?: readonly string[];
 }
 
 export interface Destination {
@@ -45,24 +48,54 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
       const allowed = listed(allowList.fileDirectories);
       return `This agent may not write to "${output.directory}": it may write below ${allowed}`;
     }
-    case "http": {
-      const host = output.host.toLowerCase();
-      const found = allowList.destinations.find(
-        (d) => d.host.toLowerCase() === host && d.port === output.port,
-      );
-      if (found === undefined) {
-        const allowed = listed(allowList.destinations.map((d) => `${d.host}:${d.port}`));
-        return `This agent may not send to ${output.host}:${output.port}: it may send to ${allowed}`;
-      }
-      if (found.tls === "optional" || output.tls?.verify === true) return undefined;
-      return `This agent sends to ${output.host}:${output.port} only with "tls on" and "tls.verify on"`;
-    }
+    case "http":
+    case "es":
+    case "opensearch":
+    case "loki":
+      return endpointProblem(output, allowList);
     case "stdout":
     case "null":
     case "detect":
     case "fleet":
       return undefined;
   }
+}
+
+/** A proxy sees everything but TLS, and where that goes: it has to be allowed, too. */
+function endpointProblem(endpoint: HttpEndpoint, allowList: AllowList): string | undefined {
+  const { proxy } = endpoint;
+  return (
+    hostProblem(endpoint, endpoint, allowList) ??
+    (proxy === undefined ? undefined : hostProblem(proxy, endpoint, allowList)) ??
+    secretProblem(endpoint, allowList.secretDirectories ?? [])
+  );
+}
+
+function hostProblem(
+  to: { readonly host: string; readonly port: number },
+  { tls }: HttpEndpoint,
+  { destinations }: AllowList,
+): string | undefined {
+  const host = to.host.toLowerCase();
+  const found = destinations.find((d) => d.host.toLowerCase() === host && d.port === to.port);
+  if (found === undefined) {
+    const allowed = listed(destinations.map((d) => `${d.host}:${d.port}`));
+    return `This agent may not send to ${to.host}:${to.port}: it may send to ${allowed}`;
+  }
+  if (found.tls === "optional" || tls?.verify === true) return undefined;
+  return `This agent sends to ${to.host}:${to.port} only with "tls on" and "tls.verify on"`;
+}
+
+/** What is in a file must not leave with a request only because a config says so. */
+function secretProblem({ auth, tls }: HttpEndpoint, directories: readonly string[]): string | undefined {
+  const secrets = [auth?.kind === "basic" ? auth.password : auth?.token, tls?.client?.password];
+  const paths = [
+    ...secrets.flatMap((secret) => (secret?.kind === "file" ? [secret.path] : [])),
+    ...(tls?.client === undefined ? [] : [tls.client.certFile, tls.client.keyFile]),
+  ];
+  const denied = paths.find((path) => !isBelowAny(path, directories));
+  if (denied === undefined) return undefined;
+  return `This agent may not use the secret "${denied}": it may use files below ${listed(directories)}`;
 }
 
 /** Whether an absolute path is one of the folders or below one, judged by names; `..` is below nothing. */

@@ -1,4 +1,5 @@
 import type { FilterConfig } from "./filter-config.ts";
+import type { EsConfig, HttpConfig, LokiConfig } from "./http-config.ts";
 import type { Match } from "./match.ts";
 import type { Place } from "./problem.ts";
 
@@ -26,7 +27,15 @@ interface Common {
 }
 
 export type InputConfig = TailConfig;
-export type OutputConfig = HttpConfig | FileConfig | StdoutConfig | NullConfig | DetectConfig | FleetConfig;
+export type OutputConfig =
+  | HttpConfig
+  | EsConfig
+  | LokiConfig
+  | FileConfig
+  | StdoutConfig
+  | NullConfig
+  | DetectConfig
+  | FleetConfig;
 
 export interface TailConfig extends Common {
   readonly plugin: "tail";
@@ -47,35 +56,14 @@ export interface TailConfig extends Common {
   readonly skipEmptyLines: boolean;
 }
 
-interface OutputCommon extends Common {
+export interface OutputCommon extends Common {
   readonly match: Match;
-  /** Most bytes on the output's disk queue; beyond it the reader waits. */
+  /** Most bytes on the output's disk queue. */
   readonly queueBytesMax: number;
+  /** What happens when the queue is full: the reader waits, or the oldest records go. */
+  readonly overflow: "wait" | "drop_oldest";
   /** Retries before a batch is set aside; undefined means for ever. */
   readonly retryLimit: number | undefined;
-}
-
-export interface HttpConfig extends OutputCommon {
-  readonly plugin: "http";
-  readonly host: string;
-  readonly port: number;
-  readonly uri: string;
-  readonly format: "json" | "json_lines" | "json_stream";
-  readonly compress: "none" | "gzip";
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly user: string | undefined;
-  readonly password: string;
-  readonly dateKey: string | undefined;
-  readonly dateFormat: "double" | "epoch" | "epoch_ms" | "iso8601";
-  readonly tls: TlsConfig | undefined;
-  readonly connectTimeoutMs: number;
-  readonly responseTimeoutMs: number;
-}
-
-export interface TlsConfig {
-  readonly verify: boolean;
-  readonly caFile: string | undefined;
-  readonly vhost: string | undefined;
 }
 
 export interface FileConfig extends OutputCommon {

@@ -6,7 +6,6 @@ export type {
   DetectConfig,
   FileConfig,
   FleetConfig,
-  HttpConfig,
   InputConfig,
   NullConfig,
   OutputConfig,
@@ -15,7 +14,6 @@ export type {
   ServiceConfig,
   StdoutConfig,
   TailConfig,
-  TlsConfig,
 } from "./config.ts";
 export { explainShipperConfig } from "./explain.ts";
 export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
@@ -34,6 +32,19 @@ export type {
   ThrottleConfig,
   TypeConverterConfig,
 } from "./filter-config.ts";
+export type {
+  EsConfig,
+  EsId,
+  EsIndex,
+  HttpAuth,
+  HttpConfig,
+  HttpEndpoint,
+  LokiConfig,
+  LokiLabel,
+  ProxyConfig,
+  Secret,
+  TlsConfig,
+} from "./http-config.ts";
 export { compileMatch, compileRegex, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";
@@ -43,4 +54,5 @@ export type { Place, Problem } from "./problem.ts";
 export { mayHoldSecret } from "./redact.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";
+export { strftime } from "./strftime.ts";
 export type { Variables } from "./variables.ts";

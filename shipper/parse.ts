@@ -4,10 +4,12 @@ import { compileMatch } from "./match.ts";
 import { Options } from "./options.ts";
 import { clusterFacts } from "./plugins/cluster-facts.ts";
 import type { Plugin } from "./plugins/common.ts";
+import { es, opensearch } from "./plugins/es.ts";
 import { file } from "./plugins/file.ts";
 import { grep } from "./plugins/grep.ts";
 import { http } from "./plugins/http.ts";
 import { detect, discard, fleet } from "./plugins/local.ts";
+import { loki } from "./plugins/loki.ts";
 import { mask } from "./plugins/mask.ts";
 import { modify } from "./plugins/modify.ts";
 import { nest } from "./plugins/nest.ts";
@@ -42,7 +44,7 @@ const plugins = {
     clusterFacts,
     mask,
   ] as readonly Plugin<FilterConfig>[],
-  output: [http, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
+  output: [http, es, opensearch, loki, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
 } as const;
 
 const problemsMax = 200;

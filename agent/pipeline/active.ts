@@ -3,6 +3,7 @@ import { join, matchesGlob } from "node:path";
 import { isBelowAny } from "#shipper";
 import type { AllowList, InputConfig, OutputConfig, PipelineConfig } from "#shipper";
 import { DirectOutput } from "./direct-output.ts";
+import { EsOutput } from "./es-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { HttpOutput } from "./http-output.ts";
@@ -44,6 +45,11 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
   switch (config.plugin) {
     case "http":
       return new HttpOutput(config, context);
+    case "es":
+    case "opensearch":
+      return new EsOutput(config, context);
+    case "loki":
+      throw new Error("in work");
     case "file":
       return new FileOutput(config, context);
     case "fleet":

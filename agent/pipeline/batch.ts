@@ -1,4 +1,6 @@
+import type { SourcePosition } from "./alert.ts";
 import type { Arena } from "./arena.ts";
+import { PositionNotes } from "./positions.ts";
 
 /** One alert as it travels to the control plane. */
 export interface PipelineAlert {
@@ -27,6 +29,8 @@ export class Batch {
   /** Event time of the first record, ms since the epoch. */
   readonly oldestMs: number;
   readonly alerts: PipelineAlert[] = [];
+  /** Where each record stood in its source. */
+  readonly positions: PositionNotes = new PositionNotes();
   count = 0;
   bytes = 0;
   readonly #arena: Arena;
@@ -39,7 +43,8 @@ export class Batch {
   }
 
   /** Adds the line from `start` to `end`, newline included. Neighbours become one range, so that one write takes them. */
-  add(start: number, end: number): void {
+  add(start: number, end: number, position: SourcePosition): void {
+    this.positions.add(position);
     this.count++;
     this.bytes += end - start;
     if (this.#ranges.at(-1) === start) this.#ranges[this.#ranges.length - 1] = end;

@@ -57,8 +57,6 @@ export class DirectOutput implements Output {
     return Promise.resolve();
   }
 
-  savePosition(): void {}
-
   stats(): OutputStats {
     return {
       alias: this.config.alias,
@@ -66,6 +64,7 @@ export class DirectOutput implements Output {
       delivered: this.#delivered,
       deliveredBytes: this.#bytes,
       parked: 0,
+      dropped: 0,
       retries: 0,
       queueBytes: 0,
       queueRecords: 0,

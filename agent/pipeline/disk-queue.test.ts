@@ -18,7 +18,9 @@ function open(dir: string, problems: string[] = [], bytesMax = 1e9): DiskQueue {
 }
 
 function put(queue: DiskQueue, ...lines: string[]): void {
-  for (const line of lines) queue.append("audit", 1, 1, [Buffer.from(`${line}\n`)]);
+  for (const line of lines) {
+    queue.append({ tag: "audit", count: 1, oldestMs: 1, body: [Buffer.from(`${line}\n`)] });
+  }
 }
 
 function drain(queue: DiskQueue): string[] {
@@ -47,8 +49,9 @@ test("a queue gives back what it was given, in order, over many segments and a r
   assert.equal(second.records, 30);
   put(second, "last");
   assert.deepEqual(drain(second), [...names(30), "last"]);
-  assert.deepEqual([second.records, second.bytes, segments(dir).length], [0, 0, 0]);
+  assert.deepEqual([second.records, second.bytes], [0, 0]);
   second.close();
+  assert.deepEqual(segments(dir), []);
 });
 
 test("what was taken but not acknowledged comes again, after rewind and after a crash", (t) => {
@@ -62,7 +65,6 @@ test("what was taken but not acknowledged comes again, after rewind and after a 
     queue.next(1e9, 1).map((e) => e.body.toString()),
     ["b\n"],
   );
-  queue.savePosition();
   // No close: as after kill -9.
   assert.deepEqual(drain(open(dir)), ["b", "c"]);
 });
@@ -114,4 +116,119 @@ test("a queue says when it is full, and has room again after acknowledgement", (
   assert.ok(queue.isFull);
   queue.ack(queue.next(1e9, 100));
   assert.ok(!queue.isFull);
+});
+
+type Step =
+  | { readonly kind: "append" | "take"; readonly count: number }
+  | { readonly kind: "ack" | "rewind" | "crash" | "close" | "lose-position" };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom("append", "take"), count: fc.integer({ min: 1, max: 6 }) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("ack") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("rewind", "crash", "close", "lose-position") }) },
+) as fc.Arbitrary<Step>;
+
+test("whatever happens, a queue gives what is not acknowledged, in order, and after a crash nothing that was", (t) => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 60, max: 400 }), (steps, segmentBytes) => {
+      const dir = folder(t);
+      const openIt = () => new DiskQueue(dir, { bytesMax: 1e9, segmentBytes, onProblem: assert.fail });
+      let queue = openIt();
+      let written = 0;
+      let acknowledged = 0;
+      /** What was acknowledged may come again when the note of it is lost, from here on. */
+      let floor = 0;
+      let taken: ReturnType<DiskQueue["next"]> = [];
+      const numbers = (entries: typeof taken) => entries.map((entry) => Number(entry.body.toString()));
+      for (const one of steps) {
+        if (one.kind === "append") {
+          for (let n = 0; n < one.count; n++) put(queue, String(written++));
+        } else if (one.kind === "take" && taken.length === 0) {
+          taken = queue.next(1e9, one.count);
+          const [first = acknowledged] = numbers(taken);
+          assert.ok(first <= acknowledged && first >= floor, `${first} came, ${acknowledged} was wanted`);
+          assert.deepEqual(numbers(taken), Array.from({ length: taken.length }, (_, n) => first + n));
+        } else if (one.kind === "ack") {
+          acknowledged = Math.max(acknowledged, ...numbers(taken).map((n) => n + 1));
+          floor = taken.length === 0 ? floor : acknowledged;
+          queue.ack(taken);
+          taken = [];
+        } else if (one.kind === "rewind") {
+          queue.rewind();
+          taken = [];
+        } else if (one.kind !== "take") {
+          if (one.kind === "close") queue.close();
+          if (one.kind === "lose-position") {
+            fs.rmSync(join(dir, "position.json"), { force: true });
+            floor = 0;
+          }
+          queue = openIt();
+          taken = [];
+        }
+      }
+      queue.rewind();
+      const rest = numbers(queue.next(1e9, 1e9));
+      const [first = acknowledged] = rest;
+      assert.ok(first <= acknowledged && first >= floor);
+      assert.deepEqual(rest, Array.from({ length: written - first }, (_, n) => first + n));
+      queue.close();
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("a queue that runs empty again and again keeps to one small file", (t) => {
+  const dir = folder(t);
+  const queue = new DiskQueue(dir, { bytesMax: 1e9, segmentBytes: 100_000, onProblem: assert.fail });
+  for (let round = 0; round < 100; round++) {
+    put(queue, ...names(20));
+    assert.equal(drain(queue).length, 20);
+  }
+  assert.deepEqual(segments(dir).length, 1);
+  assert.ok(fs.statSync(join(dir, segments(dir)[0]!)).size < 5000);
+  queue.close();
+  assert.deepEqual(fs.readdirSync(dir), ["position.json"]);
+});
+
+test("a torn write over what is left of earlier entries brings none of them back", (t) => {
+  const dir = folder(t);
+  const queue = new DiskQueue(dir, { bytesMax: 1e9, segmentBytes: 100_000, onProblem: assert.fail });
+  put(queue, ...names(20));
+  drain(queue);
+  put(queue, "new");
+  const path = join(dir, segments(dir)[0]!);
+  const whole = fs.readFileSync(path);
+  const size = queue.bytes;
+  for (let torn = 0; torn <= size; torn++) {
+    // The first bytes of the new entry, then those of the first use.
+    const again = folder(t);
+    fs.cpSync(dir, again, { recursive: true });
+    const bytes = Buffer.from(whole);
+    bytes.fill(0xee, torn, size);
+    fs.writeFileSync(join(again, segments(dir)[0]!), bytes);
+    assert.deepEqual(drain(open(again)), torn === size ? ["new"] : []);
+  }
+});
+
+test("a full queue that may drop drops its oldest records, whole segments of them, and counts each", (t) => {
+  const dir = folder(t);
+  const queue = open(dir, [], 1000);
+  let dropped = 0;
+  const append = (name: string) => {
+    if (queue.isFull) dropped += queue.dropOldest();
+    put(queue, name);
+  };
+  for (const name of names(200)) append(name);
+  assert.ok(queue.bytes < 1500 && dropped > 100);
+  assert.equal(queue.records, 200 - dropped);
+  assert.deepEqual(drain(queue), names(200).slice(dropped));
+  // What is being delivered is not dropped under the hands of the output.
+  for (const name of names(10)) append(name);
+  const taken = queue.next(1e9, 3);
+  dropped = 0;
+  for (const name of names(100)) append(name);
+  queue.ack(taken);
+  const rest = drain(queue);
+  assert.equal(taken.length + rest.length + dropped, 110);
+  assert.deepEqual(queue.records, 0);
 });

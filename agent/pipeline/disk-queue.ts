@@ -1,8 +1,11 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { codeOf, reasonOf, syncData, syncFolder, writeAllSync } from "./files.ts";
-import { encodeEntry, readEntry } from "./segment.ts";
-import type { Position, StoredEntry } from "./segment.ts";
+import { FdsInUse } from "./fds-in-use.ts";
+import { reasonOf, syncData, syncFolder, writeAllSync } from "./files.ts";
+import { QueuePositionFile } from "./queue-position.ts";
+import { encodeEntry, loadEntry, measureEntry } from "./segment.ts";
+import type { Measure, NewEntry, StoredEntry } from "./segment.ts";
+import { Slab } from "./slab.ts";
 
 export interface QueueOptions {
   readonly bytesMax: number;
@@ -12,38 +15,79 @@ export interface QueueOptions {
 
 interface Segment {
   readonly id: number;
+  /** Bytes of entries; the file may be longer, by what is left of an earlier use. */
   size: number;
+  /** Those that are not acknowledged. */
+  records: number;
+  /** Whether this process wrote it. */
+  readonly isOwn: boolean;
 }
+
+/** A place between two entries. */
+interface Place {
+  readonly segment: number;
+  readonly offset: number;
+}
+
+/** An entry that was found and not read yet. */
+interface Found extends Measure {
+  readonly segment: Segment;
+}
+
+/** Files kept to be written over again: that costs a third of writing a new one. */
+const sparesMax = 2;
+/** What a process wrote and is no further back still lies in memory, where no disk can have damaged it. */
+const freshBytes = 64 * 1024 * 1024;
 
 /**
  * A first-in-first-out queue on disk: segment files with a checksum per entry. After kill -9 or power loss the end may be
  * torn, which only costs entries that nobody was told were safe; what was acknowledged but not yet noted as read comes
- * again. Refusing to grow beyond `bytesMax` is the caller's job (`isFull`): the queue itself never drops.
+ * again. Refusing to grow beyond `bytesMax` is the caller's job (`isFull`): the queue drops only what `dropOldest` is
+ * told to. A queue that runs empty starts its file anew instead of making another one, so that a destination that keeps up
+ * costs the disk next to nothing.
  */
 export class DiskQueue {
   readonly #dir: string;
   readonly #options: QueueOptions;
   readonly #segments: Segment[] = [];
+  readonly #slab = new Slab();
+  readonly #position: QueuePositionFile;
+  readonly #fds = new FdsInUse();
+  readonly #spares: number[] = [];
+  /** In all segments, acknowledged or not. */
+  #size = 0;
   #records = 0;
-  #read: Position = { segment: 0, offset: 0 };
+  #sequence = 1;
+  #lastId: number;
+  #read: Place;
   /** Where the next call of `next` continues: ahead of `#read` by what is not acknowledged yet. */
-  #cursor: Position = { segment: 0, offset: 0 };
-  #writeFd: number | undefined;
-  #readFd: { readonly segment: number; readonly fd: number } | undefined;
+  #cursor: Place;
+  #writer: { readonly segment: Segment; readonly fd: number; fileSize: number } | undefined;
+  #reader: { readonly segment: number; readonly fd: number } | undefined;
   #dirtyFolder = true;
-  #savedPosition = "";
 
   /** Opens or makes the queue in a folder. Throws when the folder cannot be had. */
   constructor(dir: string, options: QueueOptions) {
     this.#dir = dir;
     this.#options = options;
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-    this.#load();
+    this.#position = new QueuePositionFile(join(dir, "position.json"));
+    const ids = this.#idsOf("seg");
+    for (const id of this.#idsOf("free")) fs.rmSync(this.#path(id, "free"));
+    const position = this.#position.load();
+    // Never one that was used before: the position would speak of other entries.
+    const used = [...ids, ...(position === undefined ? [] : [position.segment])];
+    this.#lastId = used.length === 0 ? Math.floor(Date.now() / 1000) : Math.max(...used);
+    this.#read = this.#cursor = { segment: ids[0] ?? this.#lastId, offset: 0 };
+    for (const id of ids) {
+      if (position !== undefined && id < position.segment) fs.rmSync(this.#path(id));
+      else this.#load(id, id === ids.at(-1), id === position?.segment ? position.sequence : 0);
+    }
   }
 
   /** Bytes on disk that are not acknowledged. */
   get bytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.size, 0) - this.#read.offset;
+    return this.#size - this.#read.offset;
   }
 
   get records(): number {
@@ -54,53 +98,71 @@ export class DiskQueue {
     return this.bytes <= 0;
   }
 
+  /** A file that one entry made larger than others is not kept to be used again. */
+  get #sizeKept(): number {
+    return this.#options.segmentBytes * 2;
+  }
+
   get isFull(): boolean {
     return this.bytes >= this.#options.bytesMax;
   }
 
   /** Appends an entry or throws and leaves the queue as it was. It is durable after the next `sync`. */
-  append(tag: string, count: number, oldestMs: number, body: readonly Buffer[]): void {
-    const segment = this.#segmentToWrite();
-    const buffers = encodeEntry(tag, count, oldestMs, body);
-    const fd = this.#openToWrite(segment);
+  append(entry: NewEntry): void {
+    const writer = this.#openToWrite();
+    const { segment } = writer;
+    const buffers = encodeEntry(entry, this.#sequence);
     try {
-      writeAllSync(fd, buffers);
+      writeAllSync(writer.fd, buffers, segment.size);
     } catch (error) {
-      fs.ftruncateSync(fd, segment.size);
+      fs.ftruncateSync(writer.fd, segment.size);
+      writer.fileSize = segment.size;
       throw error;
     }
-    segment.size += buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-    this.#records += count;
+    this.#sequence++;
+    const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    this.#grow(segment, bytes, entry.count);
+    writer.fileSize = Math.max(writer.fileSize, segment.size);
   }
 
-  /** The oldest entries after those already taken, in order, within the bounds but at least one if there is one. */
+  /**
+   * The oldest entries after those already taken, in order, within the bounds but at least one if there is one. They lie in
+   * one buffer, which the next call uses again.
+   */
   next(bytesMax: number, countMax: number): StoredEntry[] {
-    const found: StoredEntry[] = [];
+    const found: Found[] = [];
     let bytes = 0;
     let count = 0;
-    for (;;) {
-      const entry = this.#readAtCursor();
-      if (entry === undefined) return found;
-      bytes += entry.body.length;
-      count += entry.count;
-      if (found.length > 0 && (bytes > bytesMax || count > countMax)) return found;
-      found.push(entry);
-      this.#cursor = entry.end;
+    for (let at = this.#cursor; ;) {
+      const one = this.#find(at);
+      if (one === undefined) break;
+      bytes += one.length;
+      count += one.count;
+      if (found.length > 0 && (bytes > bytesMax || count > countMax)) break;
+      found.push(one);
+      at = { segment: one.segment.id, offset: one.next };
     }
+    const entries = this.#take(found);
+    // What was found and could not be read is set aside now: look behind it.
+    return entries.length === 0 && found.length > 0 ? this.next(bytesMax, countMax) : entries;
   }
 
   /** Takes entries out for good, in the order in which `next` gave them. */
   ack(entries: readonly StoredEntry[]): void {
     const last = entries.at(-1);
     if (last === undefined) return;
-    for (const entry of entries) this.#records -= entry.count;
-    this.#read = last.end;
-    for (let first = this.#segments[0]; first !== undefined; first = this.#segments[0]) {
+    for (const entry of entries) {
+      this.#records -= entry.count;
+      const segment = this.#segments.find(({ id }) => id === entry.segment);
+      if (segment !== undefined) segment.records -= entry.count;
+    }
+    this.#read = { segment: last.segment, offset: last.end };
+    this.#position.save({ segment: last.segment, sequence: last.sequence + 1 });
+    for (const segment of [...this.#segments]) {
       const isDone =
-        first.id < last.end.segment || (first.id === last.end.segment && last.end.offset >= first.size);
+        segment.id < last.segment || (segment.id === last.segment && last.end >= segment.size);
       if (!isDone) return;
-      // The last segment goes, too: an empty queue leaves an empty folder.
-      this.#drop(first);
+      this.#release(segment);
     }
   }
 
@@ -109,174 +171,215 @@ export class DiskQueue {
     this.#cursor = this.#read;
   }
 
+  /**
+   * Drops the oldest segments that nobody is delivering until the queue is within its bound, and gives the number of records
+   * that went. The segment that is being written stays.
+   */
+  dropOldest(): number {
+    const before = this.#records;
+    const { segment, offset } = this.#read;
+    const isDelivering = this.#cursor.segment !== segment || this.#cursor.offset !== offset;
+    for (const segment of this.#segments.slice(0, -1)) {
+      if (!this.isFull) break;
+      if (!isDelivering || segment.id > this.#cursor.segment) this.#release(segment);
+    }
+    return before - this.#records;
+  }
+
   /** Event time of the oldest record, undefined when empty. */
   oldestMs(): number | undefined {
-    const kept = this.#cursor;
-    this.#cursor = this.#read;
-    const entry = this.#readAtCursor();
-    this.#cursor = kept;
-    return entry?.oldestMs;
+    return this.#find(this.#read)?.oldestMs;
   }
 
   /** Resolves when everything appended before the call survives power loss. */
   async sync(): Promise<void> {
-    if (this.#writeFd !== undefined) await syncData(this.#writeFd);
+    if (this.#writer !== undefined) await this.#fds.use(this.#writer.fd, syncData);
     if (this.#dirtyFolder) await syncFolder(this.#dir);
     this.#dirtyFolder = false;
   }
 
-  /** Notes how far the queue was read. Losing the note costs duplicates only, so it is not synced. */
-  savePosition(): void {
-    const text = JSON.stringify(this.#read);
-    if (text === this.#savedPosition) return;
-    const path = join(this.#dir, "position.json");
-    fs.writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
-    fs.renameSync(`${path}.tmp`, path);
-    this.#savedPosition = text;
-  }
-
   close(): void {
-    this.savePosition();
+    const last = this.#writer?.segment;
     this.#closeWriter();
-    this.#closeReader();
+    this.#forgetReader();
+    this.#position.close();
+    for (const id of this.#spares.splice(0)) fs.rmSync(this.#path(id, "free"), { force: true });
+    // An empty queue leaves no segment, so that its folder shows that nothing waits in it.
+    if (last !== undefined && this.isEmpty) fs.rmSync(this.#path(last.id), { force: true });
   }
 
-  #load(): void {
-    const ids = fs
-      .readdirSync(this.#dir)
-      .flatMap((name) => (/^\d{10}\.seg$/.test(name) ? [Number(name.slice(0, 10))] : []))
-      .sort((a, b) => a - b);
-    this.#read = this.#loadPosition(ids);
-    this.#cursor = this.#read;
-    for (const id of ids) {
-      if (id < this.#read.segment) fs.rmSync(this.#path(id));
-      else this.#loadSegment(id, id === ids.at(-1));
-    }
-  }
-
-  #loadPosition(ids: readonly number[]): Position {
-    const first = ids[0] ?? Math.floor(Date.now() / 1000);
-    try {
-      const saved = JSON.parse(
-        fs.readFileSync(join(this.#dir, "position.json"), "utf8"),
-      ) as Partial<Position>;
-      const { segment, offset } = saved;
-      if (typeof segment === "number" && typeof offset === "number" && ids.includes(segment)) {
-        const fits = offset >= 0 && offset <= fs.statSync(this.#path(segment)).size;
-        return { segment, offset: fits ? offset : 0 };
-      }
-    } catch (error) {
-      // Not there yet, or torn by power loss: everything that is still here is delivered again.
-      if (codeOf(error) !== "ENOENT" && !(error instanceof SyntaxError)) throw error;
-    }
-    return { segment: first, offset: 0 };
-  }
-
-  /** Counts a segment's records. What is torn at the end of the last one was never reported as safe: it goes. */
-  #loadSegment(id: number, isLast: boolean): void {
+  /**
+   * Reads through a segment of an earlier process. The last one may end in a torn entry, or in what is left of an earlier use
+   * of the file: neither was ever reported as safe, and it goes.
+   */
+  #load(id: number, isLast: boolean, firstSequence: number): void {
     const fd = fs.openSync(this.#path(id), "r+");
     try {
-      const { size } = fs.fstatSync(fd);
-      let offset = id === this.#read.segment ? this.#read.offset : 0;
+      const fileSize = fs.fstatSync(fd).size;
+      const segment: Segment = { id, size: 0, records: 0, isOwn: false };
+      let acknowledged = 0;
+      let records = 0;
+      let wanted: number | undefined;
       for (;;) {
-        const found = readEntry(fd, offset, size);
-        if (found.kind === "entry") {
-          this.#records += found.entry.count;
-          offset = found.next;
-          continue;
-        }
-        if (found.kind === "broken" && isLast) fs.ftruncateSync(fd, offset);
-        this.#segments.push({ id, size: found.kind === "broken" && isLast ? offset : size });
-        return;
+        const found = measureEntry(fd, segment.size, fileSize);
+        if (found.kind !== "entry" || found.sequence !== (wanted ?? found.sequence)) break;
+        if ("kind" in loadEntry(fd, found, this.#slab.take(found.length), 0)) break;
+        segment.size = found.next;
+        wanted = found.sequence + 1;
+        if (found.sequence < firstSequence) acknowledged = found.next;
+        else records += found.count;
+      }
+      if (isLast) fs.ftruncateSync(fd, segment.size);
+      else segment.size = fileSize;
+      if (acknowledged >= segment.size) fs.rmSync(this.#path(id));
+      else {
+        this.#segments.push(segment);
+        this.#size += segment.size;
+        segment.records = records;
+        this.#records += records;
+        if (this.#segments.length === 1) this.#read = this.#cursor = { segment: id, offset: acknowledged };
       }
     } finally {
       fs.closeSync(fd);
     }
   }
 
-  #readAtCursor(): StoredEntry | undefined {
+  #grow(segment: Segment, bytes: number, records: number): void {
+    segment.size += bytes;
+    segment.records += records;
+    this.#size += bytes;
+    this.#records += records;
+  }
+
+  /** The first entry at a place or behind it. */
+  #find(at: Place): Found | undefined {
     for (const segment of this.#segments) {
-      if (segment.id < this.#cursor.segment) continue;
-      const offset = segment.id === this.#cursor.segment ? this.#cursor.offset : 0;
+      if (segment.id < at.segment) continue;
+      const offset = segment.id === at.segment ? at.offset : 0;
       // Nothing to read, or not even a file yet when the disk is full.
       if (offset >= segment.size) continue;
-      const found = readEntry(this.#openToRead(segment.id), offset, segment.size);
-      if (found.kind === "entry") return { ...found.entry, end: { segment: segment.id, offset: found.next } };
+      const found = measureEntry(this.#openToRead(segment.id), offset, segment.size);
+      if (found.kind === "entry") return { ...found, segment };
       if (found.kind === "broken") this.#setAside(segment, offset, found.why);
     }
     return undefined;
   }
 
+  /** Reads what was found, up to the first that is damaged. */
+  #take(found: readonly Found[]): StoredEntry[] {
+    const entries: StoredEntry[] = [];
+    const slab = this.#slab.take(found.reduce((sum, one) => sum + one.length, 0));
+    const isShort = this.bytes <= freshBytes;
+    let at = 0;
+    for (const one of found) {
+      const { segment, sequence, next: end } = one;
+      const isFresh = isShort && segment.isOwn;
+      const entry = loadEntry(this.#openToRead(segment.id), one, slab, at, isFresh);
+      if ("kind" in entry) {
+        this.#setAside(segment, one.offset, entry.why);
+        break;
+      }
+      at += one.length;
+      this.#cursor = { segment: segment.id, offset: end };
+      entries.push({ ...entry, segment: segment.id, sequence, end });
+    }
+    return entries;
+  }
+
   /** A damaged middle: lengths cannot be trusted, so the rest of the segment is kept in a file for people. */
   #setAside(segment: Segment, offset: number, why: string): void {
-    const aside = `${this.#path(segment.id)}.damaged`;
-    fs.copyFileSync(this.#path(segment.id), aside);
+    const path = this.#path(segment.id);
+    fs.copyFileSync(path, `${path}.damaged`);
     this.#options.onProblem(
-      `Queue segment ${this.#path(segment.id)} is damaged at byte ${offset} (${why}): ` +
-        `${segment.size - offset} bytes are not delivered, the file is kept as ${aside}`,
+      `Queue segment ${path} is damaged at byte ${offset} (${why}): ` +
+        `${segment.size - offset} bytes are not delivered, the file is kept as ${path}.damaged`,
     );
+    this.#size -= segment.size - offset;
     segment.size = offset;
-    if (segment === this.#segments.at(-1)) this.#closeWriter();
-    fs.truncateSync(this.#path(segment.id), offset);
+    if (segment === this.#writer?.segment) this.#closeWriter();
+    fs.truncateSync(path, offset);
   }
 
-  #segmentToWrite(): Segment {
-    const last = this.#segments.at(-1);
-    if (last !== undefined && last.size < this.#options.segmentBytes) return last;
+  #openToWrite(): { readonly segment: Segment; readonly fd: number; fileSize: number } {
+    if (this.#writer !== undefined && this.#writer.segment.size < this.#options.segmentBytes) return this.#writer;
     this.#closeWriter();
-    const segment = { id: (last?.id ?? this.#read.segment) + 1, size: 0 };
-    this.#segments.push(segment);
-    if (last === undefined) this.#read = this.#cursor = { segment: segment.id, offset: 0 };
+    const id = this.#lastId + 1;
+    const spare = this.#spares.pop();
+    if (spare !== undefined) fs.renameSync(this.#path(spare, "free"), this.#path(id));
+    const fd = fs.openSync(this.#path(id), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+    this.#lastId = id;
     this.#dirtyFolder = true;
-    return segment;
-  }
-
-  #openToWrite(segment: Segment): number {
-    this.#writeFd ??= fs.openSync(this.#path(segment.id), "a", 0o600);
-    return this.#writeFd;
+    const segment: Segment = { id, size: 0, records: 0, isOwn: true };
+    this.#segments.push(segment);
+    if (this.#segments.length === 1) this.#read = this.#cursor = { segment: id, offset: 0 };
+    this.#writer = { segment, fd, fileSize: fs.fstatSync(fd).size };
+    return this.#writer;
   }
 
   #openToRead(id: number): number {
-    if (this.#readFd?.segment === id) return this.#readFd.fd;
-    this.#closeReader();
+    if (this.#reader?.segment === id) return this.#reader.fd;
+    this.#forgetReader();
     const fd = fs.openSync(this.#path(id), "r");
-    this.#readFd = { segment: id, fd };
+    this.#reader = { segment: id, fd };
     return fd;
   }
 
-  #closeReader(): void {
-    if (this.#readFd !== undefined) fs.closeSync(this.#readFd.fd);
-    this.#readFd = undefined;
+  /** Takes a segment out of the queue, with what of it is not acknowledged. */
+  #release(segment: Segment): void {
+    this.#size -= segment.size;
+    this.#records -= segment.records;
+    const { size } = segment;
+    if (segment === this.#writer?.segment) {
+      segment.size = segment.records = 0;
+      if (this.#writer.fileSize > this.#sizeKept) {
+        fs.ftruncateSync(this.#writer.fd, 0);
+        this.#writer.fileSize = 0;
+      }
+      this.#read = this.#cursor = { segment: segment.id, offset: 0 };
+      return;
+    }
+    this.#segments.splice(this.#segments.indexOf(segment), 1);
+    if (this.#reader?.segment === segment.id) this.#forgetReader();
+    if (this.#spares.length < sparesMax && size <= this.#sizeKept) {
+      fs.renameSync(this.#path(segment.id), this.#path(segment.id, "free"));
+      this.#spares.push(segment.id);
+    } else fs.rmSync(this.#path(segment.id), { force: true });
+    if (this.#read.segment !== segment.id) return;
+    const next: Place = { segment: this.#segments[0]?.id ?? this.#lastId, offset: 0 };
+    if (this.#cursor.segment <= segment.id) this.#cursor = next;
+    this.#read = next;
   }
 
-  #drop(segment: Segment): void {
-    this.#segments.shift();
-    if (this.#segments.length === 0) this.#closeWriter();
-    // An open file keeps its place on the disk, also when it is removed.
-    if (this.#readFd?.segment === segment.id) this.#closeReader();
-    fs.rmSync(this.#path(segment.id), { force: true });
-    const first = this.#segments[0];
-    if (first !== undefined && this.#read.segment > segment.id) return;
-    const isBehind = this.#cursor.segment <= segment.id;
-    this.#read = { segment: first?.id ?? segment.id, offset: 0 };
-    if (first === undefined || isBehind) this.#cursor = this.#read;
-  }
-
+  /** What is in the segment has to be as durable as if it had been synced in time. */
   #closeWriter(): void {
-    if (this.#writeFd === undefined) return;
-    // The segment is full or gone; what is in it has to be as durable as if it had been synced in time.
+    if (this.#writer === undefined) return;
+    const { segment, fd, fileSize } = this.#writer;
+    this.#writer = undefined;
     try {
-      fs.fdatasyncSync(this.#writeFd);
+      if (fileSize > segment.size) fs.ftruncateSync(fd, segment.size);
+      fs.fdatasyncSync(fd);
     } catch (error) {
       this.#options.onProblem(`Cannot sync the queue in ${this.#dir}: ${reasonOf(error)}`);
       throw error;
     } finally {
-      fs.closeSync(this.#writeFd);
-      this.#writeFd = undefined;
+      this.#fds.close(fd);
     }
   }
 
-  #path(id: number): string {
-    return join(this.#dir, `${String(id).padStart(10, "0")}.seg`);
+  #forgetReader(): void {
+    if (this.#reader !== undefined) fs.closeSync(this.#reader.fd);
+    this.#reader = undefined;
+  }
+
+  #idsOf(kind: "seg" | "free"): number[] {
+    const ids = fs.readdirSync(this.#dir).flatMap((name) => {
+      const [, id, ending] = /^(\d{10})\.(seg|free)$/.exec(name) ?? [];
+      return ending === kind ? [Number(id)] : [];
+    });
+    return ids.sort((a, b) => a - b);
+  }
+
+  #path(id: number, kind: "seg" | "free" = "seg"): string {
+    return join(this.#dir, `${String(id).padStart(10, "0")}.${kind}`);
   }
 }

@@ -1,12 +1,14 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 
-/** Writes all of it or throws; a short write is continued. */
-export function writeAllSync(fd: number, buffers: readonly Uint8Array[]): void {
+/** Writes all of it or throws; a short write is continued. Without a position it goes where the file stands. */
+export function writeAllSync(fd: number, buffers: readonly Uint8Array[], position?: number): void {
   let rest = buffers.filter((buffer) => buffer.length > 0);
+  let at = position;
   while (rest.length > 0) {
     // IOV_MAX is 1024 on Linux.
-    let written = fs.writevSync(fd, rest.slice(0, 1000));
+    let written = fs.writevSync(fd, rest.slice(0, 1000), at);
+    if (at !== undefined) at += written;
     while (rest[0] !== undefined && written >= rest[0].length) {
       written -= rest[0].length;
       rest = rest.slice(1);

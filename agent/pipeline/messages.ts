@@ -43,8 +43,8 @@ export interface PipelineStats {
   readonly bytes: number;
   readonly alerts: number;
   /**
-   * Dead letter files that had to go to keep the bound. Nothing else is ever dropped but by filters whose business it is:
-   * see `filters`.
+   * Dead letter files that had to go to keep the bound, and records that a full queue let go where the config says so.
+   * Nothing else is ever dropped but by filters whose business it is: see `filters`.
    */
   readonly dropped: number;
   /** Lines and records set aside in the dead letter folder. */

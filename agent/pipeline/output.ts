@@ -9,6 +9,8 @@ export interface OutputStats {
   readonly delivered: number;
   readonly deliveredBytes: number;
   readonly parked: number;
+  /** Records that a full queue let go, where the config says so. */
+  readonly dropped: number;
   readonly retries: number;
   readonly queueBytes: number;
   readonly queueRecords: number;
@@ -34,8 +36,6 @@ export interface Output {
   oldestMs(): number | undefined;
   /** Resolves when what was taken before the call survives power loss. */
   sync(): Promise<void>;
-  /** Notes how far queues were read. */
-  savePosition(): void;
   stats(): OutputStats;
   /** Delivers what it can until the deadline (ms since the epoch); the rest stays on disk. */
   close(deadlineMs: number): Promise<void>;
@@ -43,6 +43,7 @@ export interface Output {
 
 /** What outputs get from the pipeline. */
 export interface OutputContext {
+  readonly clusterId: string;
   readonly service: ServiceConfig;
   readonly queueDir: string;
   readonly deadLetter: DeadLetter;
@@ -51,6 +52,8 @@ export interface OutputContext {
   readonly onRoom: () => void;
   /** Whether a folder, by its real path, may be written to. */
   readonly mayWrite: (folder: string) => boolean;
+  /** Whether a file, by its real path, may be used as a secret. */
+  readonly mayUseSecret: (file: string) => boolean;
   /** Hands alerts to the main thread; resolves when it has delivered them, rejects when it never will. */
   readonly deliverAlerts: (alerts: readonly PipelineAlert[], signal: AbortSignal) => Promise<void>;
 }

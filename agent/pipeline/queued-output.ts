@@ -4,10 +4,22 @@ import type { Batch } from "./batch.ts";
 import { DiskQueue } from "./disk-queue.ts";
 import { reasonOf } from "./files.ts";
 import type { Output, OutputContext, OutputStats } from "./output.ts";
-import type { StoredEntry } from "./segment.ts";
+import { encodePositions } from "./positions.ts";
+import type { NewEntry, StoredEntry } from "./segment.ts";
 
 /** How a delivery ended: all of it settled, or something to try again. */
-export type Delivery = { readonly kind: "done" } | { readonly kind: "retry"; readonly why: string };
+export type Delivery = { readonly kind: "done" } | Retry;
+
+export interface Retry {
+  readonly kind: "retry";
+  readonly why: string;
+  /** Whether something was delivered: the destination is there, and waiting begins anew. */
+  readonly hasProgress?: boolean;
+  /** How long the destination asked to be left alone. */
+  readonly afterMs?: number;
+  /** Whether the destination could not even be connected to: `isReachable` tells when that changes. */
+  readonly isUnreachable?: boolean;
+}
 
 /** How much one delivery takes, and how long it waits to become more than one record. */
 export interface Portion {
@@ -16,14 +28,11 @@ export interface Portion {
   readonly gatherMs: number;
 }
 
-interface Held {
-  readonly tag: string;
-  readonly count: number;
-  readonly oldestMs: number;
-  readonly body: Buffer;
-}
-
 const segmentBytes = 16 * 1024 * 1024;
+/** Most that a destination may ask for. */
+const askedMsMax = 300_000;
+/** How often a destination that could not be connected to is tried while the output waits, and how long that may take. */
+const probeMs = 1000;
 
 /**
  * An output with a disk queue and one sender, so that records leave in the order in which they came. A destination that
@@ -37,7 +46,8 @@ export abstract class QueuedOutput implements Output {
   protected deliveredBytes = 0;
   protected parked = 0;
   protected lastError: string | undefined;
-  #held: Held[] = [];
+  #dropped = 0;
+  #held: NewEntry[] = [];
   #retries = 0;
   #failures = 0;
   #closing = false;
@@ -57,22 +67,36 @@ export abstract class QueuedOutput implements Output {
   /** Delivers entries, or says why to try again. The same entries come again, as the same array, until it is done. */
   protected abstract deliver(entries: readonly StoredEntry[], signal: AbortSignal): Promise<Delivery>;
   protected abstract readonly portion: Portion;
+  /** Whether entries have to say where their records stood. */
+  protected readonly keepsPositions: boolean = false;
+
+  /** Whether the destination can be connected to; asked only after a delivery that could not. */
+  protected isReachable(_timeoutMs: number): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  /** What of entries is not delivered yet, line by line. */
+  protected *undelivered(entries: readonly StoredEntry[]): Iterable<{ readonly tag: string; readonly line: Buffer }> {
+    for (const { tag, body } of entries) for (const line of linesOf(body)) yield { tag, line };
+  }
 
   get isSettled(): boolean {
     return this.#held.length === 0;
   }
 
   get isFull(): boolean {
-    return this.queue.isFull || !this.isSettled;
+    return (this.queue.isFull && this.config.overflow === "wait") || !this.isSettled;
   }
 
   take(batch: Batch): void {
-    this.enqueue(batch.tag, batch.count, batch.oldestMs, batch.buffers());
+    const { tag, count, oldestMs } = batch;
+    const positions = this.keepsPositions ? encodePositions(batch.positions) : undefined;
+    this.enqueue(tag, count, oldestMs, batch.buffers(), positions);
   }
 
   retry(): void {
     for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
-      if (!this.#append(first.tag, first.count, first.oldestMs, [first.body])) return;
+      if (!this.#append(first)) return;
       this.#held.shift();
     }
   }
@@ -85,10 +109,6 @@ export abstract class QueuedOutput implements Output {
     await this.queue.sync();
   }
 
-  savePosition(): void {
-    this.queue.savePosition();
-  }
-
   stats(): OutputStats {
     const { alias, plugin } = this.config;
     return {
@@ -97,6 +117,7 @@ export abstract class QueuedOutput implements Output {
       delivered: this.delivered,
       deliveredBytes: this.deliveredBytes,
       parked: this.parked,
+      dropped: this.#dropped,
       retries: this.#retries,
       queueBytes: this.queue.bytes,
       queueRecords: this.queue.records,
@@ -114,9 +135,16 @@ export abstract class QueuedOutput implements Output {
     this.queue.close();
   }
 
-  protected enqueue(tag: string, count: number, oldestMs: number, body: readonly Buffer[]): void {
-    if (this.#held.length > 0 || !this.#append(tag, count, oldestMs, body)) {
-      this.#held.push({ tag, count, oldestMs, body: Buffer.concat(body) });
+  protected enqueue(
+    tag: string,
+    count: number,
+    oldestMs: number,
+    body: readonly Buffer[],
+    positions: Buffer = Buffer.alloc(0),
+  ): void {
+    const entry = { tag, count, oldestMs, body, positions };
+    if (this.#held.length > 0 || !this.#append(entry)) {
+      this.#held.push({ ...entry, body: [Buffer.concat(body)] });
     }
     this.startSender();
   }
@@ -140,14 +168,23 @@ export abstract class QueuedOutput implements Output {
     this.context.onProblem(`output/${code}`, `${name}: ${message}`);
   }
 
-  #append(tag: string, count: number, oldestMs: number, body: readonly Buffer[]): boolean {
+  #append(entry: NewEntry): boolean {
     try {
-      this.queue.append(tag, count, oldestMs, body);
+      if (this.config.overflow === "drop_oldest" && this.queue.isFull) this.#dropOldest();
+      this.queue.append(entry);
       return true;
     } catch (error) {
       this.problem("queue", `its queue cannot be written, reading waits: ${reasonOf(error)}`);
       return false;
     }
+  }
+
+  #dropOldest(): void {
+    const records = this.queue.dropOldest();
+    if (records === 0) return;
+    this.#dropped += records;
+    const why = `its queue held ${this.config.queueBytesMax} bytes, and "storage.overflow" is drop_oldest`;
+    this.problem("dropped", `${records} of its oldest records were dropped: ${why}`);
   }
 
   async #send(): Promise<void> {
@@ -163,6 +200,7 @@ export abstract class QueuedOutput implements Output {
       }
       const parkedBefore = this.parked;
       const delivery = await this.deliver(entries, this.#abort.signal);
+      if (delivery.kind === "retry" && delivery.hasProgress === true) this.#failures = 0;
       if (delivery.kind === "done" || this.#isGivenUp(entries, delivery.why)) {
         if (this.parked > parkedBefore) await this.#settleParked();
         this.queue.ack(entries);
@@ -172,7 +210,7 @@ export abstract class QueuedOutput implements Output {
       } else if (this.#closing) {
         this.queue.rewind();
         return;
-      } else await this.#backOff(delivery.why);
+      } else await this.#backOff(delivery);
     }
   }
 
@@ -192,23 +230,29 @@ export abstract class QueuedOutput implements Output {
     if (!this.#closing && this.queue.bytes < bytesMax / 4) await this.#pauseFully(gatherMs);
   }
 
-  /** Full jitter: random up to a cap that doubles, so that agents that failed together do not come back together. */
-  async #backOff(why: string): Promise<void> {
+  /**
+   * Full jitter: random up to a cap that doubles, so that agents that failed together do not come back together. What the
+   * destination asked for is waited for in any case. A destination that was not there is looked for in the meantime.
+   */
+  async #backOff({ why, afterMs = 0, isUnreachable = false }: Retry): Promise<void> {
     this.#retries++;
     const { backoffBaseMs, backoffCapMs } = this.context.service;
     const cap = Math.min(backoffCapMs, backoffBaseMs * 2 ** Math.min(this.#failures, 20));
     this.#failures++;
     this.problem("retry", `not delivered, trying again: ${why}`);
-    await this.#pauseFully(Math.random() * cap);
+    const until = performance.now() + Math.max(Math.random() * cap, Math.min(afterMs, askedMsMax));
+    for (let left = until - performance.now(); left > 0 && !this.#closing; left = until - performance.now()) {
+      const share = isUnreachable ? Math.min(left, probeMs * (0.5 + Math.random() / 2)) : left;
+      await this.#pauseFully(share);
+      if (isUnreachable && !this.#closing && share < left && (await this.isReachable(probeMs))) return;
+    }
   }
 
   #isGivenUp(entries: readonly StoredEntry[], why: string): boolean {
     const limit = this.config.retryLimit;
     if (limit === undefined || this.#failures < limit || this.#closing) return false;
-    for (const entry of entries) {
-      for (const line of linesOf(entry.body)) {
-        this.park(entry.tag, line, `not delivered after ${limit} retries: ${why}`);
-      }
+    for (const { tag, line } of this.undelivered(entries)) {
+      this.park(tag, line, `not delivered after ${limit} retries: ${why}`);
     }
     return true;
   }

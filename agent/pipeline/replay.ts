@@ -148,7 +148,7 @@ export class Replay {
     this.#arena.put(record, 0, record.length);
     this.#arena.putByte(0x0a);
     const batch = new Batch(parked.tag, timeMs, this.#arena);
-    batch.add(0, this.#arena.length);
+    batch.add(0, this.#arena.length, position);
     if (output.config.plugin === "fleet") batch.alerts.push(JSON.parse(record.toString()) as PipelineAlert);
     output.take(batch);
     return "fed";

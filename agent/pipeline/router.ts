@@ -91,7 +91,7 @@ export class Router {
     const from = this.#arena.length;
     if (!route.chain.apply(bytes, start, end, shape, this.#arena)) return;
     const to = this.#arena.length;
-    for (const output of route.outputs) this.#batch(output, tag, timeMs).add(from, to);
+    for (const output of route.outputs) this.#batch(output, tag, timeMs).add(from, to, position);
     if (route.detects.length === 0) return;
     const shown: Line = { from, to };
     const seen = route.chain.isMasked ? this.#clear(route.chain) : shown;
@@ -150,11 +150,20 @@ export class Router {
       const nth = counts.get(alert.rule) ?? 0;
       counts.set(alert.rule, nth + 1);
       const id = alertId(this.#clusterId, position, alert.rule, nth, raw);
-      this.#alert(alert, id, detect.alertTag, timeMs, this.detection.digest);
+      // Alerts of one rule over one line may read the same, and are still several.
+      const place = nth === 0 ? position : { ...position, origin: `${position.origin} ${nth}` };
+      this.#alert(alert, id, place, detect.alertTag, timeMs, this.detection.digest);
     }
   }
 
-  #alert(alert: Alert, id: string, tag: string, timeMs: number, digest: string): void {
+  #alert(
+    alert: Alert,
+    id: string,
+    position: SourcePosition,
+    tag: string,
+    timeMs: number,
+    digest: string,
+  ): void {
     this.#counters.alerts++;
     const route = this.#route(tag, true);
     const body = Buffer.from(alert.body);
@@ -167,7 +176,7 @@ export class Router {
     let travelling: PipelineAlert | undefined;
     for (const output of route.outputs) {
       const batch = this.#batch(output, tag, timeMs);
-      batch.add(from, to);
+      batch.add(from, to, position);
       if (output.config.plugin !== "fleet") continue;
       const text = this.#arena.bytes.toString("utf8", from, to - 1);
       travelling ??= toPipelineAlert(alert, id, text, digest);

@@ -180,6 +180,7 @@ export class Runner {
       events: this.#sum((input) => input.records),
       bytes: this.#sum((input) => input.bytes),
       parked: this.#sum(parkedIn) + outputs.reduce((sum, output) => sum + output.parked, 0),
+      dropped: counters.dropped + outputs.reduce((sum, output) => sum + output.dropped, 0),
       detectionUs: Math.round(detectionMs * 1000),
       truncations: this.#sum((input) => input.truncations),
       lostFiles: this.#sum((input) => input.lost),
@@ -210,7 +211,6 @@ export class Runner {
         this.#checkpoints.note(marksOf(active));
         this.#hasNews = false;
       }
-      for (const output of active.outputs) output.savePosition();
     } catch (error) {
       this.#ports.onProblem("checkpoint/failed", `Positions cannot be noted: ${reasonOf(error)}`);
     }
@@ -275,7 +275,6 @@ export class Runner {
     if (!isDeepStrictEqual(marks, this.#savedMarks)) await this.#checkpoints.save(marks);
     this.#savedMarks = marks;
     for (const input of active.inputs) input.saved(marks);
-    for (const output of active.outputs) output.savePosition();
   }
 
   /** Replaces the running config; says why when that failed, and then the old one runs again. */
@@ -293,7 +292,7 @@ export class Runner {
 
   async #open(config: PipelineConfig, facts: PipelineFacts): Promise<void> {
     const onProblem = this.#ports.onProblem;
-    const context = this.#outputContext(config);
+    const context = this.#outputContext(config, facts);
     const outputs = await openOutputs(config, context);
     for (const name of orphanQueues(config, context.queueDir)) {
       const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
@@ -345,14 +344,16 @@ export class Runner {
     }
   }
 
-  #outputContext(config: PipelineConfig): OutputContext {
+  #outputContext(config: PipelineConfig, facts: PipelineFacts): OutputContext {
     return {
+      clusterId: facts.clusterId,
       service: config.service,
       queueDir: join(this.#options.stateDir, "queue"),
       deadLetter: this.#deadLetter,
       onProblem: this.#ports.onProblem,
       onRoom: () => {},
       mayWrite: (folder) => isBelowAny(folder, this.#options.allowList.fileDirectories),
+      mayUseSecret: (file) => isBelowAny(file, this.#options.allowList.secretDirectories ?? []),
       deliverAlerts: this.#ports.deliverAlerts,
     };
   }

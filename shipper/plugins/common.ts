@@ -17,6 +17,7 @@ export const outputOptions: typeof matchOptions & OptionTable = {
   ...matchOptions,
   retry_limit: "used",
   "storage.total_limit_size": "used",
+  "storage.overflow": "used",
   workers: { ignored: "an output keeps its order, so one sender works" },
 };
 
@@ -39,6 +40,7 @@ export interface OutputBase {
   readonly alias: string;
   readonly match: Match;
   readonly queueBytesMax: number;
+  readonly overflow: "wait" | "drop_oldest";
   readonly retryLimit: number | undefined;
 }
 
@@ -49,6 +51,7 @@ export function readOutputBase(options: Options, alias: string): OutputBase {
     alias,
     match: readMatch(options),
     queueBytesMax: options.size("storage.total_limit_size", queueBytesDefault, 1_000_000, 1e12),
+    overflow: options.oneOf("storage.overflow", ["wait", "drop_oldest"], "wait"),
     retryLimit: readRetryLimit(options),
   };
 }

@@ -1,0 +1,210 @@
+import { strftime } from "#shipper";
+import type { EsConfig } from "#shipper";
+import type { Arena } from "./arena.ts";
+import { dotsToUnderscores } from "./dots.ts";
+import { putText, skipBrace } from "./http-format.ts";
+import { findValue, stepsOf, textOf } from "./json-walk.ts";
+import type { Steps, Text } from "./json-walk.ts";
+import { RecordIds, recordIdBytes } from "./record-id.ts";
+import { RecordClock } from "./record-time.ts";
+import type { Part, Records } from "./records.ts";
+import type { StoredEntry } from "./segment.ts";
+
+/** Elasticsearch takes no longer ids. */
+const idBytesMax = 512;
+const idKey = Buffer.from(',"_id":"');
+/** An index name beside which there is room for a date. */
+const prefixLettersMax = 200;
+
+/**
+ * Makes the bodies of bulk requests: for each record a line that says what to do with it, and the record with its time in
+ * front. Records are copied, never rebuilt.
+ */
+export class EsBulk {
+  readonly #config: EsConfig;
+  readonly #ids: RecordIds;
+  readonly #clock = new RecordClock();
+  readonly #idSteps: Steps | undefined;
+  readonly #prefixSteps: Steps | undefined;
+  readonly #ownTimeSteps: Steps;
+  /** The time key as it stands in a record, but for the quote that begins it. */
+  readonly #timeKey: Buffer;
+  /** Where the time key stands next in the records themselves. */
+  #nextTimeKey = 0;
+  /** `{"create":{"_index":"vm"` as it was worked out last, and what for. */
+  #head: Buffer = Buffer.alloc(0);
+  #headPrefix: string | undefined;
+  #headSeconds = -1;
+  /** `}}`, the line break, the brace of the record; with the time key; and the tag behind the time. */
+  readonly #open: Buffer = Buffer.from("}}\n{");
+  readonly #openWithTime: Buffer;
+  #tagEntry: StoredEntry | undefined;
+  #tag: Buffer = Buffer.alloc(0);
+
+  constructor(config: EsConfig, clusterId: string) {
+    const { id, index, timeKey } = config;
+    this.#config = config;
+    this.#ids = new RecordIds(clusterId);
+    this.#idSteps = id.kind === "field" ? stepsOf(id.path) : undefined;
+    this.#prefixSteps =
+      index.kind === "dated" && index.prefixPath !== undefined ? stepsOf(index.prefixPath) : undefined;
+    this.#timeKey = Buffer.from(JSON.stringify(timeKey).slice(1));
+    this.#openWithTime = Buffer.from(`}}\n{${JSON.stringify(timeKey)}:"`);
+    this.#ownTimeSteps = stepsOf([{ kind: "key", name: timeKey }]);
+  }
+
+  /** The body for some records, in the arena. */
+  body(records: Records, part: Part, arena: Arena, nowMs: number): Buffer {
+    this.#nextTimeKey = -1;
+    for (const [from, to] of part) {
+      let entry = records.entryOf(from);
+      for (let record = from; record < to; record++) {
+        while (record >= (records.firsts[entry + 1] ?? Number.POSITIVE_INFINITY)) entry++;
+        const stored = records.entries[entry];
+        const nth = record - (records.firsts[entry] ?? 0);
+        if (stored !== undefined) this.#put(records, record, stored, nth, arena, nowMs);
+      }
+    }
+    return arena.bytes.subarray(0, arena.length);
+  }
+
+  #put(
+    { bytes, starts, ends }: Records,
+    record: number,
+    entry: StoredEntry,
+    nth: number,
+    arena: Arena,
+    nowMs: number,
+  ): void {
+    const start = starts[record] ?? 0;
+    const end = ends[record] ?? 0;
+    const inner = skipBrace(bytes, start);
+    this.#clock.read(bytes, start, end, entry.oldestMs);
+    this.#turnHeadTo(bytes, inner, nowMs);
+    this.#turnTagTo(entry);
+    const extra = this.#head.length + idBytesMax * 6 + this.#openWithTime.length + this.#tag.length + 128;
+    arena.reserve(extra + end - start);
+    putShort(arena, this.#head, 0, this.#head.length);
+    this.#putId(bytes, start, inner, end, entry, nth, arena);
+    if (this.#hasOwnTime(bytes, start, end, inner)) putShort(arena, this.#open, 0, this.#open.length);
+    else this.#putTime(bytes, arena);
+    if (this.#tag.length > 0) putShort(arena, this.#tag, 0, this.#tag.length);
+    const isEmpty = bytes[inner] === 0x7d;
+    if (isEmpty && arena.bytes[arena.length - 1] === 0x2c) arena.length--;
+    const from = arena.length;
+    arena.put(bytes, inner, end);
+    if (this.#config.replaceDots) dotsToUnderscores(arena.bytes, from, arena.length);
+    arena.putByte(0x0a);
+  }
+
+  #turnHeadTo(bytes: Buffer, inner: number, nowMs: number): void {
+    const { index, operation, type } = this.#config;
+    let seconds = 0;
+    let prefix = "";
+    if (index.kind === "dated") {
+      seconds = index.isSendingDay ? Math.floor(nowMs / 1000) : this.#clock.seconds;
+      prefix = this.#prefixOf(bytes, inner) ?? index.prefix;
+    }
+    if (seconds === this.#headSeconds && prefix === this.#headPrefix) return;
+    this.#headSeconds = seconds;
+    this.#headPrefix = prefix;
+    const name =
+      index.kind === "fixed"
+        ? index.name
+        : `${prefix}${index.separator}${strftime(index.dateFormat, seconds)}`;
+    const typed = type === undefined ? "" : `,"_type":${JSON.stringify(type)}`;
+    this.#head = Buffer.from(`{"${operation}":{"_index":${JSON.stringify(name)}${typed}`);
+  }
+
+  #prefixOf(bytes: Buffer, inner: number): string | undefined {
+    if (this.#prefixSteps === undefined) return undefined;
+    const text = scalarText(findValue(bytes, braceBefore(bytes, inner), this.#prefixSteps));
+    const name = text?.toLowerCase().replaceAll(/[\s"*\\<>|,?/#:\x00-\x1f]/g, "_").slice(0, prefixLettersMax);
+    return name === undefined || name === "" || /^[-_+.]/.test(name) ? undefined : name;
+  }
+
+  #putId(
+    bytes: Buffer,
+    start: number,
+    inner: number,
+    end: number,
+    entry: StoredEntry,
+    nth: number,
+    arena: Arena,
+  ): void {
+    if (this.#idSteps !== undefined) {
+      const text = scalarText(findValue(bytes, braceBefore(bytes, inner), this.#idSteps));
+      // A record without an id gets one of the server; a longer one than it takes would refuse all records.
+      if (text === undefined || text === "" || Buffer.byteLength(text) > idBytesMax) return;
+      putUtf8(arena, `,"_id":${JSON.stringify(text)}`);
+      return;
+    }
+    if (this.#config.id.kind !== "source") return;
+    const before = arena.length;
+    putShort(arena, idKey, 0, idKey.length);
+    if (this.#ids.put(entry, nth, bytes, start, end, arena.bytes, arena.length)) {
+      arena.length += recordIdBytes;
+      arena.putByte(0x22);
+    } else arena.length = before;
+  }
+
+  /** A record that has the time key keeps its own: twice the same key would make Elasticsearch refuse it. */
+  #hasOwnTime(bytes: Buffer, start: number, end: number, inner: number): boolean {
+    // One search goes over all records, so that it costs next to nothing where there is none.
+    if (this.#nextTimeKey < start) {
+      const next = bytes.indexOf(this.#timeKey, start);
+      this.#nextTimeKey = next === -1 ? Number.POSITIVE_INFINITY : next;
+    }
+    if (this.#nextTimeKey >= end) return false;
+    return findValue(bytes, braceBefore(bytes, inner), this.#ownTimeSteps) !== undefined;
+  }
+
+  #putTime(bytes: Buffer, arena: Arena): void {
+    const { seconds, nanos, textStart, textEnd } = this.#clock;
+    const { timeFormat } = this.#config;
+    putShort(arena, this.#openWithTime, 0, this.#openWithTime.length);
+    if (timeFormat !== undefined) putText(arena, `${strftime(timeFormat, seconds)}.${millis(nanos)}Z`);
+    else if (textEnd > 0) putShort(arena, bytes, textStart, textEnd);
+    else putText(arena, new Date(seconds * 1000 + nanos / 1e6).toISOString());
+    arena.putByte(0x22);
+    arena.putByte(0x2c);
+  }
+
+  #turnTagTo(entry: StoredEntry): void {
+    const { tagKey } = this.#config;
+    if (tagKey === undefined || this.#tagEntry === entry) return;
+    this.#tagEntry = entry;
+    this.#tag = Buffer.from(`${JSON.stringify(tagKey)}:${JSON.stringify(entry.tag)},`);
+  }
+}
+
+/** What a text, number or word says; objects and arrays say nothing. */
+function scalarText(value: Text | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const first = value.bytes[value.start];
+  if (first === 0x22) return textOf(value.bytes, value.start, value.end);
+  return first === 0x7b || first === 0x5b ? undefined : value.bytes.toString("latin1", value.start, value.end);
+}
+
+function braceBefore(bytes: Buffer, inner: number): number {
+  let at = inner - 1;
+  while (bytes[at] !== 0x7b) at--;
+  return at;
+}
+
+function millis(nanos: number): string {
+  return String(Math.floor(nanos / 1e6)).padStart(3, "0");
+}
+
+/** Appends a few bytes for which there is room; for so few a loop is faster than a call. */
+function putShort(arena: Arena, source: Uint8Array, start: number, end: number): void {
+  const { bytes } = arena;
+  let at = arena.length;
+  for (let from = start; from < end; from++) bytes[at++] = source[from] ?? 0;
+  arena.length = at;
+}
+
+/** Appends a text for which there is room. */
+function putUtf8(arena: Arena, text: string): void {
+  arena.length += arena.bytes.write(text, arena.length);
+}
