@@ -71,7 +71,10 @@ const lines = (path: string): string[] =>
 const kept = (dir: string) => lines(join(dir, "out", "kept.jsonl"));
 
 test("shipper run --once delivers what is there, filters applied, leaves nothing behind and exits 0", async (t) => {
-  const dir = await folder(t, "[OUTPUT]\n  Name stdout\n  Alias shown\n  Match audit\n  Format json_lines\n");
+  const dir = await folder(
+    t,
+    "[OUTPUT]\n  Name stdout\n  Alias shown\n  Match audit\n  Format json_lines\n  Json_Date_Key false\n",
+  );
   writeFileSync(join(dir, "log"), '{"n":1}\n{"n":2}\n');
   const { code, out, talk } = await run(dir, "--once", "--set", "CLUSTER=here");
   assert.equal(code, 0, talk);

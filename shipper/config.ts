@@ -93,6 +93,9 @@ export interface RotationConfig {
 
 export interface StdoutConfig extends OutputCommon {
   readonly plugin: "stdout";
+  readonly format: "json_lines" | "json" | "json_stream";
+  readonly dateKey: string | undefined;
+  readonly dateFormat: "double" | "epoch" | "epoch_ms" | "iso8601";
 }
 export interface NullConfig extends OutputCommon {
   readonly plugin: "null";

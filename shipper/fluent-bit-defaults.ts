@@ -31,6 +31,8 @@ const defaults: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     time_key: "@timestamp",
     replace_dots: "off",
   },
+  "output file": { format: "out_file", mkdir: "off" },
+  "output stdout": { format: "msgpack" },
   "output loki": { labels: "job=fluent-bit", line_format: "json", auto_kubernetes_labels: "off" },
 };
 

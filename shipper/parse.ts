@@ -44,7 +44,17 @@ const plugins = {
     clusterFacts,
     mask,
   ] as readonly Plugin<FilterConfig>[],
-  output: [http, es, opensearch, loki, file, stdout, discard, detect, fleet] as readonly Plugin<OutputConfig>[],
+  output: [
+    http,
+    es,
+    opensearch,
+    loki,
+    file,
+    stdout,
+    discard,
+    detect,
+    fleet,
+  ] as readonly Plugin<OutputConfig>[],
 } as const;
 
 const problemsMax = 200;

@@ -123,56 +123,69 @@ type Step =
   | { readonly kind: "ack" | "rewind" | "crash" | "close" | "lose-position" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom("append", "take"), count: fc.integer({ min: 1, max: 6 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constantFrom("append", "take"), count: fc.integer({ min: 1, max: 6 }) }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("ack") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("rewind", "crash", "close", "lose-position") }) },
 ) as fc.Arbitrary<Step>;
 
 test("whatever happens, a queue gives what is not acknowledged, in order, and after a crash nothing that was", (t) => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 60, max: 400 }), (steps, segmentBytes) => {
-      const dir = folder(t);
-      const openIt = () => new DiskQueue(dir, { bytesMax: 1e9, segmentBytes, onProblem: assert.fail });
-      let queue = openIt();
-      let written = 0;
-      let acknowledged = 0;
-      /** What was acknowledged may come again when the note of it is lost, from here on. */
-      let floor = 0;
-      let taken: ReturnType<DiskQueue["next"]> = [];
-      const numbers = (entries: typeof taken) => entries.map((entry) => Number(entry.body.toString()));
-      for (const one of steps) {
-        if (one.kind === "append") {
-          for (let n = 0; n < one.count; n++) put(queue, String(written++));
-        } else if (one.kind === "take" && taken.length === 0) {
-          taken = queue.next(1e9, one.count);
-          const [first = acknowledged] = numbers(taken);
-          assert.ok(first <= acknowledged && first >= floor, `${first} came, ${acknowledged} was wanted`);
-          assert.deepEqual(numbers(taken), Array.from({ length: taken.length }, (_, n) => first + n));
-        } else if (one.kind === "ack") {
-          acknowledged = Math.max(acknowledged, ...numbers(taken).map((n) => n + 1));
-          floor = taken.length === 0 ? floor : acknowledged;
-          queue.ack(taken);
-          taken = [];
-        } else if (one.kind === "rewind") {
-          queue.rewind();
-          taken = [];
-        } else if (one.kind !== "take") {
-          if (one.kind === "close") queue.close();
-          if (one.kind === "lose-position") {
-            fs.rmSync(join(dir, "position.json"), { force: true });
-            floor = 0;
+    fc.property(
+      fc.array(step, { maxLength: 80 }),
+      fc.integer({ min: 60, max: 400 }),
+      (steps, segmentBytes) => {
+        const dir = folder(t);
+        const openIt = () => new DiskQueue(dir, { bytesMax: 1e9, segmentBytes, onProblem: assert.fail });
+        let queue = openIt();
+        let written = 0;
+        let acknowledged = 0;
+        /** What was acknowledged may come again when the note of it is lost, from here on. */
+        let floor = 0;
+        let taken: ReturnType<DiskQueue["next"]> = [];
+        const numbers = (entries: typeof taken) => entries.map((entry) => Number(entry.body.toString()));
+        for (const one of steps) {
+          if (one.kind === "append") {
+            for (let n = 0; n < one.count; n++) put(queue, String(written++));
+          } else if (one.kind === "take" && taken.length === 0) {
+            taken = queue.next(1e9, one.count);
+            const [first = acknowledged] = numbers(taken);
+            assert.ok(first <= acknowledged && first >= floor, `${first} came, ${acknowledged} was wanted`);
+            assert.deepEqual(
+              numbers(taken),
+              Array.from({ length: taken.length }, (_, n) => first + n),
+            );
+          } else if (one.kind === "ack") {
+            acknowledged = Math.max(acknowledged, ...numbers(taken).map((n) => n + 1));
+            floor = taken.length === 0 ? floor : acknowledged;
+            queue.ack(taken);
+            taken = [];
+          } else if (one.kind === "rewind") {
+            queue.rewind();
+            taken = [];
+          } else if (one.kind !== "take") {
+            if (one.kind === "close") queue.close();
+            if (one.kind === "lose-position") {
+              fs.rmSync(join(dir, "position.json"), { force: true });
+              floor = 0;
+            }
+            queue = openIt();
+            taken = [];
           }
-          queue = openIt();
-          taken = [];
         }
-      }
-      queue.rewind();
-      const rest = numbers(queue.next(1e9, 1e9));
-      const [first = acknowledged] = rest;
-      assert.ok(first <= acknowledged && first >= floor);
-      assert.deepEqual(rest, Array.from({ length: written - first }, (_, n) => first + n));
-      queue.close();
-    }),
+        queue.rewind();
+        const rest = numbers(queue.next(1e9, 1e9));
+        const [first = acknowledged] = rest;
+        assert.ok(first <= acknowledged && first >= floor);
+        assert.deepEqual(
+          rest,
+          Array.from({ length: written - first }, (_, n) => first + n),
+        );
+        queue.close();
+      },
+    ),
     { numRuns: 150 },
   );
 });

@@ -159,8 +159,7 @@ export class DiskQueue {
     this.#read = { segment: last.segment, offset: last.end };
     this.#position.save({ segment: last.segment, sequence: last.sequence + 1 });
     for (const segment of [...this.#segments]) {
-      const isDone =
-        segment.id < last.segment || (segment.id === last.segment && last.end >= segment.size);
+      const isDone = segment.id < last.segment || (segment.id === last.segment && last.end >= segment.size);
       if (!isDone) return;
       this.#release(segment);
     }
@@ -301,7 +300,8 @@ export class DiskQueue {
   }
 
   #openToWrite(): { readonly segment: Segment; readonly fd: number; fileSize: number } {
-    if (this.#writer !== undefined && this.#writer.segment.size < this.#options.segmentBytes) return this.#writer;
+    if (this.#writer !== undefined && this.#writer.segment.size < this.#options.segmentBytes)
+      return this.#writer;
     this.#closeWriter();
     const id = this.#lastId + 1;
     const spare = this.#spares.pop();

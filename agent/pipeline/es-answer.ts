@@ -74,7 +74,8 @@ function isBlank(byte: number | undefined): boolean {
 function errorOf(error: unknown): Pick<EsFailure, "type" | "reason"> {
   if (!isRecord(error)) return { type: "", reason: typeof error === "string" ? error : "" };
   const cause = error["caused_by"];
-  const because = isRecord(cause) && typeof cause["reason"] === "string" ? `, because: ${cause["reason"]}` : "";
+  const because =
+    isRecord(cause) && typeof cause["reason"] === "string" ? `, because: ${cause["reason"]}` : "";
   return { type: textOf(error["type"]), reason: `${textOf(error["reason"])}${because}` };
 }
 

@@ -119,7 +119,10 @@ export class EsBulk {
   #prefixOf(bytes: Buffer, inner: number): string | undefined {
     if (this.#prefixSteps === undefined) return undefined;
     const text = scalarText(findValue(bytes, braceBefore(bytes, inner), this.#prefixSteps));
-    const name = text?.toLowerCase().replaceAll(/[\s"*\\<>|,?/#:\x00-\x1f]/g, "_").slice(0, prefixLettersMax);
+    const name = text
+      ?.toLowerCase()
+      .replaceAll(/[\s"*\\<>|,?/#:\x00-\x1f]/g, "_")
+      .slice(0, prefixLettersMax);
     return name === undefined || name === "" || /^[-_+.]/.test(name) ? undefined : name;
   }
 
@@ -183,7 +186,9 @@ function scalarText(value: Text | undefined): string | undefined {
   if (value === undefined) return undefined;
   const first = value.bytes[value.start];
   if (first === 0x22) return textOf(value.bytes, value.start, value.end);
-  return first === 0x7b || first === 0x5b ? undefined : value.bytes.toString("latin1", value.start, value.end);
+  return first === 0x7b || first === 0x5b
+    ? undefined
+    : value.bytes.toString("latin1", value.start, value.end);
 }
 
 function braceBefore(bytes: Buffer, inner: number): number {

@@ -8,12 +8,21 @@ import { until } from "./testing/until.ts";
 
 const to = (es: EsServer, more = "") =>
   `[OUTPUT]\n Name es\n Alias search\n Match *\n Host 127.0.0.1\n Port ${es.port}\n Index vm\n${more}`;
-const numbered = (count: number, from = 0) => Array.from({ length: count }, (_, n) => auditLine(`a-${from + n}`));
+const numbered = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, n) => auditLine(`a-${from + n}`));
 const idsIn = (es: EsServer, index = "vm") =>
   [...(es.indices.get(index)?.values() ?? [])].map((source) => String(source["auditID"]));
 const wanted = (count: number) => Array.from({ length: count }, (_, n) => `a-${n}`);
-const tooLong = { status: 400, type: "document_parsing_exception", reason: "failed to parse field [n] of type [long]" };
-const busy = { status: 429, type: "es_rejected_execution_exception", reason: "rejected execution of coordinating operation" };
+const tooLong = {
+  status: 400,
+  type: "document_parsing_exception",
+  reason: "failed to parse field [n] of type [long]",
+};
+const busy = {
+  status: 429,
+  type: "es_rejected_execution_exception",
+  reason: "rejected execution of coordinating operation",
+};
 
 test("records are stored once, in order, with their own time and an id that is the server's business to keep", async (t) => {
   const es = await startEs(t);
@@ -35,11 +44,17 @@ test("one refused record of a bulk is set aside with the reason, and the others 
   const bench = await openBench(t, to(es));
   bench.take(numbered(20));
   await bench.drained();
-  assert.deepEqual(idsIn(es), wanted(20).filter((id) => id !== "a-7"));
+  assert.deepEqual(
+    idsIn(es),
+    wanted(20).filter((id) => id !== "a-7"),
+  );
   const [parked, ...more] = bench.parked();
   assert.deepEqual(more, []);
   assert.match(String(parked?.["line"]), /"auditID":"a-7"/);
-  assert.match(String(parked?.["reason"]), /answered 400: document_parsing_exception: failed to parse field \[n\]/);
+  assert.match(
+    String(parked?.["reason"]),
+    /answered 400: document_parsing_exception: failed to parse field \[n\]/,
+  );
   assert.equal(es.requests.length, 1);
 });
 
@@ -54,7 +69,10 @@ test("a tenth of refused records costs one request", async (t) => {
   assert.equal(es.requests.length, 1);
 });
 
-for (const error of [busy, { status: 503, type: "unavailable_shards_exception", reason: "primary shard is not active" }]) {
+for (const error of [
+  busy,
+  { status: 503, type: "unavailable_shards_exception", reason: "primary shard is not active" },
+]) {
   test(`records that get ${error.status} are sent again alone, until they are stored`, async (t) => {
     const es = await startEs(t);
     let isBusy = true;
@@ -109,7 +127,10 @@ for (const [fault, isStored] of [
 const brokenAnswers = [
   ["an answer that is no JSON", "<html>502</html>"],
   ["an answer without its end", '{"took":3,"errors":false,"items":[{"create":{"status":201'],
-  ["an answer that ends early where an object ends", '{"took":3,"errors":false,"items":[{"create":{"status":201}}'],
+  [
+    "an answer that ends early where an object ends",
+    '{"took":3,"errors":false,"items":[{"create":{"status":201}}',
+  ],
   ["an answer about fewer records", '{"took":3,"errors":true,"items":[{"create":{"status":201}}]}'],
   ["an answer whose results have no status", '{"took":3,"errors":true,"items":[{},{},{}]}'],
   ["an empty answer", ""],
@@ -161,7 +182,9 @@ test("a type that Elasticsearch 8 does not know makes the output wait and say so
   const es = await startEs(t);
   const bench = await openBench(t, to(es, " Suppress_Type_Name off\n"));
   bench.take(numbered(3));
-  await until("the advice", () => bench.problems.some((p) => p.includes('"suppress_type_name" has to be on')));
+  await until("the advice", () =>
+    bench.problems.some((p) => p.includes('"suppress_type_name" has to be on')),
+  );
   assert.deepEqual(bench.parked(), []);
   assert.equal(bench.output.stats().queueRecords, 3);
 });

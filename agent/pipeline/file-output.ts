@@ -3,6 +3,7 @@ import type { FileConfig } from "#shipper";
 import { AppendFiles } from "./append-files.ts";
 import type { Batch } from "./batch.ts";
 import { reasonOf } from "./files.ts";
+import { OutFileFormat } from "./out-file-format.ts";
 import type { OutputContext } from "./output.ts";
 import { QueuedOutput } from "./queued-output.ts";
 import type { Delivery, Portion } from "./queued-output.ts";
@@ -16,10 +17,12 @@ export class FileOutput extends QueuedOutput {
   readonly config: FileConfig;
   protected readonly portion: Portion = { bytesMax: 4e6, countMax: 1e6, gatherMs: 0 };
   readonly #files: AppendFiles;
+  readonly #format: OutFileFormat | undefined;
 
   constructor(config: FileConfig, context: OutputContext) {
     super(config, context);
     this.config = config;
+    this.#format = config.format === "out_file" ? new OutFileFormat() : undefined;
     this.#files = new AppendFiles({
       directory: config.directory,
       mkdir: config.mkdir,
@@ -33,7 +36,7 @@ export class FileOutput extends QueuedOutput {
 
   override take(batch: Batch): void {
     if (!this.queue.isEmpty || !this.isSettled) return super.take(batch);
-    const why = this.#write(batch.tag, batch.count, batch.buffers());
+    const why = this.#write(batch.tag, batch.count, batch.oldestMs, batch.buffers());
     if (why === undefined) return undefined;
     this.problem("write", why);
     return super.take(batch);
@@ -52,7 +55,7 @@ export class FileOutput extends QueuedOutput {
   protected async deliver(entries: readonly StoredEntry[]): Promise<Delivery> {
     // Written once, even if a later entry fails and all come again: at least once, in order.
     for (const entry of entries) {
-      const why = this.#write(entry.tag, entry.count, [entry.body]);
+      const why = this.#write(entry.tag, entry.count, entry.oldestMs, [entry.body]);
       if (why !== undefined) return { kind: "retry", why };
     }
     // The queue forgets the entries now, so that the file has to be durable first.
@@ -61,10 +64,11 @@ export class FileOutput extends QueuedOutput {
   }
 
   /** Appends whole lines or nothing; says why when it cannot. */
-  #write(tag: string, count: number, buffers: readonly Buffer[]): string | undefined {
+  #write(tag: string, count: number, oldestMs: number, buffers: readonly Buffer[]): string | undefined {
+    const lines = this.#format === undefined ? buffers : [this.#format.lines(tag, buffers, oldestMs)];
     const name = this.config.file ?? fileNameOf(tag);
     try {
-      this.#files.append(name, buffers, Date.now());
+      this.#files.append(name, lines, Date.now());
       this.delivered += count;
       this.deliveredBytes += buffers.reduce((sum, buffer) => sum + buffer.length, 0);
       return undefined;

@@ -54,7 +54,13 @@ async function startTls(t: TestContext, names: readonly string[]) {
   fs.writeFileSync(files.password, "open sesame\n");
   const hosts: (string | undefined)[] = [];
   const server = https.createServer(
-    { cert: certificateToPem(leaf.certificate), key: leaf.privateKey, ca: caPem, requestCert: true, rejectUnauthorized: false },
+    {
+      cert: certificateToPem(leaf.certificate),
+      key: leaf.privateKey,
+      ca: caPem,
+      requestCert: true,
+      rejectUnauthorized: false,
+    },
     (request, response) => {
       const socket = request.socket as TLSSocket;
       hosts.push(request.headers.host);
@@ -119,7 +125,8 @@ async function startProxy(t: TestContext, answer = 200) {
       socket.write("HTTP/1.1 200 OK\r\n\r\n");
       socket.pipe(onward).pipe(socket);
     });
-    for (const end of [socket, onward]) end.on("error", () => [socket, onward].forEach((one) => one.destroy()));
+    for (const end of [socket, onward])
+      end.on("error", () => [socket, onward].forEach((one) => one.destroy()));
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   t.after(() => {

@@ -10,7 +10,11 @@ import { entriesOf } from "./testing/entries.ts";
 
 type Format = Pick<HttpConfig, "format" | "dateKey" | "dateFormat">;
 
-function bodyOf(batches: readonly (readonly string[])[], format: Format, part?: (whole: Part) => Part): string {
+function bodyOf(
+  batches: readonly (readonly string[])[],
+  format: Format,
+  part?: (whole: Part) => Part,
+): string {
   const records = new Records(entriesOf(batches));
   const chosen = part === undefined ? records.whole : part(records.whole);
   return Buffer.concat(new HttpFormat(format).body(records, chosen, new Arena())).toString();
@@ -48,8 +52,15 @@ test("all formats hold all records of any part, in order, whatever the batches",
   const chosen = fc.array(fc.boolean(), { minLength: 20, maxLength: 20 });
   fc.assert(
     fc.property(batches, chosen, fc.nat(20), fc.constantFrom("date", undefined), (all, keep, at, dateKey) => {
-      const part = (whole: Part) => cut(pick(whole, (nth) => keep[nth] === true), at).flat();
-      const wanted = all.flat().filter((_, nth) => keep[nth] === true).map((line) => JSON.parse(line) as object);
+      const part = (whole: Part) =>
+        cut(
+          pick(whole, (nth) => keep[nth] === true),
+          at,
+        ).flat();
+      const wanted = all
+        .flat()
+        .filter((_, nth) => keep[nth] === true)
+        .map((line) => JSON.parse(line) as object);
       const undated = (records: readonly object[]) =>
         records.map((one) => Object.fromEntries(Object.entries(one).filter(([key]) => key !== "date")));
       const format = { ...json, dateKey };

@@ -20,7 +20,10 @@ test("positions come back from the queue as they were noted, whatever the source
         const run = found.runs.findLast(({ from }) => from <= index);
         return { origin: run?.origin, inode: run?.inode, offset: found.offsets[index] };
       });
-      assert.deepEqual(back, wanted.map((one) => ({ ...one })));
+      assert.deepEqual(
+        back,
+        wanted.map((one) => ({ ...one })),
+      );
     }),
   );
 });

@@ -76,7 +76,9 @@ export abstract class QueuedOutput implements Output {
   }
 
   /** What of entries is not delivered yet, line by line. */
-  protected *undelivered(entries: readonly StoredEntry[]): Iterable<{ readonly tag: string; readonly line: Buffer }> {
+  protected *undelivered(
+    entries: readonly StoredEntry[],
+  ): Iterable<{ readonly tag: string; readonly line: Buffer }> {
     for (const { tag, body } of entries) for (const line of linesOf(body)) yield { tag, line };
   }
 

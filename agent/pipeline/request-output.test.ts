@@ -35,7 +35,8 @@ const idOf = (line: string) => (JSON.parse(line) as { auditID: string }).auditID
 const parkedIds = (bench: Bench) => bench.parked().map((one) => idOf(String(one["line"])));
 const to = (port: number, more = "") =>
   `[OUTPUT]\n Name http\n Alias sink\n Match *\n Host 127.0.0.1\n Port ${port}\n Format json_lines\n Json_Date_Key false\n${more}`;
-const records = (count: number, from = 0) => Array.from({ length: count }, (_, n) => auditLine(`a-${from + n}`));
+const records = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, n) => auditLine(`a-${from + n}`));
 const wanted = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `a-${from + n}`);
 
 for (const [fault, isTaken] of [
@@ -75,7 +76,10 @@ test("refused records are found by halving, wherever they stand, and set aside w
   const bench = await openBench(t, to(sink.port));
   bench.take(records(40));
   await bench.drained();
-  assert.deepEqual(sink.got, wanted(40).filter((id) => !bad.has(id)));
+  assert.deepEqual(
+    sink.got,
+    wanted(40).filter((id) => !bad.has(id)),
+  );
   assert.deepEqual(parkedIds(bench), [...bad]);
   assert.equal(bench.parked()[0]?.["reason"], `127.0.0.1:${sink.port} answered 422: no such field`);
   assert.equal(bench.output.stats().delivered, 36);
@@ -177,7 +181,9 @@ test("a queue that may drop counts what it drops and says so, and never makes th
   assert.ok(dropped > 0);
   assert.equal(dropped + queueRecords, 5000);
   assert.ok(queueBytes < 1_300_000);
-  assert.ok(bench.problems.some((problem) => /^output\/dropped .* of its oldest records were dropped/.test(problem)));
+  assert.ok(
+    bench.problems.some((problem) => /^output\/dropped .* of its oldest records were dropped/.test(problem)),
+  );
   await sink.start();
   await bench.drained();
   assert.deepEqual(sink.got.at(-1), "a-4999");

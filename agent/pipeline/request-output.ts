@@ -56,9 +56,7 @@ interface Work {
  * An output that sends requests, one at a time and in order. A refused request is halved until the refused record stands
  * alone; that one is set aside with the answer, the others are delivered. Anything else is retried, by default for ever.
  */
-export abstract class RequestOutput<
-  Config extends HttpConfig | EsConfig | LokiConfig,
-> extends QueuedOutput {
+export abstract class RequestOutput<Config extends HttpConfig | EsConfig | LokiConfig> extends QueuedOutput {
   readonly config: Config;
   protected readonly portion: Portion;
   protected arena: Arena = new Arena();
@@ -155,7 +153,8 @@ export abstract class RequestOutput<
   /** The next part, no larger than what the destination takes now. */
   #take(records: Records, parts: Part[]): Part | undefined {
     const part = parts.shift();
-    if (part === undefined || countOf(part) === 0) return part === undefined ? undefined : this.#take(records, parts);
+    if (part === undefined || countOf(part) === 0)
+      return part === undefined ? undefined : this.#take(records, parts);
     const bytes = records.bytesOf(part);
     if (bytes <= this.#size.bytesMax) return part;
     let fits = 0;

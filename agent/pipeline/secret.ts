@@ -12,7 +12,9 @@ export type MayUseSecret = (file: string) => boolean;
  */
 export function readSecret(secret: Secret, mayUse: MayUseSecret): string {
   if (secret.kind === "text") return secret.text;
-  const text = readSecretFile(secret.path, mayUse).toString("utf8").replace(/\r?\n$/, "");
+  const text = readSecretFile(secret.path, mayUse)
+    .toString("utf8")
+    .replace(/\r?\n$/, "");
   if (/[\x00-\x1f\x7f]/.test(text)) {
     throw new Error(`The secret file ${secret.path} holds more than one line, which no header can carry`);
   }

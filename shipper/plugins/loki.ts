@@ -23,7 +23,9 @@ const table: OptionTable = {
   auto_kubernetes_labels: { refused: `labels of pods would make streams without number: ${perPod}` },
   label_map_path: { refused: `a config may not read a file on the node: ${perPod}` },
   structured_metadata_map_keys: { refused: 'name the fields one by one, with "structured_metadata"' },
-  tenant_id_key: { refused: 'a record may not choose its tenant: use "tenant_id", and one output per tenant' },
+  tenant_id_key: {
+    refused: 'a record may not choose its tenant: use "tenant_id", and one output per tenant',
+  },
   http_api_key: { refused: 'use "bearer_token" or "header"' },
 };
 
@@ -95,7 +97,10 @@ function readPair(
 }
 
 /** Fields by their own names; without a `$` the whole is a top-level key. */
-function readList(options: Options, key: string): readonly { readonly name: string; readonly path: FieldPath }[] {
+function readList(
+  options: Options,
+  key: string,
+): readonly { readonly name: string; readonly path: FieldPath }[] {
   return options.entries(key).flatMap((entry) =>
     splitList(options.expand(entry.value, entry).text).map((part) => {
       const path = readFieldPath(options, entry, part);
@@ -114,7 +119,9 @@ function readLabelKeys(options: Options): readonly LokiLabel[] {
 }
 
 function nameOf(path: FieldPath): string {
-  return path.map((step) => (step.kind === "key" ? step.name : step.kind === "index" ? step.index : "")).join("_");
+  return path
+    .map((step) => (step.kind === "key" ? step.name : step.kind === "index" ? step.index : ""))
+    .join("_");
 }
 
 /** Commas within brackets belong to a field. */

@@ -97,17 +97,34 @@ export async function startEs(t: TestContext): Promise<EsServer> {
     const shards = { total: 2, successful: 1, failed: 0 };
     const status = isThere ? 200 : 201;
     return {
-      [operation]: { _index: index, _id: id, _version: 1, result, _shards: shards, _seq_no: 0, _primary_term: 1, status },
+      [operation]: {
+        _index: index,
+        _id: id,
+        _version: 1,
+        result,
+        _shards: shards,
+        _seq_no: 0,
+        _primary_term: 1,
+        status,
+      },
     };
   };
   const handle = (request: Arrived): Answer => {
     try {
       const url = checkRequest(request, es.bytesMax);
       const items = readActions(request.body).map(store);
-      const errors = items.some((item) => Object.values(item as Record<string, Source>)[0]?.["error"] !== undefined);
+      const errors = items.some(
+        (item) => Object.values(item as Record<string, Source>)[0]?.["error"] !== undefined,
+      );
       const whole = { took: 3, errors, items };
       const filters = url.searchParams.get("filter_path")?.split(",");
-      const shown = filters === undefined ? whole : filtered(whole, filters.map((one) => one.split(".")));
+      const shown =
+        filters === undefined
+          ? whole
+          : filtered(
+              whole,
+              filters.map((one) => one.split(".")),
+            );
       return { status: 200, body: JSON.stringify(shown), headers: { "content-type": "application/json" } };
     } catch (error) {
       if (!(error instanceof WholeError)) throw error;
@@ -141,7 +158,11 @@ function checkRequest({ method, url, headers, body }: Arrived, bytesMax: number)
   }
   const type = headers["content-type"] ?? "";
   if (!/^application\/(?:json|x-ndjson)(?:\s*;\s*charset=utf-8)?$/i.test(type)) {
-    throw new WholeError(`Content-Type header [${type}] is not supported`, 406, "media_type_header_exception");
+    throw new WholeError(
+      `Content-Type header [${type}] is not supported`,
+      406,
+      "media_type_header_exception",
+    );
   }
   if (body.length === 0) throw new WholeError("request body is required", 400, "parse_exception");
   if (body.at(-1) !== 0x0a) {
@@ -161,14 +182,16 @@ interface Action {
 /** Lines in pairs: an action, then its source. The action lines are judged together, the sources one by one. */
 function readActions(body: Buffer): Action[] {
   const text = body.toString();
-  if (!Buffer.from(text).equals(body)) throw new WholeError("Invalid UTF-8", 400, "x_content_parse_exception");
+  if (!Buffer.from(text).equals(body))
+    throw new WholeError("Invalid UTF-8", 400, "x_content_parse_exception");
   const lines = text.slice(0, -1).split("\n");
   const actions: Action[] = [];
   for (let line = 0; line < lines.length; line += 2) {
     const number = line + 1;
     const { operation, index, id } = readAction(lines[line] ?? "", number);
     const source = lines[line + 1];
-    if (source === undefined) throw new WholeError(`Malformed content, found no source for action [${number}]`);
+    if (source === undefined)
+      throw new WholeError(`Malformed content, found no source for action [${number}]`);
     actions.push({ operation, index, id, ...readSource(source) });
   }
   return actions;
@@ -185,7 +208,8 @@ function readAction(line: string, number: number): Pick<Action, "operation" | "i
   }
   if (action.kind !== "object" || action.members.length !== 1) throw malformed("one action");
   const [operation = "", meta] = action.members[0] ?? [];
-  if (operation !== "create" && operation !== "index") throw malformed("field [create], [delete], [index] or [update]");
+  if (operation !== "create" && operation !== "index")
+    throw malformed("field [create], [delete], [index] or [update]");
   if (meta?.kind !== "object") throw malformed("START_OBJECT");
   const values = new Map<string, string>();
   for (const [key, value] of meta.members) {
@@ -226,7 +250,8 @@ function readSource(line: string): Pick<Action, "source" | "error"> {
 }
 
 function invalidIndex(name: string): EsItemError | undefined {
-  const isValid = /^[^A-Z\s"*\\<>|,?/#:_+-][^A-Z\s"*\\<>|,?/#:]*$/.test(name) && Buffer.byteLength(name) <= 255;
+  const isValid =
+    /^[^A-Z\s"*\\<>|,?/#:_+-][^A-Z\s"*\\<>|,?/#:]*$/.test(name) && Buffer.byteLength(name) <= 255;
   if (isValid && name !== "." && name !== "..") return undefined;
   return { status: 400, type: "invalid_index_name_exception", reason: `Invalid index name [${name}]` };
 }

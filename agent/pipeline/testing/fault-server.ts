@@ -66,7 +66,8 @@ export async function startFaultServer(
     const nth = count++;
     const fault = server.fault({ nth, url: request.url ?? "" });
     if (fault === "reset") return void request.socket.resetAndDestroy();
-    const body = typeof fault === "object" && "slow" in fault ? await crawl(request, fault.slow) : await buffer(request);
+    const body =
+      typeof fault === "object" && "slow" in fault ? await crawl(request, fault.slow) : await buffer(request);
     const arrived: Arrived = {
       method: request.method ?? "",
       url: request.url ?? "",

@@ -33,7 +33,10 @@ const quick = "[SERVICE]\n Flush 0.02\n Scheduler.Base 0.02\n Scheduler.Cap 0.1\
 
 /** Parses a section of a config; the service section of tests is impatient. */
 export function outputConfig(section: string, service: string = quick) {
-  const parsed = parseShipperConfig([{ name: "fluent-bit.conf", content: service + section }], facts.variables);
+  const parsed = parseShipperConfig(
+    [{ name: "fluent-bit.conf", content: service + section }],
+    facts.variables,
+  );
   assert.ok(parsed.ok, parsed.ok ? "" : renderProblems(parsed.problems));
   return parsed.config;
 }
