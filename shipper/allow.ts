@@ -1,5 +1,5 @@
 import type { OutputConfig, PipelineConfig } from "./config.ts";
-import type { HttpEndpoint } from "./http-config.ts";
+import type { HttpEndpoint, Secret, TlsConfig } from "./http-config.ts";
 import { problemAt } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
@@ -53,6 +53,11 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
     case "opensearch":
     case "loki":
       return endpointProblem(output, allowList);
+    case "forward":
+      return (
+        hostProblem(output, output, allowList) ??
+        secretProblem([output.sharedKey, output.password], output.tls, allowList.secretDirectories ?? [])
+      );
     case "stdout":
     case "null":
     case "detect":
@@ -67,13 +72,13 @@ function endpointProblem(endpoint: HttpEndpoint, allowList: AllowList): string |
   return (
     hostProblem(endpoint, endpoint, allowList) ??
     (proxy === undefined ? undefined : hostProblem(proxy, endpoint, allowList)) ??
-    secretProblem(endpoint, allowList.secretDirectories ?? [])
+    secretProblem(secretsOf(endpoint), endpoint.tls, allowList.secretDirectories ?? [])
   );
 }
 
 function hostProblem(
   to: { readonly host: string; readonly port: number },
-  { tls }: HttpEndpoint,
+  { tls }: Pick<HttpEndpoint, "tls">,
   { destinations }: AllowList,
 ): string | undefined {
   const host = to.host.toLowerCase();
@@ -86,11 +91,18 @@ function hostProblem(
   return `This agent sends to ${to.host}:${to.port} only with "tls on" and "tls.verify on"`;
 }
 
+function secretsOf({ auth }: HttpEndpoint): readonly (Secret | undefined)[] {
+  return [auth?.kind === "basic" ? auth.password : auth?.token];
+}
+
 /** What is in a file must not leave with a request only because a config says so. */
-function secretProblem({ auth, tls }: HttpEndpoint, directories: readonly string[]): string | undefined {
-  const secrets = [auth?.kind === "basic" ? auth.password : auth?.token, tls?.client?.password];
+function secretProblem(
+  secrets: readonly (Secret | undefined)[],
+  tls: TlsConfig | undefined,
+  directories: readonly string[],
+): string | undefined {
   const paths = [
-    ...secrets.flatMap((secret) => (secret?.kind === "file" ? [secret.path] : [])),
+    ...[...secrets, tls?.client?.password].flatMap((one) => (one?.kind === "file" ? [one.path] : [])),
     ...(tls?.client === undefined ? [] : [tls.client.certFile, tls.client.keyFile]),
   ];
   const denied = paths.find((path) => !isBelowAny(path, directories));

@@ -1,4 +1,5 @@
 import type { FilterConfig } from "./filter-config.ts";
+import type { ForwardConfig } from "./forward-config.ts";
 import type { EsConfig, HttpConfig, LokiConfig } from "./http-config.ts";
 import type { Match } from "./match.ts";
 import type { Place } from "./problem.ts";
@@ -31,6 +32,7 @@ export type OutputConfig =
   | HttpConfig
   | EsConfig
   | LokiConfig
+  | ForwardConfig
   | FileConfig
   | StdoutConfig
   | NullConfig

@@ -31,6 +31,11 @@ const defaults: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     time_key: "@timestamp",
     replace_dots: "off",
   },
+  "output forward": {
+    require_ack_response: "off",
+    "net.connect_timeout": "10s",
+    "net.io_timeout": "no limit",
+  },
   "output file": { format: "out_file", mkdir: "off" },
   "output stdout": { format: "msgpack" },
   "output loki": { labels: "job=fluent-bit", line_format: "json", auto_kubernetes_labels: "off" },

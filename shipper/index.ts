@@ -18,6 +18,7 @@ export type {
 export { explainShipperConfig } from "./explain.ts";
 export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
 export type { FieldPath, PathStep } from "./field-path.ts";
+export type { ForwardConfig } from "./forward-config.ts";
 export type {
   Condition,
   ConvertRule,

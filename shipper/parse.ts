@@ -6,6 +6,7 @@ import { clusterFacts } from "./plugins/cluster-facts.ts";
 import type { Plugin } from "./plugins/common.ts";
 import { es, opensearch } from "./plugins/es.ts";
 import { file } from "./plugins/file.ts";
+import { forward } from "./plugins/forward.ts";
 import { grep } from "./plugins/grep.ts";
 import { http } from "./plugins/http.ts";
 import { detect, discard, fleet } from "./plugins/local.ts";
@@ -49,6 +50,7 @@ const plugins = {
     es,
     opensearch,
     loki,
+    forward,
     file,
     stdout,
     discard,

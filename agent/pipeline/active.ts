@@ -6,6 +6,7 @@ import { DirectOutput } from "./direct-output.ts";
 import { EsOutput } from "./es-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
+import { ForwardOutput } from "./forward-output.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import type { Input, InputContext } from "./input.ts";
@@ -50,6 +51,8 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
       return new EsOutput(config, context);
     case "loki":
       throw new Error("in work");
+    case "forward":
+      return new ForwardOutput(config, context);
     case "file":
       return new FileOutput(config, context);
     case "fleet":
