@@ -34,3 +34,8 @@ export function refused(message: string, ...next: readonly string[]): Failure {
 export function misused(message: string, ...next: readonly string[]): Failure {
   return new Failure(exitCodes.usage, message, next);
 }
+
+/** The answer has said everything, and a script learns from the exit code how it ended. */
+export function answered(exitCode: number): Failure {
+  return new Failure(exitCode, "");
+}

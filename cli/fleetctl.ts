@@ -20,7 +20,7 @@ export async function runFleetctl(argv: readonly string[], screen: Screen): Prom
     return await onScreen(screen, () => dispatch(argv, screen));
   } catch (error) {
     const failure = explain(error);
-    if (failure.exitCode === exitCodes.interrupted) return failure.exitCode;
+    if (failure.exitCode === exitCodes.interrupted || failure.message === "") return failure.exitCode;
     screen.talk(`fleetctl: ${failure.message}\n`);
     for (const next of failure.next) screen.talk(`  try: ${next}\n`);
     if (failure.exitCode === exitCodes.bug) keepDetails(failure, argv, screen);

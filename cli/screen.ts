@@ -68,6 +68,10 @@ export function processScreen(): Screen {
     if (error.code === "EPIPE") process.exit(exitCodes.pipeClosed);
     throw error;
   });
+  stderr.on("error", (error: NodeJS.ErrnoException) => {
+    // Whoever listened to the talk went away, as in `2>&1 | head`. The answer may still be read.
+    if (error.code !== "EPIPE") throw error;
+  });
   const coloured = stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
   return {
     out: (text) => void stdout.write(text),

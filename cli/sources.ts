@@ -8,15 +8,23 @@ export interface Source {
   readonly content: string;
 }
 
-const filesMax = 200;
+/** Loading compiles all earlier files again after each file. */
+export const filesMax = 200;
 const bytesMax = 16 * 1024 * 1024;
 
+/** Endings of the files that are meant where a folder is named. */
+export const rulesEndings: readonly string[] = [".yaml", ".yml"];
+const configEndings: readonly string[] = [...rulesEndings, ".conf"];
+
 /**
- * Reads files that a person named, in their order; a folder stands for the YAML and .conf files directly in it, by name.
- * Throws a failure for one that is missing, no text or too large.
+ * Reads files that a person named, in their order; a folder stands for the files with one of the endings directly in it, by
+ * name. Throws a failure for one that is missing, no text or too large.
  */
-export async function readSources(named: readonly string[]): Promise<Source[]> {
-  const paths = await expandFolders(named);
+export async function readSources(
+  named: readonly string[],
+  endings: readonly string[] = configEndings,
+): Promise<Source[]> {
+  const paths = await expandFolders(named, endings);
   if (paths.length > filesMax) throw misused(`${paths.length} files are more than ${filesMax}`);
   const sources: Source[] = [];
   for (const path of paths) {
@@ -35,18 +43,23 @@ export async function readSources(named: readonly string[]): Promise<Source[]> {
   return sources;
 }
 
-/** Puts the YAML and .conf files directly in a folder in the folder's place. Throws for a path that is not there. */
-export async function expandFolders(named: readonly string[]): Promise<string[]> {
+/** Puts the files directly in a folder in the folder's place. Throws for a path that is not there. */
+export async function expandFolders(
+  named: readonly string[],
+  endings: readonly string[] = configEndings,
+): Promise<string[]> {
   const paths: string[] = [];
-  for (const path of named) paths.push(...(await filesOf(path)));
+  for (const path of named) paths.push(...(await filesOf(path, endings)));
   return paths;
 }
 
-async function filesOf(path: string): Promise<string[]> {
+async function filesOf(path: string, endings: readonly string[]): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
-    const files = (await readdir(path)).filter((name) => /\.(ya?ml|conf)$/.test(name)).sort();
-    if (files.length === 0) throw misused(`There is no .yaml, .yml or .conf file in ${path}`);
+    const files = (await readdir(path))
+      .filter((name) => endings.some((ending) => name.endsWith(ending)))
+      .sort();
+    if (files.length === 0) throw misused(`There is no ${endings.join(", ")} file in ${path}`);
     return files.map((name) => join(path, name));
   } catch (error) {
     throw unreadable(path, error);

@@ -9,7 +9,8 @@ export function parseAddress(text: string): Address | undefined {
 
 function parseV4(text: string): Address | undefined {
   const parts = text.split(".");
-  const isAddress = parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256);
+  const isAddress =
+    parts.length === 4 && parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
   return isAddress ? parts.map(Number) : undefined;
 }
 
@@ -49,11 +50,11 @@ interface Network {
 
 function parseNetwork(text: string): Network | undefined {
   const slash = text.indexOf("/");
-  const address = parseAddress(slash < 0 ? text : text.slice(0, slash));
+  const address = slash < 0 ? undefined : parseAddress(text.slice(0, slash));
   if (address === undefined) return undefined;
-  const whole = address.length * 8;
-  const bits = slash < 0 ? String(whole) : text.slice(slash + 1);
-  return /^\d{1,3}$/.test(bits) && Number(bits) <= whole ? { address, bits: Number(bits) } : undefined;
+  const bits = text.slice(slash + 1);
+  const isLength = /^\d{1,3}$/.test(bits) && Number(bits) <= address.length * 8;
+  return isLength ? { address, bits: Number(bits) } : undefined;
 }
 
 function contains({ address, bits }: Network, value: Address): boolean {
@@ -70,7 +71,10 @@ export function addressProblem(type: "IPADDR" | "IPNET", literal: string): strin
   if (type === "IPNET") {
     return parseNetwork(literal) === undefined ? `unrecognized IP network ${literal}` : undefined;
   }
-  return parseAddress(literal) === undefined ? `unrecognized IP address ${literal}` : undefined;
+  // Falco takes anything with a point for IPv4.
+  const isV4 = literal.includes(".");
+  if (parseAddress(literal) !== undefined && !(isV4 && literal.includes(":"))) return undefined;
+  return `unrecognized ${isV4 ? "IPv4" : "IPv6"} address ${literal}`;
 }
 
 /** The test of an address, given as text, against literals that have been checked. */
@@ -80,9 +84,9 @@ export function addressTest(
   literals: readonly string[],
 ): (value: unknown) => boolean {
   const networks = literals.flatMap((literal) => {
-    const bare = parseAddress(literal);
-    const whole = bare === undefined ? undefined : { address: bare, bits: bare.length * 8 };
-    return (type === "IPADDR" ? whole : parseNetwork(literal)) ?? [];
+    if (type === "IPNET") return parseNetwork(literal) ?? [];
+    const address = parseAddress(literal);
+    return address === undefined ? [] : { address, bits: address.length * 8 };
   });
   const isMember = (value: unknown): boolean => {
     const address = parseAddress(String(value));

@@ -2,8 +2,9 @@ import type { Check } from "./ast.ts";
 import { addressProblem } from "./address-match.ts";
 import type { Compat, FieldType } from "./fields/field.ts";
 import { SyntaxProblem } from "./lexer.ts";
-import { resolveOperand, type ResolvedOperand } from "./resolve-operand.ts";
+import { isUsedAlone, resolveOperand, type ResolvedOperand } from "./resolve-operand.ts";
 import { typeText } from "./transformers.ts";
+import { utf8Length } from "./utf8.ts";
 
 /** A check whose fields, types, operator and values fit together. */
 export interface TypedCheck {
@@ -78,10 +79,13 @@ function operatorProblem(left: ResolvedOperand, operator: string): string | unde
 
 function checkRight(left: ResolvedOperand, operator: string, right: ResolvedOperand, at: number): void {
   if (operator === "pmatch" || operator === "regex") {
-    throw new SyntaxProblem(
-      `filter error: '${operator}' operator does not support a right-hand side field`,
-      at,
-    );
+    throw new SyntaxProblem(`operator '${operator}' doesn't support right-hand side fields`, at);
+  }
+  const alone = [left, right].find(({ fields }) => fields.some(isUsedAlone));
+  if (alone !== undefined) {
+    const why =
+      alone === left ? "doesn't support right-hand side fields" : "can't be used as a right-hand side field";
+    throw new SyntaxProblem(`field '${alone.text}' ${why}`, at);
   }
   if (left.type === right.type && left.isList === right.isList) return;
   if (isUnavailable(left) || isUnavailable(right)) return;
@@ -96,26 +100,48 @@ function isUnavailable({ fields }: ResolvedOperand): boolean {
   return fields.some(({ definition }) => definition.unavailable !== undefined);
 }
 
+/** Falco takes no longer text, either. */
+const valueBytesMax = 255;
+
 function checkLiterals(type: FieldType, values: readonly string[], at: number): void {
-  if (type === "CHARBUF") return;
   for (const value of values) {
-    if (type === "IPADDR" || type === "IPNET") {
-      const problem = addressProblem(type, value);
-      if (problem !== undefined) throw new SyntaxProblem(`filter error: ${problem}`, at);
-      continue;
-    }
-    if (type === "BOOL" && value !== "true" && value !== "false") {
-      throw new SyntaxProblem(`filter error: unrecognized boolean value '${value}'`, at);
-    }
-    if (type !== "BOOL" && parseNumber(value) === undefined) {
-      throw new SyntaxProblem(`${value} is not a valid number`, at);
-    }
+    const problem = literalProblem(type, value);
+    if (problem !== undefined) throw new SyntaxProblem(problem, at);
   }
 }
 
-/** A whole number in decimal or, after 0x, in hexadecimal. */
-export function parseNumber(text: string): bigint | undefined {
-  if (text.length > 32) return undefined;
-  if (/^0[xX][0-9a-fA-F]+$/.test(text)) return BigInt(text);
-  return /^[+-]?[0-9]+$/.test(text) ? BigInt(text.replace("+", "")) : undefined;
+function literalProblem(type: FieldType, value: string): string | undefined {
+  if (type === "CHARBUF") {
+    return utf8Length(value) > valueBytesMax ? `filter parameter too long:${value}` : undefined;
+  }
+  if (type === "IPADDR" || type === "IPNET") return addressProblem(type, value);
+  if (type === "BOOL") {
+    return value === "true" || value === "false"
+      ? undefined
+      : `filter error: unrecognized boolean value ${value}`;
+  }
+  if (parseNumber(value, type) !== undefined) return undefined;
+  return type === "PORT" ? `unrecognized protocol ${value}` : `${value} is not a valid number`;
 }
+
+/**
+ * A whole decimal number as C's `scanf` reads it: a number too large for 64 bits is the largest, and a negative one of a type
+ * without a sign counts from the top. The condition language has hexadecimal literals, but no type takes them.
+ */
+export function parseNumber(text: string, type: FieldType): bigint | undefined {
+  const digits = /^[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,64})$/.exec(text);
+  if (digits === null) return undefined;
+  const [, sign, magnitude = ""] = digits;
+  const value = BigInt(magnitude);
+  if (type === "INT64" || type === "INT32") {
+    const signed = sign === "-" ? -value : value;
+    const held = signed > int64Max ? int64Max : signed < -int64Max - 1n ? -int64Max - 1n : signed;
+    return type === "INT32" ? BigInt.asIntN(32, held) : held;
+  }
+  if (type === "PORT") return sign === "" && value <= 65_535n ? value : undefined;
+  const held = value > uint64Max ? uint64Max : BigInt.asUintN(64, sign === "-" ? -value : value);
+  return type === "UINT32" ? BigInt.asUintN(32, held) : held;
+}
+
+const int64Max = 2n ** 63n - 1n;
+const uint64Max = 2n ** 64n - 1n;

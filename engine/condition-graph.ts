@@ -195,11 +195,19 @@ const keepAbove = 1;
 function keeping(predicate: Predicate): Predicate {
   let stamp = -1;
   let verdict = false;
+  let failure: unknown;
   return (frame) => {
     if (frame.stamp !== stamp) {
-      verdict = predicate(frame);
       stamp = frame.stamp;
+      failure = undefined;
+      try {
+        verdict = predicate(frame);
+      } catch (error) {
+        // What took too long once would take as long for the next rule.
+        failure = error;
+      }
     }
+    if (failure !== undefined) throw failure;
     return verdict;
   };
 }

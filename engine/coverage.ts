@@ -1,6 +1,6 @@
 import type { Check, Expression, Operand } from "./ast.ts";
 import { checksIn, fieldsIn, probe } from "./probe.ts";
-import type { CompiledRule, RuleSet } from "./ruleset.ts";
+import { type CompiledRule, emptyRuleSet, type RuleSet } from "./ruleset.ts";
 
 /** What a request asks of the Kubernetes API; without a resource it asks for a path such as /healthz. */
 export interface RequestKind {
@@ -41,7 +41,7 @@ export function coverRequests(ruleset: RuleSet, requests: readonly RequestKind[]
 function reachOf(rules: readonly CompiledRule[]): (request: RequestKind) => readonly string[] {
   const checks = rules.flatMap(({ condition }) => checksIn(condition)).filter(isDecidable);
   const places = new Map(checks.map((check, index) => [check, index]));
-  const probeEvent = probe(checks, "k8s_audit", { hostname: "" });
+  const probeEvent = probe(checks, "k8s_audit", emptyRuleSet, { hostname: "" });
   return (request) => {
     const { verdicts } = probeEvent(eventOf(request));
     const verdictOf = (check: Check): boolean | undefined => {

@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { createDetector, type Detector, type DetectorOptions } from "./detector.ts";
 import { diffRules } from "./diff.ts";
 import { loadRules } from "./load.ts";
+import { noise } from "./regex/fixture.ts";
 import { renderFindings } from "./render.ts";
 import type { RuleSet } from "./ruleset.ts";
 
@@ -199,6 +200,28 @@ test("diffRules() sees what a list reaches and nothing that only moved", () => {
     list("a, z") + rule("x", "ka.verb in (l)") + rule("y", "ka.verb=b") + rule("new", "ka.verb=c"),
   );
   assert.deepEqual(diffRules(before, after), { added: ["new"], removed: ["gone"], changed: ["x"] });
+});
+
+test("a pattern that would take too long on a text is told, and holds up no other rule", () => {
+  const condition = 'ka.useragent regex ".*a(ab|ba|aa|bb){200}"';
+  const rules = ruleset({ condition }, { condition: `not ${condition}` }, { condition: "ka.verb = create" });
+  for (const ruleMatching of ["first", "all"] as const) {
+    const one = detector(rules, { ruleMatching });
+    const long = JSON.stringify({ ...event, userAgent: noise(250_000, 1) });
+    for (const found of [one.detect(long), one.detectBytes(Buffer.from(long), 0, long.length)]) {
+      assert.deepEqual(
+        found.alerts.map(({ rule }) => rule),
+        ["rule 2"],
+      );
+      assert.deepEqual(
+        found.problems.map((problem) => problem.split(":", 1)[0]),
+        ["rule 'rule 0' was not decided", "rule 'rule 1' was not decided"],
+      );
+    }
+    const short = one.detect(JSON.stringify({ ...event, userAgent: `a${"ab".repeat(200)}` }));
+    assert.deepEqual(short.problems, []);
+    assert.equal(short.alerts[0]?.rule, "rule 0");
+  }
 });
 
 test("renderFindings() shows people the place and a caret", () => {

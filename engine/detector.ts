@@ -12,6 +12,7 @@ import { LiveEvent } from "./live-event.ts";
 import { isPlainTime } from "./plain-time.ts";
 import { RuleIndex } from "./rule-index.ts";
 import type { CompiledRule, RuleSet } from "./ruleset.ts";
+import { Undecided } from "./undecided.ts";
 import { utf8Length } from "./utf8.ts";
 
 export interface DetectorOptions {
@@ -38,7 +39,7 @@ export interface Detection {
   readonly alerts: readonly Alert[];
   /** Events that were evaluated. */
   readonly events: number;
-  /** Why the line, or events in it, could not be evaluated. */
+  /** Why the line, or events in it, or rules, could not be evaluated. */
   readonly problems: readonly string[];
 }
 
@@ -69,10 +70,12 @@ export function createDetector(ruleset: RuleSet, options: DetectorOptions): Dete
 
 /** A rule whose alerts are prepared when it raises its first. */
 class ActiveRule {
+  readonly name: string;
   private readonly prepare: () => AlertWriter;
   private writer: AlertWriter | undefined;
 
-  constructor(prepare: () => AlertWriter) {
+  constructor(name: string, prepare: () => AlertWriter) {
+    this.name = name;
     this.prepare = prepare;
     this.writer = undefined;
   }
@@ -87,10 +90,11 @@ class AuditDetector implements Detector {
   private readonly rules: readonly CompiledRule[];
   private readonly options: Required<DetectorOptions>;
   private readonly tape: JsonTape;
-  private readonly bytes: JsonBytes;
+  private scanner: JsonBytes | undefined;
   private readonly event: LiveEvent;
   private frame: Frame;
   private index: RuleIndex<ActiveRule>;
+  private readonly undecided: Undecided;
 
   constructor(ruleset: RuleSet, options: DetectorOptions) {
     const compat = options.compat ?? "fixed";
@@ -106,10 +110,11 @@ class AuditDetector implements Detector {
     };
     this.rules = ruleset.compiled.filter(({ enabled, source }) => enabled && source !== "syscall");
     this.tape = new JsonTape();
-    this.bytes = new JsonBytes();
+    this.scanner = undefined;
     this.event = new LiveEvent(this.tape, { ...this.options, statics: ruleset.statics });
     this.frame = newFrame(this.event);
     this.index = this.newIndex();
+    this.undecided = new Undecided();
   }
 
   detect(line: string): Detection {
@@ -145,22 +150,28 @@ class AuditDetector implements Detector {
         shown === undefined ? undefined : () => shownEvent(shown, at, length, eventBytesMax),
       );
     });
-    return { alerts, events: payload.events.length, problems: payload.problems };
+    return {
+      alerts,
+      events: payload.events.length,
+      problems: [...payload.problems, ...this.undecided.take()],
+    };
   }
 
   detectBytes(bytes: Uint8Array, start: number, end: number, shown?: ShownLine): Detection {
     if (end - start > this.options.lineBytesMax) return tooLong(this.options.lineBytesMax);
-    if (!this.bytes.scan(bytes, start, end) || !this.takeEvent()) {
+    // Made for the first line of bytes: it is large, and a detector that is given texts does not need it.
+    this.scanner ??= new JsonBytes();
+    if (!this.scanner.scan(bytes, start, end) || !this.takeEvent(this.scanner)) {
       const hidden = shown && decode(bytes, shown.start, shown.end);
       return this.detectIn(decode(bytes, start, end), this.options.envelope, hidden);
     }
     const alerts = this.evaluate(shown && (() => shownBytes(bytes, shown.start, shown.end)));
-    return alerts === none ? miss : { alerts, events: 1, problems: none };
+    const problems = this.undecided.take();
+    return alerts.length === 0 && problems.length === 0 ? miss : { alerts, events: 1, problems };
   }
 
   /** Takes the scanned text as one plain event; false when it is anything else, or its time needs a closer look. */
-  private takeEvent(): boolean {
-    const { bytes: tape } = this;
+  private takeEvent(tape: JsonBytes): boolean {
     const kind = tape.member(0, "kind");
     if (kind < 0 || !tape.is(kind, "Event")) return false;
     const stamp = tape.member(0, "stageTimestamp");
@@ -177,7 +188,7 @@ class AuditDetector implements Detector {
     if (frame.stamp++ > stampMax) this.renew();
     let alerts: Alert[] | undefined;
     for (const { rule, matches } of this.index.candidates(this.frame)) {
-      if (!matches(this.frame)) continue;
+      if (!this.undecided.matches(rule.name, matches, this.frame)) continue;
       alerts ??= [];
       alerts.push(rule.write(shown === undefined ? frame : this.shownFrame(shown())));
       if (this.options.ruleMatching === "first") break;
@@ -193,7 +204,7 @@ class AuditDetector implements Detector {
     const { compat, format, ruleMatching } = this.options;
     const slots = new Slots();
     const rules = this.rules.map((rule) => ({
-      rule: new ActiveRule(() => alertWriter(rule, slots, compat, format)),
+      rule: new ActiveRule(rule.name, () => alertWriter(rule, slots, compat, format)),
       condition: rule.condition,
     }));
     return new RuleIndex(rules, slots, compat, ruleMatching === "first");

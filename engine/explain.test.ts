@@ -103,3 +103,39 @@ test("explainRule() says why an event is dropped, and knows no rule that is not 
   assert.deepEqual(outcome, { ok: false, problem: "can't read stageTimestamp" });
   assert.equal(explainRule(report.ruleset, "Nobody", { hostname: "h" }), undefined);
 });
+
+test("explainRule() knows the fixed texts that configuration names", () => {
+  const rule = {
+    rule: "Static",
+    desc: "d",
+    condition: 'static.environment = prod and tolower(static.environment) = "prod"',
+    output: "%static.environment",
+    priority: "INFO",
+    source: "k8s_audit",
+  };
+  const { ruleset } = loadRules([{ name: "static.yaml", content: JSON.stringify([rule]) }], {
+    staticFields: { environment: "prod" },
+  });
+  const outcome = explainRule(ruleset, "Static", { hostname: "h" })?.(event("get", "alice"));
+  assert.ok(outcome?.ok === true && outcome.explanation.verdict);
+  const { condition } = outcome.explanation;
+  assert.equal(condition.verdict, true);
+  assert.deepEqual(condition.parts[0]?.values, [{ field: "static.environment", value: "prod" }]);
+});
+
+test("explainRule() shows what a field holds that outputs can not print", () => {
+  const rule = {
+    rule: "Call",
+    desc: "d",
+    condition: "evt.type = connect and fd.ip = 1.2.3.4 and proc.aname = sh",
+  };
+  const content = JSON.stringify([{ ...rule, output: "o", priority: "INFO" }]);
+  const { ruleset } = loadRules([{ name: "call.yaml", content }]);
+  const outcome = explainRule(ruleset, "Call", { hostname: "h" })?.(
+    'type=SYSCALL msg=audit(1700000000.123:1): arch=c000003e syscall=42 success=yes exit=0 a0=3 a1=0 a2=10 a3=0 items=0 ppid=1 pid=2 comm="x" exe="/x"\n' +
+      "type=SOCKADDR msg=audit(1700000000.123:1): saddr=0200115C01020304\n",
+  );
+  assert.ok(outcome?.ok === true, JSON.stringify(outcome));
+  const found = checks(outcome.explanation.condition).find(({ text }) => text.startsWith("fd.ip"));
+  assert.deepEqual(found?.values, [{ field: "fd.ip", value: "1.2.3.4" }]);
+});

@@ -49,7 +49,7 @@ export function explainRule(
   const compiled = ruleset.compiled.find((one) => one.name === name);
   if (rule === undefined || compiled === undefined) return undefined;
   const checks = checksIn(compiled.condition);
-  const probeEvent = probe(checks, rule.source, options);
+  const probeEvent = probe(checks, rule.source, ruleset, options);
   const all = detectOne(ruleset, { ...options, ruleMatching: "all" });
   const own = detectOne(
     keepRules(ruleset, (one) => one.name === name),

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { findOptions } from "./getopt.ts";
 import { loadRules } from "./load.ts";
 
-const cases: readonly [readonly string[], string, readonly string[] | undefined][] = [
+const cases: readonly [readonly string[], string, readonly string[]][] = [
   [["-n", "x"], "n", ["n"]],
   [["-t", "hello"], "t:", ["t", "hello"]],
   [["-thello"], "t:", ["t", "hello"]],
@@ -12,14 +12,14 @@ const cases: readonly [readonly string[], string, readonly string[] | undefined]
   [["-n", "--", "-t"], "nt:", ["n"]],
   [["-x", "-n"], "n", ["?", "n"]],
   [["--exec", "-n"], "n", ["n"]],
-  [["word", "-n"], "n", undefined],
-  [["-", "-n"], "n", undefined],
+  [["word", "-n"], "n", []],
+  [["-", "-n"], "n", []],
   [["-n", "", "-n"], "n", ["n"]],
   [["-t"], "t:", [""]],
   [["-lpe", "/bin/sh"], "lpe:", ["l", "p", "e", "/bin/sh"]],
   [["-n:"], ":n", ["n", "?"]],
   [["-t", "--"], "t:", ["t", "--"]],
-  [[], "n", undefined],
+  [[], "n", []],
 ];
 for (const [args, options, want] of cases) {
   test(`getopt finds ${JSON.stringify(want)} in "${args.join(" ")}" with "${options}"`, () => {

@@ -13,8 +13,8 @@ function optionsOf(text: string): ReadonlyMap<string, boolean> {
 /**
  * Finds options among the arguments of a command, as POSIX `getopt` does: up to the first argument that is none, or `--`.
  * Long options are skipped. Without a `selector` it gives letters and values in their order, `?` for a letter that is no
- * option and an empty text for a value that is not there; with one, the last value of that option (or its letter when it takes
- * none), and nothing when it was not given.
+ * option and an empty text for a value that is not there, in a list that exists even when it is empty; with one, the last
+ * value of that option (or its letter when it takes none), and nothing when it was not given.
  */
 export function findOptions(args: FieldValue, optionText: FieldValue, selector?: string): FieldValue {
   if (!Array.isArray(args) || typeof optionText !== "string") return undefined;
@@ -44,6 +44,5 @@ export function findOptions(args: FieldValue, optionText: FieldValue, selector?:
       }
     }
   }
-  if (selector !== undefined) return selected;
-  return all.length === 0 ? undefined : all;
+  return selector === undefined ? all : selected;
 }

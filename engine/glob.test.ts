@@ -8,13 +8,28 @@ const cases: readonly [string, string, boolean][] = [
   ["*", "", true],
   ["/api/*", "/api/v1/pods", true],
   ["*.go", ".go", true],
-  ["?", "😀", true],
+  ["?", "ä", false],
+  ["??", "ä", true],
+  ["[ä]", "ä", false],
+  ["[ä][ä]", "ä", true],
   ["a?c", "ac", false],
   ["[a-c]x", "bx", true],
   ["[!a-c]x", "bx", false],
   ["[]]", "]", true],
   ["[[:digit:]]*", "7up", true],
+  ["[[:graph:]][[:print:]]", "a ", true],
+  ["[[:cntrl:]]", "\t", true],
+  ["[[:graph:]]", " ", false],
+  ["[a[:nope:]]", "a", true],
+  ["[a[:nope:]]", "b", false],
+  ["[!a[:nope:]]", "b", false],
+  ["[[=a=]b]", "a", true],
+  ["[[.a.]-c]", "b", true],
+  ["[[.-.]]", "-", true],
+  ["[[.ab.]]", "a", false],
+  ["[a-\\c]", "b", true],
   ["[a", "[a", true],
+  ["[a-", "[a-", false],
   ["a\\*", "a*", true],
   ["a\\*", "ab", false],
   ["a\\", "a\\", false],
@@ -29,6 +44,11 @@ for (const [pattern, text, want] of cases) {
 test("iglob ignores the case of ASCII letters alone", () => {
   assert.equal(compileGlob("AB[C-D]*", true)("abdX"), true);
   assert.equal(compileGlob("É", true)("é"), false);
+});
+
+test("a class asks for the letter as it stands, whatever the case that is compared", () => {
+  assert.equal(compileGlob("[[:upper:]]", true)("a"), false);
+  assert.equal(compileGlob("[[:upper:]]", true)("A"), true);
 });
 
 test("compileGlob() agrees with a backtracking engine on stars and question marks", () => {

@@ -1,19 +1,32 @@
+import { utf8Text } from "./utf8.ts";
+
+type Fold = (text: string) => string;
+
+/** Whether a set has a character, given as it stands in the text and in the case that is compared. */
+type Member = ((given: string, folded: string) => boolean) | "never";
+
 type Token =
   | { readonly kind: "many" }
   | { readonly kind: "one" }
   | { readonly kind: "char"; readonly char: string }
-  | { readonly kind: "set"; readonly negated: boolean; readonly has: (char: string) => boolean };
+  | { readonly kind: "set"; readonly isNegated: boolean; readonly members: readonly Member[] };
 
 /**
- * Compiles a shell pattern into a test of a whole text, as fnmatch(3) without flags: `*` also matches `/` and
- * a leading dot. Runs in time proportional to text times pattern at worst.
+ * Compiles a shell pattern into a test of a whole text, as fnmatch(3) without flags in the C locale: `*` also matches `/` and
+ * a leading dot, and a character is one byte. Runs in time proportional to text times pattern at worst.
  */
 export function compileGlob(pattern: string, ignoreCase: boolean): (text: string) => boolean {
-  const fold = ignoreCase ? asciiLower : (text: string): string => text;
-  const tokens = tokenize(Array.from(fold(pattern)));
+  const fold: Fold = ignoreCase ? asciiLower : (text) => text;
+  const tokens = tokenize(bytesOf(pattern), fold);
   if (tokens === undefined) return () => false;
-  return (text) => matches(tokens, Array.from(fold(text)));
+  return (text) => {
+    const given = bytesOf(text);
+    return matches(tokens, given, fold(given));
+  };
 }
+
+/** A text with one character for each byte. */
+const bytesOf = (text: string): string => (isAscii(text) ? text : utf8Text(text));
 
 const beyondAscii = /[\u0080-\uffff]/;
 
@@ -35,17 +48,17 @@ export function asciiUpper(text: string): string {
   return text.replaceAll(/[a-z]+/g, (lower) => lower.toUpperCase());
 }
 
-function matches(tokens: readonly Token[], text: readonly string[]): boolean {
+function matches(tokens: readonly Token[], given: string, folded: string): boolean {
   let t = 0;
   let p = 0;
   let star = -1;
   let mark = 0;
-  while (t < text.length) {
+  while (t < given.length) {
     const token = tokens[p];
     if (token?.kind === "many") {
       star = p++;
       mark = t;
-    } else if (token !== undefined && matchesOne(token, text[t] ?? "")) {
+    } else if (token !== undefined && matchesOne(token, given.charAt(t), folded.charAt(t))) {
       p++;
       t++;
     } else if (star >= 0) {
@@ -58,99 +71,125 @@ function matches(tokens: readonly Token[], text: readonly string[]): boolean {
   return p === tokens.length;
 }
 
-function matchesOne(token: Token, char: string): boolean {
+function matchesOne(token: Token, given: string, folded: string): boolean {
   switch (token.kind) {
     case "many":
     case "one":
       return true;
     case "char":
-      return token.char === char;
-    case "set":
-      return token.has(char) !== token.negated;
+      return token.char === folded;
+    case "set": {
+      for (const member of token.members) {
+        // What no text can match ends the look, even in a set of what must not be there.
+        if (member === "never") return false;
+        if (member(given, folded)) return !token.isNegated;
+      }
+      return token.isNegated;
+    }
   }
 }
 
-/** Undefined when the pattern can match nothing: it ends in a lone backslash. */
-function tokenize(pattern: readonly string[]): readonly Token[] | undefined {
+/** Undefined when the pattern can match nothing, as when it ends in a lone backslash. */
+function tokenize(pattern: string, fold: Fold): readonly Token[] | undefined {
   const tokens: Token[] = [];
   const deadEnds = new Set<number>();
   for (let i = 0; i < pattern.length; i++) {
-    const char = pattern[i] ?? "";
+    const char = pattern.charAt(i);
     if (char === "*") {
       if (tokens.at(-1)?.kind !== "many") tokens.push({ kind: "many" });
     } else if (char === "?") tokens.push({ kind: "one" });
     else if (char === "\\") {
-      const next = pattern[++i];
-      if (next === undefined) return undefined;
-      tokens.push({ kind: "char", char: next });
+      if (++i === pattern.length) return undefined;
+      tokens.push({ kind: "char", char: fold(pattern.charAt(i)) });
     } else {
-      const set = char === "[" ? readSet(pattern, i + 1, deadEnds) : undefined;
-      tokens.push(set?.token ?? { kind: "char", char });
-      if (set !== undefined) i = set.end;
+      const set = char === "[" ? readSet(pattern, i + 1, fold, deadEnds) : "none";
+      if (set === "broken") return undefined;
+      tokens.push(set === "none" ? { kind: "char", char: fold(char) } : set.token);
+      if (set !== "none") i = set.end;
     }
   }
   return tokens;
 }
 
 /**
- * A set that starts after `[`, and the place of its `]`; undefined when it never ends. Places from which no end was
- * found are remembered, so that many sets which never end cost no more than one.
+ * A set that starts after `[`, and the place of its `]`; `none` when it never ends, so that the bracket stands for itself, and
+ * `broken` when no text can match it. Places from which no end was found are remembered, so that many sets which never end
+ * cost no more than one.
  */
-function readSet(
-  pattern: readonly string[],
-  start: number,
-  deadEnds: Set<number>,
-): { token: Token; end: number } | undefined {
-  const negated = pattern[start] === "!" || pattern[start] === "^";
-  let i = negated ? start + 1 : start;
-  const tests: ((char: string) => boolean)[] = [];
+function readSet(pattern: string, start: number, fold: Fold, deadEnds: Set<number>) {
+  const isNegated = pattern.charAt(start) === "!" || pattern.charAt(start) === "^";
+  let i = isNegated ? start + 1 : start;
+  const members: Member[] = [];
   const passed: number[] = [];
-  for (let isFirst = true; isFirst || pattern[i] !== "]"; isFirst = false) {
+  for (let isFirst = true; isFirst || pattern.charAt(i) !== "]"; isFirst = false) {
     if (i >= pattern.length || deadEnds.has(i)) {
       for (const place of passed) deadEnds.add(place);
-      return undefined;
+      return "none";
     }
     if (!isFirst) passed.push(i);
-    const named = namedClass(pattern, i);
-    if (named !== undefined) {
-      tests.push(named.test);
-      i = named.end;
-      continue;
-    }
-    const from = pattern[i] === "\\" ? pattern[++i] : pattern[i];
-    if (from === undefined) return undefined;
-    i++;
-    let to = from;
-    if (pattern[i] === "-" && pattern[i + 1] !== "]" && pattern[i + 1] !== undefined) {
-      i++;
-      to = (pattern[i] === "\\" ? pattern[++i] : pattern[i]) ?? from;
-      i++;
-    }
-    const [low, high] = [from.codePointAt(0) ?? 0, to.codePointAt(0) ?? 0];
-    tests.push((char) => {
-      const point = char.codePointAt(0) ?? 0;
-      return point >= low && point <= high;
-    });
+    const found = readMember(pattern, i, fold);
+    if (found === undefined) return "broken";
+    members.push(found.member);
+    i = found.end;
   }
-  return { token: { kind: "set", negated, has: (char) => tests.some((test) => test(char)) }, end: i };
+  return { token: { kind: "set", isNegated, members } as const, end: i };
 }
 
-const classes: ReadonlyMap<string, RegExp> = new Map([
-  ["alnum", /^[a-zA-Z0-9]$/],
-  ["alpha", /^[a-zA-Z]$/],
-  ["blank", /^[ \t]$/],
-  ["digit", /^[0-9]$/],
-  ["lower", /^[a-z]$/],
-  ["punct", /^[!-/:-@[-`{-~]$/],
-  ["space", /^[ \t\n\v\f\r]$/],
-  ["upper", /^[A-Z]$/],
-  ["xdigit", /^[0-9a-fA-F]$/],
+/** What stands in a set at an offset; undefined when it breaks the pattern. */
+function readMember(pattern: string, at: number, fold: Fold): { member: Member; end: number } | undefined {
+  const named = /\[:([a-y]*):\]/y;
+  named.lastIndex = at;
+  const name = named.exec(pattern)?.[1];
+  if (name !== undefined) return { member: classes.get(name) ?? "never", end: at + name.length + 4 };
+  if (pattern.startsWith("[=", at) && pattern.startsWith("=]", at + 3)) {
+    const char = pattern.charAt(at + 2);
+    return { member: (given) => given === char, end: at + 5 };
+  }
+  const from = readChar(pattern, at, fold);
+  if (from === undefined) return undefined;
+  if (pattern.charAt(from.end) !== "-" || pattern.charAt(from.end + 1) === "]") {
+    const isSymbol = pattern.startsWith("[.", at) && from.char.length === 1;
+    const member: Member = isSymbol ? (given) => given === from.char : between(from.char, from.char);
+    return { member, end: from.end };
+  }
+  const to = from.end + 1 < pattern.length ? readChar(pattern, from.end + 1, fold) : undefined;
+  if (to === undefined) return undefined;
+  return { member: between(from.char, to.char), end: to.end };
+}
+
+/** One character of a set, maybe escaped or written as a collating symbol. */
+function readChar(pattern: string, at: number, fold: Fold) {
+  if (pattern.startsWith("[.", at)) {
+    const end = pattern.indexOf(".]", at + 2);
+    return end < 0 ? undefined : { char: pattern.slice(at + 2, end), end: end + 2 };
+  }
+  const place = pattern.charAt(at) === "\\" ? at + 1 : at;
+  if (place === pattern.length) return undefined;
+  return { char: fold(pattern.charAt(place)), end: place + 1 };
+}
+
+function between(low: string, high: string): Member {
+  if (low.length !== 1 || high.length !== 1) return "never";
+  return (_given, folded) => folded >= low && folded <= high;
+}
+
+const isIn =
+  (letters: RegExp): Member =>
+  (given) =>
+    letters.test(given);
+
+const classes: ReadonlyMap<string, Member> = new Map([
+  ["alnum", isIn(/[a-zA-Z0-9]/)],
+  ["alpha", isIn(/[a-zA-Z]/)],
+  ["blank", isIn(/[ \t]/)],
+  // oxlint-disable-next-line eslint/no-control-regex
+  ["cntrl", isIn(/[\u0000-\u001f\u007f]/)],
+  ["digit", isIn(/[0-9]/)],
+  ["graph", isIn(/[!-~]/)],
+  ["lower", isIn(/[a-z]/)],
+  ["print", isIn(/[ -~]/)],
+  ["punct", isIn(/[!-/:-@[-`{-~]/)],
+  ["space", isIn(/[ \t\n\v\f\r]/)],
+  ["upper", isIn(/[A-Z]/)],
+  ["xdigit", isIn(/[0-9a-fA-F]/)],
 ]);
-
-function namedClass(pattern: readonly string[], at: number) {
-  if (pattern[at] !== "[" || pattern[at + 1] !== ":") return undefined;
-  const end = pattern.indexOf(":", at + 2);
-  if (end < 0 || pattern[end + 1] !== "]") return undefined;
-  const test = classes.get(pattern.slice(at + 2, end).join(""));
-  return test === undefined ? undefined : { test: (char: string) => test.test(char), end: end + 2 };
-}

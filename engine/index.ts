@@ -24,6 +24,13 @@ export { createEventStream, type EventStream, isAuditRecord } from "./event-stre
 export type { EnvelopeChoice, EnvelopeKind } from "./envelopes/open-envelope.ts";
 export type { ExceptionInfo, ExceptionValue } from "./exception-info.ts";
 export { type ExplainedPart, type Explanation, explainRule, type ExplainOutcome } from "./explain.ts";
+export {
+  type EngineConfig,
+  engineConfigKeys,
+  type IgnoredKey,
+  parseEngineConfig,
+  type ParsedEngineConfig,
+} from "./falco-config.ts";
 export type { Compat, FieldClass, FieldDefinition } from "./fields/field.ts";
 export { builtInSources, fieldClasses } from "./fields/registry.ts";
 export type { FileResult, Finding, Location, Position } from "./findings.ts";

@@ -1,7 +1,7 @@
 import { kinds, type JsonTape } from "./json/tape.ts";
 import { parseTime } from "./time.ts";
 import { utf8Length } from "./utf8.ts";
-import { valueText } from "./json/text.ts";
+import { compact, wholeText } from "./json/text.ts";
 
 /** An event inside a payload. */
 export interface AuditEvent {
@@ -23,8 +23,8 @@ const notRecognized = "data not recognized as a k8s audit event";
 class Rejection extends Error {}
 
 /**
- * Finds the audit events of a payload: one Event, an EventList, or arrays of those, nested at will. One bad
- * element of an array drops the whole payload; a bad item of an EventList drops only itself.
+ * Finds the audit events of a payload: one Event, an EventList, or arrays of those, nested at will. An element of an array
+ * that is none of these drops the whole payload; an event without a proper time, or one that is too large, only itself.
  */
 export function findEvents(tape: JsonTape, root: number, eventBytesMax: number): Payload {
   const problems: string[] = [];
@@ -33,8 +33,7 @@ export function findEvents(tape: JsonTape, root: number, eventBytesMax: number):
     return { events, problems: shortened(problems) };
   } catch (error) {
     if (!(error instanceof Rejection)) throw error;
-    problems.push(error.message);
-    return { events: [], problems: shortened(problems) };
+    return { events: [], problems: [error.message] };
   }
 }
 
@@ -43,34 +42,37 @@ function collect(tape: JsonTape, node: number, bytesMax: number, problems: strin
     return children(tape, node).flatMap((item) => collect(tape, item, bytesMax, problems));
   }
   const kind = tape.member(node, "kind");
-  if (isText(tape, kind, "Event")) return [readEvent(tape, node, bytesMax)];
-  const items = isText(tape, kind, "EventList") ? children(tape, tape.member(node, "items")) : [];
-  if (items.length === 0) throw new Rejection(notRecognized);
+  const isList = isText(tape, kind, "EventList");
+  const items = isList ? children(tape, tape.member(node, "items")) : [node];
+  if (items.length === 0 || (!isList && !isText(tape, kind, "Event"))) throw new Rejection(notRecognized);
   return items.flatMap((item) => {
-    try {
-      return [readEvent(tape, item, bytesMax)];
-    } catch (error) {
-      if (!(error instanceof Rejection)) throw error;
-      problems.push(error.message);
-      return [];
-    }
+    const event = readEvent(tape, item, bytesMax);
+    if (typeof event !== "string") return [event];
+    problems.push(event);
+    return [];
   });
 }
 
-function readEvent(tape: JsonTape, root: number, bytesMax: number): AuditEvent {
+/** An event, or why it is dropped. */
+function readEvent(tape: JsonTape, root: number, bytesMax: number): AuditEvent | string {
   const stamp = tape.member(root, "stageTimestamp");
-  if (stamp < 0) throw new Rejection("can't read stageTimestamp");
-  const text = valueText(tape, stamp);
-  const timeNs = parseTime(text);
+  if (stamp < 0) return "can't read stageTimestamp";
+  const isString = tape.kind(stamp) === kinds.string || tape.kind(stamp) === kinds.escaped;
+  const text = wholeText(tape, stamp);
+  const timeNs = isString ? parseTime(text) : undefined;
   if (timeNs === undefined) {
-    throw new Rejection(`cannot parse stageTimestamp '${text.slice(0, 64)}' as an RFC 3339 time`);
+    return `cannot parse stageTimestamp '${text.slice(0, 64)}' as an RFC 3339 time`;
   }
-  const length = tape.end(root) - tape.start(root);
-  // Only a text near the limit is worth counting in bytes.
-  if (length * 3 > bytesMax && utf8Length(tape.text.slice(tape.start(root), tape.end(root))) > bytesMax) {
-    throw new Rejection(`event dropped: larger than ${bytesMax} bytes`);
-  }
+  if (isLarger(tape, root, bytesMax)) return `event dropped: larger than ${bytesMax} bytes`;
   return { root, timeNs };
+}
+
+/** Whether an event takes more bytes than it may, blanks between its tokens not counted. */
+function isLarger(tape: JsonTape, root: number, bytesMax: number): boolean {
+  const [start, end] = [tape.start(root), tape.end(root)];
+  // Only a text near the limit is worth counting in bytes, and only one beyond it worth writing anew.
+  if ((end - start) * 3 <= bytesMax || utf8Length(tape.text.slice(start, end)) <= bytesMax) return false;
+  return utf8Length(compact(tape, root)) > bytesMax;
 }
 
 function children(tape: JsonTape, node: number): number[] {
@@ -84,7 +86,8 @@ function isText(tape: JsonTape, node: number, text: string): boolean {
   return node >= 0 && tape.is(node, text);
 }
 
-function shortened(problems: readonly string[]): readonly string[] {
+/** The first of many problems, and how many more there are. */
+export function shortened(problems: readonly string[]): readonly string[] {
   if (problems.length <= problemsMax) return problems;
   return [...problems.slice(0, problemsMax), `and ${problems.length - problemsMax} problems more`];
 }

@@ -1,9 +1,10 @@
 const identifier = /[a-zA-Z][a-zA-Z0-9_]*/y;
 const fieldName = /[a-zA-Z][a-zA-Z0-9_]*(?:\.[a-zA-Z][a-zA-Z0-9_]*)+/y;
-const fieldArgument = /[^\]["'\s]+/y;
+const fieldArgument = /[^\]["'\t\n\v\f\r ]+/y;
 const bareString = /[^()"'\t\n\v\f\r =,]+/y;
-const hexNumber = /0[xX][0-9a-zA-Z]+/y;
+const hexNumber = /0[xX][0-9a-fA-F]+/y;
 const number = /[+-]?[0-9]+\.?[0-9]*(?:[eE][+-][0-9]+)?/y;
+const negation = /not[\t\n\v\f\r ]+/y;
 const blanks = " \t\b\r\n";
 
 /** A problem in a condition or an output, at an offset of the text that was read. */
@@ -64,6 +65,11 @@ export class Cursor {
     this.last = word;
     this.blank();
     return true;
+  }
+
+  /** Takes the word `not` and the blanks behind it. */
+  takeNot(): boolean {
+    return this.match(negation) !== undefined;
   }
 
   identifier(): string | undefined {
@@ -135,8 +141,13 @@ function unescape(raw: string, quote: string, at: number): string {
     }
     const next = raw.charAt(++i);
     const value = next === quote ? quote : escapes.get(next);
-    if (value === undefined) throw new SyntaxProblem(`unsupported string escape sequence: \\${next}`, at);
+    if (value === undefined) throw new SyntaxProblem(badEscape(next, quote), at);
     text += value;
   }
   return text;
+}
+
+function badEscape(char: string, quote: string): string {
+  if (char !== '"' && char !== "'") return `unsupported string escape sequence: \\${char}`;
+  return `invalid \\${char} escape in ${quote}-quoted string`;
 }

@@ -4,7 +4,7 @@ import { SyntaxProblem } from "./lexer.ts";
 import { compileOperand, type Frame, type Read, type Slots } from "./compile.ts";
 import { parseTransformerAt } from "./parser.ts";
 import { fieldOperand, resolveOperand, type ResolvedOperand } from "./resolve-operand.ts";
-import { utf8Cut } from "./utf8.ts";
+import { utf8Cut, utf8Length } from "./utf8.ts";
 
 /** A list is cut at this many bytes when it is printed. */
 const listBytesMax = 1023;
@@ -43,43 +43,61 @@ export function parseOutput(text: string, compat: Compat, source?: string): Outp
   return { ok: true, template: { parts } };
 }
 
-function fieldPart(
-  text: string,
-  percent: number,
-  compat: Compat,
-  source: string | undefined,
-): { readonly part: Part; readonly end: number } | { readonly message: string } {
-  const digits = /[0-9]{1,9}/y;
+type FieldPart = { readonly part: Part; readonly end: number } | { readonly message: string };
+
+function fieldPart(text: string, percent: number, compat: Compat, source: string | undefined): FieldPart {
+  const digits = /[0-9]*/y;
   digits.lastIndex = percent + 1;
-  const width = digits.exec(text)?.[0];
-  const start = percent + 1 + (width?.length ?? 0);
-  if (width !== undefined && Number(width) > widthMax) {
+  const width = digits.exec(text)?.[0] ?? "";
+  const start = percent + 1 + width.length;
+  if (start === text.length) {
+    return { message: "invalid formatting syntax: formatting cannot end with a number" };
+  }
+  if (Number(width) > widthMax) {
     return { message: `invalid formatting syntax: a width of ${width} is more than ${widthMax}` };
   }
   const found = operandAt(text, start, compat, source);
-  if (found === undefined || "message" in found) {
+  if (found.operand === undefined) {
     const name = text.slice(start, start + 32);
-    const why = found === undefined ? "" : ` (${found.message})`;
+    const why = found.message === undefined ? "" : ` (${found.message})`;
     return { message: `unknown filter: unexpected token after '%': no field starts at '${name}'${why}` };
   }
+  // A width of 0 is none.
   return {
-    part: { kind: "field", operand: found.operand, width: width === undefined ? undefined : Number(width) },
+    part: { kind: "field", operand: found.operand, width: Number(width) || undefined },
     end: found.end,
   };
 }
 
-function operandAt(text: string, at: number, compat: Compat, source: string | undefined) {
-  const found = parseTransformerAt(text, at);
-  if (found !== undefined) {
+type FoundOperand =
+  | { readonly operand: ResolvedOperand; readonly end: number }
+  | { readonly operand?: undefined; readonly message: string | undefined };
+
+/** A transformer call or a field at an offset, as much as makes sense: brackets that do not are text. */
+function operandAt(text: string, at: number, compat: Compat, source: string | undefined): FoundOperand {
+  let message: string | undefined;
+  for (const hasBrackets of [true, false]) {
+    const found = parseTransformerAt(text, at, hasBrackets);
+    if (found === undefined) continue;
     try {
       return { operand: resolveOperand(found.call, compat), end: found.end };
     } catch (error) {
       if (!(error instanceof SyntaxProblem)) throw error;
-      return { message: error.message };
+      message ??= error.message;
     }
   }
-  const field = fieldAt(text, at, compat, source);
-  return field === undefined ? undefined : { operand: fieldOperand(field.field), end: field.end };
+  if (message !== undefined) return { message };
+  const found = fieldAt(text, at, compat, source);
+  if (found === undefined) return { message };
+  return { operand: fieldOperand(found.field), end: found.end };
+}
+
+/** What is wrong with an output that prints a field which can only be compared. */
+export function unprintableIn({ parts }: OutputTemplate): string | undefined {
+  const field = parts
+    .flatMap((part) => (part.kind === "field" ? part.operand.fields : []))
+    .find(({ definition }) => definition.isFilterOnly === true);
+  return field && `unknown filter: ${field.key} is filter only and cannot be used as a display field`;
 }
 
 /** An output that is ready to be printed for an event. */
@@ -129,10 +147,25 @@ function padding({ source }: ResolvedOperand): number {
 
 function valueText(value: FieldValue, padTo: number): string {
   if (value === undefined) return "<NA>";
-  if (Array.isArray(value)) return utf8Cut(`(${value.map(String).join(",")})`, listBytesMax);
+  if (Array.isArray(value)) return cutAt(`(${listed(value.map(String))})`, listBytesMax);
   return String(value).padStart(padTo, "0");
 }
 
+/** Elements with commas between them, but none before the first text that is not empty: Falco prints them so. */
+function listed(items: readonly string[]): string {
+  const first = items.findIndex((item) => item !== "");
+  return first < 0 ? "" : items.slice(first).join(",");
+}
+
+/** Falco counts bytes; where it cuts a character in two, what is left of it is replaced in the alert. */
+function cutAt(text: string, bytesMax: number): string {
+  if (text.length * 3 <= bytesMax || utf8Length(text) <= bytesMax) return text;
+  const cut = utf8Cut(text, bytesMax);
+  return utf8Length(cut) < bytesMax ? `${cut}\ufffd` : cut;
+}
+
 function toWidth(text: string, width: number | undefined): string {
-  return width === undefined ? text : text.slice(0, width).padEnd(width);
+  if (width === undefined) return text;
+  const bytes = utf8Length(text);
+  return bytes <= width ? text + " ".repeat(width - bytes) : cutAt(text, width);
 }

@@ -78,16 +78,17 @@ export function parseCondition(text: string): ParseOutcome {
 }
 
 /**
- * Parses a transformer call that starts at `at` of a longer text, such as an output, and says where it ends.
- * Gives undefined when none starts there.
+ * Parses a transformer call that starts at `at` of a longer text, such as an output, and says where it ends: behind its
+ * brackets, or before them. Gives undefined when none starts there.
  */
 export function parseTransformerAt(
   text: string,
   at: number,
+  hasBrackets = true,
 ): { call: TransformerCall; end: number } | undefined {
   const parser = new Parser(text, at);
   try {
-    const call = parser.transformer();
+    const call = hasBrackets ? parser.transformer() : parser.transformerCall();
     return call === undefined ? undefined : { call, end: parser.cursor.at };
   } catch (error) {
     if (error instanceof SyntaxProblem) return undefined;
@@ -133,7 +134,7 @@ class Parser {
     const at = cursor.at;
     cursor.blank();
     let negated = false;
-    while (cursor.takeWord("not")) negated = !negated;
+    while (cursor.takeNot()) negated = !negated;
     let part: Expression;
     if (cursor.take("not(")) {
       negated = !negated;
@@ -183,13 +184,18 @@ class Parser {
   }
 
   transformer(): TransformerCall | undefined {
+    const call = this.transformerCall();
+    return call === undefined ? undefined : { ...call, argument: this.argument() };
+  }
+
+  transformerCall(): TransformerCall | undefined {
     const { cursor } = this;
     const at = cursor.at;
     const name = transformers.find((word) => cursor.take(`${word}(`));
     if (name === undefined) return undefined;
     const args = this.nested(() => this.callArguments());
     if (!cursor.take(")")) throw cursor.problem("expected a ')' token closing the transformer");
-    return { kind: "transformer", name, args, argument: this.argument(), at };
+    return { kind: "transformer", name, args, argument: undefined, at };
   }
 
   private callArguments(): readonly TransformerArgument[] {

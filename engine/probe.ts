@@ -2,7 +2,7 @@ import type { Check, Expression, Operand, TransformerArgument } from "./ast.ts";
 import { canonical, operandText } from "./canonical.ts";
 import type { Detection, DetectorOptions } from "./detector.ts";
 import { createEventStream } from "./event-stream.ts";
-import { type CompiledRule, emptyRuleSet, type RuleSet } from "./ruleset.ts";
+import type { CompiledRule, RuleSet } from "./ruleset.ts";
 
 /** What single checks and fields say about one event. */
 export interface Probed {
@@ -53,12 +53,13 @@ export function operandsIn(check: Check): readonly Operand[] {
 }
 
 /**
- * Makes a function that says of an event what each check gives and what the fields hold. Each check becomes a rule of its
- * own, so the answer is the detector's and can never differ from what it would do.
+ * Makes a function that says of an event what each check of a ruleset gives and what the fields hold. Each check becomes a rule
+ * of its own, so the answer is the detector's and can never differ from what it would do.
  */
 export function probe(
   checks: readonly Check[],
   source: string,
+  ruleset: RuleSet,
   options: DetectorOptions,
 ): (line: string) => Probed {
   const rule = (name: string, condition: Expression, output: string): CompiledRule => ({
@@ -84,7 +85,7 @@ export function probe(
       : calls.map((call) => rule(operandText(call), always, `%${operandText(call)}`))),
   ];
   const rules = compiled.map((one) => ({ ...one, ...noInfo, condition: canonical(one.condition) }));
-  const detect = detectOne({ ...emptyRuleSet, rules, compiled }, { ...options, ruleMatching: "all" });
+  const detect = detectOne({ ...ruleset, rules, compiled }, { ...options, ruleMatching: "all" });
   return (text) => {
     const { alerts, events, problems } = detect(text);
     const fired = new Set(alerts.map(({ rule: name }) => name));

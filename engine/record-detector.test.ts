@@ -276,12 +276,41 @@ test("fields of one source do not exist in rules of another", () => {
   assert.equal(messageOf({ condition: "evt.type = execv" }), "unknown event type execv");
   assert.match(
     messageOf({ condition: "evt.type = connect and fd.sip = home" }) ?? "",
-    /unrecognized IP address home/,
+    /unrecognized IPv6 address home/,
   );
   assert.match(
     messageOf({ condition: "evt.type = execve", exceptions: [{ name: "x", fields: ["ka.verb"] }] }) ?? "",
     /'ka\.verb' is not a supported filter field/,
   );
+});
+
+test("fields that stand for one of several values are compared with constants alone", () => {
+  const refused: readonly [RuleParts, RegExp][] = [
+    [
+      { condition: "evt.type = connect and fd.ip = val(fd.sip)" },
+      /^field 'fd\.ip' doesn't support right-hand/,
+    ],
+    [
+      { condition: "evt.type = connect and fd.sip = val(fd.ip)" },
+      /^field 'fd\.ip' can't be used as a right-hand/,
+    ],
+    [{ condition: "evt.type = execve and tolower(proc.aname) = x" }, /^field 'proc\.aname' does not support/],
+    [
+      { condition: "evt.type = execve and proc.name = val(proc.aname[2])" },
+      /^field 'proc\.aname\[2\]' can't/,
+    ],
+    [
+      { condition: "evt.type = connect", output: "%fd.ip" },
+      /fd\.ip is filter only and cannot be used as a display/,
+    ],
+    [{ condition: "evt.type = connect and fd.net = 10.0.0.1" }, /^unrecognized IP network 10\.0\.0\.1$/],
+    [{ condition: "evt.type = connect and fd.sip = 010.0.0.1" }, /^unrecognized IPv4 address 010\.0\.0\.1$/],
+    [{ condition: "evt.type = connect and fd.sport = nosuch" }, /^unrecognized protocol nosuch$/],
+    [{ condition: "evt.type = connect and fd.is_server = yes" }, /unrecognized boolean value yes$/],
+  ];
+  for (const [parts, words] of refused) {
+    assert.match(load([parts]).results[0]?.errors[0]?.message ?? "loads", words, JSON.stringify(parts));
+  }
 });
 
 test("a rule for any type of event is warned of, unless it asks not to be", () => {

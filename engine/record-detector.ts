@@ -12,6 +12,7 @@ import {
 import type { SyscallEvent } from "./linux-audit/syscall-event.ts";
 import { CheckFields, ConditionReach } from "./rule-reach.ts";
 import type { CompiledRule, RuleSet } from "./ruleset.ts";
+import { Undecided } from "./undecided.ts";
 
 export interface RecordDetectorOptions
   extends
@@ -25,10 +26,11 @@ export interface RecordDetector {
   /** Evaluates the events that are still open: at the end of input, or when nothing has come for a while. */
   flush(): Detection;
   /** Evaluates an event that was put together elsewhere. */
-  detectRecord(event: SyscallEvent): readonly Alert[];
+  detectRecord(event: SyscallEvent): Detection;
 }
 
 interface Active {
+  readonly name: string;
   readonly reach: ConditionReach;
   readonly matches: Predicate;
   readonly write: AlertWriter;
@@ -47,6 +49,7 @@ class SyscallDetector implements RecordDetector {
   private readonly byType: Map<string, readonly Active[]>;
   private readonly tape: JsonTape;
   private readonly frame: Frame;
+  private readonly undecided: Undecided;
   private firstTimeNs: bigint | undefined;
   private seen: bigint;
 
@@ -60,6 +63,7 @@ class SyscallDetector implements RecordDetector {
     this.rules = ruleset.compiled
       .filter(({ enabled, source }) => enabled && source === "syscall")
       .map((rule: CompiledRule) => ({
+        name: rule.name,
         reach: new ConditionReach(rule.condition, lookup),
         matches: compileCondition(rule.condition, slots, compat),
         write: alertWriter(rule, slots, compat, options.format),
@@ -68,6 +72,7 @@ class SyscallDetector implements RecordDetector {
     this.tape = new JsonTape();
     this.tape.parse("{}");
     this.frame = { event: this.view(undefined), stamp: 0, values: [], stamps: [] };
+    this.undecided = new Undecided();
     this.firstTimeNs = undefined;
     this.seen = 0n;
   }
@@ -80,23 +85,28 @@ class SyscallDetector implements RecordDetector {
     return this.evaluate(this.reader.flush());
   }
 
-  detectRecord(event: SyscallEvent): readonly Alert[] {
+  detectRecord(event: SyscallEvent): Detection {
     const { frame } = this;
     this.firstTimeNs ??= event.timeNs;
     this.seen += 1n;
     frame.event = this.view(event);
     frame.stamp++;
     const alerts: Alert[] = [];
-    for (const { matches, write } of this.candidates(event.type)) {
-      if (!matches(frame)) continue;
+    for (const { name, matches, write } of this.candidates(event.type)) {
+      if (!this.undecided.matches(name, matches, frame)) continue;
       alerts.push({ ...write(frame), auditId: event.id });
       if (this.options.ruleMatching !== "all") break;
     }
-    return alerts;
+    return { alerts, events: 1, problems: this.undecided.take() };
   }
 
   private evaluate({ events, problems }: AuditRecords): Detection {
-    return { alerts: events.flatMap((event) => this.detectRecord(event)), events: events.length, problems };
+    const detections = events.map((event) => this.detectRecord(event));
+    return {
+      alerts: detections.flatMap(({ alerts }) => alerts),
+      events: events.length,
+      problems: [...problems, ...detections.flatMap((one) => one.problems)],
+    };
   }
 
   /** The rules that can match events of a type, in their order; worked out when the first such event comes. */

@@ -36,12 +36,21 @@ export function resolveOperand(operand: Operand, compat: Compat): ResolvedOperan
     throw new SyntaxProblem(`transformer '${operand.name}' ${why}`, operand.at);
   }
   const args = operand.args.map((arg) => resolveArgument(arg, compat));
+  const alone = operand.name === "val" ? undefined : args.flatMap((arg) => arg.fields).find(isUsedAlone);
+  if (alone !== undefined) {
+    throw new SyntaxProblem(`field '${alone.key}' does not support transformers`, operand.at);
+  }
   const shape = transformer.shape(args);
   if (!shape.ok) throw new SyntaxProblem(shape.message, operand.at);
   const text = operand.name === "val" ? (args[0]?.text ?? "") : operandText(operand);
   const source = { kind: "call", name: operand.name, argument: operand.argument, args } as const;
   const fields = args.flatMap((arg) => arg.fields);
   return { source, fields, type: shape.type, isList: shape.isList, text, isLiteral: false };
+}
+
+/** Whether a field is compared in a way of its own, which has no value to give to anything else. */
+export function isUsedAlone({ definition: { isAny = false, isFilterOnly = false } }: BoundField): boolean {
+  return isAny || isFilterOnly;
 }
 
 /** An operand that is a plain field. */

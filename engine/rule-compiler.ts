@@ -13,7 +13,7 @@ import { type Context, LoadProblem } from "./findings.ts";
 import { SyntaxProblem } from "./lexer.ts";
 import { expandedLengthMax, prepareLists, type ReadyList, substituteLists } from "./lists.ts";
 import { resolveMacros } from "./macros.ts";
-import { parseOutput } from "./output.ts";
+import { parseOutput, unprintableIn } from "./output.ts";
 import { parseCondition, transformers } from "./parser.ts";
 import { CheckFields, checkSource, checksOf, reachOf } from "./rule-reach.ts";
 import { checkStatics, type StaticFields, staticFieldNames, unknownStaticIn } from "./static-fields.ts";
@@ -140,7 +140,8 @@ export class RuleCompiler {
 
   private outputProblem(text: string, source: string): string | undefined {
     const outcome = parseOutput(text, this.compat, source);
-    return outcome.ok ? unknownStaticIn(outcome.template, this.statics) : outcome.message;
+    if (!outcome.ok) return outcome.message;
+    return unprintableIn(outcome.template) ?? unknownStaticIn(outcome.template, this.statics);
   }
 
   /** Whether records of system calls can ever match the rule. What stands in the way, or is missing, is warned of. */

@@ -1,6 +1,7 @@
 import type { FieldType, FieldValue, Scalar } from "./fields/field.ts";
 import { findOptions } from "./getopt.ts";
 import { asciiLower, asciiUpper } from "./glob.ts";
+import { untilNul } from "./json/text.ts";
 import { decodeUtf8, utf8Length } from "./utf8.ts";
 
 /** What is known about an argument or a result before any event. */
@@ -129,10 +130,13 @@ export function findTransformer(name: string, argument?: string): Transformer | 
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** Decodes base64; undefined when the text is none. */
+/**
+ * Decodes base64, with or without the padding that belongs there; undefined when the text is none. Bits that belong to no
+ * byte must be zero, so that two texts never decode to the same bytes.
+ */
 function decodeBase64(text: string): string | undefined {
   const body = text.replace(/={1,2}$/, "");
-  if (body.length % 4 === 1 || (body.length !== text.length && text.length % 4 !== 0)) return undefined;
+  if (body.length % 4 === 1 || (body === "" && text !== "")) return undefined;
   const bytes: number[] = [];
   let bits = 0;
   let held = 0;
@@ -145,9 +149,7 @@ function decodeBase64(text: string): string | undefined {
     bits -= 8;
     bytes.push((held >> bits) & 0xff);
   }
-  const decoded = decodeUtf8(bytes);
-  const nul = decoded.indexOf("\0");
-  return nul < 0 ? decoded : decoded.slice(0, nul);
+  return (held & ((1 << bits) - 1)) === 0 ? untilNul(decodeUtf8(bytes)) : undefined;
 }
 
 /** Elements of a value, whatever its shape. */

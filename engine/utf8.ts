@@ -42,6 +42,25 @@ export function compareUtf8(a: string, b: string): number {
 /** Surrogates stand for characters above U+FFFF and so come after every other unit. */
 const byteRank = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit);
 
+/** A text with one character from U+0000 to U+00FF for each byte of UTF-8; half a pair becomes U+FFFD. */
+export function utf8Text(text: string): string {
+  let bytes = "";
+  for (const char of text.toWellFormed()) {
+    const point = char.codePointAt(0) ?? 0;
+    if (point < 0x80) bytes += char;
+    else if (point < 0x800) bytes += String.fromCharCode(0xc0 | (point >> 6), trailing(point));
+    else if (point < 0x10000) {
+      bytes += String.fromCharCode(0xe0 | (point >> 12), trailing(point >> 6), trailing(point));
+    } else {
+      const [first, second] = [0xf0 | (point >> 18), trailing(point >> 12)];
+      bytes += String.fromCharCode(first, second, trailing(point >> 6), trailing(point));
+    }
+  }
+  return bytes;
+}
+
+const trailing = (bits: number): number => 0x80 | (bits & 0x3f);
+
 /** Decodes UTF-8; what is not valid becomes U+FFFD, once for each start of a character that does not go on as it must. */
 export function decodeUtf8(bytes: ArrayLike<number>): string {
   let text = "";

@@ -3,7 +3,7 @@ import type { FieldValue, Scalar } from "./fields/field.ts";
 import { asciiLower, compileGlob, isAscii } from "./glob.ts";
 import { SyntaxProblem } from "./lexer.ts";
 import { compilePathMatch } from "./path-match.ts";
-import { compileRegex } from "./posix-regex.ts";
+import { compileRegex } from "./regex/regex.ts";
 import { specialTest } from "./special-tests.ts";
 import { compareUtf8 } from "./utf8.ts";
 
@@ -14,6 +14,7 @@ export type ValueTest = (value: FieldValue) => boolean;
  * whatever the operator. Throws {@link SyntaxProblem} for a bad pattern.
  */
 export function valueTest(check: TypedCheck): ValueTest {
+  if (check.modifier !== undefined) return countingTest(check, check.modifier);
   const special = specialTest(check, valueTest);
   if (special !== undefined) return special;
   if (check.operator === "exists") return (value) => value !== undefined;
@@ -22,12 +23,23 @@ export function valueTest(check: TypedCheck): ValueTest {
     const test = scalarTest(check);
     return (value) => value !== undefined && test(value as Scalar);
   }
-  const only = check.modifier === undefined && check.values.length === 1 ? check.values[0] : undefined;
+  const only = check.values.length === 1 ? check.values[0] : undefined;
   const isEqual = ["=", "==", "in", "intersects"].includes(check.operator);
   // A missing value equals no text, so the commonest test of all needs no second look.
   if (only !== undefined && isEqual) return (value) => value === only;
   const test = textTest(check);
   return (value) => value !== undefined && test(value as string);
+}
+
+/** With a modifier each value makes a check of its own, and what counts is how many of them hold; of none, none. */
+function countingTest(check: TypedCheck, modifier: string): ValueTest {
+  const tests = check.values.map((value) => valueTest({ ...check, modifier: undefined, values: [value] }));
+  return (value) => {
+    let hits = 0;
+    for (const test of tests) if (test(value)) hits++;
+    if (modifier === "oneof") return hits === 1;
+    return modifier === "anyof" ? hits > 0 : hits > 0 && hits === tests.length;
+  };
 }
 
 function listTest({ operator, values }: TypedCheck): ValueTest {
@@ -37,7 +49,8 @@ function listTest({ operator, values }: TypedCheck): ValueTest {
 }
 
 function scalarTest({ operator, values, left }: TypedCheck): (value: Scalar) => boolean {
-  const wanted = values.map((text) => (left.type === "BOOL" ? text === "true" : (parseNumber(text) ?? 0n)));
+  const { type } = left;
+  const wanted = values.map((text) => (type === "BOOL" ? text === "true" : (parseNumber(text, type) ?? 0n)));
   if (operator === "in" || operator === "intersects") return (value) => wanted.includes(value as never);
   const [only = 0n] = wanted;
   return (value) => ordered(operator, Number(value > only) - Number(value < only));
@@ -61,20 +74,14 @@ export function ordered(operator: string, order: number): boolean {
   }
 }
 
-function textTest({ operator, modifier, values, at }: TypedCheck): (value: string) => boolean {
+function textTest({ operator, values, at }: TypedCheck): (value: string) => boolean {
   if (operator === "in" || operator === "intersects") {
     const wanted: ReadonlySet<string> = new Set(values);
     return (value) => wanted.has(value);
   }
   if (operator === "pmatch") return compilePathMatch(values);
-  const tests = values.map((value) => oneText(operator, value, at));
-  if (modifier === undefined) return tests[0] ?? (() => false);
-  return (value) => {
-    let hits = 0;
-    for (const test of tests) if (test(value)) hits++;
-    if (modifier === "oneof") return hits === 1;
-    return modifier === "anyof" ? hits > 0 : hits > 0 && hits === tests.length;
-  };
+  const [only] = values;
+  return only === undefined ? () => false : oneText(operator, only, at);
 }
 
 /** The test of one text against one wanted text. */
@@ -106,7 +113,8 @@ export function oneText(operator: string, wanted: string, at = 0): (value: strin
     case "regex": {
       const outcome = compileRegex(wanted);
       if (!outcome.ok) throw new SyntaxProblem(`invalid regex pattern: ${outcome.message}`, at);
-      return outcome.test;
+      const { regex } = outcome;
+      return (value) => regex.test(value);
     }
     default:
       return (value) => ordered(operator, compareUtf8(value, wanted));

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createDetector, loadRules } from "#engine";
 import { readRulesFiles } from "../cli/rules/rules-files.ts";
-import { renderTestResults, runRuleTests } from "../cli/rules/test-runner.ts";
+import { renderRuleTests } from "../cli/output/rule-tests.ts";
+import { runRuleTests } from "../cli/rules/test-runner.ts";
 
 const pack = join(import.meta.dirname, "starter");
 const testFiles = readdirSync(join(pack, "tests")).map((name) => join(pack, "tests", name));
@@ -21,7 +22,7 @@ test("every example of the starter pack raises exactly the alerts it names", () 
   assert.ok(results.length >= 2 * ruleset.rules.length, `${results.length} examples`);
   assert.ok(
     results.every(({ failures }) => failures.length === 0),
-    renderTestResults(results),
+    renderRuleTests(results).join("\n"),
   );
 });
 

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { RecordScanner } from "./scan.ts";
 import { filtered } from "./testing/filtered.ts";
 
 /** Filters that may stand in a chain, none of which touches a key that begins with `keep`. */
 const sections = [
   "modify\n Add x_cluster ${CLUSTER}\n Add x_team ${TEAM}",
   "modify\n Set a 1\n Remove b\n Rename c d",
+  "modify\n Add a 1\n Rename a b\n Copy b n",
   "modify\n Hard_copy a b\n Hard_rename b c\n Move_to_start keep\n Move_to_end a",
   "modify\n Condition Key_exists a\n Remove_regex ^[abc]$",
   "modify\n Condition Key_value_matches $o['a'] .\n Remove_wildcard x_",
@@ -78,6 +80,24 @@ test("a record that passes any filters is one JSON object, and what no filter to
       },
     ),
     { numRuns: 1500 },
+  );
+});
+
+test("a record that has no key twice gets none twice, so that readers cannot differ on which one counts", () => {
+  const unique = fc.uniqueArray(fc.tuple(key, value, fc.boolean()), {
+    selector: ([name]) => name,
+    maxLength: 12,
+  });
+  const scanner = new RecordScanner();
+  fc.assert(
+    fc.property(unique, fc.array(fc.constantFrom(...sections), { maxLength: 5 }), (members, chain) => {
+      const text = `{${members.map(([name, one, isEscaped]) => `${spelled(name, isEscaped)}:${one}`).join(",")}}`;
+      const line = filtered(chain.map((section) => `[FILTER]\n Name ${section}\n`).join("")).line(text);
+      if (line === undefined) return;
+      assert.ok(scanner.scan(Buffer.from(line), 0, Buffer.byteLength(line)), scanner.why);
+      assert.equal(Object.keys(JSON.parse(line) as object).length, scanner.count, line);
+    }),
+    { numRuns: 1000 },
   );
 });
 

@@ -21,9 +21,9 @@ export class ModifyFilter implements Filter {
     this.config = config;
     this.#holds = compileConditions(config.conditions);
     this.#rules = config.rules.map(compileRule);
-    const keys = config.rules.flatMap((rule) => keyOf(rule) ?? []);
-    const isPlain = keys.length === config.rules.length;
-    this.#keys = isPlain ? new KeySet(keys.map((key) => new RecordKey(key))) : undefined;
+    const keys = config.rules.map(keysOf);
+    const isPlain = keys.every((some) => some.length > 0);
+    this.#keys = isPlain ? new KeySet(keys.flat().map((key) => new RecordKey(key))) : undefined;
     const members = isPlain ? this.#apply([]) : [];
     this.#added = { members, text: joined(members) };
   }
@@ -44,19 +44,20 @@ export class ModifyFilter implements Filter {
   }
 }
 
-/** The one key without which a rule does the same to every record; none when there is no such key. */
-function keyOf(rule: ModifyRule): string | undefined {
+/** Keys without which a rule does the same to every record; none when there are no such keys. */
+function keysOf(rule: ModifyRule): readonly string[] {
   switch (rule.kind) {
     case "add":
     case "set":
+      return [rule.key];
     case "rename":
     case "copy":
-      return rule.key;
+      return [rule.key, rule.to];
     case "remove":
-      return rule.keys.kind === "is" && !rule.keys.ignoresCase ? rule.keys.text : undefined;
+      return rule.keys.kind === "is" && !rule.keys.ignoresCase ? [rule.keys.text] : [];
     case "keep":
     case "move":
-      return undefined;
+      return [];
   }
 }
 

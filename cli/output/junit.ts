@@ -8,8 +8,7 @@ export interface JunitTest {
 
 /** A JUnit report, as CI systems read it: one suite for each file, a failure for each test that failed. */
 export function renderJunit(tests: readonly JunitTest[]): string {
-  const suites = new Map<string, JunitTest[]>();
-  for (const test of tests) suites.set(test.suite, [...(suites.get(test.suite) ?? []), test]);
+  const suites = Map.groupBy(tests, ({ suite }) => suite);
   const lines = [...suites].flatMap(([name, of]) => [
     `  <testsuite ${attributes({ name, ...totals(of) })}>`,
     ...of.flatMap(renderTest),

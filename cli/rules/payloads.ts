@@ -3,6 +3,7 @@ import { isAuditRecord } from "#engine";
 import { readFileBounded } from "../load-bundle.ts";
 import { misused } from "../failure.ts";
 import type { Screen } from "../screen.ts";
+import { isZipped, plainChunks, unzipped } from "./gzip.ts";
 import { splitJsonArray, splitJsonValues } from "./json-values.ts";
 
 /** Files that are no JSON lines are read whole, up to this. */
@@ -47,24 +48,35 @@ export function groupRecords(texts: readonly string[]): readonly string[] {
   return [...groups.values()].map((records) => records.join("\n"));
 }
 
-/** Reads a file of events whole. Throws a failure that names it. */
-export async function readPayloads(path: string, screen: Screen): Promise<readonly string[]> {
-  if (path !== "-") return payloadsOf(decode(await readFileBounded(path, documentBytesMax)));
-  const bytes = await screen.readInput(documentBytesMax);
-  if (bytes === undefined) throw misused(`standard input is larger than ${documentBytesMax} bytes`);
-  return payloadsOf(decode(bytes));
+/** Reads a file of events whole, packed by gzip or not. Throws a failure that names it. */
+export async function readText(path: string, screen: Screen): Promise<string> {
+  const name = path === "-" ? "standard input" : path;
+  const bytes =
+    path === "-" ? await screen.readInput(documentBytesMax) : await readFileBounded(path, documentBytesMax);
+  if (bytes === undefined) throw misused(`${name} is larger than ${documentBytesMax} bytes`);
+  return decode(isZipped(bytes) ? await unzipped(bytes, documentBytesMax, name) : bytes);
 }
 
-/** Whole lines of a file or of standard input (`-`), a block at a time. Throws a failure that names the file. */
+/** The events of such a file as payloads for a detector. */
+export async function readPayloads(path: string, screen: Screen): Promise<readonly string[]> {
+  return payloadsOf(await readText(path, screen));
+}
+
+/**
+ * Whole lines of a file or of standard input (`-`), packed by gzip or not, a block at a time. Throws a failure that names the
+ * file.
+ */
 export async function* streamLines(path: string, screen: Screen): AsyncGenerator<Uint8Array> {
   const name = path === "-" ? "standard input" : path;
   const chunks = path === "-" ? screen.input() : createReadStream(path, { highWaterMark: 256 * 1024 });
   try {
-    yield* wholeLines(chunks, name);
+    yield* wholeLines(plainChunks(chunks), name);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === undefined) throw error;
-    throw misused(`${name} cannot be read (${code})`, "Check the path.");
+    const next =
+      code === "EISDIR" ? `It is a folder: cat ${name}/* | fleetctl ... --events -` : "Check the path.";
+    throw misused(`${name} cannot be read (${code})`, next);
   }
 }
 

@@ -1,21 +1,21 @@
-import { type Compat, type RulesFile, type RuleSet } from "#engine";
+import type { RulesFile, RuleSet } from "#engine";
+import type { EngineChoice } from "./engine-choice.ts";
 import type { Proposal } from "./noise.ts";
 import { renderOverrideFile } from "./override-file.ts";
-import { loadOrRefuse } from "./rule-flags.ts";
+import { loadOrRefuse } from "./ready-rules.ts";
 import { runRuleTests } from "./test-runner.ts";
 
 /** Rules to be tuned and how they are run. */
 export interface Tuned {
   readonly files: readonly RulesFile[];
   readonly ruleset: RuleSet;
-  readonly compat: Compat;
-  readonly ruleMatching: "first" | "all";
+  readonly engine: EngineChoice;
 }
 
 /** The rules with the proposals as exceptions. Throws a failure when they do not load. */
 export function withProposals(tuned: Tuned, proposals: readonly Proposal[]): RuleSet {
   const override = { name: "proposed overrides", content: renderOverrideFile(proposals, tuned.ruleset) };
-  return loadOrRefuse([...tuned.files, override], { compat: tuned.compat }).ruleset;
+  return loadOrRefuse([...tuned.files, override], tuned.engine.load).ruleset;
 }
 
 /** What the rule tests say of proposals. */
@@ -32,17 +32,20 @@ export interface Verdict {
  */
 export function judge(tuned: Tuned, proposals: readonly Proposal[], testFiles: readonly string[]): Verdict {
   const rules = new Set(proposals.map(({ rule }) => rule));
-  const run = (files: readonly RulesFile[]): ReadonlySet<string> => {
-    const results = runRuleTests(testFiles, { compat: tuned.compat, rules: files, firing: rules });
-    return new Set(
-      results.filter(({ failures }) => failures.length === 0).map(({ file, name }) => `${file}: ${name}`),
+  /** By place, because two tests may have one name. */
+  const run = (files: readonly RulesFile[]): ReadonlyMap<number, string> => {
+    const results = runRuleTests(testFiles, { engine: tuned.engine, rules: files, firing: rules });
+    return new Map(
+      results.flatMap(({ failures, file, name }, place) =>
+        failures.length === 0 ? [[place, `${file}: ${name}`] as const] : [],
+      ),
     );
   };
   const passed = run(tuned.files);
   const lostBy = (some: readonly Proposal[]): readonly string[] => {
     const content = renderOverrideFile(some, tuned.ruleset);
     const still = run([...tuned.files, { name: "proposed overrides", content }]);
-    return [...passed].filter((test) => !still.has(test));
+    return [...passed].filter(([place]) => !still.has(place)).map(([, test]) => test);
   };
   const together = proposals.length === 0 ? [] : lostBy(proposals);
   if (together.length === 0) return { kept: proposals, withdrawn: [], examples: passed.size };

@@ -24,7 +24,7 @@ export async function replay(
   proposals: readonly Proposal[],
   batches: AsyncIterable<readonly string[]>,
 ): Promise<Replay> {
-  const options = { hostname: "replay", compat: tuned.compat, ruleMatching: tuned.ruleMatching };
+  const options = { hostname: "replay", ...tuned.engine.detector };
   const before = createEventStream(tuned.ruleset, options);
   const after = createEventStream(withProposals(tuned, proposals), options);
   const tally = new Tally(new Set(proposals.map(({ rule }) => rule)));
@@ -76,7 +76,7 @@ class Tally {
 }
 
 function removedAlone(tuned: Tuned, proposal: Proposal, { kept, keptFields }: Tally): number {
-  const options = { hostname: "replay", compat: tuned.compat, ruleMatching: "all" } as const;
+  const options = { hostname: "replay", ...tuned.engine.detector, ruleMatching: "all" } as const;
   const isIt = ({ name }: { readonly name: string }): boolean => name === proposal.rule;
   const old = createEventStream(keepRules(tuned.ruleset, isIt), options);
   const now = createEventStream(keepRules(withProposals(tuned, [proposal]), isIt), options);

@@ -1,5 +1,4 @@
 import {
-  type Compat,
   createEventStream,
   type EventStream,
   loadRules,
@@ -7,6 +6,7 @@ import {
   type RulesFile,
   type RuleSet,
 } from "#engine";
+import type { EngineChoice } from "./engine-choice.ts";
 
 /** Rules files and what came of loading them. */
 export interface LoadedRules {
@@ -16,16 +16,17 @@ export interface LoadedRules {
   readonly isStateless: boolean;
 }
 
+/** A set of rules with its detectors takes some megabytes. */
 const entriesMax = 32;
 
 /** Loads each set of rules once for all tests that share it, and makes few detectors for them. */
 export class RulesCache {
-  private readonly compat: Compat;
+  private readonly engine: EngineChoice;
   private readonly loaded: Map<string, LoadedRules>;
   private readonly detectors: Map<RuleSet, Map<"first" | "all", EventStream>>;
 
-  constructor(compat: Compat) {
-    this.compat = compat;
+  constructor(compat: "fixed" | "strict", { load, detector }: EngineChoice) {
+    this.engine = { load: { ...load, compat }, detector: { ...detector, compat } };
     this.loaded = new Map();
     this.detectors = new Map();
   }
@@ -36,8 +37,8 @@ export class RulesCache {
     const known = this.loaded.get(whole);
     if (known !== undefined) return known;
     const files = read();
-    const options = { compat: this.compat, ...(minimumPriority === undefined ? {} : { minimumPriority }) };
-    const report = loadRules(files, options);
+    const { load } = this.engine;
+    const report = loadRules(files, minimumPriority === undefined ? load : { ...load, minimumPriority });
     const entry = { files, report, isStateless: isStateless(report.ruleset) };
     this.loaded.set(whole, entry);
     const [oldest] = this.loaded.keys();
@@ -51,10 +52,11 @@ export class RulesCache {
   /** A detector that no test before has left a trace in. */
   detector(
     { report: { ruleset }, isStateless: isShared }: LoadedRules,
-    ruleMatching: "first" | "all",
+    wanted: "first" | "all" | undefined,
   ): EventStream {
+    const ruleMatching = wanted ?? this.engine.detector.ruleMatching;
     const create = (): EventStream =>
-      createEventStream(ruleset, { hostname: "test", ruleMatching, compat: this.compat });
+      createEventStream(ruleset, { hostname: "test", ...this.engine.detector, ruleMatching });
     if (!isShared) return create();
     const known = this.detectors.get(ruleset)?.get(ruleMatching);
     if (known !== undefined) return known;
@@ -65,11 +67,12 @@ export class RulesCache {
   }
 }
 
-/** None of the rules counts events or joins them. */
-function isStateless({ rules }: RuleSet): boolean {
+/** None of the rules, and nothing that configuration adds to them, counts events or joins them. */
+function isStateless({ rules, compiled }: RuleSet): boolean {
   const counting = /\bevt\.(?!time|rawtime|hostname|source|pluginname|plugininfo)/;
-  return rules.every(
-    ({ source, condition, output }) =>
-      source === "k8s_audit" && !counting.test(condition) && !counting.test(output),
+  const outputs = compiled.map(({ output, extraFields = [] }) => JSON.stringify([output, extraFields]));
+  return (
+    rules.every(({ source, condition }) => source === "k8s_audit" && !counting.test(condition)) &&
+    !outputs.some((output) => counting.test(output))
   );
 }

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { renderTestResults, runRuleTests, type TestOptions, type TestResult } from "./test-runner.ts";
+import { renderRuleTests } from "../output/rule-tests.ts";
+import { runRuleTests, type TestOptions, type TestResult } from "./test-runner.ts";
 
 const rules = `
 - rule: Secret Read
@@ -47,7 +48,7 @@ tests:
     inline_events: [${secretRead}, ${secretRead}, { verb: list, user: { username: a } }]
     expect: { load: ok, alerts: { Secret Read: 2 }, output_contains: ["user=mallory"] }`,
   );
-  assert.equal(renderTestResults(results), "1 passed, 0 failed");
+  assert.deepEqual(renderRuleTests(results), ["1 passed, 0 failed"]);
 });
 
 test("a missing alert, a surplus alert and a missing word each fail with a sentence", (t) => {
@@ -69,7 +70,10 @@ tests:
   assert.equal(missing, "Secret Read: fired 0 times, should fire once");
   assert.equal(surplus, "Secret Read: fired once, should not fire");
   assert.match(words ?? "", /no alert says "user=alice"; they say:\n.*user=mallory/);
-  assert.match(renderTestResults(results), /FAILED .*test\.yaml: surplus[\s\S]*\n0 passed, 3 failed$/);
+  assert.match(
+    renderRuleTests(results).join("\n"),
+    /FAILED .*test\.yaml:6: surplus[\s\S]*\n0 passed, 3 failed$/,
+  );
 });
 
 test("rule_matching all lets every matching rule fire, as Falco does when told so", (t) => {
@@ -121,23 +125,47 @@ tests:
   assert.match(failuresOf(run(t, fine, files)), /the rules load, but should fail/);
 });
 
-test("a test file that makes no sense names every problem and passes nothing", (t) => {
+test("a test that makes no sense fails alone, with every problem and its line", (t) => {
   const results = run(
     t,
-    "tests:\n  - expects: {}\n  - 7\n  - { inline_rules: '', expect: { alert: {}, load: fine } }\n",
+    `tests:
+  - expect: {}
+  - 7
+  - inline_rules: ""
+    expect: { alert: {}, load: fine }
+  - { name: fine, inline_rules: "", expect: {} }
+`,
   );
-  const failures = failuresOf(results);
-  for (const part of [
-    "tests[0]: neither it nor the file has rules",
-    "tests[0].expect: say what should happen",
-    "tests[1]: give a map",
-    'tests[2].expect: unknown key "alert"',
-    "tests[2].expect.load: give ok, warning, error or a code",
-  ]) {
-    assert.ok(failures.includes(part), failures);
+  assert.deepEqual(
+    results.map(({ failures }) => failures),
+    [
+      ["line 2: neither it nor the file has rules or inline_rules"],
+      ['line 3: give a map, not "7"'],
+      [
+        "line 5: expect.alert: unknown key; write alerts",
+        'line 5: expect.load: give ok, warning, error or a code such as LOAD_ERR_VALIDATE, not "fine"',
+      ],
+      [],
+    ],
+  );
+});
+
+test("a file that is no test file is a failed test that says what it is", (t) => {
+  for (const [text, words] of [
+    [rules, /this is a rules file, not a test file; fleetctl rules validate checks it/],
+    ["rules: [", /the file is no YAML: [\s\S]*line 1/],
+    ["tests: []", /line 1: tests: there are no tests/],
+    ["tests: {}\n---\ntests: {}", /several YAML documents; put all tests into one list/],
+    [
+      "rules: [a.yaml]\nrule_files: [b.yaml]\ntests: [{ expect: {} }]",
+      /line 2: rule_files: unknown key; write rules/,
+    ],
+  ] as const) {
+    const [only, ...others] = run(t, text);
+    assert.deepEqual(others, []);
+    assert.match(only?.failures.join("\n") ?? "", words);
   }
-  assert.match(failuresOf(run(t, "rules: [")), /./);
-  assert.match(failuresOf(runRuleTests(["/no/such/test.yaml"])), /\/no\/such\/test\.yaml/);
+  assert.match(failuresOf(runRuleTests(["/no/such/test.yaml"])), /cannot be read: .*\/no\/such\/test\.yaml/);
 });
 
 test("rules may stand in the file, and a test may bring its own rules, matching and minimum priority", (t) => {
@@ -175,7 +203,7 @@ tests:
     inline_events: [${secretRead}]
     expect: { alerts: { Secret Read: 1 } }`,
   );
-  assert.equal(renderTestResults(results), "5 passed, 0 failed");
+  assert.deepEqual(renderRuleTests(results), ["5 passed, 0 failed"]);
 });
 
 test("a test may ask for Falco's own answer where the two differ", (t) => {
@@ -195,9 +223,13 @@ tests:
   - name: strict
     compat: strict
     inline_events: [${secretRead}]
+    expect: { alerts: {} }
+  - name: as Falco, without saying so
+    inline_events: [${secretRead}]
     expect: { alerts: {} }`,
   );
-  assert.equal(failuresOf(results), "");
+  assert.equal(failuresOf(results), "From: fired once, should not fire");
+  assert.match(results[2]?.notes.join() ?? "", /^it passes with compat: strict, which does as Falco does/);
 });
 
 test("loading may be expected to warn, with codes, and an empty list of warnings allows none", (t) => {

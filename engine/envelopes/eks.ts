@@ -3,6 +3,9 @@ import type { JsonTape } from "../json/tape.ts";
 import { entriesOf, isObject, member, type Opening, text } from "./envelope.ts";
 
 const auditStream = "kube-apiserver-audit";
+const otherStreams = ["kube-", "authenticator-", "cloud-controller-manager-"];
+/** What CloudWatch ends a message with that was too long for it. */
+const cutMark = "[Truncated...]";
 
 /**
  * EKS: what CloudWatch Logs delivers to subscribers (`logEvents`), what its API returns (`events`), or one log event. Each
@@ -34,8 +37,10 @@ function isLogEvent(tape: JsonTape, node: number): boolean {
 
 function openEntry(tape: JsonTape, entry: number, stream: string | undefined, into: Opening): void {
   const name = text(tape, entry, "logStreamName") ?? stream;
-  if (name !== undefined && name.startsWith("kube-") && !name.startsWith(auditStream)) return;
+  const isOther = otherStreams.some((prefix) => name?.startsWith(prefix) === true);
+  if (isOther && name?.startsWith(auditStream) !== true) return;
   const message = isObject(tape, entry) ? text(tape, entry, "message") : undefined;
   if (message === undefined) into.problem("a log event has no message");
+  else if (message.endsWith(cutMark)) into.problem("the message of a log event is truncated");
   else into.text(message, "the message of a log event is no audit event in JSON");
 }

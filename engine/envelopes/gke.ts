@@ -56,9 +56,9 @@ function translate(tape: JsonTape, entry: number, payload: number, into: Opening
     ["kind", `"Event"`],
     ["apiVersion", `"audit.k8s.io/v1"`],
     ["level", isStream ? `"Request"` : `"RequestResponse"`],
-    ["auditID", quoted(text(tape, entry, "insertId"))],
+    ["auditID", JSON.stringify(text(tape, entry, "insertId") ?? "")],
     ["stage", isStream ? `"ResponseStarted"` : `"ResponseComplete"`],
-    ["requestURI", JSON.stringify(`/${resource}`)],
+    ["requestURI", JSON.stringify(resource)],
     ["verb", JSON.stringify(verb)],
     ["user", userOf(tape, payload)],
     ["sourceIPs", caller === undefined ? undefined : JSON.stringify([caller])],
@@ -84,8 +84,8 @@ function objectText(tape: JsonTape, node: number): string | undefined {
 }
 
 function userOf(tape: JsonTape, payload: number): string | undefined {
-  const name = text(tape, payload, "authenticationInfo", "principalEmail");
-  return name === undefined ? undefined : JSON.stringify({ username: name });
+  const username = text(tape, payload, "authenticationInfo", "principalEmail") ?? "";
+  return username === "" ? undefined : JSON.stringify({ username });
 }
 
 /** The object from a name such as `core/v1/namespaces/default/pods/web/exec`. */
@@ -114,10 +114,13 @@ function statusOf(tape: JsonTape, payload: number, verb: string, isStream: boole
     const message = text(tape, payload, "status", "message") ?? "";
     return { status: "Failure", message, code: httpCodes.get(failure) ?? 500 };
   }
-  if (isStream) return { status: "Switching Protocols (inferred)", code: 101 };
-  return verb === "create"
-    ? { status: "Created (inferred)", code: 201 }
-    : { status: "OK (inferred)", code: 200 };
+  if (isStream) return inferred("Switching Protocols", 101);
+  return verb === "create" ? inferred("Created", 201) : inferred("OK", 200);
+}
+
+function inferred(words: string, code: number) {
+  const status = `${words} (inferred)`;
+  return { status, message: status, code };
 }
 
 /** Labels of the entry and of its resource, among them the cluster's name; the resource's win. */

@@ -70,11 +70,9 @@ test("what CloudWatch's API returns, a single log event and other streams are un
     [said("a")],
   );
   assert.deepEqual(messages(detect({ ...first, ingestionTime: 1 })), [said("a")]);
-  assert.deepEqual(detect({ ...cloudWatch, logStream: "kube-scheduler-1" }), {
-    alerts: [],
-    events: 0,
-    problems: [],
-  });
+  for (const logStream of ["kube-scheduler-1", "kube-apiserver-1", "authenticator-1"]) {
+    assert.deepEqual(detect({ ...cloudWatch, logStream }), { alerts: [], events: 0, problems: [] });
+  }
   assert.deepEqual(detect({ ...cloudWatch, messageType: "CONTROL_MESSAGE" }), {
     alerts: [],
     events: 0,
@@ -142,6 +140,14 @@ const withPayload = (changes: object): object => ({
   protoPayload: { ...logEntry.protoPayload, ...changes },
 });
 
+test("a message that CloudWatch cut is told from one that is no JSON", () => {
+  const message = `${JSON.stringify(event("a")).slice(0, 99)}[Truncated...]`;
+  const events = [{ timestamp: 1, message }, ...cloudWatch.logEvents.slice(0, 1)];
+  const found = detect({ ...cloudWatch, logEvents: events });
+  assert.deepEqual(messages(found), [said("a")]);
+  assert.deepEqual(found.problems, ["eks envelope: the message of a log event is truncated"]);
+});
+
 test("a Cloud Logging entry of GKE is translated into the audit event it was made from", () => {
   const found = detect(logEntry);
   assert.deepEqual(found.problems, []);
@@ -190,6 +196,11 @@ test("an answer that GKE logged as a failure is one, and an exec shows as a star
   assert.equal(code({ status: { code: 5 } }), "404");
   assert.equal(code({ resourceName: "core/v1/namespaces/p/pods/w/exec" }), "101");
   assert.equal(code({ methodName: "io.k8s.core.v1.pods.get" }), "200");
+});
+
+test("an entry of GKE without an id is an audit event all the same", () => {
+  const { insertId: _, ...anonymous } = logEntry;
+  assert.equal(messages(detect(anonymous))[0]?.startsWith("create prod/pods/web"), true);
 });
 
 test("entries of GKE that hold the event itself, and those of other services, are told apart", () => {

@@ -66,6 +66,8 @@ export interface FieldDefinition {
   readonly unavailable?: string;
   /** Set where several values stand for one: a comparison holds when it holds for any of them. */
   readonly isAny?: boolean;
+  /** Set where the field stands for one of several values, so that conditions can compare it and outputs can not print it. */
+  readonly isFilterOnly?: boolean;
   /** Whether events of a type can have the field, given its argument; undefined means that all can. */
   readonly carriedBy?: (eventType: string, argument: string | undefined) => boolean;
   /** Where in an audit event the field is a single text, so that a rule index can compare it where it lies. */

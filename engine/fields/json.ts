@@ -4,13 +4,12 @@ import { walk } from "./path.ts";
 
 /** The steps of a JSON pointer; the leading slash may be left out. */
 function pointerSteps(pointer: string): readonly string[] {
-  if (pointer === "") return [];
   const path = pointer.startsWith("/") ? pointer.slice(1) : pointer;
   return path.split("/").map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-function atPointer(pointer: string | undefined): Extract {
-  const steps = pointerSteps(pointer ?? "");
+function atPointer(pointer = ""): Extract {
+  const steps = pointerSteps(pointer);
   return (event) => {
     const node = walk(event, event.root, steps);
     return node < 0 ? undefined : valueText(event.tape, node);

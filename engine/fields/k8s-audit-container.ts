@@ -1,7 +1,7 @@
 import { kinds } from "../json/tape.ts";
-import { valueText } from "../json/text.ts";
+import { untilNul, wholeText } from "../json/text.ts";
 import type { EventView, FieldDefinition } from "./field.ts";
-import { elements, indexedList, textAt, walk } from "./path.ts";
+import { elements, indexedList, isString, spread, textAt, textsOf } from "./path.ts";
 
 /** The part of an image before the first `:`, then before `@`. A registry with a port is cut at the port. */
 export function repositoryOf(image: string): string {
@@ -11,95 +11,89 @@ export function repositoryOf(image: string): string {
   return at < 0 ? name : name.slice(0, at);
 }
 
-type Read = (event: EventView, container: number) => readonly string[] | undefined;
+/** Values at one place in each container: -1 for a container that lacks it, undefined when there are no containers. */
+type Values = readonly number[] | undefined;
 
-/** All containers must have it: one without makes the whole field missing. */
-function required(path: readonly string[], change: (text: string) => string = (text) => text) {
-  return (event: EventView, containers: readonly number[]): readonly string[] | undefined => {
-    const found = containers.flatMap((one) => textAt(event, one, path) ?? []);
-    return found.length === containers.length ? found.map(change) : undefined;
-  };
+/** A text for each container; undefined as soon as one lacks it. */
+export function allTexts(event: EventView, values: Values): readonly string[] | undefined {
+  return values?.includes(-1) === true ? undefined : textsOf(event, values);
 }
 
-/** Containers without it are left out. */
-function optional(read: Read) {
-  return (event: EventView, containers: readonly number[]): readonly string[] =>
-    containers.flatMap((one) => read(event, one) ?? []);
+/** Words of each command joined by blanks; a command that is no list of words makes the whole field missing. */
+function commands(event: EventView, values: Values): readonly string[] | undefined {
+  const lines: string[] = [];
+  for (const value of values ?? []) {
+    if (value < 0) continue;
+    const words = elements(event, value, undefined);
+    if (words === undefined || !words.every((word) => isString(event, word))) return undefined;
+    lines.push(untilNul(words.map((word) => wholeText(event.tape, word)).join(" ")));
+  }
+  return lines;
 }
 
-const security = (key: string) =>
-  optional((event, one) => {
-    const text = textAt(event, one, ["securityContext", key]);
-    return text === undefined ? undefined : [text];
-  });
-
-/** Words of a command joined by blanks; a word that is no string makes the whole field missing. */
-function words(key: string) {
-  return (event: EventView, containers: readonly number[]): readonly string[] | undefined => {
-    const { tape } = event;
-    const lines: string[] = [];
-    for (const one of containers) {
-      const items = elements(event, tape.member(one, key), undefined);
-      if (items === undefined) continue;
-      if (items.some((item) => tape.kind(item) !== kinds.string && tape.kind(item) !== kinds.escaped)) {
-        return undefined;
-      }
-      lines.push(items.map((item) => valueText(tape, item)).join(" "));
-    }
-    return lines;
-  };
+/** The host's port of each port, else that of the container; ports that are no list make the whole field missing. */
+function ports(event: EventView, values: Values): readonly string[] | undefined {
+  const all = (values ?? []).filter((value) => value >= 0);
+  if (all.some((value) => event.tape.kind(value) !== kinds.array)) return undefined;
+  return all
+    .flatMap((value) => elements(event, value, undefined) ?? [])
+    .flatMap((port) => textAt(event, port, ["hostPort"]) ?? textAt(event, port, ["containerPort"]) ?? []);
 }
-
-const ports = optional((event, one) =>
-  elements(event, event.tape.member(one, "ports"), undefined)?.flatMap(
-    (port) => textAt(event, port, ["hostPort"]) ?? textAt(event, port, ["containerPort"]) ?? [],
-  ),
-);
-
-const capabilities = optional((event, one) => {
-  const text = textAt(event, one, ["securityContext", "capabilities", "add"]);
-  return text === undefined ? undefined : [text];
-});
 
 interface Attribute {
   readonly name: string;
   readonly doc: string;
-  readonly read: (event: EventView, containers: readonly number[]) => readonly string[] | undefined;
+  readonly path: readonly string[];
+  readonly read: (event: EventView, values: Values) => readonly string[] | undefined;
 }
 
+const security = (name: string, key: string, doc: string): Attribute => ({
+  name,
+  doc,
+  path: ["securityContext", key],
+  read: textsOf,
+});
+
 const attributes: readonly Attribute[] = [
-  { name: "name", doc: "Names", read: required(["name"]) },
-  { name: "image", doc: "Images", read: required(["image"]) },
-  { name: "image.repository", doc: "Repositories of the images", read: required(["image"], repositoryOf) },
-  { name: "command", doc: "Commands, words joined by a blank", read: words("command") },
-  { name: "args", doc: "Arguments, words joined by a blank", read: words("args") },
-  { name: "host_port", doc: "Host ports, or container ports where there is none,", read: ports },
-  { name: "privileged", doc: "Privileged flags", read: security("privileged") },
+  { name: "name", doc: "Names", path: ["name"], read: allTexts },
+  { name: "image", doc: "Images", path: ["image"], read: allTexts },
   {
-    name: "allow_privilege_escalation",
-    doc: "Flags that allow privilege escalation",
-    read: security("allowPrivilegeEscalation"),
+    name: "image.repository",
+    doc: "Repositories of the images",
+    path: ["image"],
+    read: (event, values) => allTexts(event, values)?.map(repositoryOf),
   },
-  { name: "read_only_fs", doc: "Read-only root file system flags", read: security("readOnlyRootFilesystem") },
-  { name: "run_as_user", doc: "User ids", read: security("runAsUser") },
-  { name: "run_as_group", doc: "Group ids", read: security("runAsGroup") },
-  { name: "proc_mount", doc: "Kinds of /proc mount", read: security("procMount") },
+  { name: "command", doc: "Commands, words joined by a blank", path: ["command"], read: commands },
+  { name: "args", doc: "Arguments, words joined by a blank", path: ["args"], read: commands },
+  {
+    name: "host_port",
+    doc: "Host ports, or container ports where there is none,",
+    path: ["ports"],
+    read: ports,
+  },
+  security("privileged", "privileged", "Privileged flags"),
+  security("allow_privilege_escalation", "allowPrivilegeEscalation", "Flags that allow privilege escalation"),
+  security("read_only_fs", "readOnlyRootFilesystem", "Read-only root file system flags"),
+  security("run_as_user", "runAsUser", "User ids"),
+  security("run_as_group", "runAsGroup", "Group ids"),
+  security("proc_mount", "procMount", "Kinds of /proc mount"),
   {
     name: "add_capabilities",
     doc: "Added capabilities, one JSON array for each container,",
-    read: capabilities,
+    path: ["securityContext", "capabilities", "add"],
+    read: textsOf,
   },
 ];
 
 function fieldsOf(list: string, words: string): readonly FieldDefinition[] {
   return attributes
     .filter(({ name }) => list !== "ephemeralContainers" || name !== "host_port")
-    .map(({ name, doc, read }) =>
-      indexedList(`ka.req.pod.${list}.${name}`, `${doc} of the pod's ${words}`, (event, index) => {
-        const nodes = elements(event, walk(event, event.root, ["requestObject", "spec", list]), index);
-        return nodes === undefined ? undefined : read(event, nodes);
-      }),
-    );
+    .map(({ name, doc, path, read }) => {
+      const whole = ["requestObject", "spec", list, ...path];
+      return indexedList(`ka.req.pod.${list}.${name}`, `${doc} of the pod's ${words}`, (event, index) =>
+        read(event, spread(event, whole, index)),
+      );
+    });
 }
 
 /** Fields of the three lists of containers a pod has; `containers` never includes the other two. */

@@ -1,34 +1,32 @@
 import { kinds } from "../json/tape.ts";
-import { valueText } from "../json/text.ts";
+import { valueText, wholeText } from "../json/text.ts";
 import type { EventView, FieldDefinition } from "./field.ts";
 import {
   auditOnly,
   computed,
-  elements,
   indexOf,
   indexedList,
   plainList,
   scalar,
+  spread,
   textAt,
   texts,
+  textsOf,
   walk,
 } from "./path.ts";
-import { repositoryOf } from "./k8s-audit-container.ts";
+import { allTexts, repositoryOf } from "./k8s-audit-container.ts";
 
 const spec = (...path: string[]): readonly string[] => ["requestObject", "spec", ...path];
 
-function volumes(event: EventView, index?: number): readonly number[] | undefined {
-  return elements(event, walk(event, event.root, spec("volumes")), index);
-}
-
 function volumeTexts(...path: string[]) {
+  const whole = spec("volumes", ...path);
   return (event: EventView, index: number | undefined): readonly string[] | undefined =>
-    volumes(event, index)?.flatMap((volume) => textAt(event, volume, path) ?? []);
+    textsOf(event, spread(event, whole, index));
 }
 
 function volumeTypes(event: EventView, index: number | undefined): readonly string[] | undefined {
   const { tape } = event;
-  return volumes(event, index)?.flatMap((volume) => {
+  return spread(event, spec("volumes", ""), index)?.flatMap((volume) => {
     const types: string[] = [];
     if (tape.kind(volume) !== kinds.object) return types;
     for (let key = tape.first(volume); key < tape.next(volume); key = tape.next(tape.next(key))) {
@@ -41,23 +39,28 @@ function volumeTypes(event: EventView, index: number | undefined): readonly stri
 /** Whether any host path is the wanted one, or lies below it when the argument ends in `*`. */
 function mountsHostPath(wanted: string) {
   const prefix = wanted.endsWith("*") ? wanted.slice(0, -1) : undefined;
+  const whole = spec("volumes", "hostPath", "path");
   return (event: EventView): string | undefined => {
-    const all = volumes(event);
-    if (all === undefined) return undefined;
-    const isMounted = all.some((volume) => {
-      const path = textAt(event, volume, ["hostPath", "path"]);
-      if (path === undefined) return false;
-      return prefix === undefined ? path === wanted : path.startsWith(prefix);
+    const paths = spread(event, whole, undefined);
+    const isMounted = paths?.some((node) => {
+      if (node < 0) return false;
+      const path = wholeText(event.tape, node);
+      return path === wanted || (prefix !== undefined && path.startsWith(prefix));
     });
-    return String(isMounted);
+    return isMounted === undefined ? undefined : String(isMounted);
   };
 }
 
 function anyPrivileged(event: EventView): string | undefined {
-  const containers = elements(event, walk(event, event.root, spec("containers")), undefined);
-  return containers === undefined
-    ? undefined
-    : String(containers.some((one) => textAt(event, one, ["securityContext", "privileged"]) === "true"));
+  const { tape } = event;
+  const flags = spread(event, spec("containers", "securityContext", "privileged"), undefined);
+  const isTrue = (node: number): boolean =>
+    node >= 0 && tape.kind(node) === kinds.literal && tape.raw(node) === "true";
+  return flags === undefined ? undefined : String(flags.some(isTrue));
+}
+
+function firstImage(event: EventView): string | undefined {
+  return allTexts(event, spread(event, spec("containers", "image"), 0))?.[0];
 }
 
 /** Fields of a pod's spec outside its containers. */
@@ -80,9 +83,9 @@ export const podFields: readonly FieldDefinition[] = [
   plainList("ka.req.pod.supplemental_groups", "Further group ids of the pod", (event) =>
     texts(event, walk(event, event.root, spec("securityContext", "supplementalGroups"))),
   ),
-  scalar("ka.req.container.image", spec("containers", "0", "image"), "Image of the first container"),
+  computed("ka.req.container.image", "Image of the first container", firstImage),
   computed("ka.req.container.image.repository", "Repository of the first container's image", (event) => {
-    const image = textAt(event, event.root, spec("containers", "0", "image"));
+    const image = firstImage(event);
     return image === undefined ? undefined : repositoryOf(image);
   }),
   computed("ka.req.container.privileged", "Whether any container is privileged", anyPrivileged),
@@ -123,21 +126,23 @@ function effective(name: string, list: string, key: string): FieldDefinition {
     doc: `The ${key} each container runs with: its own security context, else the pod's, else 0`,
     bind: (argument, compat) => {
       const index = indexOf(argument);
-      // Falco looks beside the security contexts instead of inside them, and gives up on an index.
-      if (compat === "strict" && index !== undefined) return () => undefined;
+      // Falco looks beside the security contexts instead of inside them.
       const inner = compat === "strict" ? [key] : ["securityContext", key];
-      return auditOnly((event) => effectiveIds(event, list, inner, index));
+      return auditOnly((event) => effectiveIds(event, spec(list), inner, index, compat === "strict"));
     },
   };
 }
 
 function effectiveIds(
   event: EventView,
-  list: string,
+  list: readonly string[],
   inner: readonly string[],
   index: number | undefined,
+  isStrict: boolean,
 ): readonly string[] | undefined {
-  return elements(event, walk(event, event.root, spec(list)), index)?.map(
-    (one) => textAt(event, one, inner) ?? textAt(event, event.root, spec(...inner)) ?? "0",
-  );
+  const ids = spread(event, [...list, ...inner], index);
+  // With an index, a container without the key ends the path; Falco then gives nothing, not even the default.
+  const nodes = ids ?? (isStrict || spread(event, [...list, ""], index) === undefined ? undefined : [-1]);
+  const ofPod = textAt(event, event.root, spec(...inner)) ?? "0";
+  return nodes?.map((node) => (node < 0 ? ofPod : valueText(event.tape, node)));
 }

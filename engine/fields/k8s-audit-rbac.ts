@@ -1,7 +1,6 @@
-import { kinds } from "../json/tape.ts";
-import { valueText } from "../json/text.ts";
+import { untilNul, wholeText } from "../json/text.ts";
 import type { EventView, FieldDefinition } from "./field.ts";
-import { auditOnly, elements, indexedList, plainList, scalar, textAt, texts, walk } from "./path.ts";
+import { auditOnly, elements, indexedList, plainList, scalar, spread, texts, walk } from "./path.ts";
 
 const subjectsPath = ["requestObject", "subjects"];
 const rulesPath = ["requestObject", "rules"];
@@ -10,15 +9,20 @@ const rulesPath = ["requestObject", "rules"];
 function subjectsOfKind(kind: string, text: (event: EventView, subject: number) => string | undefined) {
   return (event: EventView): readonly string[] | undefined =>
     elements(event, walk(event, event.root, subjectsPath), undefined)
-      ?.filter((subject) => textAt(event, subject, ["kind"]) === kind)
-      .flatMap((subject) => text(event, subject) ?? []);
+      ?.filter((subject) => partOf(event, subject, "kind") === kind)
+      .flatMap((subject) => text(event, subject) ?? [])
+      .map(untilNul);
 }
 
-const subjectName = (event: EventView, subject: number): string | undefined =>
-  textAt(event, subject, ["name"]);
+function partOf(event: EventView, subject: number, key: string): string | undefined {
+  const node = walk(event, subject, [key]);
+  return node < 0 ? undefined : wholeText(event.tape, node);
+}
+
+const subjectName = (event: EventView, subject: number): string | undefined => partOf(event, subject, "name");
 
 function qualifiedName(event: EventView, subject: number): string | undefined {
-  const namespace = textAt(event, subject, ["namespace"]);
+  const namespace = partOf(event, subject, "namespace");
   const name = subjectName(event, subject);
   return namespace === undefined || name === undefined ? undefined : `${namespace}:${name}`;
 }
@@ -62,18 +66,14 @@ export const bindingFields: readonly FieldDefinition[] = [
 /** One attribute of all rules of a role, flattened; with an index, of that rule alone. */
 function ruleAttribute(attribute: string) {
   return (event: EventView, index: number | undefined): readonly string[] | undefined =>
-    elements(event, walk(event, event.root, rulesPath), index)?.flatMap((rule) => {
-      const node = event.tape.member(rule, attribute);
-      return (elements(event, node, undefined) ?? []).map((item) => valueText(event.tape, item));
-    });
+    spread(event, [...rulesPath, attribute], index)?.flatMap((node) => texts(event, node) ?? []);
 }
 
 /** Fields of roles. */
 export const roleFields: readonly FieldDefinition[] = [
-  plainList("ka.req.role.rules", "Rules of the role, each as JSON", (event) => {
-    const node = walk(event, event.root, rulesPath);
-    return node >= 0 && event.tape.kind(node) === kinds.array ? texts(event, node) : undefined;
-  }),
+  plainList("ka.req.role.rules", "Rules of the role, each as JSON", (event) =>
+    texts(event, walk(event, event.root, rulesPath)),
+  ),
   indexedList(
     "ka.req.role.rules.apiGroups",
     "API groups of the rules of the role",

@@ -1,8 +1,19 @@
-import { kinds } from "../json/tape.ts";
-import { queryValue } from "./uri.ts";
-import { auditOnly, computed, elements, plainList, scalar, textAt, texts, walk } from "./path.ts";
+import { untilNul, wholeText } from "../json/text.ts";
 import type { FieldDefinition } from "./field.ts";
-import { indexOf } from "./path.ts";
+import {
+  auditOnly,
+  computed,
+  indexOf,
+  plainList,
+  scalar,
+  spread,
+  stringAt,
+  textAt,
+  texts,
+  textsOf,
+  walk,
+} from "./path.ts";
+import { queryValue } from "./uri.ts";
 
 const annotation = (name: string, key: string, doc: string): FieldDefinition =>
   scalar(name, ["annotations", key], doc);
@@ -49,8 +60,9 @@ export const eventFields: readonly FieldDefinition[] = [
     doc: "First value of a query parameter of the URI, decoded; the key is the parameter's name",
     bind: (key = "") =>
       auditOnly((event) => {
-        const uri = textAt(event, event.root, ["requestURI"]);
-        return uri === undefined ? undefined : queryValue(uri, key);
+        const uri = walk(event, event.root, ["requestURI"]);
+        const value = uri < 0 ? undefined : queryValue(wholeText(event.tape, uri), key);
+        return value === undefined ? undefined : untilNul(value);
       }),
   },
   scalar("ka.useragent", ["userAgent"], "User agent of the client"),
@@ -79,9 +91,8 @@ export const targetFields: readonly FieldDefinition[] = [
     "ka.target.pod.name",
     "Name of the pod in the response, when the object is a pod and no subresource",
     (event) => {
-      if (textAt(event, event.root, ["objectRef", "resource"]) !== "pods") return undefined;
-      const subresource = textAt(event, event.root, ["objectRef", "subresource"]);
-      if (subresource !== undefined && subresource !== "") return undefined;
+      if (stringAt(event, event.root, ["objectRef", "resource"]) !== "pods") return undefined;
+      if ((stringAt(event, event.root, ["objectRef", "subresource"]) ?? "") !== "") return undefined;
       return textAt(event, event.root, ["responseObject", "metadata", "name"]);
     },
   ),
@@ -109,11 +120,9 @@ export const bodyFields: readonly FieldDefinition[] = [
     isList: true,
     argument: "index-optional",
     doc: "Ports of the service: one element that holds the whole array as JSON",
-    bind: () =>
-      auditOnly((event) => {
-        const node = walk(event, event.root, ["requestObject", "spec", "ports"]);
-        if (node < 0 || event.tape.kind(node) !== kinds.array) return undefined;
-        return elements(event, node, undefined) === undefined ? undefined : [textAt(event, node, []) ?? ""];
-      }),
+    bind: (argument) => {
+      const index = indexOf(argument);
+      return auditOnly((event) => textsOf(event, spread(event, ["requestObject", "spec", "ports"], index)));
+    },
   },
 ];

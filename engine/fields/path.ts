@@ -1,18 +1,81 @@
 import { kinds } from "../json/tape.ts";
-import { valueText } from "../json/text.ts";
+import { valueText, wholeText } from "../json/text.ts";
 import type { EventView, Extract, FieldDefinition } from "./field.ts";
 
-const decimal = /^(?:0|[1-9][0-9]{0,8})$/;
+/** An index as Falco's plugins read it: `+1` and `01` are 1. */
+const decimal = /^(?:\+?0*[0-9]{1,9}|-0+)$/;
 
 /** Follows keys, and decimal indexes where the record has an array. Gives -1 where the path ends early. */
 export function walk(event: EventView, from: number, path: readonly string[]): number {
   let node = from;
   for (const step of path) {
     if (node < 0) return -1;
-    if (event.tape.kind(node) !== kinds.array) node = event.tape.member(node, step);
-    else node = decimal.test(step) ? event.tape.element(node, Number(step)) : -1;
+    node = stepFrom(event, node, step);
   }
   return node;
+}
+
+function stepFrom({ tape }: EventView, node: number, step: string): number {
+  if (tape.kind(node) !== kinds.array) return tape.member(node, step);
+  return decimal.test(step) ? tape.element(node, Math.abs(Number(step))) : -1;
+}
+
+/**
+ * The values at a path on which an array stands for all of its elements or, with an index, for that one. An element that
+ * lacks the rest of the path gives -1; a path that ends before any array gives undefined. A step without a name stays where
+ * it is, so that an array at the end is taken apart too.
+ */
+export function spread(
+  event: EventView,
+  path: readonly string[],
+  index: number | undefined,
+): readonly number[] | undefined {
+  return spreadFrom(event, event.root, path, 0, index);
+}
+
+function spreadFrom(
+  event: EventView,
+  from: number,
+  path: readonly string[],
+  start: number,
+  index: number | undefined,
+): readonly number[] | undefined {
+  const { tape } = event;
+  let node = from;
+  for (let i = start; i < path.length; i++) {
+    if (tape.kind(node) === kinds.array) {
+      if (index === undefined) {
+        const items = elements(event, node, undefined) ?? [];
+        return items.flatMap((item) => spreadFrom(event, item, path, i, index) ?? [-1]);
+      }
+      node = tape.element(node, index);
+      if (node < 0) return undefined;
+    }
+    const step = path[i] ?? "";
+    if (step !== "") node = stepFrom(event, node, step);
+    if (node < 0) return undefined;
+  }
+  return [node];
+}
+
+/** The texts of values, those left out that are not there. */
+export function textsOf(
+  { tape }: EventView,
+  nodes: readonly number[] | undefined,
+): readonly string[] | undefined {
+  return nodes?.flatMap((node) => (node < 0 ? [] : [valueText(tape, node)]));
+}
+
+/** The text of a string at a path; undefined when anything else stands there. */
+export function stringAt(event: EventView, from: number, path: readonly string[]): string | undefined {
+  const node = walk(event, from, path);
+  return node >= 0 && isString(event, node) ? wholeText(event.tape, node) : undefined;
+}
+
+/** Whether a value is a JSON string. */
+export function isString({ tape }: EventView, node: number): boolean {
+  const kind = tape.kind(node);
+  return kind === kinds.string || kind === kinds.escaped;
 }
 
 /** The text at a path below a node, or undefined. */

@@ -1,3 +1,4 @@
+import { Cursor, SyntaxProblem } from "../lexer.ts";
 import { eventFields as genericFields } from "./event.ts";
 import type { Compat, Extract, FieldClass, FieldDefinition } from "./field.ts";
 import { jsonFields } from "./json.ts";
@@ -63,6 +64,11 @@ const sourcesOf: ReadonlyMap<string, readonly string[] | undefined> = new Map(
   fieldClasses.flatMap(({ fields, sources }) => fields.map(({ name }) => [name, sources] as const)),
 );
 
+/** Fields of plugins, which read arguments in a way of their own. */
+const pluginFields: ReadonlySet<FieldDefinition> = new Set(
+  fieldClasses.flatMap(({ name, fields }) => (name === "ka" || name === "json" ? fields : [])),
+);
+
 const longestFirst: readonly FieldDefinition[] = [...byName.values()].sort(
   (a, b) => b.name.length - a.name.length,
 );
@@ -90,16 +96,18 @@ export function bindField(
   compat: Compat,
   source?: string,
 ): BindOutcome {
-  const { name, argument } = splitWord(written, bracketed);
+  // Empty brackets in quotes are no brackets.
+  const given = bracketed === "" ? undefined : bracketed;
+  const { name, argument } = splitWord(written, given);
   const definition = byName.get(name);
-  const key = bracketed === undefined ? written : `${written}[${bracketed}]`;
-  if (definition === undefined || !isOf(name, source)) {
-    return { ok: false, message: `filter_check called with nonexistent field ${key}` };
-  }
-  const problem = argumentProblem(definition, key, argument);
+  const key = given === undefined ? written : `${written}[${given}]`;
+  if (definition === undefined || !isOf(name, source)) return { ok: false, message: nonexistent(key) };
+  const problem = bracketProblem(definition, key, given) ?? argumentProblem(definition, key, argument);
   if (problem !== undefined) return { ok: false, message: problem };
   return { ok: true, field: { definition, key, argument, extract: definition.bind(argument, compat) } };
 }
+
+const nonexistent = (key: string): string => `filter_check called with nonexistent field ${key}`;
 
 function isOf(name: string, source: string | undefined): boolean {
   const sources = sourcesOf.get(name);
@@ -114,6 +122,21 @@ function splitWord(written: string, argument: string | undefined) {
     if (byName.get(name)?.argument === "word-required") return { name, argument: written.slice(dot + 1) };
   }
   return { name: written, argument };
+}
+
+/** What is wrong with brackets before anyone looks at what they mean. Falco's plugins read a field only up to a blank. */
+function bracketProblem(definition: FieldDefinition, key: string, given = ""): string | undefined {
+  const { name, argument } = definition;
+  const blank = given.indexOf(" ");
+  if (!pluginFields.has(definition)) {
+    return given.includes("]") || (given !== "" && argument === "none") ? nonexistent(key) : undefined;
+  }
+  if (blank === 0) return `filter '${key}': ${name} terminates with incomplete argument brackets`;
+  const end = given.indexOf("]");
+  if (blank > 0 && (end < 0 || end > blank)) {
+    return `filter '${key}': ${name} has unbalanced argument brackets`;
+  }
+  return end < 0 ? undefined : nonexistent(key);
 }
 
 function argumentProblem(
@@ -134,11 +157,14 @@ function argumentProblem(
   const problem = `filter ${key} ${name} has an invalid index argument`;
   if (!/^[0-9]+$/.test(argument)) return `${problem} not composed only by digits: ${argument}`;
   if (argument.length > 1 && argument.startsWith("0")) return `${problem} starting with 0: ${argument}`;
-  if (argument.length > 15) return `${problem} not representable on 64 bit: ${argument}`;
+  if (BigInt(argument) >= 2n ** 64n) return `${problem} not representable on 64 bit: ${argument}`;
   return undefined;
 }
 
-/** The longest field that starts at an offset of a text and needs nothing more, and where it ends. */
+/**
+ * The longest field that starts at an offset of a text, and where it ends. What follows is text, even brackets that the field
+ * can not have.
+ */
 export function fieldAt(
   text: string,
   at: number,
@@ -148,19 +174,31 @@ export function fieldAt(
   for (const { name, argument: rule } of longestFirst) {
     if (!text.startsWith(name, at) || !isOf(name, source)) continue;
     const open = at + name.length;
-    const close = rule !== "none" && text.charAt(open) === "[" ? text.indexOf("]", open) : -1;
-    if (rule === "word-required" && close < 0) {
-      const word = /\.[a-zA-Z0-9_]+/y;
-      word.lastIndex = open;
-      const found = word.exec(text);
-      if (found === null) continue;
-      const outcome = bindField(name + found[0], undefined, compat, source);
-      if (outcome.ok) return { field: outcome.field, end: open + found[0].length };
-      continue;
+    const brackets = bracketsAt(text, open);
+    const word = rule === "word-required" && brackets === undefined ? wordAt(text, open) : "";
+    const bare = { name: name + word, argument: undefined, end: open + word.length };
+    for (const one of brackets === undefined ? [bare] : [{ name, ...brackets }, bare]) {
+      const outcome = bindField(one.name, one.argument, compat, source);
+      if (outcome.ok) return { field: outcome.field, end: one.end };
     }
-    const argument = close < 0 ? undefined : text.slice(open + 1, close);
-    const outcome = bindField(name, argument, compat, source);
-    if (outcome.ok) return { field: outcome.field, end: close < 0 ? open : close + 1 };
   }
   return undefined;
+}
+
+function bracketsAt(text: string, at: number): { argument: string; end: number } | undefined {
+  const cursor = new Cursor(text, at);
+  try {
+    if (!cursor.take("[")) return undefined;
+    const argument = cursor.quoted() ?? cursor.fieldArgument();
+    return argument !== undefined && cursor.take("]") ? { argument, end: cursor.at } : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxProblem) return undefined;
+    throw error;
+  }
+}
+
+function wordAt(text: string, at: number): string {
+  const word = /\.[a-zA-Z0-9_]+/y;
+  word.lastIndex = at;
+  return word.exec(text)?.[0] ?? "";
 }

@@ -14,6 +14,10 @@ function own(
   return callField(name, type, doc, ({ fd }) => (fd === undefined ? undefined : read(fd)));
 }
 
+function filterOnly(...args: Parameters<typeof own>): FieldDefinition {
+  return { ...own(...args), isFilterOnly: true };
+}
+
 const isFile = ({ type }: Descriptor): boolean => type === "file" || type === "directory";
 const local = (fd: Descriptor, end: "Ip" | "Port"): FieldValue =>
   fd.isServer === true ? fd[`server${end}`] : fd[`client${end}`];
@@ -69,12 +73,12 @@ export const descriptorFields: readonly FieldDefinition[] = [
     own("fd.dev.minor", "INT32", "Minor number of the device the file is on", ({ device }) => device?.minor),
   ]),
   ...limitedTo(sockets, [
-    own("fd.ip", "IPADDR", "Address of either end of the connection", (fd) => either(fd, "Ip")),
-    own("fd.port", "PORT", "Port of either end of the connection", (fd) => either(fd, "Port")),
-    own("fd.net", "IPNET", "Network of either end of the connection", (fd) => either(fd, "Ip")),
+    filterOnly("fd.ip", "IPADDR", "Address of either end of the connection", (fd) => either(fd, "Ip")),
+    filterOnly("fd.port", "PORT", "Port of either end of the connection", (fd) => either(fd, "Port")),
+    filterOnly("fd.net", "IPNET", "Network of either end of the connection", (fd) => either(fd, "Ip")),
     own("fd.rip", "IPADDR", "Address of the far end", (fd) => remote(fd, "Ip")),
     own("fd.rport", "PORT", "Port of the far end", (fd) => remote(fd, "Port")),
-    own("fd.rnet", "IPNET", "Network of the far end", (fd) => remote(fd, "Ip")),
+    filterOnly("fd.rnet", "IPNET", "Network of the far end", (fd) => remote(fd, "Ip")),
     own("fd.is_server", "BOOL", "Whether the process is the serving end", ({ isServer }) => isServer),
     own(
       "fd.l4proto",
@@ -90,17 +94,19 @@ export const descriptorFields: readonly FieldDefinition[] = [
   ...limitedTo(servers, [
     own("fd.sip", "IPADDR", "Address of the serving end", ({ serverIp }) => serverIp),
     own("fd.sport", "PORT", "Port of the serving end", ({ serverPort }) => serverPort),
-    own("fd.snet", "IPNET", "Network of the serving end", ({ serverIp }) => serverIp),
+    filterOnly("fd.snet", "IPNET", "Network of the serving end", ({ serverIp }) => serverIp),
   ]),
   ...limitedTo(clients, [
     own("fd.cip", "IPADDR", "Address of the calling end", ({ clientIp }) => clientIp),
     own("fd.cport", "PORT", "Port of the calling end", ({ clientPort }) => clientPort),
-    own("fd.cnet", "IPNET", "Network of the calling end", ({ clientIp }) => clientIp),
+    filterOnly("fd.cnet", "IPNET", "Network of the calling end", ({ clientIp }) => clientIp),
   ]),
   ...limitedTo(has("first", "local", "accepted"), [
     own("fd.lip", "IPADDR", "Address of the own end, in calls that bind a socket", (fd) => local(fd, "Ip")),
     own("fd.lport", "PORT", "Port of the own end, in calls that bind a socket", (fd) => local(fd, "Port")),
-    own("fd.lnet", "IPNET", "Network of the own end, in calls that bind a socket", (fd) => local(fd, "Ip")),
+    filterOnly("fd.lnet", "IPNET", "Network of the own end, in calls that bind a socket", (fd) =>
+      local(fd, "Ip"),
+    ),
   ]),
 ];
 

@@ -1,16 +1,14 @@
 import { decodeUtf8 } from "../utf8.ts";
 
 /**
- * The first value of a query parameter. Undefined when it is absent, and also when any part of the query is
+ * The first value of a query parameter. Undefined when it is absent, and also when any part of the URI is
  * malformed: a half-understood query must not decide.
  */
 export function queryValue(uri: string, key: string): string | undefined {
-  const hash = uri.indexOf("#");
-  const text = hash < 0 ? uri : uri.slice(0, hash);
-  const mark = text.indexOf("?");
-  if (mark < 0 || unescapePart(text.slice(0, mark), false) === undefined) return undefined;
+  const query = queryOf(uri);
+  if (query === undefined) return undefined;
   let found: string | undefined;
-  for (const pair of text.slice(mark + 1).split("&")) {
+  for (const pair of query.split("&")) {
     if (pair === "") continue;
     if (pair.includes(";")) return undefined;
     const equals = pair.indexOf("=");
@@ -21,6 +19,38 @@ export function queryValue(uri: string, key: string): string | undefined {
   }
   return found;
 }
+
+// What makes a URI malformed may be any of these.
+// oxlint-disable-next-line eslint/no-control-regex
+const control = /[\u0000-\u001f\u007f]/;
+const scheme = /^[a-zA-Z][a-zA-Z0-9+.-]*:/;
+/** A name or address, perhaps after a user and before a port. */
+const authority = /^(?:[a-zA-Z0-9._:~!$&'()*+,;=%-]*@)?(?:\[[^\]]*\]|[^\0- #/?@\\^`{|}%:[\]]*)(?::[0-9]*)?$/;
+
+/** What stands behind the question mark of a URI that makes sense. */
+function queryOf(uri: string): string | undefined {
+  const hash = uri.indexOf("#");
+  const text = hash < 0 ? uri : uri.slice(0, hash);
+  if (control.test(text) || (hash >= 0 && unescapePart(uri.slice(hash + 1), false) === undefined)) {
+    return undefined;
+  }
+  const named = scheme.exec(text)?.[0] ?? "";
+  const mark = text.indexOf("?", named.length);
+  if (mark < 0) return undefined;
+  const path = text.slice(named.length, mark);
+  const query = text.slice(mark + 1);
+  if (!path.startsWith("/")) {
+    if (named !== "") return query;
+    const [segment = ""] = path.split("/", 1);
+    return segment.includes(":") || !isEscapedWell(path) ? undefined : query;
+  }
+  const isHosted = path.startsWith("//") && (named !== "" || !path.startsWith("///"));
+  const end = isHosted ? path.indexOf("/", 2) : 0;
+  if (isHosted && !authority.test(end < 0 ? path.slice(2) : path.slice(2, end))) return undefined;
+  return isEscapedWell(end < 0 ? "" : path.slice(end)) ? query : undefined;
+}
+
+const isEscapedWell = (text: string): boolean => unescapePart(text, false) !== undefined;
 
 function unescapePart(text: string, isQuery: boolean): string | undefined {
   const plain = isQuery ? text.replaceAll("+", " ") : text;

@@ -124,10 +124,12 @@ test("bytes that are no UTF-8 read as everywhere else: U+FFFD", () => {
   );
 });
 
-test("JsonBytes nests as deep as JsonTape at most", () => {
+test("JsonBytes takes no text that nests too deep for JsonTape, whose innermost value counts", () => {
   const doc = new JsonBytes();
-  const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
-  assert.ok(scan(doc, nested(300)));
-  assert.ok(!scan(doc, nested(302)));
+  const nested = (depth: number, inside = ""): string => "[".repeat(depth) + inside + "]".repeat(depth);
+  assert.ok(scan(doc, nested(299, "1")));
+  // A text at the limit is left to the tape.
+  assert.ok(!scan(doc, nested(300)));
+  assert.ok(!scan(doc, nested(300, "1")));
   assert.ok(!scan(doc, "[".repeat(1_000_000)));
 });

@@ -188,7 +188,8 @@ export class JsonBytes implements JsonDocument {
         tape[used + 3] = used + stride;
         used += stride;
       } else if (char === 0x7b || char === 0x5b) {
-        if (++depth > depthMax) return -1;
+        // What stands inside is one level deeper; so deep a text is left to the tape, which looks at that too.
+        if (++depth >= depthMax) return -1;
         closing = char + 2;
         tape[used] = char === 0x7b ? objectKind : arrayKind;
         tape[used + 1] = at++;

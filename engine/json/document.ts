@@ -3,7 +3,7 @@ import type { Symbols } from "./symbols.ts";
 /** What stands at a node. An escaped string must be decoded: what it spells is not what is written. */
 export const kinds = { string: 1, escaped: 2, number: 3, literal: 4, array: 5, object: 6 } as const;
 
-/** JSON may nest this deep; a deeper text is refused. */
+/** JSON may nest this deep, its innermost value counted; a deeper text is refused. */
 export const jsonDepthMax = 300;
 
 /**

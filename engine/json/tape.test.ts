@@ -74,15 +74,30 @@ test("JsonTape keeps the spelling of numbers that JavaScript could not hold", ()
 
 test("JsonTape refuses to nest deeper than its limit", () => {
   const tape = new JsonTape();
-  const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
+  const nested = (depth: number, inside = ""): string => "[".repeat(depth) + inside + "]".repeat(depth);
   assert.ok(accepts(tape, nested(jsonDepthMax)));
-  assert.ok(!accepts(tape, nested(jsonDepthMax + 2)));
+  assert.ok(accepts(tape, nested(jsonDepthMax - 1, "1")));
+  assert.ok(!accepts(tape, nested(jsonDepthMax, "1")));
+  assert.ok(!accepts(tape, nested(jsonDepthMax + 1)));
   assert.ok(!accepts(tape, "[".repeat(1_000_000)));
 });
 
-test("texts end at a NUL, as in Falco", () => {
+test("texts end at a NUL, as in Falco, whether it is escaped or not", () => {
   const tape = new JsonTape();
   assert.equal(valueText(tape, tape.parse('"a\\u0000b"')), "a");
+  const root = tape.parse('["a\u0000b","c"]');
+  assert.equal(valueText(tape, tape.element(root, 0)), "a");
+  assert.equal(valueText(tape, tape.element(root, 1)), "c");
+});
+
+test("half a pair of \\u escapes is kept as it is written, and two that are no pair are U+FFFD", () => {
+  const tape = new JsonTape();
+  const read = (inside: string): string => valueText(tape, tape.parse(`"${inside}"`));
+  assert.equal(read("a\\ud83d\\ude00b"), "a\u{1f600}b");
+  assert.equal(read("\\ud83db"), "\\ud83db");
+  assert.equal(read("\\ud83d\\n"), "\\ud83d\n");
+  assert.equal(read("\\ude00"), "\\ude00");
+  assert.equal(read("\\ud83d\\u0041b"), "\ufffdb");
 });
 
 test("isCompact() knows whether a blank stands between tokens", () => {

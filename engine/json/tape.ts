@@ -31,6 +31,7 @@ export class JsonTape implements JsonDocument {
   private at: number;
   /** Where the next backslash is, so that strings before it are known to be plain. */
   private backslash: number;
+  private hasNul: boolean;
 
   constructor() {
     this.text = "";
@@ -38,6 +39,7 @@ export class JsonTape implements JsonDocument {
     this.used = 0;
     this.at = 0;
     this.backslash = -1;
+    this.hasNul = false;
   }
 
   /** Reads a text and gives its root node. Throws {@link JsonProblem} when it is no JSON. */
@@ -48,6 +50,7 @@ export class JsonTape implements JsonDocument {
     this.used = 0;
     this.at = 0;
     this.backslash = text.indexOf("\\");
+    this.hasNul = text.includes("\0");
     this.skipBlanks();
     const root = this.value(0);
     this.skipBlanks();
@@ -132,7 +135,7 @@ export class JsonTape implements JsonDocument {
   }
 
   private value(depth: number): number {
-    if (depth > jsonDepthMax) this.fail(`JSON nests deeper than ${jsonDepthMax}`);
+    if (depth >= jsonDepthMax) this.fail(`JSON nests deeper than ${jsonDepthMax}`);
     const char = this.text.charCodeAt(this.at);
     if (char === 0x22) return this.stringNode();
     if (char === 0x7b) return this.objectNode(depth);
@@ -183,7 +186,9 @@ export class JsonTape implements JsonDocument {
       this.backslash = this.text.indexOf("\\", this.backslash + 2);
     }
     if (end < 0) this.fail("unterminated string");
-    const node = this.open(escaped ? kinds.escaped : kinds.string, start);
+    // What a rule sees of a text with a NUL is not all that is written either.
+    const isOdd = escaped || (this.hasNul && this.text.slice(start, end).includes("\0"));
+    const node = this.open(isOdd ? kinds.escaped : kinds.string, start);
     this.at = end + 1;
     return this.close(node, end);
   }
@@ -282,7 +287,7 @@ const plainEscapes: ReadonlyMap<string, string> = new Map([
   ["t", "\t"],
 ]);
 
-/** Decodes the inside of a JSON string. An escape that JSON does not know is kept as it is written. */
+/** Decodes the inside of a JSON string. An escape that JSON does not know, and half a pair, is kept as it is written. */
 export function decodeString(raw: string): string {
   let text = "";
   let from = 0;
@@ -290,12 +295,31 @@ export function decodeString(raw: string): string {
     text += raw.slice(from, i);
     const char = raw.charAt(i + 1);
     const plain = plainEscapes.get(char);
-    const hex = char === "u" ? raw.slice(i + 2, i + 6) : "";
+    const unit = char === "u" ? unitAt(raw, i) : undefined;
+    from = i + (unit === undefined ? 2 : 6);
     if (plain !== undefined) text += plain;
     else if (char === '"' || char === "\\" || char === "/") text += char;
-    else if (/^[0-9a-fA-F]{4}$/.test(hex)) text += String.fromCharCode(Number.parseInt(hex, 16));
-    else text += `\\${char}`;
-    from = i + 2 + (/^[0-9a-fA-F]{4}$/.test(hex) ? 4 : 0);
+    else if (unit === undefined) text += `\\${char}`;
+    else if (!isSurrogate(unit)) text += String.fromCharCode(unit);
+    else {
+      const second = raw.startsWith("\\u", from) ? unitAt(raw, from) : undefined;
+      text += second === undefined ? raw.slice(i, from) : pairOf(unit, second);
+      if (second !== undefined) from += 6;
+    }
   }
   return text + raw.slice(from);
+}
+
+/** The number in the escape `\uXXXX` at an offset. */
+function unitAt(raw: string, at: number): number | undefined {
+  const hex = raw.slice(at + 2, at + 6);
+  return /^[0-9a-fA-F]{4}$/.test(hex) ? Number.parseInt(hex, 16) : undefined;
+}
+
+const isSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdfff;
+
+/** The character of two units; U+FFFD when they are no pair. */
+function pairOf(high: number, low: number): string {
+  const isPair = high < 0xdc00 && low >= 0xdc00 && low <= 0xdfff;
+  return isPair ? String.fromCharCode(high, low) : "\ufffd";
 }

@@ -7,11 +7,16 @@ import { kinds, type JsonDocument } from "./document.ts";
 export function valueText(tape: JsonDocument, node: number): string {
   const kind = tape.kind(node);
   if (kind === kinds.string) return tape.raw(node);
-  if (kind === kinds.escaped) return untilNul(tape.string(node));
-  return compact(tape, node);
+  return kind === kinds.escaped ? untilNul(tape.string(node)) : compact(tape, node);
 }
 
-function untilNul(text: string): string {
+/** The same with what stands behind a NUL: for texts that are put together or taken apart before a rule sees them. */
+export function wholeText(tape: JsonDocument, node: number): string {
+  return tape.kind(node) === kinds.escaped ? tape.string(node) : valueText(tape, node);
+}
+
+/** What a rule sees of a text. */
+export function untilNul(text: string): string {
   const nul = text.indexOf("\0");
   return nul < 0 ? text : text.slice(0, nul);
 }

@@ -219,6 +219,8 @@ test("addresses of IPv6 and of unix sockets are read", () => {
     ]);
   const six = connectTo("0A0001BB0000000020010DB80000000000000000000000010000000000000000".slice(0, 56));
   assert.deepEqual([six.fd?.type, six.fd?.serverIp, six.fd?.serverPort], ["ipv6", "2001:db8::1", 443n]);
+  const short = connectTo(`0A0001BB00000000${"00".repeat(12)}0102030400000000`);
+  assert.equal(short.fd?.serverIp, "::1.2.3.4");
   const unix = connectTo("01002F72756E2F646F636B65722E736F636B00");
   assert.deepEqual([unix.fd?.type, unix.fd?.name], ["unix", "/run/docker.sock"]);
 });

@@ -40,14 +40,14 @@ const machines: ReadonlyMap<string, string> = new Map([
   ["c00000b7", "aarch64"],
 ]);
 const x32 = 0x40000000;
-const wordsMax = 1024;
 /** Falco keeps so much of a command line. */
 export const commandLineMax = 4096;
+const wordsMax = commandLineMax;
 
 /** Takes a group apart; a text says why it can not be understood. */
 export function readCall(group: RecordGroup): Call | string {
   const { syscall, records } = group;
-  const field = (key: string): string | undefined => known(syscall.fields.get(key));
+  const field = (key: string): string | undefined => syscall.fields.get(key);
   const arch = field("arch") ?? "";
   const machine = machines.get(arch) ?? syscall.enriched.get("ARCH") ?? arch;
   const type = nameOf(machine, field("syscall") ?? "", syscall.enriched.get("SYSCALL"));
@@ -57,7 +57,7 @@ export function readCall(group: RecordGroup): Call | string {
   const result = decimal(field("exit"));
   const one = (kind: string): AuditRecord | undefined => records.find((record) => record.type === kind);
   const how = one("OPENAT2")?.fields;
-  const title = known(one("PROCTITLE")?.fields.get("proctitle"));
+  const title = one("PROCTITLE")?.fields.get("proctitle");
   const space = group.id.lastIndexOf(" ");
   return {
     group,
@@ -68,8 +68,8 @@ export function readCall(group: RecordGroup): Call | string {
     isFailed: field("success") === "no" || (result !== undefined && result < 0n),
     argument: (index) => hexadecimal(field(`a${index}`)),
     field,
-    enriched: (key) => known(syscall.enriched.get(key)),
-    cwd: known(one("CWD")?.fields.get("cwd")),
+    enriched: (key) => syscall.enriched.get(key),
+    cwd: one("CWD")?.fields.get("cwd"),
     paths: readPaths(records),
     address: parseSocketAddress(one("SOCKADDR")?.fields.get("saddr") ?? ""),
     words: readWords(records),
@@ -83,11 +83,6 @@ export function readCall(group: RecordGroup): Call | string {
             resolve: how.get("resolve") ?? "0",
           },
   };
-}
-
-/** The kernel's words for nothing. */
-function known(value: string | undefined): string | undefined {
-  return value === undefined || value === "(null)" || value === "?" || value === "" ? undefined : value;
 }
 
 function nameOf(machine: string, number: string, enriched: string | undefined): string | undefined {
@@ -124,7 +119,8 @@ function readPaths(records: readonly AuditRecord[]): readonly PathRecord[] {
       const device = /^([0-9a-f]{1,8}):([0-9a-f]{1,8})$/.exec(fields.get("dev") ?? "");
       const mode = fields.get("mode") ?? "";
       return {
-        name: known(fields.get("name")),
+        // A call on a descriptor itself names no path.
+        name: fields.get("name") || undefined,
         role: fields.get("nametype") ?? fields.get("objtype") ?? "NORMAL",
         inode: decimal(fields.get("inode")),
         device:

@@ -51,10 +51,13 @@ export function describeDescriptor(
       const base = { ...nothing, number, isServer: use === "local" };
       const described = withAddress(base, call, use);
       // A socket of another family is an older one that had the same number.
-      return before?.type === described.type ? { ...described, l4proto: before?.l4proto } : described;
+      const isSame = before?.type === described.type || (before?.type === "ipv6" && isMapped(call));
+      return isSame ? { ...described, l4proto: before?.l4proto } : described;
     }
   }
 }
+
+const isMapped = ({ address }: Call): boolean => address?.family === "ipv4" && address.isMapped;
 
 function firstNumber(call: Call): bigint | undefined {
   const value = call.argument(0);

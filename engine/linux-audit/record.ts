@@ -8,7 +8,7 @@ export interface AuditRecord {
   readonly id: string;
   readonly serial: number;
   readonly timeNs: bigint;
-  /** Values by key, quotes removed and hexadecimal text decoded. */
+  /** Values by key, quotes removed and hexadecimal text decoded; the kernel's words for nothing are left out. */
   readonly fields: ReadonlyMap<string, string>;
   /** What auditd added: names for numbers, by key in upper case. Empty in raw records. */
   readonly enriched: ReadonlyMap<string, string>;
@@ -20,7 +20,8 @@ export type RecordOutcome =
 
 /** The kernel's records are below 9 KiB; auditd adds names. */
 const lineLengthMax = 65_536;
-const fieldsMax = 512;
+/** A record of a command with many short words has one for each; the line's length bounds them. */
+const fieldsMax = 8192;
 
 /** Types the kernel gives as numbers where no daemon names them. */
 const typeNames: ReadonlyMap<string, string> = new Map([
@@ -73,6 +74,9 @@ export function parseRecord(line: string): RecordOutcome {
   };
 }
 
+/** The kernel's words for nothing. In quotes they are names that somebody chose. */
+const nothing: ReadonlySet<string> = new Set(["", "?", "(null)"]);
+
 function readPairs(text: string, into: Map<string, string>, isText: (key: string) => boolean): void {
   let at = 0;
   while (at < text.length && into.size < fieldsMax) {
@@ -86,7 +90,7 @@ function readPairs(text: string, into: Map<string, string>, isText: (key: string
       const key = text.slice(at, equals);
       const value = text.slice(equals + 1, end);
       // The first one counts: what comes later may be text of the user's own making.
-      if (key.length <= 64 && !into.has(key)) into.set(key, plain(value, isText(key)));
+      if (key.length <= 64 && !into.has(key) && !nothing.has(value)) into.set(key, plain(value, isText(key)));
     }
     at = end + 1;
   }

@@ -3,7 +3,12 @@ import { decodeUtf8 } from "../utf8.ts";
 
 /** Where a socket points. */
 export type SocketAddress =
-  | { readonly family: "ipv4" | "ipv6"; readonly ip: string; readonly port: number }
+  | {
+      readonly family: "ipv4" | "ipv6";
+      readonly ip: string;
+      readonly port: number;
+      readonly isMapped: boolean;
+    }
   | { readonly family: "unix"; readonly path: string };
 
 /** Decodes the `saddr` of a SOCKADDR record: a `struct sockaddr` of a little-endian machine in hexadecimal. */
@@ -22,18 +27,25 @@ export function parseSocketAddress(saddr: string): SocketAddress | undefined {
       return { family: "unix", path: name.startsWith("\0") ? `@${name.slice(1)}` : name };
     }
     case 2:
-      return bytes.length < 8 ? undefined : { family: "ipv4", ip: bytes.slice(4, 8).join("."), port };
-    case 10:
-      return bytes.length < 24 ? undefined : { family: "ipv6", ip: ipv6Text(bytes.slice(8, 24)), port };
+      if (bytes.length < 8) return undefined;
+      return { family: "ipv4", ip: bytes.slice(4, 8).join("."), port, isMapped: false };
+    case 10: {
+      if (bytes.length < 24) return undefined;
+      const address = bytes.slice(8, 24);
+      // An IPv4 address behind an IPv6 socket is what it leads to, as Falco has it.
+      if (isMapped(address)) return { family: "ipv4", ip: address.slice(12).join("."), port, isMapped: true };
+      return { family: "ipv6", ip: ipv6Text(address), port, isMapped: false };
+    }
     default:
       return undefined;
   }
 }
 
-/** Sixteen bytes as RFC 5952 writes them: lower case, the longest run of zeros left out. */
+const isMapped = (bytes: readonly number[]): boolean =>
+  bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
+
+/** Sixteen bytes as RFC 5952 writes them: lower case, the longest run of zeros left out, and an IPv4 address at the end as such. */
 export function ipv6Text(bytes: readonly number[]): string {
-  const isMapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
-  if (isMapped) return `::ffff:${bytes.slice(12, 16).join(".")}`;
   const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
   let best = { start: 0, length: 1 };
   for (let start = 0; start < 8; start++) {
@@ -43,5 +55,6 @@ export function ipv6Text(bytes: readonly number[]): string {
   }
   const words = groups.map((group) => group.toString(16));
   if (best.length < 2) return words.join(":");
+  if (best.start === 0 && best.length === 6) return `::${bytes.slice(12).join(".")}`;
   return `${words.slice(0, best.start).join(":")}::${words.slice(best.start + best.length).join(":")}`;
 }

@@ -39,6 +39,28 @@ const printed: readonly (readonly [string, string])[] = [
   ["%evt.time.iso8601", "2024-01-02T03:04:05.678901000+0000"],
   ["%evt.num", "1"],
   ["a %container.info b", "a  b"],
+  ['%ka.uri.param["command"]', "/bin/sh"],
+  ["%ka.uri.param['command']]", "/bin/sh]"],
+  ["%ka.uri.param[a b]", `${event.requestURI}.param[a b]`],
+  ["%ka.uri.param[]", `${event.requestURI}.param[]`],
+  ["%ka.uri.params[command]", `${event.requestURI}.params[command]`],
+  ["%ka.user.groups[0]", "(g1,g2)[0]"],
+  ["%ka.req.pod.containers.image[0]", "(x:1)"],
+  ["%ka.req.pod.containers.image[x]", "(x:1)[x]"],
+  ["%ka.req.pod.containers.image[", "(x:1)["],
+  ["%ka.user.name[x]", "Alice[x]"],
+  ["%ka.user.name.", "Alice."],
+  ["%tolower(ka.user.name)[x]", "alice[x]"],
+  ["%tolower(ka.user.name)[]", "alice[]"],
+  ["%getopt(('-u', 'x'), 'u:')[u]", "x"],
+  ["%getopt(('-u', 'x'), 'u:')", "(u,x)"],
+  ["%getopt(('x'), 'u:')", "()"],
+  ["%0ka.user.name|", "Alice|"],
+  ["%05ka.user.name|", "Alice|"],
+  ["%007ka.user.name|", "Alice  |"],
+  ["%3ka.impuser.name|", "<NA|"],
+  ["%4tolower(ka.user.name)|", "alic|"],
+  ["%9ka.user.groups|", "(g1,g2)  |"],
 ];
 describe("what an output prints", () => {
   for (const [output, want] of printed) {
@@ -55,6 +77,10 @@ describe("an output is refused", () => {
     "%nope.field",
     "%%ka.verb",
     "%proc.name",
+    "%10",
+    "%tolower(ka.user.name",
+    "%tolower(ka.user.nope)",
+    "%val(ka.user.name)",
     "%ka.uri.param[x",
   ]) {
     const want = output === "%ka.uri.param[x" ? "ok" : "LOAD_ERR_COMPILE_OUTPUT";
@@ -78,12 +104,17 @@ test("an alert's JSON has Falco's members in alphabetical order on one line", ()
   assert.equal(time, "2024-01-02T03:04:05.678901000Z");
 });
 
-test("what is no text in UTF-8 is replaced, and the JSON stays whole", () => {
-  const line = JSON.stringify({ ...event, user: { username: "x" } }).replace('"x"', '"a\\ud800b"');
-  const report = load([rule({ output: "%ka.user.name" })]);
-  const [alert] = createDetector(report.ruleset, { hostname: "h" }).detect(line).alerts;
-  assert.ok(alert?.body.isWellFormed() === true && alert.body.includes('"a\uFFFDb"'), alert?.body);
-});
+for (const [written, printed, what] of [
+  ["a\\ud800b", "a\\\\ud800b", "half a pair of units stays as it is written"],
+  ["a\\udc00\\ud800b", "a\uFFFDb", "two units that are no pair are replaced"],
+] as const) {
+  test(`${what}, and the JSON of the alert stays whole`, () => {
+    const line = JSON.stringify({ ...event, user: { username: "x" } }).replace('"x"', () => `"${written}"`);
+    const report = load([rule({ output: "%ka.user.name" })]);
+    const [alert] = createDetector(report.ruleset, { hostname: "h" }).detect(line).alerts;
+    assert.ok(alert?.body.isWellFormed() === true && alert.body.includes(`"${printed}"`), alert?.body);
+  });
+}
 
 test("for a transformer the fields in it are listed, not what it makes of them", () => {
   const { body } = alertOf({ parts: { output: "%tolower(ka.user.name)" } });
@@ -99,6 +130,22 @@ test("a printed list is cut at 1023 bytes, in the JSON it is whole", () => {
   assert.equal(Buffer.byteLength(output) - front.length, 1023);
   const { output_fields: fields } = JSON.parse(body) as { output_fields: Record<string, unknown> };
   assert.deepEqual(fields["ka.user.groups"], groups);
+});
+
+test("widths count bytes, and a character that is cut in two is replaced", () => {
+  const printedOf = (output: string, username: string): string =>
+    alertOf({
+      parts: { output },
+      event: { ...event, user: { username, groups: ["", "a", "", username] } },
+    }).output.slice(front.length);
+  assert.equal(printedOf("%4ka.user.name|", "\u00e4"), "\u00e4  |");
+  assert.equal(printedOf("%3ka.user.name|", "\u00e4\u00e4"), "\u00e4\ufffd|");
+  assert.equal(printedOf("%1ka.user.name|", "\u{1f600}"), "\ufffd|");
+  assert.equal(
+    printedOf("%ka.user.groups|", "b"),
+    "(a,,b)|",
+    "no comma before the first text that is not empty",
+  );
 });
 
 test("appended text and fields are put behind what the rule says", () => {

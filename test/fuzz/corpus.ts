@@ -75,6 +75,10 @@ export const patterns: readonly string[] = [
   "([[:alpha:]]+)*!",
   "a{1,100}b{2}",
   "^(.*)(.*)(.*)$",
+  "(a?){1000}",
+  ".*a.{900}",
+  "((a|b|ab)*c?){50}",
+  "^(a|$\\n)*b$",
   "[^a-z]*",
   "\\.\\*",
   "é+",
@@ -97,7 +101,9 @@ export function everyFieldRule(source: string): string {
   const fields = fieldClasses
     .filter(({ name, sources }) => name !== "static" && (sources?.includes(source) ?? true))
     .flatMap((one) =>
-      one.fields.map(({ name, argument }) => `%${name}${withArgument.has(argument) ? "[a]" : ""}`),
+      one.fields
+        .filter(({ isFilterOnly }) => isFilterOnly !== true)
+        .map(({ name, argument }) => `%${name}${withArgument.has(argument) ? "[a]" : ""}`),
     );
   const parts = { rule: "every field", desc: "d", condition: "evt.num > 0", priority: "INFO", source };
   return JSON.stringify([{ ...parts, output: fields.join(" ") }]);

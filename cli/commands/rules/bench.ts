@@ -1,18 +1,12 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { Flags } from "@oclif/core";
 import { misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
-import { envOf } from "../../flags.ts";
 import { renderBench } from "../../output/bench.ts";
 import { benchRules } from "../../rules/bench-rules.ts";
+import { chooseEngine } from "../../rules/engine-choice.ts";
 import { readPayloads } from "../../rules/payloads.ts";
-import {
-  loadOptionsFrom,
-  matchingFlag,
-  readyRules,
-  rulesFlag,
-  selectionFlags,
-} from "../../rules/rule-flags.ts";
+import { readyRules } from "../../rules/ready-rules.ts";
+import { eventsFlag, loadFlags, rulesFlag, runFlags, selectionFlags } from "../../rules/rule-flags.ts";
 
 export default class RulesBench extends FleetCommand {
   static override summary = "Measure how many events a second the rules take, and what each rule costs.";
@@ -30,25 +24,19 @@ export default class RulesBench extends FleetCommand {
   ];
   static override flags = {
     rules: rulesFlag,
-    events: Flags.string({
-      summary: "File of events, at most 64 MiB, or - for standard input.",
-      helpValue: "FILE",
-      env: envOf("events"),
-      required: true,
-    }),
-    "rule-matching": matchingFlag,
+    events: eventsFlag("File of events, at most 64 MiB, or - for standard input."),
+    ...loadFlags,
+    ...runFlags,
     ...selectionFlags,
   };
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(RulesBench);
-    const { ruleset } = await readyRules(flags.rules, loadOptionsFrom(flags));
+    const { load, detector } = await chooseEngine(flags, (line) => this.talk(line));
+    const { ruleset } = await readyRules(flags.rules, load);
     const payloads = await readPayloads(flags.events, this.screen);
-    const result = benchRules(
-      ruleset,
-      payloads,
-      { hostname: "localhost", compat: flags.compat, ruleMatching: flags["rule-matching"] },
-      () => performance.now(),
+    const result = benchRules(ruleset, payloads, { hostname: "localhost", ...detector }, () =>
+      performance.now(),
     );
     if (result.events === 0) {
       throw misused(`${flags.events} holds no event that can be read`, "Give a Kubernetes audit log.");

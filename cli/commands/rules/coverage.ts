@@ -4,10 +4,12 @@ import { FleetCommand } from "../../fleet-command.ts";
 import { textFlag } from "../../flags.ts";
 import { renderCoverage } from "../../output/rule-coverage.ts";
 import { countRequests } from "../../rules/count-requests.ts";
+import { chooseEngine } from "../../rules/engine-choice.ts";
 import { streamPayloads } from "../../rules/payloads.ts";
 import { servedRequests } from "../../rules/request-kinds.ts";
 import { coverRules } from "../../rules/rule-coverage.ts";
-import { loadOptionsFrom, readyRules, selectionFlags } from "../../rules/rule-flags.ts";
+import { readyRules } from "../../rules/ready-rules.ts";
+import { loadFlags, selectionFlags } from "../../rules/rule-flags.ts";
 
 export default class RulesCoverage extends FleetCommand {
   static override summary = "Show what rules look at and what no rule looks at.";
@@ -37,12 +39,14 @@ export default class RulesCoverage extends FleetCommand {
       "Count the requests in this file of events too, or in - standard input.",
       "FILE",
     ),
+    ...loadFlags,
     ...selectionFlags,
   };
 
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(RulesCoverage);
-    const { ruleset } = await readyRules(argv as string[], loadOptionsFrom(flags));
+    const { load } = await chooseEngine(flags, (line) => this.talk(line));
+    const { ruleset } = await readyRules(argv as string[], load);
     const counts =
       flags.events === undefined ? undefined : await countRequests(streamPayloads(flags.events, this.screen));
     const coverage = coverRules(ruleset, servedRequests(), counts);

@@ -4,7 +4,8 @@ import { exitCodes, Failure, misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { asList, optionalArg, switchFlag } from "../../flags.ts";
 import { isSame, renderComparison } from "../../output/rules-diff.ts";
-import { compatFlag, filesFlag, readyRules } from "../../rules/rule-flags.ts";
+import { readyRules } from "../../rules/ready-rules.ts";
+import { filesFlag, loadFlags } from "../../rules/rule-flags.ts";
 
 export default class RulesDiff extends FleetCommand {
   static override summary = "Compare two sets of rules by what they mean.";
@@ -29,13 +30,13 @@ export default class RulesDiff extends FleetCommand {
     old: filesFlag("old", "Rules files before, in the order in which they load."),
     new: filesFlag("new", "Rules files after, in the order in which they load."),
     "exit-code": switchFlag("exit-code", "End with exit code 1 when there is a difference."),
-    compat: compatFlag,
+    compat: loadFlags.compat,
   };
 
   override async run(): Promise<void> {
     const { args, flags } = await this.parse(RulesDiff);
     const { before, after } = sidesOf(args, { old: asList(flags.old), new: asList(flags.new) });
-    const options = { compat: flags.compat };
+    const options = { compat: flags.compat ?? "fixed" };
     const old = await readyRules(before, options);
     const now = await readyRules(after, options);
     const comparison = compareRuleSets(old.ruleset, now.ruleset);

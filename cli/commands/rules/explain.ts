@@ -7,14 +7,11 @@ import { envOf } from "../../flags.ts";
 import { nearest } from "../../nearest.ts";
 import { clean, countOf } from "../../output/text.ts";
 import { decidersOf, renderExplanation, renderOutcome } from "../../output/explanation.ts";
-import { groupRecords, readPayloads, singleEvents } from "../../rules/payloads.ts";
-import {
-  loadOptionsFrom,
-  matchingFlag,
-  readyRules,
-  rulesFlag,
-  selectionFlags,
-} from "../../rules/rule-flags.ts";
+import { chooseEngine } from "../../rules/engine-choice.ts";
+import { groupRecords, readText, singleEvents } from "../../rules/payloads.ts";
+import { eventsOf } from "../../rules/test-events.ts";
+import { readyRules } from "../../rules/ready-rules.ts";
+import { loadFlags, rulesFlag, runFlags, selectionFlags } from "../../rules/rule-flags.ts";
 
 /** An explanation is for reading. */
 const eventsMax = 1000;
@@ -48,20 +45,18 @@ export default class RulesExplain extends FleetCommand {
       env: envOf("event"),
       required: true,
     }),
-    "rule-matching": matchingFlag,
+    ...loadFlags,
+    ...runFlags,
     ...selectionFlags,
   };
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(RulesExplain);
-    const { ruleset } = await readyRules(flags.rules, loadOptionsFrom(flags));
-    const explain = explainRule(ruleset, flags.rule, {
-      hostname: "localhost",
-      compat: flags.compat,
-      ruleMatching: flags["rule-matching"],
-    });
+    const { load, detector } = await chooseEngine(flags, (line) => this.talk(line));
+    const { ruleset } = await readyRules(flags.rules, load);
+    const explain = explainRule(ruleset, flags.rule, { hostname: "localhost", ...detector });
     if (explain === undefined) throw unknownRule(flags.rule, ruleset);
-    const events = groupRecords(singleEvents(await readPayloads(flags.event, this.screen)));
+    const events = groupRecords(singleEvents(eventsOf(await readText(flags.event, this.screen))));
     if (events.length === 0) throw misused(`${flags.event} holds no event`, "Give a file with a JSON event.");
     if (events.length > eventsMax) {
       throw misused(`${flags.event} holds ${events.length} events; at most ${eventsMax} are explained`);

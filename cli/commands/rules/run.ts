@@ -1,18 +1,13 @@
 import { hostname } from "node:os";
-import { Flags } from "@oclif/core";
+import { createEventStream } from "#engine";
 import { FleetCommand } from "../../fleet-command.ts";
-import { envOf, textFlag } from "../../flags.ts";
+import { textFlag } from "../../flags.ts";
 import { clean } from "../../output/text.ts";
 import { renderRunStats } from "../../output/run-stats.ts";
+import { chooseEngine } from "../../rules/engine-choice.ts";
 import { streamLines } from "../../rules/payloads.ts";
-import {
-  streamFor,
-  loadOptionsFrom,
-  matchingFlag,
-  readyRules,
-  rulesFlag,
-  selectionFlags,
-} from "../../rules/rule-flags.ts";
+import { readyRules } from "../../rules/ready-rules.ts";
+import { eventsFlag, loadFlags, rulesFlag, runFlags, selectionFlags } from "../../rules/rule-flags.ts";
 import { runRules, type RunStats } from "../../rules/run-rules.ts";
 
 /** More problems than these are counted only. */
@@ -38,21 +33,18 @@ export default class RulesRun extends FleetCommand {
   ];
   static override flags = {
     rules: rulesFlag,
-    events: Flags.string({
-      summary: "File with an event or a list of events on each line, or - for standard input.",
-      helpValue: "FILE",
-      env: envOf("events"),
-      required: true,
-    }),
-    "rule-matching": matchingFlag,
+    events: eventsFlag("File with an event or a list of events on each line, or - for standard input."),
+    ...loadFlags,
+    ...runFlags,
     ...selectionFlags,
     hostname: textFlag("hostname", "Hostname to put into alerts instead of this machine's.", "NAME"),
   };
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(RulesRun);
-    const { ruleset } = await readyRules(flags.rules, loadOptionsFrom(flags));
-    const stream = streamFor(ruleset, flags, flags.hostname ?? hostname());
+    const { load, detector } = await chooseEngine(flags, (line) => this.talk(line));
+    const { ruleset } = await readyRules(flags.rules, load);
+    const stream = createEventStream(ruleset, { hostname: flags.hostname ?? hostname(), ...detector });
     let shown = 0;
     const stats = await runRules(
       stream,

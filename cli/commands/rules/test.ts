@@ -1,13 +1,14 @@
 import { writeFile } from "node:fs/promises";
 import { Args } from "@oclif/core";
-import { exitCodes, Failure, misused } from "../../failure.ts";
+import { answered, exitCodes, misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { switchFlag, textFlag } from "../../flags.ts";
 import { renderJunit } from "../../output/junit.ts";
-import { countOf } from "../../output/text.ts";
-import { compatFlag } from "../../rules/rule-flags.ts";
-import { renderTestResults, runRuleTests, type TestResult } from "../../rules/test-runner.ts";
-import { expandFolders } from "../../sources.ts";
+import { renderRuleTests } from "../../output/rule-tests.ts";
+import { chooseEngine } from "../../rules/engine-choice.ts";
+import { loadFlags, runFlags, selectionFlags } from "../../rules/rule-flags.ts";
+import { findTestFiles } from "../../rules/test-files.ts";
+import { runRuleTests, type TestResult } from "../../rules/test-runner.ts";
 
 export default class RulesTest extends FleetCommand {
   static override summary = "Run rule tests: events that must fire and events that must not.";
@@ -33,32 +34,36 @@ export default class RulesTest extends FleetCommand {
   };
   static override flags = {
     junit: textFlag("junit", "Write a JUnit report to this file too.", "FILE"),
-    strict: switchFlag("strict", "Fail tests with events that cannot be read or keys that are unknown."),
-    compat: compatFlag,
+    strict: switchFlag("strict", "Fail tests of which there is something to note."),
+    ...loadFlags,
+    ...runFlags,
+    "minimum-priority": selectionFlags["minimum-priority"],
   };
 
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(RulesTest);
-    const files = await expandFolders(argv as string[]);
-    const results = runRuleTests(files, { compat: flags.compat, isStrict: flags.strict });
+    const engine = await chooseEngine(flags, (line) => this.talk(line));
+    const files = findTestFiles(argv as string[], (line) => this.talk(line));
+    const results = runRuleTests(files, { engine, isStrict: flags.strict });
     const failed = results.filter((result) => result.failures.length > 0).length;
-    if (flags.junit !== undefined) await writeReport(flags.junit, results);
     this.answerWith(
       flags.output,
       () => ({
         passed: results.length - failed,
         failed,
-        tests: results.map(({ file, name, failures, notes }) => ({
+        tests: results.map(({ file, line = null, name, failures, notes }) => ({
           file,
+          line,
           name,
           ok: failures.length === 0,
           failures: [...failures],
           notes: [...notes],
         })),
       }),
-      () => [renderTestResults(results)],
+      () => renderRuleTests(results),
     );
-    if (failed > 0) throw new Failure(exitCodes.refused, `${countOf(failed, "rule test")} failed`);
+    if (flags.junit !== undefined) await writeReport(flags.junit, results);
+    if (failed > 0) throw answered(exitCodes.refused);
   }
 }
 

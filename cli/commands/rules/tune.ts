@@ -7,10 +7,12 @@ import { renderTuning } from "../../output/tuning.ts";
 import { countOf } from "../../output/text.ts";
 import { readAlerts } from "../../rules/alert-file.ts";
 import { streamPayloads } from "../../rules/payloads.ts";
+import { chooseEngine, type EngineChoice } from "../../rules/engine-choice.ts";
 import type { Tuned } from "../../rules/prove-tuning.ts";
-import { compatFlag, filesFlag, matchingFlag, readyRules } from "../../rules/rule-flags.ts";
+import { readyRules } from "../../rules/ready-rules.ts";
+import { filesFlag, loadFlags, runFlags } from "../../rules/rule-flags.ts";
+import { findTestFiles } from "../../rules/test-files.ts";
 import { tuneRules } from "../../rules/tune-rules.ts";
-import { expandFolders } from "../../sources.ts";
 
 export default class RulesTune extends FleetCommand {
   static override summary = "Propose exceptions for alerts that repeat, and prove what they remove.";
@@ -49,8 +51,8 @@ export default class RulesTune extends FleetCommand {
       1,
       100,
     ),
-    "rule-matching": matchingFlag,
-    compat: compatFlag,
+    ...loadFlags,
+    ...runFlags,
   };
 
   override async run(): Promise<void> {
@@ -78,9 +80,9 @@ export default class RulesTune extends FleetCommand {
     const tuning = await tuneRules({
       alerts,
       noise: { alertsMin: flags["min-alerts"] ?? 5, proposalsMax: flags["max-proposals"] ?? 5 },
-      tuned: await this.tuned(flags),
+      tuned: await this.tuned(flags.rules, await chooseEngine(flags, (line) => this.talk(line))),
       events: events === undefined ? undefined : streamPayloads(events, this.screen),
-      tests: await expandFolders(asList(flags.tests)),
+      tests: findTestFiles(asList(flags.tests), (line) => this.talk(line)),
     });
     if (flags.output === "table" || flags.output === "wide") {
       this.screen.out(tuning.override);
@@ -95,13 +97,12 @@ export default class RulesTune extends FleetCommand {
     }
   }
 
-  private async tuned(flags: {
-    readonly rules?: readonly string[] | undefined;
-    readonly compat: Tuned["compat"];
-    readonly "rule-matching": Tuned["ruleMatching"];
-  }): Promise<Tuned | undefined> {
-    if (flags.rules === undefined) return undefined;
-    const { files, ruleset } = await readyRules(flags.rules, { compat: flags.compat });
-    return { files, ruleset, compat: flags.compat, ruleMatching: flags["rule-matching"] };
+  private async tuned(
+    rules: readonly string[] | undefined,
+    engine: EngineChoice,
+  ): Promise<Tuned | undefined> {
+    if (rules === undefined) return undefined;
+    const { files, ruleset } = await readyRules(rules, engine.load);
+    return { files, ruleset, engine };
   }
 }

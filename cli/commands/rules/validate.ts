@@ -1,13 +1,14 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Args } from "@oclif/core";
-import { loadRules, renderFindings } from "#engine";
 import { exitCodes, Failure } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { switchFlag } from "../../flags.ts";
 import { countOf } from "../../output/text.ts";
-import { compatFlag } from "../../rules/rule-flags.ts";
+import { checkRules } from "../../rules/check-rules.ts";
+import { chooseEngine } from "../../rules/engine-choice.ts";
+import { loadFlags } from "../../rules/rule-flags.ts";
 import { sortKeys } from "../../rules/sort-keys.ts";
-import { readSources } from "../../sources.ts";
+import { tellFindings } from "../../rules/tell-findings.ts";
 
 export default class RulesValidate extends FleetCommand {
   static override summary = "Check rules files with the engine that agents use.";
@@ -37,13 +38,13 @@ export default class RulesValidate extends FleetCommand {
   };
   static override flags = {
     strict: switchFlag("strict", "End with exit code 1 on warnings too."),
-    compat: compatFlag,
+    ...loadFlags,
   };
 
   override async run(): Promise<void> {
     const { argv, flags } = await this.parse(RulesValidate);
-    const files = await readSources(argv as string[]);
-    const report = loadRules(files, { compat: flags.compat });
+    const { load } = await chooseEngine(flags, (line) => this.talk(line));
+    const { report, files } = await checkRules(argv as string[], load);
     const answer = sortKeys({ falco_load_results: report.results }) as JsonValue;
     if (flags.output === "json") this.say([JSON.stringify(answer)]);
     else {
@@ -51,7 +52,7 @@ export default class RulesValidate extends FleetCommand {
         flags.output,
         () => answer,
         () => {
-          const findings = renderFindings(report, files).trimEnd();
+          const findings = tellFindings(report, files);
           const { rules, macroCount, listCount } = report.ruleset;
           const counts = `${countOf(rules.length, "rule")}, ${countOf(macroCount, "macro")}, ${countOf(listCount, "list")}`;
           return [...(findings === "" ? [] : [findings]), ...(report.ok ? [`ok: ${counts}`] : [])];
@@ -60,7 +61,10 @@ export default class RulesValidate extends FleetCommand {
     }
     const broken = report.results.filter(({ successful }) => !successful).length;
     if (!report.ok) {
-      throw new Failure(exitCodes.refused, `${countOf(broken, "file")} of ${files.length} did not load`);
+      throw new Failure(
+        exitCodes.refused,
+        `${countOf(broken, "file")} of ${report.results.length} did not load`,
+      );
     }
     const warnings = report.results.reduce((sum, result) => sum + result.warnings.length, 0);
     if (flags.strict && warnings > 0) {
