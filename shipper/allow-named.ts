@@ -14,6 +14,7 @@ export function allowNamed(config: PipelineConfig): AllowList {
     destinations: distinct(destinationsOf(config)),
     fileDirectories: [...new Set(fileDirectories)],
     tailDirectories: [...new Set(tailDirectories)],
+    secretDirectories: [...new Set(config.outputs.flatMap(secretFiles))],
   };
 }
 
@@ -26,13 +27,26 @@ export function allowHere(config: PipelineConfig, folders: readonly string[]): A
     destinations: allowNamed(config).destinations.filter(({ host }) => isLoopback(host)),
     fileDirectories: folders,
     tailDirectories: folders,
+    secretDirectories: folders,
   };
 }
 
 function destinationsOf(config: PipelineConfig): Destination[] {
-  return config.outputs.flatMap((output) =>
-    "host" in output ? [{ host: output.host, port: output.port, tls: "optional" as const }] : [],
-  );
+  return config.outputs.flatMap((output) => {
+    const proxy = "proxy" in output ? output.proxy : undefined;
+    const named = "brokers" in output ? output.brokers : "host" in output ? [output] : [];
+    return [...named, ...(proxy === undefined ? [] : [proxy])].map(({ host, port }) => {
+      return { host, port, tls: "optional" as const };
+    });
+  });
+}
+
+/** Files that an output reads secrets from, wherever in its config they stand. */
+function secretFiles(value: unknown): string[] {
+  if (typeof value !== "object" || value === null) return [];
+  const { kind, path, certFile, keyFile } = value as Record<string, unknown>;
+  const own = [kind === "file" ? path : undefined, certFile, keyFile];
+  return [...own.filter((one) => typeof one === "string"), ...Object.values(value).flatMap(secretFiles)];
 }
 
 function distinct(destinations: readonly Destination[]): Destination[] {

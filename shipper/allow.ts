@@ -55,8 +55,15 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
       return endpointProblem(output, allowList);
     case "forward":
       return (
-        hostProblem(output, output, allowList) ??
+        destinationProblem(output, output, allowList) ??
         secretProblem([output.sharedKey, output.password], output.tls, allowList.secretDirectories ?? [])
+      );
+    case "kafka":
+      return (
+        output.brokers
+          .map((broker) => destinationProblem(broker, output, allowList))
+          .find((problem) => problem !== undefined) ??
+        secretProblem([output.sasl?.password], output.tls, allowList.secretDirectories ?? [])
       );
     case "stdout":
     case "null":
@@ -70,13 +77,14 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
 function endpointProblem(endpoint: HttpEndpoint, allowList: AllowList): string | undefined {
   const { proxy } = endpoint;
   return (
-    hostProblem(endpoint, endpoint, allowList) ??
-    (proxy === undefined ? undefined : hostProblem(proxy, endpoint, allowList)) ??
+    destinationProblem(endpoint, endpoint, allowList) ??
+    (proxy === undefined ? undefined : destinationProblem(proxy, endpoint, allowList)) ??
     secretProblem(secretsOf(endpoint), endpoint.tls, allowList.secretDirectories ?? [])
   );
 }
 
-function hostProblem(
+/** Why a destination may not be sent to, or undefined when it may. */
+export function destinationProblem(
   to: { readonly host: string; readonly port: number },
   { tls }: Pick<HttpEndpoint, "tls">,
   { destinations }: AllowList,

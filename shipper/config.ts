@@ -1,6 +1,7 @@
 import type { FilterConfig } from "./filter-config.ts";
 import type { ForwardConfig } from "./forward-config.ts";
 import type { EsConfig, HttpConfig, LokiConfig } from "./http-config.ts";
+import type { KafkaConfig } from "./kafka-config.ts";
 import type { Match } from "./match.ts";
 import type { Place } from "./problem.ts";
 
@@ -33,6 +34,7 @@ export type OutputConfig =
   | EsConfig
   | LokiConfig
   | ForwardConfig
+  | KafkaConfig
   | FileConfig
   | StdoutConfig
   | NullConfig

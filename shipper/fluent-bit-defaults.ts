@@ -36,6 +36,7 @@ const defaults: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "net.connect_timeout": "10s",
     "net.io_timeout": "no limit",
   },
+  "output kafka": { format: "json", "rdkafka.acks": "all", "rdkafka.message.max.bytes": "1000000" },
   "output file": { format: "out_file", mkdir: "off" },
   "output stdout": { format: "msgpack" },
   "output loki": { labels: "job=fluent-bit", line_format: "json", auto_kubernetes_labels: "off" },

@@ -1,6 +1,6 @@
 /** The door of the shipper: Fluent Bit's config language in, a typed pipeline out. Pure: it opens nothing. */
 export { allowHere, allowNamed } from "./allow-named.ts";
-export { checkAllowed, isBelow, isBelowAny } from "./allow.ts";
+export { checkAllowed, destinationProblem, isBelow, isBelowAny } from "./allow.ts";
 export type { AllowList, Destination } from "./allow.ts";
 export type {
   DetectConfig,
@@ -46,6 +46,7 @@ export type {
   Secret,
   TlsConfig,
 } from "./http-config.ts";
+export type { KafkaBroker, KafkaConfig, KafkaSasl } from "./kafka-config.ts";
 export { compileMatch, compileRegex, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";

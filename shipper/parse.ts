@@ -9,6 +9,7 @@ import { file } from "./plugins/file.ts";
 import { forward } from "./plugins/forward.ts";
 import { grep } from "./plugins/grep.ts";
 import { http } from "./plugins/http.ts";
+import { kafka } from "./plugins/kafka.ts";
 import { detect, discard, fleet } from "./plugins/local.ts";
 import { loki } from "./plugins/loki.ts";
 import { mask } from "./plugins/mask.ts";
@@ -51,6 +52,7 @@ const plugins = {
     opensearch,
     loki,
     forward,
+    kafka,
     file,
     stdout,
     discard,

@@ -12,6 +12,7 @@ import type { DeadLetter } from "./dead-letter.ts";
 import type { Input, InputContext } from "./input.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
+import { KafkaOutput } from "./kafka-output.ts";
 import { queueName } from "./queued-output.ts";
 import type { Router } from "./router.ts";
 import { TailFiles } from "./tail-files.ts";
@@ -32,7 +33,7 @@ export async function openOutputs(config: PipelineConfig, context: OutputContext
   const opened: Output[] = [];
   try {
     for (const output of config.outputs) {
-      const one = openOutput(output, context);
+      const one = await openOutput(output, context);
       if (one !== undefined) opened.push(one);
     }
     return opened;
@@ -42,7 +43,7 @@ export async function openOutputs(config: PipelineConfig, context: OutputContext
   }
 }
 
-function openOutput(config: OutputConfig, context: OutputContext): Output | undefined {
+function openOutput(config: OutputConfig, context: OutputContext): Output | Promise<Output> | undefined {
   switch (config.plugin) {
     case "http":
       return new HttpOutput(config, context);
@@ -53,6 +54,8 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
       throw new Error("in work");
     case "forward":
       return new ForwardOutput(config, context);
+    case "kafka":
+      return KafkaOutput.open(config, context);
     case "file":
       return new FileOutput(config, context);
     case "fleet":

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { isBelowAny } from "#shipper";
+import { destinationProblem, isBelowAny } from "#shipper";
 import type { PipelineConfig } from "#shipper";
 import { marksOf, openInputs, openOutputs, orphanQueues } from "./active.ts";
 import type { Active } from "./active.ts";
@@ -353,6 +353,7 @@ export class Runner {
       onProblem: this.#ports.onProblem,
       onRoom: () => {},
       mayWrite: (folder) => isBelowAny(folder, this.#options.allowList.fileDirectories),
+      destinationProblem: (to, tls) => destinationProblem(to, { tls }, this.#options.allowList),
       mayUseSecret: (file) => isBelowAny(file, this.#options.allowList.secretDirectories ?? []),
       deliverAlerts: this.#ports.deliverAlerts,
     };

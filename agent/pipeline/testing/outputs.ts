@@ -70,6 +70,7 @@ async function openIn(
     onProblem,
     onRoom: () => {},
     mayWrite: () => true,
+    destinationProblem: ({ host, port }) => (host === "127.0.0.1" ? undefined : `not to ${host}:${port}`),
     mayUseSecret: (file) => file.startsWith(dir),
     deliverAlerts: () => Promise.reject(new Error("no alerts here")),
   };
