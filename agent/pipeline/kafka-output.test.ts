@@ -170,7 +170,8 @@ test("after kill -9 what was not acknowledged is sent by the next process", asyn
   cluster.react = () => "write";
   bench = await bench.reopen();
   await bench.drained();
-  assert.deepEqual(numbers(cluster), upTo(20));
+  // What was on its way at the kill may have been written, too.
+  assert.deepEqual([...new Set(numbers(cluster))], upTo(20));
 });
 
 test("compression and acks are those of the config", async (t) => {
