@@ -32,6 +32,7 @@ const defaults: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     replace_dots: "off",
   },
   "output forward": {
+    self_hostname: "localhost",
     require_ack_response: "off",
     "net.connect_timeout": "10s",
     "net.io_timeout": "no limit",

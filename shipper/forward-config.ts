@@ -22,7 +22,7 @@ export interface ForwardConfig extends OutputCommon {
   readonly sharedKey: Secret | undefined;
   readonly user: string;
   readonly password: Secret | undefined;
-  /** What we call ourselves in the handshake. */
-  readonly selfHostname: string;
+  /** What we call ourselves in the handshake; as the node is called when undefined. */
+  readonly selfHostname: string | undefined;
   readonly keepsConnection: boolean;
 }

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { hostname } from "node:os";
 import { Decoder } from "@msgpack/msgpack";
 import type { ForwardConfig } from "#shipper";
 import { makePing, pongProblem, readAck, readHelo } from "./forward-handshake.ts";
@@ -93,7 +94,7 @@ async function shakeHands(
     sharedKey: secret(config.sharedKey),
     user: config.user,
     password: secret(config.password),
-    selfHostname: config.selfHostname,
+    selfHostname: config.selfHostname ?? nodeName(),
   };
   const first = await within(answers.next(), config.answerTimeoutMs, "no HELO");
   const helo = first.done === true ? undefined : readHelo(first.value);
@@ -107,6 +108,12 @@ async function shakeHands(
   const problem = pongProblem(second.value, helo, ping, credentials);
   if (problem !== undefined) throw new HandshakeError(problem);
   return !helo.keepsConnection;
+}
+
+/** Servers call themselves `localhost` by themselves. */
+function nodeName(): string {
+  const name = hostname();
+  return name === "localhost" ? "falconry-agent" : name;
 }
 
 /** What comes in, message by message; strings as bytes, because nonces may be any. */

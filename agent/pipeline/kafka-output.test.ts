@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
+import { fakeTls } from "../../test/support/fake-tls.ts";
 import { startKafka } from "./testing/kafka-cluster.ts";
 import type { KafkaCluster } from "./testing/kafka-cluster.ts";
 import { openBench } from "./testing/outputs.ts";
@@ -205,6 +207,23 @@ test("SASL proves who we are, and a wrong password waits instead of losing anyth
   const right = await openBench(t, sasl("pass"));
   right.take([record(1)]);
   await right.drained();
+  assert.deepEqual(numbers(cluster), [1]);
+});
+
+test("over TLS the cluster is verified before anything is sent", async (t) => {
+  const { ca, chain, key } = await fakeTls();
+  const cluster = await startKafka(t, { tls: { key, cert: chain } });
+  const more = " rdkafka.security.protocol ssl\n";
+  const untrusting = await openBench(t, section(cluster.port, more));
+  untrusting.take([record(0)]);
+  await until("a retry", () => untrusting.output.stats().retries > 0);
+  assert.match(untrusting.problems.join("\n"), /certificate/);
+  assert.deepEqual(cluster.log, []);
+  const caFile = join(untrusting.dir, "ca.pem");
+  writeFileSync(caFile, ca);
+  const bench = await openBench(t, section(cluster.port, `${more} rdkafka.ssl.ca.location ${caFile}\n`));
+  bench.take([record(1)]);
+  await bench.drained();
   assert.deepEqual(numbers(cluster), [1]);
 });
 

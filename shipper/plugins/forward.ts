@@ -118,10 +118,11 @@ function readUser(options: Options, sharedKey: Secret | undefined): Pick<Forward
   return { user, password };
 }
 
-function readSelf(options: Options): string {
-  const name = options.text("self_hostname", "localhost");
-  if (/^[\x21-\x7e]{1,253}$/.test(name)) return name;
+/** Fluent Bit's own default, `localhost`, is also what its servers call themselves, and then nobody could tell who proved what. */
+function readSelf(options: Options): string | undefined {
+  const name = options.text("self_hostname");
+  if (name === undefined || /^[\x21-\x7e]{1,253}$/.test(name)) return name;
   const place = options.entry("self_hostname") ?? options.section;
   options.refuse(place, `"self_hostname" is "${name}" and has to be one word of at most 253 letters`);
-  return "localhost";
+  return undefined;
 }

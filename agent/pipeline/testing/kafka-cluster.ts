@@ -1,6 +1,7 @@
 import * as net from "node:net";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import * as tls from "node:tls";
 import { Reader, array, int16, int32, int64, readBatch, string } from "./kafka-bytes.ts";
 import type { RecordBatch } from "./kafka-bytes.ts";
 
@@ -39,6 +40,7 @@ export interface KafkaClusterOptions {
   readonly sasl?: readonly [user: string, password: string];
   /** The host that brokers say they have. */
   readonly advertisedHost?: string;
+  readonly tls?: tls.TlsOptions;
 }
 
 const errors = {
@@ -85,7 +87,7 @@ export async function startKafka(t: TestContext, options: KafkaClusterOptions = 
     options,
   };
   for (let node = 0; node < (options.brokers ?? 1); node++) {
-    const server = net.createServer((socket) => {
+    const accept = (socket: net.Socket) => {
       sockets.add(socket);
       socket.on("close", () => sockets.delete(socket)).on("error", () => {});
       serve(socket, node, cluster).catch((error: unknown) => {
@@ -93,7 +95,9 @@ export async function startKafka(t: TestContext, options: KafkaClusterOptions = 
         if (!isGone) cluster.offences.push(String(error));
         socket.destroy();
       });
-    });
+    };
+    const server =
+      options.tls === undefined ? net.createServer(accept) : tls.createServer(options.tls, accept);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     cluster.ports.push((server.address() as AddressInfo).port);
     t.after(() => {
