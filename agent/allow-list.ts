@@ -31,8 +31,9 @@ export function readAllowList(file: string | undefined): AllowList {
   const { destinations = [], fileDirectories = [], tailDirectories = [], secretDirectories = [] } = value;
   if (!isDirectories(fileDirectories)) throw fail("has fileDirectories that are no list of absolute paths");
   if (!isDirectories(tailDirectories)) throw fail("has tailDirectories that are no list of absolute paths");
-  if (!isDirectories(secretDirectories))
+  if (!isDirectories(secretDirectories)) {
     throw fail("has secretDirectories that are no list of absolute paths");
+  }
   if (!Array.isArray(destinations) || !destinations.every(isDestination)) {
     throw fail("has a destination without host, port and tls");
   }

@@ -72,11 +72,18 @@ test("the talk's tail, modify and http sections mean what they mean in Fluent Bi
   assert.equal(`${output.host}:${output.port}${output.uri}`, "falco.security:8765/k8s-audit");
 });
 
+test("the talk's es section is read as it stands, host and all", () => {
+  const [output] = accepted(talkInput + talkEs).outputs;
+  assert.ok(output?.plugin === "es");
+  assert.equal(`${output.host}:${output.port}`, ".elasticsearch.logging:80");
+  assert.deepEqual([output.index, output.id], [{ kind: "fixed", name: "vm" }, { kind: "server" }]);
+});
+
 test("an unsupported output is refused by name and line, with what is supported instead", () => {
-  const said = refused(talkInput + talkEs);
+  const said = refused(`${talkInput}[OUTPUT]\nName          splunk\n`);
   assert.match(
     said,
-    /fluent-bit\.conf:14:1: Output plugin "es" is not supported yet\. Supported outputs: detect, file/,
+    /fluent-bit\.conf:14:1: Output plugin "splunk" is not supported yet\. Supported outputs: detect, es, file/,
   );
 });
 

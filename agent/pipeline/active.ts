@@ -10,6 +10,7 @@ import { ForwardOutput } from "./forward-output.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import type { Input, InputContext } from "./input.ts";
+import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
 import { KafkaOutput } from "./kafka-output.ts";
@@ -51,7 +52,7 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | Prom
     case "opensearch":
       return new EsOutput(config, context);
     case "loki":
-      throw new Error("in work");
+      return new LokiOutput(config, context);
     case "forward":
       return new ForwardOutput(config, context);
     case "kafka":

@@ -129,7 +129,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("ack") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("rewind", "crash", "close", "lose-position") }) },
-) as fc.Arbitrary<Step>;
+);
 
 test("whatever happens, a queue gives what is not acknowledged, in order, and after a crash nothing that was", (t) => {
   fc.assert(

@@ -24,8 +24,9 @@ function replaceIn(bytes: Buffer, start: number, end: number, hasEscapes: boolea
     if (bytes[at] === dot) bytes[at] = underscore;
     else if (hasEscapes && bytes[at] === 0x5c) {
       // The escaped form of a dot has the length of that of an underscore.
-      if (bytes.toString("latin1", at, at + 6).toLowerCase() === "\\u002e")
+      if (bytes.toString("latin1", at, at + 6).toLowerCase() === "\\u002e") {
         bytes.write("\\u005f", at, "latin1");
+      }
       at++;
     }
   }

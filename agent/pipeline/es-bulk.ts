@@ -2,9 +2,10 @@ import { strftime } from "#shipper";
 import type { EsConfig } from "#shipper";
 import type { Arena } from "./arena.ts";
 import { dotsToUnderscores } from "./dots.ts";
-import { putText, skipBrace } from "./http-format.ts";
-import { findValue, stepsOf, textOf } from "./json-walk.ts";
-import type { Steps, Text } from "./json-walk.ts";
+import { scalarText } from "./fields.ts";
+import { findValue, stepsOf } from "./json-walk.ts";
+import type { Steps } from "./json-walk.ts";
+import { braceAt, putShort, putText, putUtf8, skipBrace } from "./put.ts";
 import { RecordIds, recordIdBytes } from "./record-id.ts";
 import { RecordClock } from "./record-time.ts";
 import type { Part, Records } from "./records.ts";
@@ -80,13 +81,13 @@ export class EsBulk {
     const end = ends[record] ?? 0;
     const inner = skipBrace(bytes, start);
     this.#clock.read(bytes, start, end, entry.oldestMs);
-    this.#turnHeadTo(bytes, inner, nowMs);
+    this.#turnHeadTo(bytes, start, nowMs);
     this.#turnTagTo(entry);
     const extra = this.#head.length + idBytesMax * 6 + this.#openWithTime.length + this.#tag.length + 128;
     arena.reserve(extra + end - start);
     putShort(arena, this.#head, 0, this.#head.length);
-    this.#putId(bytes, start, inner, end, entry, nth, arena);
-    if (this.#hasOwnTime(bytes, start, end, inner)) putShort(arena, this.#open, 0, this.#open.length);
+    this.#putId(bytes, start, end, entry, nth, arena);
+    if (this.#hasOwnTime(bytes, start, end)) putShort(arena, this.#open, 0, this.#open.length);
     else this.#putTime(bytes, arena);
     if (this.#tag.length > 0) putShort(arena, this.#tag, 0, this.#tag.length);
     const isEmpty = bytes[inner] === 0x7d;
@@ -97,13 +98,13 @@ export class EsBulk {
     arena.putByte(0x0a);
   }
 
-  #turnHeadTo(bytes: Buffer, inner: number, nowMs: number): void {
+  #turnHeadTo(bytes: Buffer, start: number, nowMs: number): void {
     const { index, operation, type } = this.#config;
     let seconds = 0;
     let prefix = "";
     if (index.kind === "dated") {
       seconds = index.isSendingDay ? Math.floor(nowMs / 1000) : this.#clock.seconds;
-      prefix = this.#prefixOf(bytes, inner) ?? index.prefix;
+      prefix = this.#prefixOf(bytes, start) ?? index.prefix;
     }
     if (seconds === this.#headSeconds && prefix === this.#headPrefix) return;
     this.#headSeconds = seconds;
@@ -116,27 +117,19 @@ export class EsBulk {
     this.#head = Buffer.from(`{"${operation}":{"_index":${JSON.stringify(name)}${typed}`);
   }
 
-  #prefixOf(bytes: Buffer, inner: number): string | undefined {
+  #prefixOf(bytes: Buffer, start: number): string | undefined {
     if (this.#prefixSteps === undefined) return undefined;
-    const text = scalarText(findValue(bytes, braceBefore(bytes, inner), this.#prefixSteps));
+    const text = scalarText(findValue(bytes, braceAt(bytes, start), this.#prefixSteps));
     const name = text
       ?.toLowerCase()
-      .replaceAll(/[\s"*\\<>|,?/#:\x00-\x1f]/g, "_")
+      .replaceAll(/[\s\p{Cc}"*\\<>|,?/#:]/gu, "_")
       .slice(0, prefixLettersMax);
     return name === undefined || name === "" || /^[-_+.]/.test(name) ? undefined : name;
   }
 
-  #putId(
-    bytes: Buffer,
-    start: number,
-    inner: number,
-    end: number,
-    entry: StoredEntry,
-    nth: number,
-    arena: Arena,
-  ): void {
+  #putId(bytes: Buffer, start: number, end: number, entry: StoredEntry, nth: number, arena: Arena): void {
     if (this.#idSteps !== undefined) {
-      const text = scalarText(findValue(bytes, braceBefore(bytes, inner), this.#idSteps));
+      const text = scalarText(findValue(bytes, braceAt(bytes, start), this.#idSteps));
       // A record without an id gets one of the server; a longer one than it takes would refuse all records.
       if (text === undefined || text === "" || Buffer.byteLength(text) > idBytesMax) return;
       putUtf8(arena, `,"_id":${JSON.stringify(text)}`);
@@ -152,14 +145,14 @@ export class EsBulk {
   }
 
   /** A record that has the time key keeps its own: twice the same key would make Elasticsearch refuse it. */
-  #hasOwnTime(bytes: Buffer, start: number, end: number, inner: number): boolean {
+  #hasOwnTime(bytes: Buffer, start: number, end: number): boolean {
     // One search goes over all records, so that it costs next to nothing where there is none.
     if (this.#nextTimeKey < start) {
       const next = bytes.indexOf(this.#timeKey, start);
       this.#nextTimeKey = next === -1 ? Number.POSITIVE_INFINITY : next;
     }
     if (this.#nextTimeKey >= end) return false;
-    return findValue(bytes, braceBefore(bytes, inner), this.#ownTimeSteps) !== undefined;
+    return findValue(bytes, braceAt(bytes, start), this.#ownTimeSteps) !== undefined;
   }
 
   #putTime(bytes: Buffer, arena: Arena): void {
@@ -181,35 +174,6 @@ export class EsBulk {
   }
 }
 
-/** What a text, number or word says; objects and arrays say nothing. */
-function scalarText(value: Text | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  const first = value.bytes[value.start];
-  if (first === 0x22) return textOf(value.bytes, value.start, value.end);
-  return first === 0x7b || first === 0x5b
-    ? undefined
-    : value.bytes.toString("latin1", value.start, value.end);
-}
-
-function braceBefore(bytes: Buffer, inner: number): number {
-  let at = inner - 1;
-  while (bytes[at] !== 0x7b) at--;
-  return at;
-}
-
 function millis(nanos: number): string {
   return String(Math.floor(nanos / 1e6)).padStart(3, "0");
-}
-
-/** Appends a few bytes for which there is room; for so few a loop is faster than a call. */
-function putShort(arena: Arena, source: Uint8Array, start: number, end: number): void {
-  const { bytes } = arena;
-  let at = arena.length;
-  for (let from = start; from < end; from++) bytes[at++] = source[from] ?? 0;
-  arena.length = at;
-}
-
-/** Appends a text for which there is room. */
-function putUtf8(arena: Arena, text: string): void {
-  arena.length += arena.bytes.write(text, arena.length);
 }

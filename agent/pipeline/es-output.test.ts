@@ -225,3 +225,104 @@ test("a conflict over an id that the record itself has is set aside: it may be a
   assert.deepEqual([...(es.indices.get("vm")?.keys() ?? [])], ["a-0", "a-1"]);
   assert.match(String(bench.parked()[0]?.["reason"]), /answered 409: version_conflict_engine_exception/);
 });
+
+test("the talk's own section fills an index of Elasticsearch 8 as it stands", async (t) => {
+  const es = await startEs(t);
+  const section = `[OUTPUT]
+Name          es
+Alias         host_services_to_es
+Match         host_services
+Host          127.0.0.1
+Port          ${es.port}
+Index         vm
+Generate_ID   Off
+`;
+  const bench = await openBench(t, section);
+  bench.take(['{"log":"sshd: session opened"}'], "host_services");
+  await bench.drained();
+  const [source] = es.indices.get("vm")?.values() ?? [];
+  assert.deepEqual(source, { "@timestamp": "2023-11-14T22:13:20.000Z", log: "sshd: session opened" });
+  assert.deepEqual(es.refusals, []);
+});
+
+const dated = (more: string) => ` Logstash_Format On\n Logstash_Prefix kube\n${more}`;
+const bodies = [
+  ["an index a day, by the time of the event", dated(""), {}, "kube-2026.11.22", {}],
+  [
+    "a week, with a separator",
+    dated(" Logstash_DateFormat %G.w%V\n Logstash_Prefix_Separator _\n"),
+    {},
+    "kube_2026.w47",
+    {},
+  ],
+  [
+    "an index by a field",
+    dated(" Logstash_Prefix_Key $ns['name']\n"),
+    { ns: { name: "Team A/b" } },
+    "team_a_b-2026.11.22",
+    {},
+  ],
+  [
+    "the fallback where the field is none",
+    dated(" Logstash_Prefix_Key $ns\n"),
+    { ns: ["x"] },
+    "kube-2026.11.22",
+    {},
+  ],
+  [
+    "the fallback where the field is no name",
+    dated(" Logstash_Prefix_Key $ns\n"),
+    { ns: "_x" },
+    "kube-2026.11.22",
+    {},
+  ],
+  ["the tag", " Include_Tag_Key On\n Tag_Key tag\n", {}, "vm", { tag: "audit" }],
+  [
+    "underscores for dots in keys",
+    " Replace_Dots On\n",
+    { "a.b": { "c.d": "e.f" } },
+    "vm",
+    { a_b: { c_d: "e.f" } },
+  ],
+  [
+    "another time key and format",
+    " Time_Key when\n Time_Key_Format %H:%M\n",
+    {},
+    "vm",
+    { when: "10:31.123Z" },
+  ],
+  [
+    "a record's own time key",
+    "",
+    { "@timestamp": "2026-01-01T00:00:00Z" },
+    "vm",
+    { "@timestamp": "2026-01-01T00:00:00Z" },
+  ],
+  [
+    "a time key deeper in the record",
+    "",
+    { x: { "@timestamp": 1 } },
+    "vm",
+    { "@timestamp": "2026-11-22T10:31:21.123456Z" },
+  ],
+] as const;
+for (const [what, options, more, index, wanted] of bodies) {
+  test(`a document has ${what}`, async (t) => {
+    const es = await startEs(t);
+    const bench = await openBench(t, to(es, options));
+    bench.take([auditLine("a", { ...more, stageTimestamp: "2026-11-22T10:31:21.123456Z" })]);
+    await bench.drained();
+    assert.deepEqual([...es.indices.keys()], [index]);
+    const [source] = es.indices.get(index)?.values() ?? [];
+    for (const [key, value] of Object.entries(wanted)) assert.deepEqual(source?.[key], value);
+    assert.deepEqual([es.refusals, bench.parked()], [[], []]);
+  });
+}
+
+test("an id that Elasticsearch would refuse for its length does not cost the record its place", async (t) => {
+  const es = await startEs(t);
+  const bench = await openBench(t, to(es, " Id_Key auditID\n"));
+  bench.take([auditLine("x".repeat(600)), auditLine('"\u0007ü')]);
+  await bench.drained();
+  assert.deepEqual([...(es.indices.get("vm")?.keys() ?? [])], ["made-0", '"\u0007ü']);
+});

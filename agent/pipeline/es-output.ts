@@ -102,7 +102,7 @@ export class EsOutput extends RequestOutput<EsConfig> {
 
 function isForLater({ status, type, reason }: EsFailure): boolean {
   if (status >= 500 || notTheRecord.has(status) || notTheRecordTypes.has(type)) return true;
-  return type === "illegal_argument_exception" && /^pipeline with id/.test(reason);
+  return type === "illegal_argument_exception" && reason.startsWith("pipeline with id");
 }
 
 /** The record that stands at each place of a part. */

@@ -156,11 +156,14 @@ class ConnectingAgent extends http.Agent {
     _options: http.ClientRequestArgs,
     callback?: (error: Error | null, stream: Duplex) => void,
   ): undefined {
-    const done = callback as ((error: Error | null, stream?: Duplex) => void) | undefined;
-    connect(this.#endpoint, this.#mayUse).then(
-      (socket) => done?.(null, socket),
-      (error: unknown) => done?.(error instanceof Error ? error : new Error(String(error))),
-    );
+    // With an error there is no stream, which the type does not know.
+    void this.#connect(callback as (error: Error | null, stream?: Duplex) => void);
+  }
+
+  async #connect(done: (error: Error | null, stream?: Duplex) => void): Promise<void> {
+    const socket = await connect(this.#endpoint, this.#mayUse).catch((error: ConnectError) => error);
+    if (socket instanceof ConnectError) done(socket);
+    else done(null, socket);
   }
 }
 

@@ -125,8 +125,9 @@ async function startProxy(t: TestContext, answer = 200) {
       socket.write("HTTP/1.1 200 OK\r\n\r\n");
       socket.pipe(onward).pipe(socket);
     });
-    for (const end of [socket, onward])
+    for (const end of [socket, onward]) {
       end.on("error", () => [socket, onward].forEach((one) => one.destroy()));
+    }
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   t.after(() => {

@@ -1,25 +1,35 @@
 import type { HttpConfig } from "#shipper";
 import type { Arena } from "./arena.ts";
+import { putShort, skipBrace } from "./put.ts";
 import { RecordClock } from "./record-time.ts";
 import type { Part, Records } from "./records.ts";
 
-/** Room for a key, a date and separators beside the record. */
+/** Room for a date and separators beside the key and the record. */
 const dateBytesMax = 64;
+
+/** What a date has behind its whole seconds: so many digits, and an end. */
+const fractions = { double: 6, epoch: 0, epoch_ms: 3, iso8601: 6 } as const;
+const isoEnd = Buffer.from('Z"');
+const noEnd = Buffer.alloc(0);
 
 /** Makes the bodies of requests in the formats of Fluent Bit's http output. Records are copied; only the date goes in. */
 export class HttpFormat {
   readonly #format: HttpConfig["format"];
   readonly #dateFormat: HttpConfig["dateFormat"];
-  /** What stands before the date, `{"date":`, or undefined when there is none. */
   readonly #dateKey: string | undefined;
+  readonly #digits: number;
+  readonly #end: Buffer;
   readonly #clock = new RecordClock();
-  #seconds = -1;
-  #secondsText = "";
+  /** `{"date":1795343481.` as it was made last, and for which second. */
+  #head: Buffer = noEnd;
+  #headSeconds = Number.NaN;
 
   constructor({ format, dateKey, dateFormat }: Pick<HttpConfig, "format" | "dateKey" | "dateFormat">) {
     this.#format = format;
     this.#dateFormat = dateFormat;
-    this.#dateKey = dateKey === undefined ? undefined : `{${escaped(dateKey)}:`;
+    this.#dateKey = dateKey;
+    this.#digits = fractions[dateFormat];
+    this.#end = dateFormat === "iso8601" ? isoEnd : noEnd;
   }
 
   /** The body for some records: what lies in the queue's own buffer where that is the body, otherwise in the arena. */
@@ -41,13 +51,17 @@ export class HttpFormat {
   #put({ bytes, starts, ends }: Records, record: number, otherwiseMs: number, arena: Arena): void {
     const start = starts[record] ?? 0;
     const end = ends[record] ?? 0;
-    arena.reserve(end - start + (this.#dateKey?.length ?? 0) + dateBytesMax);
-    if (this.#dateKey === undefined) arena.put(bytes, start, end);
-    else {
+    if (this.#dateKey === undefined) {
+      arena.reserve(end - start + 1);
+      arena.put(bytes, start, end);
+    } else {
       const inner = skipBrace(bytes, start);
       this.#clock.read(bytes, start, end, otherwiseMs);
-      putText(arena, this.#dateKey);
-      putText(arena, this.#date(bytes));
+      this.#turnHeadTo(this.#clock.seconds, this.#dateKey);
+      arena.reserve(end - start + this.#head.length + dateBytesMax);
+      putShort(arena, this.#head, 0, this.#head.length);
+      this.#putFraction(arena);
+      putShort(arena, this.#end, 0, this.#end.length);
       if (bytes[inner] !== 0x7d) arena.putByte(0x2c);
       arena.put(bytes, inner, end);
     }
@@ -55,55 +69,33 @@ export class HttpFormat {
     else if (this.#format === "json_lines") arena.putByte(0x0a);
   }
 
-  #date(bytes: Buffer): string {
-    const { seconds, nanos, textStart, textEnd } = this.#clock;
-    if (seconds !== this.#seconds) {
-      this.#seconds = seconds;
-      this.#secondsText = String(seconds);
-    }
+  #turnHeadTo(seconds: number, dateKey: string): void {
+    if (seconds === this.#headSeconds) return;
+    this.#headSeconds = seconds;
+    this.#head = Buffer.from(`{${JSON.stringify(dateKey)}:${this.#wholeSeconds(seconds)}`);
+  }
+
+  #wholeSeconds(seconds: number): string {
     switch (this.#dateFormat) {
       case "double":
-        return `${this.#secondsText}.${micros(nanos)}`;
+        return `${seconds}.`;
       case "epoch":
-        return this.#secondsText;
       case "epoch_ms":
-        return `${this.#secondsText}${micros(nanos).slice(0, 3)}`;
-      case "iso8601": {
-        const text = textEnd > 0 ? bytes.toString("latin1", textStart, textStart + 19) : isoSeconds(seconds);
-        return `"${text}.${micros(nanos)}Z"`;
-      }
+        return String(seconds);
+      case "iso8601":
+        return `"${new Date(seconds * 1000).toISOString().slice(0, 19)}.`;
     }
   }
-}
 
-/** A key as JSON that needs no more than ASCII, so that each letter is a byte. */
-function escaped(key: string): string {
-  return JSON.stringify(key).replaceAll(
-    /[\u0080-\uffff]/g,
-    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
-function micros(nanos: number): string {
-  return String(Math.floor(nanos / 1000)).padStart(6, "0");
-}
-
-function isoSeconds(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(0, 19);
-}
-
-/** Appends a text of ASCII for which there is room. */
-export function putText(arena: Arena, text: string): void {
-  arena.length += arena.bytes.write(text, arena.length, "latin1");
-}
-
-/** The first byte of an object that is not its brace and no blank. */
-export function skipBrace(bytes: Buffer, start: number): number {
-  let at = start;
-  while (bytes[at] !== 0x7b) at++;
-  at++;
-  for (let byte = bytes[at]; byte === 0x20 || byte === 0x09 || byte === 0x0d; byte = bytes[at]) at++;
-  return at;
+  #putFraction(arena: Arena): void {
+    let rest = Math.floor(this.#clock.nanos / 10 ** (9 - this.#digits));
+    arena.length += this.#digits;
+    for (let at = arena.length - 1; at >= arena.length - this.#digits; at--) {
+      const next = Math.floor(rest / 10);
+      arena.bytes[at] = 0x30 + rest - next * 10;
+      rest = next;
+    }
+  }
 }
 
 /** The lines of a part as they lie in memory, each with its newline, as few pieces. */

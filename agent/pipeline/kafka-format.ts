@@ -1,8 +1,8 @@
 import type { KafkaConfig } from "#shipper";
 import type { Arena } from "./arena.ts";
-import { putText, skipBrace } from "./http-format.ts";
 import { findValue, stepsOf, textOf } from "./json-walk.ts";
 import type { Steps } from "./json-walk.ts";
+import { putText, skipBrace } from "./put.ts";
 import { RecordClock } from "./record-time.ts";
 import type { Records } from "./records.ts";
 

@@ -179,7 +179,12 @@ const refusals: readonly (readonly [
   reason: string,
   said: RegExp,
 ])[] = [
-  ["no config", () => "[OUTPUT]\n Name es\n", "shipper/invalid", /fluent-bit\.conf:2:2: Output plugin "es"/],
+  [
+    "no config",
+    () => "[OUTPUT]\n Name amqp\n",
+    "shipper/invalid",
+    /fluent-bit\.conf:2:2: Output plugin "amqp"/,
+  ],
   [
     "one that reads elsewhere",
     (w) => tailToFile("/etc/shadow", w.out),

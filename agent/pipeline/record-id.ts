@@ -50,8 +50,9 @@ export class RecordIds {
     }
     const positions = this.#positions;
     if (positions === undefined) return false;
-    if (nth >= this.#runEnd || nth < (positions.runs[this.#run]?.from ?? 0))
+    if (nth >= this.#runEnd || nth < (positions.runs[this.#run]?.from ?? 0)) {
       this.#turnTo(positions, nth, entry.count);
+    }
     this.#place.copy(target, at);
     putNumber(target, at + placeBytes, offsetLetters, positions.offsets[nth] ?? 0);
     putNumber(target, at + placeBytes + offsetLetters, checkLetters, crc32(bytes.subarray(start, end)));

@@ -36,6 +36,12 @@ export function pick(part: Part, isMeant: (nth: number) => boolean): Part {
   return found;
 }
 
+/** A part without some records, given by their numbers. */
+export function minus(part: Part, without: ReadonlySet<number>): Part {
+  const numbers = part.flatMap(([from, to]) => Array.from({ length: to - from }, (_, index) => from + index));
+  return pick(part, (nth) => !without.has(numbers[nth] ?? -1));
+}
+
 /** The lines of entries, each by where it lies in one buffer: nothing is copied and nothing allocated per record. */
 export class Records {
   readonly entries: readonly StoredEntry[];

@@ -21,13 +21,14 @@ export interface Refused {
 }
 
 /**
- * What an answer says about the records of a request. `again`: nothing is settled, and it is not for the records.
+ * What an answer says about the records of a request. `again`: nothing is settled, and it is not for the records; when it
+ * is too much at once, less is sent then.
  * `refused`: something in it is refused, and the answer does not say what. `settled`: all but those that are named; what
  * is to be sent once more says whether waiting would help.
  */
 export type Verdict =
   | { readonly kind: "delivered" }
-  | { readonly kind: "again"; readonly why: string }
+  | { readonly kind: "again"; readonly why: string; readonly isTooMuch?: boolean }
   | { readonly kind: "refused" | "too-large"; readonly why: string }
   | {
       readonly kind: "settled";
@@ -153,8 +154,9 @@ export abstract class RequestOutput<Config extends HttpConfig | EsConfig | LokiC
   /** The next part, no larger than what the destination takes now. */
   #take(records: Records, parts: Part[]): Part | undefined {
     const part = parts.shift();
-    if (part === undefined || countOf(part) === 0)
+    if (part === undefined || countOf(part) === 0) {
       return part === undefined ? undefined : this.#take(records, parts);
+    }
     const bytes = records.bytesOf(part);
     if (bytes <= this.#size.bytesMax) return part;
     let fits = 0;
@@ -179,6 +181,7 @@ export abstract class RequestOutput<Config extends HttpConfig | EsConfig | LokiC
         this.#size.delivered();
         return undefined;
       case "again":
+        if (verdict.isTooMuch === true && count > 1) this.#size.tooSlow(records.bytesOf(part));
         parts.unshift(part);
         return verdict.why;
       case "too-large":

@@ -15,7 +15,7 @@ export function readSecret(secret: Secret, mayUse: MayUseSecret): string {
   const text = readSecretFile(secret.path, mayUse)
     .toString("utf8")
     .replace(/\r?\n$/, "");
-  if (/[\x00-\x1f\x7f]/.test(text)) {
+  if (/\p{Cc}/u.test(text)) {
     throw new Error(`The secret file ${secret.path} holds more than one line, which no header can carry`);
   }
   return text;

@@ -92,12 +92,14 @@ function readAuth(options: Options): HttpAuth | undefined {
   const user = options.text("http_user");
   const password = readSecret(options, "http_passwd");
   const bearer = readSecret(options, "bearer_token");
-  const ways = [user ?? password, bearer].filter((way) => way !== undefined);
+  const ways = [user, bearer].filter((way) => way !== undefined);
   const place = options.entry("http_user") ?? options.section;
   if (ways.length > 1) options.refuse(place, 'Both "http_user" and "bearer_token" are there: keep one');
   if (bearer !== undefined) return { kind: "bearer", token: bearer };
   if (user === undefined) {
-    if (password !== undefined) options.refuse(options.section, '"http_passwd" is there without "http_user"');
+    if (password !== undefined) {
+      options.warn(options.section, '"http_passwd" does nothing without "http_user"');
+    }
     return undefined;
   }
   if (!/^[\x20-\x39\x3b-\x7e\u0080-\uffff]*$/.test(user)) {

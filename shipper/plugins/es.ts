@@ -147,8 +147,7 @@ function readOperation(options: Options): EsConfig["operation"] {
 
 /** Elasticsearch 8 refuses requests that name a type, so that it takes a word to send one. */
 function readType(options: Options): string | undefined {
-  const type = options.text("type", "_doc");
-  if (!options.boolean("suppress_type_name", true)) return type;
+  if (!options.boolean("suppress_type_name", true)) return options.text("type", "_doc");
   const entry = options.entry("type");
   if (entry !== undefined && options.entry("suppress_type_name") === undefined) {
     options.warn(

@@ -64,6 +64,7 @@ function labelName(text: string): string {
 function readPairs(options: Options, key: string, otherwise: string): readonly LokiLabel[] {
   const found: LokiLabel[] = [];
   const entries = options.entries(key);
+  if (entries.length === 0 && otherwise !== "") options.assume(key, otherwise);
   const texts = entries.length === 0 ? [otherwise] : entries.map(({ value }) => value);
   for (const [index, text] of texts.entries()) {
     const place = entries[index] ?? options.section;

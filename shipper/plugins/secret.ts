@@ -26,7 +26,7 @@ export function readSecret(options: Options, key: string): Secret | undefined {
     );
   }
   const text = options.text(key, "");
-  if (/[\x00-\x1f\x7f]/.test(text)) {
+  if (/\p{Cc}/u.test(text)) {
     options.refuse(written, `"${key}" holds a control character, which no header can carry`);
   }
   return { kind: "text", text };

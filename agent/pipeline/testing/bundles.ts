@@ -34,8 +34,8 @@ export function writeBundle(dir: string, kind: BundleKind, content: string): Bun
   return { path: file, digest: bundle.value.digest };
 }
 
-/** Tails `log`, adds the facts, and appends to `out/audit.jsonl`. */
-export function tailToFile(log: string, out: string, more: string = ""): string {
+/** Tails `log` and adds the facts. */
+export function tailOnly(log: string): string {
   return `[INPUT]
   Name tail
   Alias audit
@@ -49,7 +49,12 @@ export function tailToFile(log: string, out: string, more: string = ""): string 
   Match *
   Add x_region \${REGION}
   Add x_cluster \${CLUSTER}
-[OUTPUT]
+`;
+}
+
+/** The same, and appends to `out/audit.jsonl`. */
+export function tailToFile(log: string, out: string, more: string = ""): string {
+  return `${tailOnly(log)}[OUTPUT]
   Name file
   Alias kept
   Match audit

@@ -5,11 +5,12 @@ import { facts } from "./bundles.ts";
 
 /** A process that runs a pipeline until it is killed: `driver.ts STATE_DIR ALLOWED_DIR APPLY_JSON`. */
 const [stateDir = "", allowed = "", apply = "{}"] = process.argv.slice(2);
+const ports = (process.env["SINK_PORT"] ?? "0").split(",").map(Number);
 if (parentPort !== null) throw new Error("driver.ts is a process of its own");
 const pipeline = startPipeline({
   stateDir,
   allowList: {
-    destinations: [{ host: "127.0.0.1", port: Number(process.env["SINK_PORT"] ?? 0), tls: "optional" }],
+    destinations: ports.map((port) => ({ host: "127.0.0.1", port, tls: "optional" })),
     fileDirectories: [allowed],
     tailDirectories: [allowed],
   },

@@ -1,6 +1,6 @@
 import type { TestContext } from "node:test";
-import { startFaultServer } from "./fault-server.ts";
-import type { Answer, Arrived, FaultServer } from "./fault-server.ts";
+import { FaultServer, started } from "./fault-server.ts";
+import type { Answer, Arrived } from "./fault-server.ts";
 import { member, parseStrict } from "./strict-json.ts";
 import type { Strict } from "./strict-json.ts";
 
@@ -8,20 +8,6 @@ export interface EsItemError {
   readonly status: number;
   readonly type: string;
   readonly reason: string;
-}
-
-/** A bulk interface as the documentation of Elasticsearch 8 has it, which refuses what the real one refuses. */
-export interface EsServer extends FaultServer {
-  /** Sources by id, in the order in which they were stored, by index. */
-  readonly indices: ReadonlyMap<string, ReadonlyMap<string, Readonly<Record<string, unknown>>>>;
-  /** How many documents came that were there already. */
-  readonly conflicts: number;
-  /** Whole requests that were refused, with why. */
-  readonly refusals: string[];
-  /** Why a document is not stored, asked per document; nothing unless set. */
-  refuse: (source: Readonly<Record<string, unknown>>) => EsItemError | undefined;
-  /** `http.max_content_length`. */
-  bytesMax: number;
 }
 
 type Source = Record<string, unknown>;
@@ -71,79 +57,65 @@ const parameters = new Set([
   "pretty",
 ]);
 
-export async function startEs(t: TestContext): Promise<EsServer> {
-  const indices: Indices = new Map();
-  const refusals: string[] = [];
-  let conflicts = 0;
-  let made = 0;
-  const store = (action: Action): object => {
-    const { operation, index, source } = action;
-    const error = invalidIndex(index) ?? action.error ?? es.refuse(source);
-    if (error !== undefined) {
-      return { [operation]: { _index: index, _id: action.id, status: error.status, error } };
+export function startEs(t: TestContext): Promise<EsServer> {
+  return started(t, new EsServer());
+}
+
+/** A bulk interface as the documentation of Elasticsearch 8 has it, which refuses what the real one refuses. */
+export class EsServer extends FaultServer {
+  /** Sources by id, in the order in which they were stored, by index. */
+  readonly indices: Indices = new Map();
+  /** Whole requests that were refused, with why. */
+  readonly refusals: string[] = [];
+  /** How many documents came that were there already. */
+  conflicts = 0;
+  /** `http.max_content_length`. */
+  bytesMax = 100 * 1024 * 1024;
+  /** Why a document is not stored, asked per document; nothing unless set. */
+  refuse: (source: Readonly<Source>) => EsItemError | undefined = () => undefined;
+  #made = 0;
+
+  protected handle(request: Arrived): Answer {
+    try {
+      const url = checkRequest(request, this.bytesMax);
+      const items = readActions(request.body).map((action) => this.#store(action));
+      const errors = items.some((item) => Object.values(item)[0]?.["error"] !== undefined);
+      const whole = { took: 3, errors, items };
+      const filters = url.searchParams.get("filter_path")?.split(",");
+      const paths = filters?.map((one) => one.split("."));
+      const shown = paths === undefined ? whole : filtered(whole, paths);
+      return { status: 200, body: JSON.stringify(shown), headers: { "content-type": "application/json" } };
+    } catch (error) {
+      if (!(error instanceof WholeError)) throw error;
+      this.refusals.push(error.message);
+      const cause = { type: error.type, reason: error.message };
+      const body = JSON.stringify({ error: { root_cause: [cause], ...cause }, status: error.status });
+      return { status: error.status, body };
     }
-    const id = action.id ?? `made-${made++}`;
-    const documents = indices.get(index) ?? new Map<string, Source>();
-    indices.set(index, documents);
+  }
+
+  #store({ operation, index, id: wanted, source, error }: Action): Record<string, Source> {
+    const why = invalidIndex(index) ?? error ?? this.refuse(source);
+    if (why !== undefined) {
+      return { [operation]: { _index: index, _id: wanted, status: why.status, error: why } };
+    }
+    const id = wanted ?? `made-${this.#made++}`;
+    const documents = this.indices.get(index) ?? new Map<string, Source>();
+    this.indices.set(index, documents);
     const isThere = documents.has(id);
-    if (isThere) conflicts++;
+    if (isThere) this.conflicts++;
     if (isThere && operation === "create") {
       const reason = `[${id}]: version conflict, document already exists (current version [1])`;
       const error = { type: "version_conflict_engine_exception", reason, index };
       return { create: { _index: index, _id: id, status: 409, error } };
     }
     documents.set(id, source);
-    const result = isThere ? "updated" : "created";
-    const shards = { total: 2, successful: 1, failed: 0 };
     const status = isThere ? 200 : 201;
-    return {
-      [operation]: {
-        _index: index,
-        _id: id,
-        _version: 1,
-        result,
-        _shards: shards,
-        _seq_no: 0,
-        _primary_term: 1,
-        status,
-      },
-    };
-  };
-  const handle = (request: Arrived): Answer => {
-    try {
-      const url = checkRequest(request, es.bytesMax);
-      const items = readActions(request.body).map(store);
-      const errors = items.some(
-        (item) => Object.values(item as Record<string, Source>)[0]?.["error"] !== undefined,
-      );
-      const whole = { took: 3, errors, items };
-      const filters = url.searchParams.get("filter_path")?.split(",");
-      const shown =
-        filters === undefined
-          ? whole
-          : filtered(
-              whole,
-              filters.map((one) => one.split(".")),
-            );
-      return { status: 200, body: JSON.stringify(shown), headers: { "content-type": "application/json" } };
-    } catch (error) {
-      if (!(error instanceof WholeError)) throw error;
-      refusals.push(error.message);
-      const cause = { type: error.type, reason: error.message };
-      const body = JSON.stringify({ error: { root_cause: [cause], ...cause }, status: error.status });
-      return { status: error.status, body };
-    }
-  };
-  const server = await startFaultServer(t, handle);
-  const es: EsServer = Object.assign(server, {
-    indices,
-    refusals,
-    refuse: () => undefined,
-    bytesMax: 100 * 1024 * 1024,
-    conflicts: 0,
-  });
-  Object.defineProperty(es, "conflicts", { get: () => conflicts });
-  return es;
+    const result = isThere ? "updated" : "created";
+    const _shards = { total: 2, successful: 1, failed: 0 };
+    const counts = { _version: 1, _seq_no: 0, _primary_term: 1 };
+    return { [operation]: { _index: index, _id: id, ...counts, result, _shards, status } };
+  }
 }
 
 function checkRequest({ method, url, headers, body }: Arrived, bytesMax: number): URL {
@@ -182,16 +154,18 @@ interface Action {
 /** Lines in pairs: an action, then its source. The action lines are judged together, the sources one by one. */
 function readActions(body: Buffer): Action[] {
   const text = body.toString();
-  if (!Buffer.from(text).equals(body))
+  if (!Buffer.from(text).equals(body)) {
     throw new WholeError("Invalid UTF-8", 400, "x_content_parse_exception");
+  }
   const lines = text.slice(0, -1).split("\n");
   const actions: Action[] = [];
   for (let line = 0; line < lines.length; line += 2) {
     const number = line + 1;
     const { operation, index, id } = readAction(lines[line] ?? "", number);
     const source = lines[line + 1];
-    if (source === undefined)
+    if (source === undefined) {
       throw new WholeError(`Malformed content, found no source for action [${number}]`);
+    }
     actions.push({ operation, index, id, ...readSource(source) });
   }
   return actions;
@@ -208,8 +182,9 @@ function readAction(line: string, number: number): Pick<Action, "operation" | "i
   }
   if (action.kind !== "object" || action.members.length !== 1) throw malformed("one action");
   const [operation = "", meta] = action.members[0] ?? [];
-  if (operation !== "create" && operation !== "index")
+  if (operation !== "create" && operation !== "index") {
     throw malformed("field [create], [delete], [index] or [update]");
+  }
   if (meta?.kind !== "object") throw malformed("START_OBJECT");
   const values = new Map<string, string>();
   for (const [key, value] of meta.members) {

@@ -33,88 +33,95 @@ export type Fault =
   | { readonly slow: number }
   | { readonly answer: Answer };
 
-export interface FaultServer {
-  readonly port: number;
-  /** All requests that arrived whole, with whatever came of them. */
-  readonly requests: Arrived[];
-  /** Connections that were made. */
-  readonly connections: number;
-  /** What is wrong from now on, asked per request; nothing unless set. */
-  fault: (request: { readonly nth: number; readonly url: string }) => Fault | undefined;
-  /** Stops listening and drops all connections. */
-  stop(): Promise<void>;
-  /** Listens again on the same port. */
-  start(): Promise<void>;
+/** Starts a server and ends it with the test. */
+export async function started<Server extends FaultServer>(t: TestContext, server: Server): Promise<Server> {
+  await server.start();
+  t.after(() => server.end());
+  return server;
 }
 
-/** A server on loopback that does what `handle` says, unless a fault comes first. It ends with the test. */
-export async function startFaultServer(
-  t: TestContext,
-  handle: (request: Arrived) => Answer,
-): Promise<FaultServer> {
-  const sockets = new Set<Socket>();
-  const requests: Arrived[] = [];
-  let connections = 0;
-  let port = 0;
-  let count = 0;
-  const answer = (response: ServerResponse, { status, body, headers = {} }: Answer, isHalf: boolean) => {
-    response.writeHead(status, { "content-length": Buffer.byteLength(body), ...headers });
-    if (!isHalf) response.end(body);
-    else response.write(body.slice(0, body.length / 2), () => response.destroy());
-  };
-  const onRequest = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const nth = count++;
-    const fault = server.fault({ nth, url: request.url ?? "" });
-    if (fault === "reset") return void request.socket.resetAndDestroy();
-    const body =
-      typeof fault === "object" && "slow" in fault ? await crawl(request, fault.slow) : await buffer(request);
+/** A server that does what `handle` says. */
+export function startFaultServer(t: TestContext, handle: (request: Arrived) => Answer): Promise<FaultServer> {
+  class Plain extends FaultServer {
+    protected handle(request: Arrived): Answer {
+      return handle(request);
+    }
+  }
+  return started(t, new Plain());
+}
+
+/** A server on loopback, unless a fault comes first. */
+export abstract class FaultServer {
+  /** What is wrong from now on, asked per request; nothing unless set. */
+  fault: (request: { readonly nth: number; readonly url: string }) => Fault | undefined = () => undefined;
+  port = 0;
+  /** Connections that were made. */
+  connections = 0;
+  /** All requests that arrived whole, with whatever came of them. */
+  readonly requests: Arrived[] = [];
+  readonly #sockets = new Set<Socket>();
+  readonly #listener = createServer((request, response) => {
+    // A client that went away is part of the game.
+    this.#onRequest(request, response).catch(() => response.destroy());
+  });
+  #count = 0;
+
+  constructor() {
+    this.#listener.on("connection", (socket) => {
+      this.connections++;
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+      socket.on("error", () => {});
+    });
+  }
+
+  protected abstract handle(request: Arrived): Answer;
+
+  end(): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#listener.close();
+  }
+
+  /** Stops listening and drops all connections. */
+  async stop(): Promise<void> {
+    const closed = new Promise((resolve) => this.#listener.once("close", resolve));
+    this.end();
+    await closed;
+  }
+
+  /** Listens, again on the same port. */
+  async start(): Promise<void> {
+    await new Promise<void>((resolve) => this.#listener.listen(this.port, "127.0.0.1", resolve));
+    this.port = (this.#listener.address() as AddressInfo).port;
+  }
+
+  async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const fault = this.fault({ nth: this.#count++, url: request.url ?? "" });
+    if (fault === "reset") {
+      request.socket.resetAndDestroy();
+      return;
+    }
+    const isSlow = typeof fault === "object" && "slow" in fault;
+    const body = isSlow ? await crawl(request, fault.slow) : await buffer(request);
     const arrived: Arrived = {
       method: request.method ?? "",
       url: request.url ?? "",
       headers: request.headers,
       body: decoded(body, request.headers["content-encoding"]),
     };
-    requests.push(arrived);
+    this.requests.push(arrived);
     if (fault === "hang") return;
-    if (typeof fault === "object" && "answer" in fault) return answer(response, fault.answer, false);
-    const result = handle(arrived);
-    if (fault === "reset-after") return void request.socket.resetAndDestroy();
-    answer(response, result, fault === "half");
-  };
-  const listener = createServer((request, response) => {
-    // A client that went away is part of the game.
-    onRequest(request, response).catch(() => response.destroy());
-  });
-  listener.on("connection", (socket) => {
-    connections++;
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    socket.on("error", () => {});
-  });
-  const server: FaultServer = {
-    get port() {
-      return port;
-    },
-    get connections() {
-      return connections;
-    },
-    requests,
-    fault: () => undefined,
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => listener.close(resolve));
-    },
-    async start() {
-      await new Promise<void>((resolve) => listener.listen(port, "127.0.0.1", resolve));
-      port = (listener.address() as AddressInfo).port;
-    },
-  };
-  await server.start();
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    listener.close();
-  });
-  return server;
+    const isAnswered = typeof fault === "object" && "answer" in fault;
+    const answer = isAnswered ? fault.answer : this.handle(arrived);
+    if (fault === "reset-after") request.socket.resetAndDestroy();
+    else send(response, answer, fault === "half");
+  }
+}
+
+function send(response: ServerResponse, { status, body, headers = {} }: Answer, isHalf: boolean): void {
+  response.writeHead(status, { "content-length": Buffer.byteLength(body), ...headers });
+  if (isHalf) response.write(body.slice(0, body.length / 2), () => response.destroy());
+  else response.end(body);
 }
 
 /** Reads a body no faster than so many bytes a second, so that the other side has to wait. */

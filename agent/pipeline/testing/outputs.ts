@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { parseShipperConfig, renderProblems } from "#shipper";
-import type { OutputConfig } from "#shipper";
+import type { OutputConfig, ServiceConfig } from "#shipper";
 import { openOutputs } from "../active.ts";
 import { Arena } from "../arena.ts";
 import { Batch } from "../batch.ts";
@@ -56,24 +56,8 @@ async function openIn(
 ): Promise<Bench> {
   const config = outputConfig(section, service);
   const problems: string[] = [];
-  const onProblem = (code: string, message: string) => void problems.push(`${code} ${message}`);
-  const deadLetter = new DeadLetter(join(dir, "dead-letter"), {
-    bytesMax: 1e8,
-    onProblem: (message) => onProblem("dead-letter/problem", message),
-    onEvicted: () => {},
-  });
-  const context: OutputContext = {
-    clusterId: facts.clusterId,
-    service: config.service,
-    queueDir: join(dir, "queue"),
-    deadLetter,
-    onProblem,
-    onRoom: () => {},
-    mayWrite: () => true,
-    destinationProblem: ({ host, port }) => (host === "127.0.0.1" ? undefined : `not to ${host}:${port}`),
-    mayUseSecret: (file) => file.startsWith(dir),
-    deliverAlerts: () => Promise.reject(new Error("no alerts here")),
-  };
+  const context = contextIn(dir, config.service, (problem) => problems.push(problem));
+  const { deadLetter } = context;
   const [output] = await openOutputs(config, context);
   assert.ok(output !== undefined);
   let isOpen = true;
@@ -109,6 +93,25 @@ async function openIn(
       await close();
       return openIn(t, dir, section, service, at);
     },
+  };
+}
+
+function contextIn(dir: string, service: ServiceConfig, report: (problem: string) => void): OutputContext {
+  return {
+    clusterId: facts.clusterId,
+    service,
+    queueDir: join(dir, "queue"),
+    deadLetter: new DeadLetter(join(dir, "dead-letter"), {
+      bytesMax: 1e8,
+      onProblem: (message) => report(`dead-letter/problem ${message}`),
+      onEvicted: () => {},
+    }),
+    onProblem: (code, message) => report(`${code} ${message}`),
+    onRoom: () => {},
+    mayWrite: () => true,
+    destinationProblem: ({ host, port }) => (host === "127.0.0.1" ? undefined : `not to ${host}:${port}`),
+    mayUseSecret: (file) => file.startsWith(dir),
+    deliverAlerts: () => Promise.reject(new Error("no alerts here")),
   };
 }
 
