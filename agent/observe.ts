@@ -3,6 +3,7 @@ import { noteDiskSpace } from "./disk-space.ts";
 import { observe } from "./domain/rates.ts";
 import type { RateLedger } from "./domain/rates.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
+import { createMonitor } from "./monitor/monitor.ts";
 import type { PipelineStats } from "./pipeline/pipeline.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -16,7 +17,7 @@ export interface ObserverPorts {
   onRates(next: (ledger: RateLedger) => RateLedger): void;
 }
 
-/** Looks at the pipeline and the trust metadata once a second. */
+/** Looks at the pipeline and the trust metadata once a second, and serves what it sees where the shipper config wants it. */
 export interface Observer {
   stop(): void;
 }
@@ -33,12 +34,14 @@ const expiryWarningMs = {
 export function observePipeline(ports: ObserverPorts): Observer {
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
+  const monitor = createMonitor(ports.conditions);
   const look = async (): Promise<void> => {
     const stats = await ports.pipeline.stats();
     if (isStopped) return;
     if (stats !== undefined) {
       ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
       noteOutputs(stats, ports.conditions);
+      monitor.update(stats);
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
     if (isStopped) return;
@@ -50,6 +53,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
     stop() {
       isStopped = true;
       clearTimeout(timer);
+      monitor.stop();
     },
   };
 }

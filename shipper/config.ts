@@ -20,6 +20,22 @@ export interface ServiceConfig {
   readonly graceMs: number;
   readonly backoffBaseMs: number;
   readonly backoffCapMs: number;
+  /** Where metrics and health are served; undefined when they are not. */
+  readonly monitor: MonitorConfig | undefined;
+}
+
+/** `http_server`: Fluent Bit's own HTTP interface, for looking only. */
+export interface MonitorConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly health: HealthConfig;
+}
+
+/** More errors, or more records given up, within the period than these, and the pipeline is not healthy. */
+export interface HealthConfig {
+  readonly errorsMax: number;
+  readonly givenUpMax: number;
+  readonly periodMs: number;
 }
 
 interface Common {

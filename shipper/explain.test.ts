@@ -41,6 +41,7 @@ const output = {
  Host one
  Host \${STORE}
  Format json
+ http_user app
  http_passwd \${STORE_PASSWORD}
  Header Authorization Bearer abc
  Header X-Api-Key \${API_KEY}

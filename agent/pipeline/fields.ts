@@ -47,8 +47,7 @@ export class FieldReader {
 
   /** The values, in the order of the paths; valid until the next call. */
   read(bytes: Buffer, { members, count }: RecordScanner): readonly (Text | undefined)[] {
-    for (let index = 0; index < this.#fields.length; index++) {
-      const field = this.#fields[index];
+    for (const [index, field] of this.#fields.entries()) {
       this.#found[index] = undefined;
       if (field === undefined) continue;
       // Of a repeated key the last one counts, as in JSON.parse.

@@ -1,4 +1,4 @@
-import type { AllowList } from "#shipper";
+import type { AllowList, MonitorConfig } from "#shipper";
 import type { PipelineAlert } from "./batch.ts";
 import type { FilterStats } from "./filter.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
@@ -59,6 +59,8 @@ export interface PipelineStats {
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;
+  /** Where the config wants these figures to be served. */
+  readonly monitor: MonitorConfig | undefined;
   readonly inputs: readonly InputStats[];
   /** In the order in which they apply. */
   readonly filters: readonly FilterStats[];

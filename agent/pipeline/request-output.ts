@@ -217,8 +217,10 @@ export abstract class RequestOutput<Config extends HttpConfig | EsConfig | LokiC
   /** Without an answer it may be the size: a slow line, or a proxy that cuts what is too large without a word. */
   #noAnswer({ cause, why }: NoAnswer, records: Records, part: Part): Retry {
     if (cause === "broken") this.#brokenInARow++;
-    const mayBeSize = cause === "late" || (cause === "broken" && this.#brokenInARow > 1);
-    if (mayBeSize && countOf(part) > 1) this.#size.tooSlow(records.bytesOf(part));
+    if (cause === "late") this.#size.late();
+    else if (cause === "broken" && this.#brokenInARow > 1 && countOf(part) > 1) {
+      this.#size.tooSlow(records.bytesOf(part));
+    }
     return { kind: "retry", why: this.describe(why), isUnreachable: cause === "unreachable" };
   }
 }

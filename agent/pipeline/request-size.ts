@@ -29,6 +29,11 @@ export class RequestSize {
     this.#now = Math.max(Math.min(this.#now, Math.floor(bytes / 2)), bytesMin);
   }
 
+  /** No answer came at all. Perhaps all of it was taken: the next attempts repeat as little as can be. */
+  late(): void {
+    this.#now = bytesMin;
+  }
+
   delivered(): void {
     this.#now = Math.min(this.#now * 2, this.#most);
   }

@@ -186,6 +186,7 @@ export class Runner {
       lostFiles: this.#sum((input) => input.lost),
       lagMs: this.#lagMs(reports, nowMs),
       running: this.#running,
+      monitor: this.#active?.config.service.monitor,
       inputs: reports.map(({ oldestMs, ...report }) => ({
         ...report,
         lagMs: ageMs(oldestMs, nowMs),

@@ -1,4 +1,4 @@
-import type { ServiceConfig } from "../config.ts";
+import type { MonitorConfig, ServiceConfig } from "../config.ts";
 import { Options } from "../options.ts";
 import type { OptionTable } from "../options.ts";
 import type { Section } from "../section.ts";
@@ -27,12 +27,14 @@ const table: OptionTable = {
   log_level: { ignored: agentOwn },
   log_file: { ignored: agentOwn },
   parsers_file: { ignored: "all files of the bundle are read" },
+  http_listen: "used",
+  http_port: "used",
+  health_check: { ignored: "health is served wherever http_server is on" },
+  hc_errors_count: "used",
+  hc_retry_failure_count: "used",
+  hc_period: "used",
   plugins_file: { refused: "nothing can be loaded into the agent, use a supported plugin" },
   streams_file: { refused: "use filters, or rules with the output detect" },
-  health_check: { ignored: agentOwn },
-  hc_errors_count: { ignored: agentOwn },
-  hc_retry_failure_count: { ignored: agentOwn },
-  hc_period: { ignored: agentOwn },
   coro_stack_size: { ignored: noCoroutines },
   "dns.mode": { ignored: asTheSystem },
   "dns.resolver": { ignored: asTheSystem },
@@ -81,16 +83,34 @@ export function readService(
   const merged: Section = { ...first, entries: sections.flatMap((section) => section.entries) };
   const options = new Options(merged, scope);
   options.allowOnly("the service section", table);
-  const place = options.entry("http_server");
-  if (options.boolean("http_server", false)) {
-    options.refuse(place ?? merged, '"http_server" is not supported yet: write "http_server off"');
-  }
   const backoffBaseMs = options.duration("scheduler.base", 1000, 10, 3_600_000);
   const config: ServiceConfig = {
     flushMs: options.duration("flush", 1000, 10, 3_600_000),
     graceMs: options.duration("grace", 5000, 0, 600_000),
     backoffBaseMs,
     backoffCapMs: Math.max(backoffBaseMs, options.duration("scheduler.cap", 30_000, 10, 36_000_000)),
+    monitor: readMonitor(options),
   };
   return { config, options };
+}
+
+/** Fluent Bit listens on all addresses unless told; here it is said, because what is served is open to whoever can connect. */
+function readMonitor(options: Options): MonitorConfig | undefined {
+  const host = options.text("http_listen", "127.0.0.1");
+  if (!/^[0-9A-Za-z.:-]{1,253}$/.test(host)) {
+    options.refuse(
+      options.entry("http_listen") ?? options.section,
+      `"http_listen" is "${host}" and has to be an address, such as 127.0.0.1`,
+    );
+  }
+  const monitor = {
+    host,
+    port: options.integer("http_port", 2020, 1, 65_535),
+    health: {
+      errorsMax: options.integer("hc_errors_count", 5, 0, 1_000_000),
+      givenUpMax: options.integer("hc_retry_failure_count", 5, 0, 1_000_000),
+      periodMs: options.duration("hc_period", 60_000, 1000, 86_400_000),
+    },
+  };
+  return options.boolean("http_server", false) ? monitor : undefined;
 }

@@ -9,7 +9,7 @@ import { createAuditStream } from "../../cli/generator/stream.ts";
 import { starterPack } from "./engine-input.ts";
 import { configOf } from "./pipeline-cases.ts";
 import type { PipelineCase, SinkPorts } from "./pipeline-cases.ts";
-import type { PipelineTask } from "./pipeline-process.ts";
+import type { PipelineSample, PipelineTask } from "./pipeline-process.ts";
 
 /** What one run of the pipeline process prints. */
 export interface PipelineRun {
@@ -51,34 +51,37 @@ export function parseOnly(file: string): number {
   return lines / ((performance.now() - startedAt) / 1000);
 }
 
+/** Records that each sink has taken. */
+export type SinkCounts = () => Promise<{ readonly http: number; readonly es: number }>;
+
 /** The sinks, for as long as `use` takes. */
-export async function withSinks<T>(use: (ports: SinkPorts) => Promise<T>): Promise<T> {
+export async function withSinks<T>(use: (ports: SinkPorts, counts: SinkCounts) => Promise<T>): Promise<T> {
   const child = spawn(process.execPath, [join(import.meta.dirname, "sink-process.ts")], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   try {
     const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
-    return await use(JSON.parse(line) as SinkPorts);
+    const ports = JSON.parse(line) as SinkPorts;
+    const counts = async () => (await (await fetch(`http://127.0.0.1:${ports.http}/`)).json()) as never;
+    return await use(ports, counts);
   } finally {
     child.kill();
   }
 }
 
-/** Runs a case over a log, in a process of its own and with a fresh state. */
-export async function runPipeline(
+interface PipelineWork extends Pick<PipelineTask, "log" | "dir" | "records" | "sampleMs"> {
+  readonly ports: SinkPorts;
+}
+
+/** Runs a case over a log until all its records are delivered, in a process of its own and with a fresh state. */
+export async function startPipeline(
   one: PipelineCase,
-  log: string,
-  dir: string,
-  records: number,
-  ports: SinkPorts,
-): Promise<PipelineRun> {
-  mkdirSync(dir);
-  const shipper = configOf(one, { log, outDir: join(dir, "out"), ports });
+  { ports, ...work }: PipelineWork,
+): Promise<{ readonly run: PipelineRun; readonly samples: readonly PipelineSample[] }> {
+  mkdirSync(work.dir);
   const task: PipelineTask = {
-    log,
-    dir,
-    records,
-    shipper,
+    ...work,
+    shipper: configOf(one, { log: work.log, outDir: join(work.dir, "out"), ports }),
     ports: [ports.http, ports.es],
     ...(one.ownOutputs.length === 0 ? {} : { rules: starterPack }),
   };
@@ -90,8 +93,10 @@ export async function runPipeline(
   const exited = exitOf(child);
   const out = await text(child.stdout);
   if ((await exited) !== 0) throw new Error(`The pipeline process of case ${one.name} failed, see above`);
-  rmSync(dir, { recursive: true });
-  return JSON.parse(out) as PipelineRun;
+  rmSync(work.dir, { recursive: true });
+  const lines = out.trim().split("\n");
+  const run = JSON.parse(lines.at(-1) ?? "") as PipelineRun;
+  return { run, samples: lines.slice(0, -1).map((line) => JSON.parse(line) as PipelineSample) };
 }
 
 export function exitOf(child: ChildProcess): Promise<number | null> {

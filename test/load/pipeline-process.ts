@@ -15,6 +15,16 @@ export interface PipelineTask {
   /** A rules file, when the config has an output `detect`. */
   readonly rules?: string;
   readonly ports: readonly number[];
+  /** How often a sample is printed, as a line of its own; never when absent. */
+  readonly sampleMs?: number;
+}
+
+/** How the process is doing in the middle of its work. */
+export interface PipelineSample {
+  readonly records: number;
+  readonly rssMiB: number;
+  /** Records on the queues of all outputs. */
+  readonly queued: number;
 }
 
 /** Runs one agent's pipeline over a whole file and prints what it took. */
@@ -53,9 +63,18 @@ const applied = await pipeline.apply(
 );
 if (!applied.ok) throw new Error(applied.detail);
 let stats = await pipeline.stats();
+let sampledAt = performance.now();
 while (stats.events < task.records || stats.outputs.some(({ queueRecords }) => queueRecords > 0)) {
-  await delay(20);
+  await delay(task.sampleMs === undefined ? 20 : 1000);
   stats = await pipeline.stats();
+  if (performance.now() - sampledAt < (task.sampleMs ?? Number.POSITIVE_INFINITY)) continue;
+  sampledAt = performance.now();
+  const sample: PipelineSample = {
+    records: stats.events,
+    rssMiB: process.memoryUsage().rss / 2 ** 20,
+    queued: stats.outputs.reduce((sum, { queueRecords }) => sum + queueRecords, 0),
+  };
+  process.stdout.write(`${JSON.stringify(sample)}\n`);
 }
 const seconds = (performance.now() - startedAt) / 1000;
 const used = process.cpuUsage(cpu);
@@ -69,7 +88,7 @@ const run = {
   parked: stats.parked,
 };
 await pipeline.stop();
-process.stdout.write(JSON.stringify({ ...run, alerts }));
+process.stdout.write(`${JSON.stringify({ ...run, alerts })}\n`);
 
 function bundle(kind: BundleKind, path: string, content: string): BundleSource {
   const built = buildBundle({

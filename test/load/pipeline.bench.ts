@@ -7,7 +7,7 @@ import { runFluentBit } from "./fluent-bit-load.ts";
 import type { FluentBitRun } from "./fluent-bit-load.ts";
 import { pipelineCases } from "./pipeline-cases.ts";
 import type { PipelineCase, SinkPorts } from "./pipeline-cases.ts";
-import { parseOnly, runPipeline, withSinks, writeAuditLog } from "./pipeline-load.ts";
+import { parseOnly, startPipeline, withSinks, writeAuditLog } from "./pipeline-load.ts";
 import type { PipelineRun } from "./pipeline-load.ts";
 
 /**
@@ -74,7 +74,8 @@ async function measure(cases: readonly PipelineCase[], where: Where): Promise<ob
     parses.push(parseOnly(log));
     for (const one of cases) {
       process.stderr.write(`round ${round + 1} of ${where.rounds}: ${one.name}\n`);
-      ours.get(one)?.push(await runPipeline(one, log, join(dir, "ours"), records, ports));
+      const ran = await startPipeline(one, { log, dir: join(dir, "ours"), records, ports });
+      ours.get(one)?.push(ran.run);
       if (binary === undefined) continue;
       theirs
         .get(one)

@@ -17,7 +17,8 @@ let built = 0;
 
 /** Writes a real bundle with one file, and says where it is and what it hashes to. */
 export function writeBundle(dir: string, kind: BundleKind, content: string): BundleSource {
-  const path = kind === "rules" ? "rules.yaml" : "fluent-bit.conf";
+  const isClassic = kind === "shipper" && content.trimStart().startsWith("[");
+  const path = isClassic ? "fluent-bit.conf" : `${kind}.yaml`;
   const version = `1.0.${++built}`;
   const bundle = buildBundle({
     org: "default",

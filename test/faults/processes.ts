@@ -1,0 +1,92 @@
+import * as fs from "node:fs";
+import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FaultWorld, Scenario } from "./scenario.ts";
+
+/** What can happen to the agent's process, its config and its disk. */
+export const processFaults: readonly Scenario[] = [
+  {
+    name: "kill -9 in the middle",
+    fluentBit: "3.4 % lost",
+    async run(world) {
+      await world.agent.start(world.config());
+      const writer = world.write();
+      for (let kills = 1; kills <= 4; kills++) {
+        await writer.reached((world.scale.records * kills) / 5);
+        await world.agent.end("SIGKILL");
+        await world.agent.start(world.config());
+      }
+      await writer.reached(world.scale.records);
+    },
+  },
+  {
+    name: "kill -9 during an outage",
+    fluentBit: "41 % lost",
+    run: (world) => endedDuringOutage(world, "SIGKILL"),
+  },
+  {
+    name: "SIGTERM during an outage",
+    fluentBit: "41 % lost",
+    duplicatesMax: ({ http }) => http.largest,
+    run: (world) => endedDuringOutage(world, "SIGTERM"),
+  },
+  {
+    name: "config swapped again and again under load",
+    async run(world) {
+      await world.agent.start(world.config());
+      const writer = world.write();
+      for (let swaps = 1; swaps <= 5; swaps++) {
+        await writer.reached((world.scale.records * swaps) / 6);
+        await world.agent.apply(world.config([world.httpOutput], { extra: `swap-${swaps}` }));
+      }
+      await writer.reached(world.scale.records);
+    },
+  },
+  {
+    name: "disk of the queue full during an outage",
+    async run(world) {
+      fs.mkdirSync(world.stateDir);
+      const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", world.stateDir]);
+      if (mounted.status !== 0) throw new Error(`cannot mount a small disk: ${mounted.stderr.toString()}`);
+      try {
+        await world.agent.start(world.config());
+        const writer = world.write();
+        await world.outage(
+          writer,
+          () => world.http.refuse(),
+          () => world.http.listen(),
+        );
+        await arrived(world);
+      } finally {
+        await world.agent.end("SIGKILL");
+        spawnSync("umount", [world.stateDir]);
+      }
+    },
+  },
+];
+
+/** Whether this process may mount a small disk; ordinary users may not. */
+export const mayMount: boolean = process.getuid?.() === 0;
+
+async function endedDuringOutage(world: FaultWorld, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+  await world.agent.start(world.config());
+  const writer = world.write();
+  await world.outage(
+    writer,
+    async () => {
+      await world.http.refuse();
+      await sleep(world.scale.outageMs / 2);
+      await world.agent.end(signal);
+    },
+    async () => {
+      await world.http.listen();
+      await world.agent.start(world.config());
+    },
+  );
+}
+
+async function arrived(world: FaultWorld): Promise<void> {
+  await world.stopWriters();
+  const end = performance.now() + 30_000;
+  while (world.http.taken.size < world.written.length && performance.now() < end) await sleep(50);
+}
