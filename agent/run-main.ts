@@ -2,11 +2,13 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentError, problemOf } from "./agent-error.ts";
+import { createConditions } from "./conditions.ts";
 import { pathsOf } from "./config.ts";
 import { lockState } from "./lock.ts";
 import { loadLocalConfig, writeBundles } from "./local-config.ts";
 import type { LocalOptions } from "./local-config.ts";
 import { summarize, whatIsLeft } from "./local-report.ts";
+import { createMonitor } from "./monitor/monitor.ts";
 import { startPipeline } from "./pipeline/pipeline.ts";
 import type { Pipeline, PipelineAlert, PipelineProblem, PipelineStats } from "./pipeline/pipeline.ts";
 
@@ -60,12 +62,11 @@ async function run(options: RunArguments): Promise<number> {
 
 /** Runs until everything is delivered or somebody interrupts; the last figures. */
 async function until(pipeline: Pipeline, options: RunArguments): Promise<PipelineStats> {
-  const interrupted = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
   const crashed = pipeline.exited.then(({ error }): never => {
     throw error ?? new Error("the pipeline ended by itself");
   });
   crashed.catch(() => {});
+  const monitor = createMonitor(conditions);
   const startedMs = Date.now();
   let shown = { events: 0, ms: startedMs };
   let bytes = -1;
@@ -75,13 +76,17 @@ async function until(pipeline: Pipeline, options: RunArguments): Promise<Pipelin
     // Twice without news in between: what was read last may have set something in motion.
     settled = isSettled(stats) && stats.bytes === bytes ? settled + 1 : 0;
     bytes = stats.bytes;
+    monitor.update(stats);
     const isDone = interrupted.signal.aborted || (options.once && settled >= 2);
     const nowMs = Date.now();
     if (isDone || nowMs - shown.ms >= options.statsMs) {
       say(summarize(stats, stats.events - shown.events, nowMs - shown.ms, nowMs - startedMs));
       shown = { events: stats.events, ms: nowMs };
     }
-    if (isDone) return stats;
+    if (isDone) {
+      monitor.stop();
+      return stats;
+    }
     await Promise.race([pause(pollMs, interrupted.signal), crashed]);
   }
 }
@@ -106,6 +111,19 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     });
   });
 }
+
+/** From the first moment on: who interrupts a start means it, too. */
+const interrupted = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => interrupted.abort());
+
+const known = new Set<string>();
+/** What the config's HTTP server has to say, once. */
+const conditions = createConditions(() => {
+  for (const { code, message } of conditions.list()) {
+    if (!known.has(message)) say(`${code}: ${message}`);
+    known.add(message);
+  }
+});
 
 /** Alerts of the output `fleet`: there is no server here, so a person gets them. */
 function showAlerts(alerts: readonly PipelineAlert[], ack: () => void): void {

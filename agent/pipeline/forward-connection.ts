@@ -56,9 +56,9 @@ export class ForwardConnection {
     }
   }
 
-  /** Sends a message; resolves when it was handed to the system. */
+  /** Sends messages; resolves when they were handed to the system. */
   send(pieces: readonly Buffer[]): Promise<void> {
-    return write(this.#socket, pieces);
+    return within(write(this.#socket, pieces), this.#answerTimeoutMs, "not all was taken");
   }
 
   /** The chunk that the next answer acknowledges. Throws when there is none in time. */

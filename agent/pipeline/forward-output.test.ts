@@ -166,6 +166,19 @@ test("compress gzip sends CompressedPackedForward, tag replaces the tag, time_as
   assert.deepEqual(server.offences, []);
 });
 
+test("a server that never says HELO does not hold up a stop", async (t) => {
+  const server = await startForwardServer(t);
+  const bench = await openBench(t, section(server.port, " Shared_Key ${TEAM}\n"));
+  bench.take([record(0)]);
+  await until("the connection", () => server.connections > 0);
+  let isClosed = false;
+  const closing = bench.output.close(Date.now()).then(() => (isClosed = true));
+  // Sooner than the minute that a step of the handshake may take.
+  await until("the output to be closed", () => isClosed);
+  await closing;
+  assert.equal(bench.output.stats().queueRecords, 1);
+});
+
 test("without require_ack_response no chunk is asked for, and what was sent counts", async (t) => {
   const server = await startForwardServer(t);
   const bench = await openBench(t, section(server.port, " Require_Ack_Response off\n"));

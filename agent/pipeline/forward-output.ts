@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { ForwardConfig } from "#shipper";
+import { abortable } from "./abortable.ts";
 import { Arena } from "./arena.ts";
 import { reasonOf } from "./files.ts";
 import { ForwardConnection, HandshakeError } from "./forward-connection.ts";
@@ -108,7 +109,8 @@ export class ForwardOutput extends QueuedOutput {
     try {
       if (signal.aborted) throw new Error("the output is closing");
       if (this.#connection?.isOpen !== true) {
-        this.#connection = await ForwardConnection.open(this.config, this.context.mayUseSecret);
+        const opening = ForwardConnection.open(this.config, this.context.mayUseSecret);
+        this.#connection = await abortable(opening, signal, (connection) => connection.close());
       }
       await this.#exchange(this.#connection, work);
       if (this.#connection.isForOnce || !this.config.keepsConnection) this.#connection.close();

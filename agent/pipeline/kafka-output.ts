@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { crc32 } from "node:zlib";
 import type { KafkaConfig } from "#shipper";
+import { abortable } from "./abortable.ts";
 import { Arena } from "./arena.ts";
 import { isReachable } from "./http-connect.ts";
 import { KafkaClient, kafkaReason, loadKafka } from "./kafka-client.ts";
@@ -14,6 +15,8 @@ import { RequestSize } from "./request-size.ts";
 import type { StoredEntry } from "./segment.ts";
 
 const portionBytes = 2_000_000;
+/** How long a broker may take to be connected to before it counts as away. */
+const reachableMs = 1000;
 const arenaBytesKept = 16 * 1024 * 1024;
 /** What a message has beside its key and value, at most. */
 const messageBytes = 64;
@@ -111,7 +114,7 @@ export class KafkaOutput extends QueuedOutput {
       if (failed !== undefined) throw failed.reason;
     } catch (error) {
       this.#client.reset();
-      const isUnreachable = !(await this.isReachable(1000));
+      const isUnreachable = !signal.aborted && !(await this.isReachable(reachableMs));
       return {
         kind: "retry",
         why: kafkaReason(error),
@@ -210,18 +213,4 @@ export class KafkaOutput extends QueuedOutput {
 
 function sizeOf({ key, start, end }: Message): number {
   return messageBytes + (key?.length ?? 0) + end - start;
-}
-
-/** What is under way when the output closes is not waited for. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(new Error("the output is closing"));
-  signal.addEventListener("abort", abort);
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-    work.catch(() => {});
-  }
 }
