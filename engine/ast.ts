@@ -90,3 +90,9 @@ export interface Negation extends Written {
  * are worked out only when something is reported.
  */
 export type Expression = Group | Negation | Check | Identifier;
+
+/** Where reading an operand got to last, which is the place Falco names when the operand does not fit. */
+export function lastPlace(operand: TransformerArgument): number {
+  const last = operand.kind === "transformer" ? operand.args.at(-1) : undefined;
+  return last === undefined ? operand.at : lastPlace(last);
+}

@@ -1,4 +1,4 @@
-import type { Check } from "./ast.ts";
+import { type Check, lastPlace } from "./ast.ts";
 import { addressProblem } from "./address-match.ts";
 import type { Compat, FieldType } from "./fields/field.ts";
 import { SyntaxProblem } from "./lexer.ts";
@@ -34,11 +34,14 @@ const ofNumbers: ReadonlySet<string> = new Set([
 const ofFlags: ReadonlySet<string> = new Set(["=", "==", "!=", "in", "intersects", "exists"]);
 const notOfTexts: ReadonlySet<string> = new Set(["bcontains", "bstartswith"]);
 
-/** Checks one comparison. Throws {@link SyntaxProblem} with Falco's words at the culprit. */
-export function typeCheck(check: Check, compat: Compat): TypedCheck {
-  const left = resolveOperand(check.left, compat);
+/**
+ * Checks one comparison. Throws {@link SyntaxProblem} with Falco's words at the culprit. With a source, fields of other
+ * sources do not exist.
+ */
+export function typeCheck(check: Check, compat: Compat, source?: string): TypedCheck {
+  const left = resolveOperand(check.left, compat, source);
   const problem = operatorProblem(left, check.operator);
-  if (problem !== undefined) throw new SyntaxProblem(problem, check.at);
+  if (problem !== undefined) throw new SyntaxProblem(problem, lastPlace(check.left));
   const { operator, modifier, right } = check;
   const at = right?.at ?? check.at;
   if (right === undefined) return { left, operator, modifier, values: [], right: undefined, at };
@@ -47,8 +50,8 @@ export function typeCheck(check: Check, compat: Compat): TypedCheck {
     checkLiterals(left.type, values, at);
     return { left, operator, modifier, values, right: undefined, at };
   }
-  const other = resolveOperand(right, compat);
-  checkRight(left, operator, other, at);
+  const other = resolveOperand(right, compat, source);
+  checkRight(left, operator, other, lastPlace(right));
   if (modifier !== undefined) throw new SyntaxProblem(`'${modifier}' needs a list of values`, at);
   return { left, operator, modifier, values: [], right: other, at };
 }

@@ -1,4 +1,4 @@
-import type { SourceText } from "./findings.ts";
+import type { SourceText } from "./source-text.ts";
 import { entryOf, type YamlNode } from "./yaml.ts";
 
 /** A map of a configuration file. A key with nothing behind it counts as not given. */
@@ -47,7 +47,8 @@ export class ConfigReader {
       const found = entryOf(node, key);
       return found?.kind === "scalar" && found.isNull ? undefined : found;
     };
-    return { keys: node.entries, get };
+    const keys = node.entries.map(({ key, at }) => ({ key: key ?? "", at }));
+    return { keys, get };
   }
 
   /** Refuses keys that would mean nothing. */

@@ -1,9 +1,16 @@
-import { type Context, LoadProblem } from "./findings.ts";
-import { entryOf, type YamlMap } from "./yaml.ts";
+import type { Context } from "./context.ts";
+import { LoadProblem } from "./findings.ts";
+import { entryOf, type YamlMap, yamlWords } from "./yaml.ts";
 
 /** Ends the loading of the file: its structure is wrong. */
 export function refuse(message: string, context: Context): never {
   throw new LoadProblem("LOAD_ERR_YAML_VALIDATE", message, context);
+}
+
+/** What a YAML node is asked to be and can not. Falco reports it of the file as a whole. */
+export function refuseConversion({ at }: { readonly at: number }, { root }: Context): never {
+  const { line, column } = root.source.filePosition(at);
+  throw new LoadProblem("LOAD_ERR_VALIDATE", yamlWords("bad conversion", line, column), root);
 }
 
 /** A scalar that must be there and hold something. */
@@ -23,6 +30,13 @@ export function optionalText(map: YamlMap, key: string, context: Context): strin
   return node.text;
 }
 
+/** A scalar that may be missing, null or empty, all of which give undefined. */
+export function optionalWord(map: YamlMap, key: string, context: Context): string | undefined {
+  const node = entryOf(map, key);
+  if (node?.kind === "scalar" && (node.isNull || node.text === "")) return undefined;
+  return optionalText(map, key, context);
+}
+
 const yes: ReadonlySet<string> = new Set(["y", "yes", "true", "on"]);
 const no: ReadonlySet<string> = new Set(["n", "no", "false", "off"]);
 
@@ -37,12 +51,19 @@ export function optionalFlag(map: YamlMap, key: string, context: Context): boole
   return refuse("Can't decode YAML scalar value", valueContext(map, key, context));
 }
 
+/** A number from 0 to 2^32 - 1 as C reads it: in hexadecimal after 0x, in octal after 0. */
+export function parseCount(text: string): number | undefined {
+  if (!/^\+?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,16}|[1-9][0-9]{0,15})[ \t\n]*$/.test(text)) return undefined;
+  const digits = text.replace("+", "").trim();
+  const count = /^0[0-7]/.test(digits) ? Number.parseInt(digits, 8) : Number(digits);
+  return count <= 0xffff_ffff ? count : undefined;
+}
+
 /** A whole number that is not negative. */
 export function optionalCount(map: YamlMap, key: string, context: Context): number | undefined {
   const text = optionalText(map, key, context);
   if (text === undefined) return undefined;
-  if (/^[0-9]{1,10}$/.test(text)) return Number(text);
-  return refuse("Can't decode YAML scalar value", valueContext(map, key, context));
+  return parseCount(text) ?? refuse("Can't decode YAML scalar value", valueContext(map, key, context));
 }
 
 /** A list of scalars that may be missing. */

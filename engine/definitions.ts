@@ -1,4 +1,4 @@
-import type { Context } from "./findings.ts";
+import type { Context } from "./context.ts";
 import type { Priority } from "./ruleset.ts";
 
 /** A part of an exception: one text, or a list of such parts. */
@@ -8,6 +8,7 @@ export type ExceptionPart =
 
 export interface ExceptionDefinition {
   readonly name: string;
+  /** Undefined when they are missing, and also when nothing stands there. */
   readonly fields: ExceptionPart | undefined;
   readonly comps: ExceptionPart | undefined;
   readonly values: readonly ExceptionPart[];
@@ -24,7 +25,10 @@ export interface MacroDefinition {
   readonly name: string;
   readonly condition: string;
   readonly context: Context;
+  /** Where Falco says the condition stands: in the full definition, whatever was appended later. */
   readonly conditionContext: Context;
+  /** Where the latest word on the condition stands, for people. */
+  readonly conditionPlace: Context;
 }
 
 export interface RuleDefinition {
@@ -43,6 +47,9 @@ export interface RuleDefinition {
   readonly context: Context;
   readonly conditionContext: Context;
   readonly outputContext: Context;
+  /** Where the latest word on the condition and the output stands, for people. */
+  readonly conditionPlace: Context;
+  readonly outputPlace: Context;
 }
 
 /** Parts of a rule that a later item adds to it or puts in place of it. */
@@ -59,9 +66,8 @@ export interface RuleChange {
   readonly exceptions?: readonly ExceptionDefinition[];
   readonly skipIfUnknownFilter?: boolean;
   readonly warnEvttypes?: boolean;
-  /** Where the latest word on the condition and the output stands, for messages about them. */
-  readonly conditionContext?: Context;
-  readonly outputContext?: Context;
+  readonly conditionPlace?: Context;
+  readonly outputPlace?: Context;
 }
 
 export interface PluginRequirement {

@@ -1,10 +1,12 @@
+import type { Context } from "./context.ts";
 import type { ExceptionDefinition, ExceptionPart } from "./definitions.ts";
+import { typeCheck } from "./check.ts";
 import type { Compat } from "./fields/field.ts";
-import { bindField } from "./fields/registry.ts";
-import { type Context, LoadProblem } from "./findings.ts";
+import { bindField, isUnknownField } from "./fields/registry.ts";
+import { LoadProblem } from "./findings.ts";
 import { SyntaxProblem } from "./lexer.ts";
-import { listOperators, operators, parseTransformerAt, stringOperators } from "./parser.ts";
-import { resolveOperand } from "./resolve-operand.ts";
+import { listOperators, operators, parseCondition, stringOperators } from "./parser.ts";
+import { checksOf } from "./rule-reach.ts";
 
 const ofLists: ReadonlySet<string> = new Set(listOperators);
 
@@ -15,39 +17,48 @@ function invalid(message: string, context: Context): never {
 const scalarComps =
   "When fields is a single value, comps must be one of (in, pmatch, intersects) or a modifier operator (e.g. startswith oneof)";
 
-/** Checks fields and operators of an exception and fills in the operators that were left out. */
+/** Fills in the operators that were left out, and refuses a number of them that does not go with the fields. */
+export function defaultComps(exception: ExceptionDefinition): ExceptionDefinition {
+  const { fields, comps, context } = exception;
+  if (fields?.kind !== "list") {
+    return comps === undefined ? { ...exception, comps: textPart("in") } : exception;
+  }
+  const all = comps ?? { kind: "list", items: fields.items.map(() => textPart("=")) };
+  if (all.kind !== "list" || all.items.length !== fields.items.length) {
+    invalid("Fields and comps lists must have equal length", context);
+  }
+  return { ...exception, comps: all };
+}
+
+const textPart = (text: string): ExceptionPart => ({ kind: "text", text });
+
+/**
+ * Checks operators and fields of an exception and fills in the operators that were left out. Fields of an unknown
+ * source are not looked up.
+ */
 export function validateException(
   exception: ExceptionDefinition,
   compat: Compat,
-  source: string,
+  source: string | undefined,
 ): ExceptionDefinition {
-  const { fields, comps, context } = exception;
-  if (fields === undefined) {
-    return invalid("Rule exception must have fields property with a list of fields", context);
-  }
-  if (fields.kind === "text") {
-    const only = comps ?? { kind: "text", text: "in" };
-    if (only.kind !== "text") return invalid("Fields and comps must both be strings", context);
-    if (!ofLists.has(only.text) && !isModified(only.text)) invalid(scalarComps, context);
-    checkField(fields.text, compat, source, context);
-    return { ...exception, comps: only };
-  }
-  const all = comps ?? {
-    kind: "list",
-    items: fields.items.map((): ExceptionPart => ({ kind: "text", text: "=" })),
-  };
-  if (all.kind !== "list") return invalid("Fields and comps must both be lists", context);
-  if (all.items.length !== fields.items.length) {
-    invalid("Fields and comps lists must have equal length", context);
-  }
-  for (const comp of all.items) {
-    const name = plainText(comp, context);
-    if (!operators.includes(name) && !isModified(name)) {
-      invalid(`'${name}' is not a supported comparison operator`, context);
+  const whole = defaultComps(exception);
+  const { fields, comps, context } = whole;
+  if (fields?.kind === "list") {
+    for (const name of itemsOf(comps)) {
+      if (!operators.includes(name) && !isModified(name)) {
+        invalid(`'${name}' is not a supported comparison operator`, context);
+      }
     }
+  } else if (comps?.kind === "list") {
+    invalid("Fields and comps must both be strings", context);
+  } else if (comps !== undefined && !ofLists.has(comps.text) && !isModified(comps.text)) {
+    invalid(scalarComps, context);
   }
-  for (const field of fields.items) checkField(plainText(field, context), compat, source, context);
-  return { ...exception, comps: all };
+  if (source === undefined) return whole;
+  for (const field of fields?.kind === "list" ? itemsOf(fields) : [textOf(fields)]) {
+    checkField(field, compat, source, context);
+  }
+  return whole;
 }
 
 /** Whether an operator is a string operator with a modifier, such as `startswith oneof`. */
@@ -58,24 +69,39 @@ function isModified(text: string): boolean {
 
 function checkField(text: string, compat: Compat, source: string, context: Context): void {
   const unknown = `'${text}' is not a supported filter field`;
-  const call = parseTransformerAt(text, 0);
-  if (call !== undefined) {
-    try {
-      resolveOperand(call.call, compat);
-    } catch (error) {
-      if (!(error instanceof SyntaxProblem)) throw error;
-      invalid(`${unknown}: ${error.message}`, context);
-    }
+  if (text.includes("(")) {
+    if (!isOperand(text, compat, source)) invalid(unknown, context);
     return;
   }
   const open = text.indexOf("[");
   const argument = open >= 0 && text.endsWith("]") ? text.slice(open + 1, -1) : undefined;
   const outcome = bindField(argument === undefined ? text : text.slice(0, open), argument, compat, source);
-  if (!outcome.ok) invalid(unknown, context);
+  if (outcome.ok) return;
+  if (isUnknownField(outcome)) invalid(unknown, context);
+  // A field that exists but lacks its argument is reported of the file as a whole.
+  invalid(outcome.message, context.root);
 }
 
-function plainText(part: ExceptionPart, context: Context): string {
-  return part.kind === "text" ? part.text : invalid("Expected a string, not a list", context);
+/** Whether a text can stand before an operator, tried with the one that takes everything. */
+function isOperand(text: string, compat: Compat, source: string): boolean {
+  const outcome = parseCondition(`${text} exists`);
+  if (!outcome.ok) return false;
+  try {
+    for (const check of checksOf(outcome.expression)) typeCheck(check, compat, source);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SyntaxProblem)) throw error;
+    return false;
+  }
+}
+
+/** A list has no text of its own. */
+function textOf(part: ExceptionPart | undefined): string {
+  return part?.kind === "text" ? part.text : "";
+}
+
+function itemsOf(part: ExceptionPart | undefined): readonly string[] {
+  return part?.kind === "list" ? part.items.map(textOf) : [];
 }
 
 /**
@@ -97,26 +123,24 @@ function expand({ fields, comps, values, context }: ExceptionDefinition): string
     );
     return `(${fields.text} ${comps?.kind === "text" ? comps.text : ""} (${items.join(", ")}))`;
   }
-  const operatorsOf = comps?.kind === "list" ? comps.items : [];
+  const operatorsOf = itemsOf(comps);
   const tuples = values.map((tuple) => {
     const items = tuple.kind === "list" ? tuple.items : [];
     if (items.length !== fields.items.length) {
       invalid("Fields and values lists must have equal length", context);
     }
     const checks = fields.items.map((field, k) => {
-      const operator = plainText(operatorsOf[k] ?? { kind: "text", text: "=" }, context);
-      return ` ${plainText(field, context)} ${operator} ${valueText(items[k], operator, context)}`;
+      const operator = operatorsOf[k] ?? "=";
+      return ` ${textOf(field)} ${operator} ${valueText(items[k], operator)}`;
     });
     return `(${checks.join(" and ")})`;
   });
   return `(${tuples.join(" or ")})`;
 }
 
-function valueText(value: ExceptionPart | undefined, operator: string, context: Context): string {
+function valueText(value: ExceptionPart | undefined, operator: string): string {
   if (value === undefined) return "";
-  if (value.kind === "list") {
-    return `(${value.items.map((item) => quoted(plainText(item, context))).join(", ")})`;
-  }
+  if (value.kind === "list") return `(${itemsOf(value).map(quoted).join(", ")})`;
   const wantsList = ofLists.has(operator) || isModified(operator);
   if (!wantsList) return quoted(value.text);
   return value.text.startsWith("(") ? value.text : `(${value.text})`;

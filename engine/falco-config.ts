@@ -2,7 +2,8 @@ import type { AlertFormat } from "./alert.ts";
 import type { AppendOutput } from "./append-output.ts";
 import { type ConfigMap, ConfigReader } from "./config-reader.ts";
 import type { DetectorOptions } from "./detector.ts";
-import { errorFinding, LoadProblem, SourceText } from "./findings.ts";
+import { errorFinding, LoadProblem } from "./findings.ts";
+import { SourceText } from "./source-text.ts";
 import type { LoadOptions } from "./load.ts";
 import { parsePriority, priorities } from "./ruleset.ts";
 import type { RuleSwitch } from "./switches.ts";
@@ -59,8 +60,8 @@ export function parseEngineConfig(
     documents = parseYaml(source, false);
   } catch (error) {
     if (!(error instanceof LoadProblem)) throw error;
-    const place = errorFinding(error).context.locations.at(-1)?.position;
-    return { ok: false, problems: [`${name}:${(place?.line ?? 0) + 1}: ${error.message}`] };
+    const { place } = errorFinding(error).shown;
+    return { ok: false, problems: [`${name}:${place.line + 1}: ${error.message}`] };
   }
   const reader = new ConfigReader(source, variables);
   const [root, more] = documents;

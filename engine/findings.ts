@@ -1,27 +1,19 @@
-/** Where something stands. Lines, columns and offsets count from 0, as in Falco's own report. */
-export interface Position {
-  readonly name: string;
-  readonly line: number;
-  readonly column: number;
-  readonly offset: number;
-}
+import type { Context, Location, Shown } from "./context.ts";
 
-export interface Location {
-  readonly item_type: string;
-  readonly item_name: string;
-  readonly position: Position;
-}
-
-/** An error or warning, in the shape of `falco -V` with JSON output. */
+/** An error or warning, in the shape of `falco -V` with JSON output but for what people are shown. */
 export interface Finding {
   readonly code: ErrorCode | WarningCode;
   readonly codedesc: string;
   readonly message: string;
   /** From the file down to the thing itself. */
   readonly context: { readonly locations: readonly Location[]; readonly snippet: string };
+  /** The field that a warning of a deprecated field is about. */
+  readonly deprecated_field?: string;
+  /** Left out of Falco's shape. */
+  readonly shown: Shown;
 }
 
-/** What became of one rules file, in the shape of `falco -V` with JSON output. */
+/** What became of one rules file, in the shape of `falco -V` with JSON output but for what people are shown. */
 export interface FileResult {
   readonly name: string;
   readonly successful: boolean;
@@ -30,6 +22,14 @@ export interface FileResult {
   readonly schema_warnings: readonly string[];
   readonly errors: readonly Finding[];
   readonly warnings: readonly Finding[];
+  /** What this engine leaves aside without Falco having a warning for it. Left out of Falco's shape. */
+  readonly notes: readonly Note[];
+}
+
+/** A remark for people about a place in a file. */
+export interface Note {
+  readonly message: string;
+  readonly shown: Shown;
 }
 
 const errorWords = {
@@ -58,7 +58,7 @@ const warningWords = {
   LOAD_INVALID_MACRO_NAME: "Invalid macro name",
   LOAD_INVALID_LIST_NAME: "Invalid list name",
   LOAD_COMPILE_CONDITION: "Warning in rule condition",
-  LOAD_UNKNOWN_KEY: "Unknown item key",
+  LOAD_UNKNOWN_KEY: "Unknown key in item definition",
 } as const;
 
 export type ErrorCode = keyof typeof errorWords;
@@ -75,101 +75,40 @@ export class LoadProblem extends Error {
   }
 }
 
-/** A text with the offsets at which its lines start. */
-export class SourceText {
-  readonly name: string;
-  readonly text: string;
-  private readonly starts: number[];
-
-  constructor(name: string, text: string) {
-    this.name = name;
-    this.text = text;
-    this.starts = [0];
-    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) this.starts.push(at + 1);
-  }
-
-  position(offset: number): Position {
-    const at = Math.max(0, Math.min(offset, this.text.length));
-    let low = 0;
-    let high = this.starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((this.starts[middle] ?? 0) <= at) low = middle;
-      else high = middle - 1;
-    }
-    return { name: this.name, line: low, column: at - (this.starts[low] ?? 0), offset: at };
-  }
-
-  /** The line an offset lies in, with a caret below the place. Long lines are cut around it. */
-  snippet(offset: number): string {
-    const { line, column } = this.position(offset);
-    const start = this.starts[line] ?? 0;
-    const next = this.starts[line + 1];
-    const whole = this.text.slice(start, next === undefined ? undefined : next - 1);
-    const from = Math.max(0, column - snippetWidth / 2);
-    const shown = whole.slice(from, from + snippetWidth).replaceAll("\t", " ");
-    return `------\n${shown}\n${" ".repeat(column - from)}^\n------\n`;
-  }
-}
-
-const snippetWidth = 160;
-
-/** A place in a file, as the way down to it. */
-export class Context {
-  readonly source: SourceText;
-  readonly locations: readonly Location[];
-  private readonly shown: { readonly text: SourceText; readonly at: number };
-
-  constructor(source: SourceText, locations: readonly Location[], shown: { text: SourceText; at: number }) {
-    this.source = source;
-    this.locations = locations;
-    this.shown = shown;
-  }
-
-  /** The whole file. */
-  static file(source: SourceText): Context {
-    const root = { item_type: "rules content", item_name: "", position: source.position(0) };
-    return new Context(source, [root], { text: source, at: 0 });
-  }
-
-  child(type: string, name: string, at: number): Context {
-    const location = { item_type: type, item_name: name, position: this.source.position(at) };
-    return new Context(this.source, [...this.locations, location], { text: this.source, at });
-  }
-
-  /**
-   * A place inside a condition. The condition was unfolded from YAML and its lists were substituted, so its
-   * own text is shown; the position is the condition's place in the file moved by the place in the text.
-   */
-  inCondition(condition: string, at: number): Context {
-    const text = new SourceText(this.source.name, condition);
-    const inner = text.position(at);
-    const outer = this.locations.at(-1)?.position ?? this.source.position(0);
-    const position = {
-      name: this.source.name,
-      line: outer.line + inner.line + 1,
-      column: outer.column + inner.column + 1,
-      offset: outer.offset + inner.offset,
-    };
-    const location = { item_type: "condition expression", item_name: "", position };
-    return new Context(this.source, [...this.locations, location], { text, at });
-  }
-
-  snippet(): string {
-    return this.shown.text.snippet(this.shown.at);
-  }
+/** What {@link warningFinding} is told besides code, message and place. */
+export interface WarningExtras {
+  readonly deprecatedField?: string;
 }
 
 /** Builds an error of the report. */
 export function errorFinding({ code, message, context }: LoadProblem): Finding {
-  return { code, codedesc: errorWords[code], message, context: contextOf(context) };
+  return { code, codedesc: errorWords[code], message, ...placeOf(context) };
 }
 
 /** Builds a warning of the report. */
-export function warningFinding(code: WarningCode, message: string, context: Context): Finding {
-  return { code, codedesc: warningWords[code], message, context: contextOf(context) };
+export function warningFinding(
+  code: WarningCode,
+  message: string,
+  context: Context,
+  { deprecatedField }: WarningExtras = {},
+): Finding {
+  const finding = { code, codedesc: warningWords[code], message, ...placeOf(context) };
+  return deprecatedField === undefined ? finding : { ...finding, deprecated_field: deprecatedField };
 }
 
-function contextOf(context: Context): Finding["context"] {
-  return { locations: context.locations, snippet: context.snippet() };
+function placeOf(context: Context): Pick<Finding, "context" | "shown"> {
+  return {
+    context: { locations: context.locations(), snippet: context.snippet() },
+    shown: context.shown(),
+  };
+}
+
+/** The findings as `falco -V` prints them with JSON output. */
+export function falcoResults(results: readonly FileResult[]): readonly object[] {
+  const plain = ({ shown: _shown, ...finding }: Finding): object => finding;
+  return results.map(({ notes: _notes, ...result }) => ({
+    ...result,
+    errors: result.errors.map(plain),
+    warnings: result.warnings.map(plain),
+  }));
 }

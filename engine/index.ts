@@ -33,7 +33,9 @@ export {
 } from "./falco-config.ts";
 export type { Compat, FieldClass, FieldDefinition } from "./fields/field.ts";
 export { builtInSources, fieldClasses } from "./fields/registry.ts";
-export type { FileResult, Finding, Location, Position } from "./findings.ts";
+export type { Location, Shown } from "./context.ts";
+export { falcoResults, type FileResult, type Finding, type Note } from "./findings.ts";
+export type { Position } from "./source-text.ts";
 export {
   type AuditRecordReader,
   type AuditRecordReaderOptions,

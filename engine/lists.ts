@@ -41,16 +41,19 @@ export function substituteLists(
   let text = condition;
   for (const list of lists) {
     if (!text.includes(list.name)) continue;
-    const after = substitute(text, list);
+    const after = substitute(text, list, use);
     if (after === undefined) return undefined;
-    if (after !== text) use(list.name);
     text = after;
   }
   return text;
 }
 
 /** One pass from left to right; what a list brings in is not searched again for the same list. */
-function substitute(text: string, { name, text: items }: ReadyList): string | undefined {
+function substitute(
+  text: string,
+  { name, text: items }: ReadyList,
+  use: (name: string) => void,
+): string | undefined {
   let out = "";
   let rest = text;
   let from = 0;
@@ -64,6 +67,7 @@ function substitute(text: string, { name, text: items }: ReadyList): string | un
       from = found + 1;
       continue;
     }
+    use(name);
     let head = trimEnd(rest.slice(0, found));
     let tail = trimStart(rest.slice(after));
     if (items === "") {

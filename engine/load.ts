@@ -2,19 +2,13 @@ import type { AppendOutput } from "./append-output.ts";
 import { Collector } from "./collector.ts";
 import type { PluginRequirement } from "./definitions.ts";
 import type { Compat } from "./fields/field.ts";
-import {
-  errorFinding,
-  type FileResult,
-  type Finding,
-  LoadProblem,
-  SourceText,
-  warningFinding,
-} from "./findings.ts";
+import { errorFinding, type FileResult, type Finding, LoadProblem, warningFinding } from "./findings.ts";
 import { readRules } from "./reader.ts";
 import { type ExpandedRule, RuleCompiler } from "./rule-compiler.ts";
 import { emptyRuleSet, parsePriority, priorities, type RuleSet } from "./ruleset.ts";
 import { checkSchema, type SchemaResult } from "./schema.ts";
 import { isCompatible } from "./semver.ts";
+import { SourceText } from "./source-text.ts";
 import type { StaticFields } from "./static-fields.ts";
 import { switchRules, type RuleSwitch } from "./switches.ts";
 import { builtInPlugins } from "./version.ts";
@@ -53,27 +47,36 @@ export function loadRules(files: readonly RulesFile[], options: LoadOptions = {}
   const compat = options.compat ?? "fixed";
   const collector = new Collector(compat);
   let expanded: readonly ExpandedRule[] = [];
-  const results = files.map((file, i): FileResult => {
+  const results = files.map((file): FileResult => {
     const source = new SourceText(file.name, file.content);
     const warnings: Finding[] = [];
     const errors: Finding[] = [];
     let schema: SchemaResult = { valid: "none", warnings: [] };
-    const warn = (...[code, message, context]: Parameters<typeof warningFinding>): void => {
-      warnings.push(warningFinding(code, message, context));
+    const warn = (...[code, message, context, extras]: Parameters<typeof warningFinding>): void => {
+      warnings.push(warningFinding(code, message, context, extras));
     };
+    const plugins = collector.plugins.length;
     try {
       const documents = parseYaml(source, compat === "strict");
       schema = checkSchema(documents);
       readRules(documents, source, collector, warn);
       expanded = new RuleCompiler(collector, compat, warn, options).compile();
-      if (i === files.length - 1) checkPlugins(collector.plugins);
     } catch (error) {
       if (!(error instanceof LoadProblem)) throw error;
       errors.push(errorFinding(error));
     }
-    const successful = errors.length === 0;
-    const { valid: schema_valid, warnings: schema_warnings } = schema;
-    return { name: file.name, successful, schema_valid, schema_warnings, errors, warnings };
+    // Falco asks for plugins last, but gives up over a missing one whatever else is wrong.
+    const unmet = pluginProblem(collector.plugins.slice(plugins));
+    if (unmet !== undefined) errors.unshift(errorFinding(unmet));
+    return {
+      name: file.name,
+      successful: errors.length === 0,
+      schema_valid: schema.valid,
+      schema_warnings: schema.warnings,
+      errors,
+      warnings,
+      notes: collector.takeNotes().map(({ message, context }) => ({ message, shown: context.shown() })),
+    };
   });
   const ok = results.every(({ successful }) => successful);
   if (!ok) return { ok, ruleset: emptyRuleSet, results };
@@ -97,8 +100,8 @@ function finish(expanded: readonly ExpandedRule[], collector: Collector, options
   };
 }
 
-/** Checks what the rules require of plugins against what is built in. */
-function checkPlugins(requirements: readonly PluginRequirement[]): void {
+/** The first requirement of plugins that what is built in does not meet. */
+function pluginProblem(requirements: readonly PluginRequirement[]): LoadProblem | undefined {
   for (const { name, version, alternatives, context } of requirements) {
     const wanted = [{ name, version }, ...alternatives];
     const known = wanted.find((one) => builtInPlugins.has(one.name));
@@ -108,6 +111,7 @@ function checkPlugins(requirements: readonly PluginRequirement[]): void {
       known === undefined
         ? `Plugin requirement not satisfied, must load one of: ${wanted.map((one) => `${one.name} (>= ${one.version})`).join(", ")}`
         : `Plugin '${known.name}' version '${have}' is not compatible with required plugin version '${known.version}'`;
-    throw new LoadProblem("LOAD_ERR_VALIDATE", message, context);
+    return new LoadProblem("LOAD_ERR_VALIDATE", message, context);
   }
+  return undefined;
 }

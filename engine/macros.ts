@@ -6,11 +6,13 @@ const expandedDepthMax = 500;
 
 export type MacroOutcome =
   | { readonly ok: true; readonly expression: Expression; readonly used: ReadonlySet<string> }
-  | { readonly ok: false; readonly message: string; readonly at: number };
+  | ({ readonly ok: false } & Problem);
 
 interface Problem {
   readonly message: string;
   readonly at: number;
+  /** The macro in whose text the place is; undefined for the text that was given. */
+  readonly within: string | undefined;
 }
 
 /** Puts macros in place of their names. `visible` gives the tree of a macro that may be referred to. */
@@ -43,7 +45,8 @@ class Resolver {
   resolve(expression: Expression, path: readonly string[], depth: number): Expression {
     if (this.loop !== undefined) return expression;
     if (depth > expandedDepthMax || this.checks > expandedChecksMax) {
-      this.loop = { message: `condition is too large once its macros are written out`, at: expression.at };
+      const message = "condition is too large once its macros are written out";
+      this.loop = { message, at: expression.at, within: path.at(-1) };
       return expression;
     }
     switch (expression.kind) {
@@ -67,12 +70,12 @@ class Resolver {
   ): Expression {
     const { name, at } = reference;
     if (path.includes(name)) {
-      this.loop ??= { message: `reference loop in macro '${name}'`, at };
+      this.loop ??= { message: `reference loop in macro '${name}'`, at, within: path.at(-1) };
       return reference;
     }
     const body = this.visible(name);
     if (body === undefined) {
-      this.unknown ??= { message: `Undefined macro '${name}' used in filter.`, at };
+      this.unknown ??= { message: `Undefined macro '${name}' used in filter.`, at, within: path.at(-1) };
       return reference;
     }
     this.used.add(name);

@@ -1,5 +1,5 @@
-import { refuse } from "./decode.ts";
-import type { Context } from "./findings.ts";
+import type { Context } from "./context.ts";
+import { refuse, refuseConversion } from "./decode.ts";
 import { entryOf, type YamlMap } from "./yaml.ts";
 
 /** Which keys of an item are added to what was there, and which are put in its place. */
@@ -22,10 +22,12 @@ export function readOverrides(
   const replace = new Set<string>();
   const node = entryOf(item, "override");
   if (node === undefined || (node.kind === "scalar" && node.isNull)) return { append, replace };
-  const place = context.child("overrides", "", node.at);
+  const place = context.child("overrides", "", item.at);
   if (node.kind !== "map") return refuse("Value of override must be a mapping", place);
   for (const { key, at, value } of node.entries) {
-    const operation = value.kind === "scalar" ? value.text : "";
+    if (key === undefined) return refuseConversion({ at }, context);
+    if (value.kind !== "scalar") return refuseConversion(value, context);
+    const operation = value.isNull ? "null" : value.text;
     const here = place.child("overrides", key, at);
     if (operation === "append") {
       if (!appendable.includes(key)) {

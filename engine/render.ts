@@ -1,3 +1,4 @@
+import type { Shown } from "./context.ts";
 import type { Finding } from "./findings.ts";
 import type { LoadReport, RulesFile } from "./load.ts";
 
@@ -6,29 +7,25 @@ export function renderFindings(report: LoadReport, files: readonly RulesFile[]):
   const known = new Set(files.map(({ name }) => name));
   return report.results
     .filter(({ name }) => known.size === 0 || known.has(name))
-    .map(({ name, successful, errors, warnings }) => {
+    .map(({ name, successful, errors, warnings, notes }) => {
       const verdict = !successful ? "Invalid" : warnings.length > 0 ? "Ok, with warnings" : "Ok";
       const lines = [
-        ...errors.map((one) => rendered("error", one)),
-        ...warnings.map((one) => rendered("warning", one)),
+        ...errors.map((one) => finding("error", one)),
+        ...warnings.map((one) => finding("warning", one)),
+        ...notes.map(({ message, shown }) => rendered("note", message, shown)),
       ];
       return [`${name}: ${verdict}`, ...lines].join("\n");
     })
     .join("\n");
 }
 
-function rendered(kind: "error" | "warning", { code, codedesc, message, context }: Finding): string {
-  const { locations } = context;
-  // A place inside a condition is shown by the snippet; the line to open is where the condition starts.
-  const place = locations.findLast(({ item_type }) => item_type !== "condition expression")?.position;
-  const item = locations.findLast(({ item_name }) => item_name !== "");
-  const named = item === undefined ? "" : ` in ${item.item_type} '${item.item_name}'`;
-  const where = place === undefined ? "" : `${place.name}:${place.line + 1}:${place.column + 1}: `;
-  const words = message === "" ? codedesc : message;
-  const snippet = context.snippet
-    .split("\n")
-    .filter((line) => line !== "------" && line !== "")
-    .map((line) => `    ${line}`)
-    .join("\n");
-  return `  ${where}${kind} ${code}${named}: ${words}\n${snippet}`;
+function finding(kind: "error" | "warning", { code, codedesc, message, shown }: Finding): string {
+  return rendered(`${kind} ${code}`, message === "" ? codedesc : message, shown);
+}
+
+/** A place inside a condition is shown by the snippet; the line to open is where the condition starts. */
+function rendered(kind: string, words: string, { place, item, snippet }: Shown): string {
+  const named = item === undefined ? "" : ` in ${item.type} '${item.name}'`;
+  const lines = snippet.split("\n").map((line) => `    ${line}`);
+  return `  ${place.name}:${place.line + 1}:${place.column + 1}: ${kind}${named}: ${words}\n${lines.join("\n")}`;
 }

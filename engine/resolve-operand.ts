@@ -1,4 +1,4 @@
-import type { Operand, TransformerArgument } from "./ast.ts";
+import { lastPlace, type Operand, type TransformerArgument } from "./ast.ts";
 import { operandText } from "./canonical.ts";
 import type { Compat, FieldType } from "./fields/field.ts";
 import { bindField, type BoundField } from "./fields/registry.ts";
@@ -24,9 +24,9 @@ export type ResolvedSource =
     };
 
 /** Resolves fields and checks the types of transformer calls. Throws {@link SyntaxProblem} at the culprit. */
-export function resolveOperand(operand: Operand, compat: Compat): ResolvedOperand {
+export function resolveOperand(operand: Operand, compat: Compat, source?: string): ResolvedOperand {
   if (operand.kind === "field") {
-    const outcome = bindField(operand.name, operand.argument, compat);
+    const outcome = bindField(operand.name, operand.argument, compat, source);
     if (!outcome.ok) throw new SyntaxProblem(outcome.message, operand.at);
     return fieldOperand(outcome.field);
   }
@@ -35,17 +35,17 @@ export function resolveOperand(operand: Operand, compat: Compat): ResolvedOperan
     const why = operand.argument === undefined ? "does not exist" : "takes no argument in brackets";
     throw new SyntaxProblem(`transformer '${operand.name}' ${why}`, operand.at);
   }
-  const args = operand.args.map((arg) => resolveArgument(arg, compat));
+  const args = operand.args.map((arg) => resolveArgument(arg, compat, source));
   const alone = operand.name === "val" ? undefined : args.flatMap((arg) => arg.fields).find(isUsedAlone);
   if (alone !== undefined) {
-    throw new SyntaxProblem(`field '${alone.key}' does not support transformers`, operand.at);
+    throw new SyntaxProblem(`field '${alone.key}' does not support transformers`, lastPlace(operand));
   }
   const shape = transformer.shape(args);
-  if (!shape.ok) throw new SyntaxProblem(shape.message, operand.at);
+  if (!shape.ok) throw new SyntaxProblem(shape.message, lastPlace(operand));
   const text = operand.name === "val" ? (args[0]?.text ?? "") : operandText(operand);
-  const source = { kind: "call", name: operand.name, argument: operand.argument, args } as const;
+  const call = { kind: "call", name: operand.name, argument: operand.argument, args } as const;
   const fields = args.flatMap((arg) => arg.fields);
-  return { source, fields, type: shape.type, isList: shape.isList, text, isLiteral: false };
+  return { source: call, fields, type: shape.type, isList: shape.isList, text, isLiteral: false };
 }
 
 /** Whether a field is compared in a way of its own, which has no value to give to anything else. */
@@ -66,13 +66,17 @@ export function fieldOperand(field: BoundField): ResolvedOperand {
   };
 }
 
-function resolveArgument(argument: TransformerArgument, compat: Compat): ResolvedOperand {
+function resolveArgument(
+  argument: TransformerArgument,
+  compat: Compat,
+  source: string | undefined,
+): ResolvedOperand {
   if (argument.kind === "literal") {
     const { value } = argument;
     return { source: { kind: "literal", value }, fields: [], ...textShape, text: value, isLiteral: true };
   }
-  if (argument.kind !== "group") return resolveOperand(argument, compat);
-  const items = argument.items.map((item) => resolveArgument(item, compat));
+  if (argument.kind !== "group") return resolveOperand(argument, compat, source);
+  const items = argument.items.map((item) => resolveArgument(item, compat, source));
   // A number stands in a list as it is printed; only a list has no place there.
   const wrong = items.find(({ isList }) => isList);
   if (wrong !== undefined) {

@@ -1,23 +1,26 @@
 import { type AppendOutput, withAppended } from "./append-output.ts";
 import type { Check, Expression } from "./ast.ts";
 import { canonical } from "./canonical.ts";
+import { typeCheck } from "./check.ts";
 import type { Collector, Warn } from "./collector.ts";
 import { compileCondition, Slots } from "./compile.ts";
-import type { RuleDefinition } from "./definitions.ts";
+import { conditionWarnings, outputWarnings, valueWarnings, type Warning } from "./condition-warnings.ts";
+import type { Context } from "./context.ts";
+import type { MacroDefinition, RuleDefinition } from "./definitions.ts";
 import { conditionWithoutExceptions, describeExceptions } from "./exception-info.ts";
 import { withExceptions } from "./exceptions.ts";
 import type { Compat } from "./fields/field.ts";
-import { bindField } from "./fields/registry.ts";
 import { builtInSources } from "./fields/registry.ts";
-import { type Context, LoadProblem } from "./findings.ts";
+import { LoadProblem } from "./findings.ts";
 import { SyntaxProblem } from "./lexer.ts";
 import { expandedLengthMax, prepareLists, type ReadyList, substituteLists } from "./lists.ts";
 import { resolveMacros } from "./macros.ts";
 import { parseOutput, unprintableIn } from "./output.ts";
-import { parseCondition, transformers } from "./parser.ts";
-import { CheckFields, checkSource, checksOf, reachOf } from "./rule-reach.ts";
-import { checkStatics, type StaticFields, staticFieldNames, unknownStaticIn } from "./static-fields.ts";
+import { parseCondition } from "./parser.ts";
+import { CheckFields, checkEventTypes, checksOf, reachOf } from "./rule-reach.ts";
 import type { CompiledRule, RuleInfo } from "./ruleset.ts";
+import { SourceText } from "./source-text.ts";
+import { checkStatics, type StaticFields, staticFieldNames, unknownStaticIn } from "./static-fields.ts";
 
 /** A rule after expansion. */
 export interface ExpandedRule {
@@ -31,10 +34,15 @@ interface CompilerOptions {
   readonly staticFields?: StaticFields;
 }
 
+/** The condition of a rule or macro. */
 interface Condition {
-  readonly text: string;
+  /** As it was put together, before lists were written into it. */
+  readonly written: string;
+  /** With its lists: what was parsed, and what places in it count from. */
+  readonly text: SourceText;
   readonly expression: Expression;
-  readonly context: Context;
+  /** Where people find it. */
+  readonly place: Context;
 }
 
 /** Expands and compiles everything a collector holds. Throws {@link LoadProblem} at the first error. */
@@ -44,6 +52,8 @@ export class RuleCompiler {
   private readonly warn: Warn;
   private readonly lists: readonly ReadyList[];
   private readonly macros: Map<string, Condition>;
+  /** The condition in whose text a check stands, by its left side, which a check keeps when macros are written out. */
+  private readonly owners: WeakMap<Check["left"], Condition>;
   private readonly appendOutput: readonly AppendOutput[];
   private readonly statics: readonly string[];
   private readonly checkFields: CheckFields;
@@ -61,12 +71,13 @@ export class RuleCompiler {
     this.usedMacros = new Set();
     this.lists = prepareLists(collector.lists, (name) => this.usedLists.add(name));
     this.macros = new Map();
+    this.owners = new WeakMap();
   }
 
   compile(): readonly ExpandedRule[] {
     const { collector } = this;
     for (const { value } of collector.macros.values()) {
-      this.macros.set(value.name, this.parse(value.condition, value.conditionContext));
+      this.macros.set(value.name, this.parse(value.condition, value));
     }
     for (const { value, visibility } of collector.macros.values()) {
       const parsed = this.macros.get(value.name);
@@ -84,22 +95,17 @@ export class RuleCompiler {
     const text = withExceptions(rule.condition, rule.exceptions);
     const output = this.output(rule);
     if (output === undefined) return undefined;
-    const parsed = this.parse(text, rule.conditionContext);
+    const parsed = this.parse(text, rule);
     const condition = this.resolve(parsed, Number.POSITIVE_INFINITY, rule.context);
-    this.warnOfMissingValues(condition, rule.conditionContext);
-    try {
-      checkSource(condition, rule.source, this.compat);
-      checkStatics(condition, this.statics);
-      compileCondition(condition, new Slots(), this.compat);
-    } catch (error) {
-      if (!(error instanceof SyntaxProblem)) throw error;
-      const place = this.blame(parsed, error);
-      if (!this.isSkipped(rule, error.message, place)) {
-        throw new LoadProblem("LOAD_ERR_COMPILE_CONDITION", error.message, place);
+    this.warnAt(rule.conditionContext, conditionWarnings(condition));
+    const checks = checksOf(condition);
+    if (!checks.every((check) => this.fits(check, rule, parsed))) return undefined;
+    for (const check of checks) {
+      for (const message of valueWarnings(check, this.compat, rule.source)) {
+        const place = this.placeOf(check, check.right?.at ?? check.at, rule, parsed);
+        this.warn("LOAD_COMPILE_CONDITION", message, place);
       }
-      return undefined;
     }
-    this.warnOfValues(condition, parsed, rule.source);
     if (rule.source === "syscall" && !this.isReachable(rule, condition)) return undefined;
     const { name, priority, source, tags, enabled, desc } = rule;
     return {
@@ -124,16 +130,20 @@ export class RuleCompiler {
     const whole = withAppended(rule, this.appendOutput, this.statics);
     const output = whole.output.replaceAll("%container.info", "");
     if (output !== whole.output) this.warn("LOAD_DEPRECATED_ITEM", containerInfoWords, rule.context);
+    const place = rule.outputContext.seenAs(rule.outputPlace);
     const problem = this.outputProblem(output, rule.source);
     if (problem !== undefined) {
-      if (this.isSkipped(rule, problem, outputPlace(rule))) return undefined;
-      throw new LoadProblem("LOAD_ERR_COMPILE_OUTPUT", problem, outputPlace(rule));
+      if (this.isSkipped(rule, problem, place)) return undefined;
+      throw new LoadProblem("LOAD_ERR_COMPILE_OUTPUT", problem, place);
     }
+    this.warnAt(place, outputWarnings(output));
     for (const { key, format } of whole.extraFields) {
       const extra = this.outputProblem(format, rule.source);
-      if (extra === undefined) continue;
-      const message = `${extra} (in the extra field '${key}' that configuration appends)`;
-      throw new LoadProblem("LOAD_ERR_COMPILE_OUTPUT", message, outputPlace(rule));
+      if (extra !== undefined) {
+        const message = `${extra} (in the extra field '${key}' that configuration appends)`;
+        throw new LoadProblem("LOAD_ERR_COMPILE_OUTPUT", message, place);
+      }
+      this.warnAt(place, outputWarnings(format));
     }
     return whole.extraFields.length === 0 ? { output } : { ...whole, output };
   }
@@ -170,78 +180,68 @@ export class RuleCompiler {
     return true;
   }
 
-  private parse(condition: string, context: Context): Condition {
-    const text = substituteLists(condition, this.lists, (name) => this.usedLists.add(name));
-    if (text === undefined) {
-      const message = `condition is longer than ${expandedLengthMax} characters once its lists are written out`;
-      throw new LoadProblem("LOAD_ERR_VALIDATE", message, context);
+  /** Whether a check compiles; false when the rule is to be left out for it. */
+  private fits(check: Check, rule: RuleDefinition, parsed: Condition): boolean {
+    try {
+      checkStatics(check, this.statics);
+      typeCheck(check, this.compat, rule.source);
+      checkEventTypes(check);
+      compileCondition(check, new Slots(), this.compat);
+      return true;
+    } catch (error) {
+      if (!(error instanceof SyntaxProblem)) throw error;
+      const place = this.placeOf(check, error.at, rule, parsed);
+      if (this.isSkipped(rule, error.message, place)) return false;
+      throw new LoadProblem("LOAD_ERR_COMPILE_CONDITION", error.message, place);
     }
-    const outcome = parseCondition(text);
-    if (outcome.ok) return { text, expression: outcome.expression, context };
-    throw new LoadProblem(
-      "LOAD_ERR_COMPILE_CONDITION",
-      outcome.message,
-      context.inCondition(text, outcome.at),
-    );
   }
 
-  private resolve({ expression, text }: Condition, visibility: number, context: Context): Expression {
-    const outcome = resolveMacros(expression, (name) => {
+  /** A place in a check of a rule, which may stand in a macro. */
+  private placeOf(check: Check, at: number, rule: RuleDefinition, parsed: Condition): Context {
+    const { text, place } = this.owners.get(check.left) ?? parsed;
+    return rule.conditionContext.inCondition({ text, at, quoted: parsed.written }, place);
+  }
+
+  private parse(
+    written: string,
+    { conditionContext: context, conditionPlace: place }: RuleDefinition | MacroDefinition,
+  ): Condition {
+    const text = substituteLists(written, this.lists, (name) => this.usedLists.add(name));
+    if (text === undefined) {
+      const message = `condition is longer than ${expandedLengthMax} characters once its lists are written out`;
+      throw new LoadProblem("LOAD_ERR_VALIDATE", message, context.seenAs(place));
+    }
+    const outcome = parseCondition(text);
+    // Falco counts both halves of a Windows line end as lines.
+    const lines = new SourceText("", text.replaceAll("\r", "\n"));
+    if (!outcome.ok) {
+      const where = context.inCondition({ text: lines, at: outcome.at, quoted: text }, place);
+      throw new LoadProblem("LOAD_ERR_COMPILE_CONDITION", outcome.message, where);
+    }
+    const condition = { written, text: lines, expression: outcome.expression, place };
+    for (const { left } of checksOf(outcome.expression)) this.owners.set(left, condition);
+    return condition;
+  }
+
+  private resolve(parsed: Condition, visibility: number, context: Context): Expression {
+    const outcome = resolveMacros(parsed.expression, (name) => {
       const placed = this.collector.macros.get(name);
       return placed === undefined || placed.index >= visibility
         ? undefined
         : this.macros.get(name)?.expression;
     });
     if (!outcome.ok) {
-      throw new LoadProblem("LOAD_ERR_VALIDATE", outcome.message, context.inCondition(text, outcome.at));
+      const { message, at, within } = outcome;
+      const { text, place } = (within === undefined ? undefined : this.macros.get(within)) ?? parsed;
+      const where = context.inCondition({ text, at, quoted: parsed.written }, place);
+      throw new LoadProblem("LOAD_ERR_VALIDATE", message, where);
     }
     for (const name of outcome.used) this.usedMacros.add(name);
     return outcome.expression;
   }
 
-  /** Finds the text that a problem stands in: the rule's own, or that of a macro it uses. */
-  private blame(own: Condition, problem: SyntaxProblem): Context {
-    const guilty = [own, ...this.macros.values()].find(({ expression }) =>
-      checksOf(expression).some((check) => this.fails(check, problem)),
-    );
-    const place = guilty ?? own;
-    return place.context.inCondition(place.text, problem.at);
-  }
-
-  private fails(check: Check, problem: SyntaxProblem): boolean {
-    try {
-      compileCondition(check, new Slots(), this.compat);
-      return false;
-    } catch (error) {
-      return error instanceof SyntaxProblem && error.message === problem.message && error.at === problem.at;
-    }
-  }
-
-  private warnOfMissingValues(condition: Expression, context: Context): void {
-    const operators = ["=", "==", "!=", "in", "intersects", "pmatch"];
-    const isUnsafe = checksOf(condition).some(
-      (check) =>
-        check.left.kind === "field" &&
-        /^(?:ka|jevt)\./.test(check.left.name) &&
-        operators.includes(check.operator) &&
-        constantsOf(check).includes("<NA>"),
-    );
-    if (isUnsafe) this.warn("LOAD_UNSAFE_NA_CHECK", "", context);
-  }
-
-  /** Values that are probably not what was meant. */
-  private warnOfValues(condition: Expression, { text, context }: Condition, source: string): void {
-    for (const check of checksOf(condition)) {
-      for (const value of constantsOf(check)) {
-        for (const message of suspicions(check.operator, value, this.compat, source)) {
-          this.warn(
-            "LOAD_COMPILE_CONDITION",
-            message,
-            context.inCondition(text, check.right?.at ?? check.at),
-          );
-        }
-      }
-    }
+  private warnAt(context: Context, warnings: readonly Warning[]): void {
+    for (const { code, message, ...extras } of warnings) this.warn(code, message, context, extras);
   }
 
   private warnOfUnused(): void {
@@ -260,40 +260,3 @@ export class RuleCompiler {
 const containerInfoWords = "%container.info is deprecated and prints nothing. Remove it from the output.";
 
 const broadWords = "Rule matches too many evt.type values. This has a significant performance penalty.";
-
-function outputPlace({ outputContext }: RuleDefinition): Context {
-  const offset = outputContext.locations.at(-1)?.position.offset ?? 0;
-  return outputContext.child("rule output expression", "", offset);
-}
-
-function constantsOf({ right }: Check): readonly string[] {
-  if (right?.kind === "value") return [right.value];
-  return right?.kind === "list" ? right.values : [];
-}
-
-function suspicions(operator: string, value: string, compat: Compat, source: string): readonly string[] {
-  const found: string[] = [];
-  if (operator === "regex" && isSimplePattern(value)) {
-    const simpler = ["=", "contains", "startswith", "endswith"].map((word) => `'${word}'`).join(", ");
-    found.push(`regex check with '${value}' may be optimized with simpler operators such as ${simpler}`);
-  }
-  const dense = value.replaceAll(/\s+/g, "");
-  const open = dense.indexOf("[");
-  const argument = open > 0 && dense.endsWith("]") ? dense.slice(open + 1, -1) : undefined;
-  if (bindField(argument === undefined ? dense : dense.slice(0, open), argument, compat, source).ok) {
-    found.push(`'${value}' may be a valid field misused as a const string value`);
-  }
-  if (["val", ...transformers].some((name) => dense.startsWith(`${name}(`)) && dense.endsWith(")")) {
-    found.push(`'${value}' may be a valid field transformer misused as a const string value`);
-  }
-  return found;
-}
-
-/** Whether a pattern is fixed text but for anchors and a wildcard at either end. */
-function isSimplePattern(pattern: string): boolean {
-  const core = pattern.replace(/^\^/, "").replace(/\$$/, "");
-  const inner = (pattern === core ? core.replace(/^\.[+*?]/, "") : core).replace(/\.[+*?]$/, (end) =>
-    pattern.endsWith(end) ? "" : end,
-  );
-  return !/[.+*?^$()[\]{}|\\]/.test(inner);
-}

@@ -131,7 +131,8 @@ export function checksOf(expression: Expression): readonly Check[] {
   }
 }
 
-function referencesOf(operand: Operand | TransformerArgument): readonly FieldReference[] {
+/** The fields an operand reads, in the order of writing. */
+export function referencesOf(operand: Operand | TransformerArgument): readonly FieldReference[] {
   switch (operand.kind) {
     case "field":
       return [operand];
@@ -148,20 +149,11 @@ function operandsOf({ left, right }: Check): readonly Operand[] {
   return right?.kind === "field" || right?.kind === "transformer" ? [left, right] : [left];
 }
 
-/**
- * Checks that a condition names only fields of its source and events that exist. Throws {@link SyntaxProblem} with
- * Falco's words at the culprit.
- */
-export function checkSource(condition: Expression, source: string, compat: Compat): void {
-  for (const check of checksOf(condition)) {
-    for (const { name, argument, at } of operandsOf(check).flatMap(referencesOf)) {
-      const outcome = bindField(name, argument, compat, source);
-      if (!outcome.ok) throw new SyntaxProblem(outcome.message, at);
-    }
-    for (const type of eventTypesOf(check)) {
-      if (!isEventType(type)) {
-        throw new SyntaxProblem(`unknown event type ${type}`, check.right?.at ?? check.at);
-      }
+/** Checks that the events a check names exist. Throws {@link SyntaxProblem} with Falco's words at the culprit. */
+export function checkEventTypes(check: Check): void {
+  for (const type of eventTypesOf(check)) {
+    if (!isEventType(type)) {
+      throw new SyntaxProblem(`unknown event type ${type}`, check.right?.at ?? check.at);
     }
   }
 }

@@ -68,6 +68,10 @@ function mapOf(keys: Readonly<Record<string, Shape>>, required: readonly string[
   return (node, way, report) => {
     if (node.kind !== "map") return report(way, `expected a mapping, found ${kindOf(node)}`);
     for (const entry of node.entries) {
+      if (entry.key === undefined) {
+        report(way, "expected a text as key");
+        continue;
+      }
       const shape = shapes.get(entry.key);
       if (shape === undefined) report(way, `the rules schema has no key '${shortened(entry.key)}' here`);
       else shape(entry.value, `${way}[${entry.key}]`, report);

@@ -1,9 +1,9 @@
-/** A version as three numbers; undefined when the text is none. Pre-release and build parts are ignored. */
+/**
+ * A version as three numbers; undefined when the text does not start with one. What follows them is left aside, as Falco
+ * does, so a pre-release counts as the release.
+ */
 export function parseVersion(text: string): readonly [number, number, number] | undefined {
-  const found =
-    /^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/.exec(
-      text,
-    );
+  const found = /^\s*(\d{1,9})\.(\d{1,9})\.(\d{1,9})/.exec(text);
   return found === null ? undefined : [Number(found[1]), Number(found[2]), Number(found[3])];
 }
 

@@ -1,7 +1,7 @@
-import type { Expression } from "./ast.ts";
+import type { Check } from "./ast.ts";
 import { SyntaxProblem } from "./lexer.ts";
 import type { OutputTemplate } from "./output.ts";
-import { checksIn, fieldsIn } from "./probe.ts";
+import { fieldsIn } from "./probe.ts";
 
 /** Texts by name that rules read as `static.NAME`. A name is a word of letters, digits and underscores. */
 export type StaticFields = Readonly<Record<string, string>>;
@@ -13,9 +13,9 @@ export function staticFieldNames(statics: StaticFields): readonly string[] {
     .map((name) => `static.${name}`);
 }
 
-/** Checks that configuration gives each `static.` field of a condition. Throws {@link SyntaxProblem} at the culprit. */
-export function checkStatics(condition: Expression, names: readonly string[]): void {
-  for (const field of checksIn(condition).flatMap(fieldsIn)) {
+/** Checks that configuration gives each `static.` field of a check. Throws {@link SyntaxProblem} at the culprit. */
+export function checkStatics(check: Check, names: readonly string[]): void {
+  for (const field of fieldsIn(check)) {
     if (field.kind !== "field") continue;
     const key = field.argument === undefined ? field.name : `${field.name}[${field.argument}]`;
     if (!isUnknown(key, names)) continue;

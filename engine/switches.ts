@@ -23,20 +23,19 @@ export function switchRules(
   return (name) => enabled.get(name) ?? false;
 }
 
-/** Pieces between the wildcards must occur one after another; the outer ones at the ends. */
+/**
+ * Each piece between wildcards is taken where it is found first, as Falco does, and never looked for again: `*run` does
+ * not match `run a run`.
+ */
 function matches(pattern: string, name: string): boolean {
-  const pieces = pattern.split("*");
-  const first = pieces[0] ?? "";
-  const last = pieces.at(-1) ?? "";
-  if (pieces.length === 1) return pattern === name;
-  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) {
-    return false;
-  }
+  const [first = "", ...pieces] = pattern.split("*");
+  if (pieces.length === 0) return pattern === name;
+  if (!name.startsWith(first)) return false;
   let at = first.length;
-  for (const piece of pieces.slice(1, -1)) {
+  for (const piece of pieces) {
     const found = name.indexOf(piece, at);
     if (found < 0) return false;
     at = found + piece.length;
   }
-  return at <= name.length - last.length;
+  return pieces.at(-1) === "" || at === name.length;
 }

@@ -45,7 +45,8 @@ async function read(name: string): Promise<readonly (RulesFile | FileResult)[]> 
 function unread(name: string, message: string): FileResult {
   const position = { name, line: 0, column: 0, offset: 0 };
   const context = { locations: [{ item_type: "rules content", item_name: "", position }], snippet: "" };
-  const error = { code: "LOAD_ERR_FILE_READ", codedesc: "File read error", message, context } as const;
+  const shown = { place: position, item: undefined, snippet: "" };
+  const error = { code: "LOAD_ERR_FILE_READ", codedesc: "File read error", message, context, shown } as const;
   return {
     name,
     successful: false,
@@ -53,5 +54,6 @@ function unread(name: string, message: string): FileResult {
     schema_warnings: [],
     errors: [error],
     warnings: [],
+    notes: [],
   };
 }

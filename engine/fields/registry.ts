@@ -86,6 +86,11 @@ export type BindOutcome =
   | { readonly ok: true; readonly field: BoundField }
   | { readonly ok: false; readonly message: string };
 
+/** Whether there is no such field, and not only something wrong with its argument. */
+export function isUnknownField({ message }: { readonly message: string }): boolean {
+  return message.startsWith(nonexistent(""));
+}
+
 /**
  * Finds a field and checks its argument, with Falco's words for what is wrong. With a source, fields of other sources
  * do not exist.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { item, load, outcomes, rule, warnings } from "./language.ts";
+import { item, load, outcomes, rule } from "./language.ts";
 
 const macro = (name: string, condition: string, parts: object = {}): string =>
   item({ macro: name, condition, ...parts });
@@ -99,9 +99,14 @@ const files: readonly (readonly [string, readonly string[], readonly string[]])[
     ["LOAD_ERR_VALIDATE: Rule has been re-defined with a different source"],
   ],
   [
-    "an override that names another source",
-    [rule() + change({ source: "syscall", desc: "x" }, { desc: "replace" })],
+    "an override of the condition that names another source",
+    [rule() + change({ source: "syscall", condition: "ka.verb = x" }, { condition: "replace" })],
     ["LOAD_ERR_VALIDATE: Rule has been re-defined with a different source"],
+  ],
+  [
+    "an override of something else that names another source, which nobody looks at",
+    [rule() + change({ source: "syscall", desc: "x" }, { desc: "replace" })],
+    ["ok"],
   ],
   [
     "an append without condition or exceptions",
@@ -187,6 +192,128 @@ const files: readonly (readonly [string, readonly string[], readonly string[]])[
     [rule({ condition: "ka.verb =", "skip-if-unknown-filter": true })],
     ["LOAD_ERR_COMPILE_CONDITION"],
   ],
+  [
+    "an append to no rule, which comes before what the append lacks",
+    [item({ rule: "q", append: true, output: "x" })],
+    ["LOAD_ERR_VALIDATE: Rule uses 'append' or 'override.<key>: append' but no rule by that name"],
+  ],
+  [
+    "keys of an override, read in an order of their own",
+    [rule() + change({ output: "x" }, { output: "append", condition: "append" })],
+    [
+      "LOAD_ERR_YAML_VALIDATE: An append override for 'condition' was specified but 'condition' is not defined",
+    ],
+  ],
+  [
+    "several keys without an entry, of which the first in the alphabet is named",
+    [rule() + change({ desc: "x", tags: ["a"], capture: true, output: "o" }, { desc: "append" })],
+    ["LOAD_ERR_YAML_VALIDATE: Unexpected key 'capture': no corresponding entry"],
+  ],
+  [
+    "an override with a source that is empty",
+    [rule() + change({ source: null, condition: "and ka.stage = x" }, { condition: "append" })],
+    ["ok"],
+  ],
+  [
+    "a definition with a source that is empty",
+    [rule({ source: null })],
+    ["LOAD_ERR_YAML_VALIDATE: Mapping for key 'source'"],
+  ],
+  [
+    "an operation that is no text",
+    [rule() + change({ desc: "x" }, { desc: ["append"] })],
+    ["LOAD_ERR_VALIDATE: yaml-cpp: error at line 2, column"],
+  ],
+  [
+    "engine versions with more behind them, in octal and in hexadecimal",
+    [
+      "- required_engine_version: 0.62.0-rc1\n- required_engine_version: 0.1.0.5\n",
+      "- required_engine_version: 0100\n",
+      "- required_engine_version: 0x3F\n",
+      "- required_engine_version: '0.62'\n",
+    ],
+    [
+      "ok",
+      "LOAD_ERR_VALIDATE: Rules require engine version 0.64.0",
+      "LOAD_ERR_VALIDATE: Rules require engine version 0.63.0",
+      "LOAD_ERR_YAML_VALIDATE: Unable to parse engine version '0.62'",
+    ],
+  ],
+  [
+    "a plugin that is not there before an error, in a file before one that is right",
+    ["- required_plugin_versions: [{name: x, version: 1.0.0}]\n- a\n", rule()],
+    ["LOAD_ERR_VALIDATE: Plugin requirement not satisfied", "ok"],
+  ],
+  [
+    "fields of an exception that are null, or none",
+    [rule({ exceptions: [{ name: "e", fields: null }] }), rule({ exceptions: [{ name: "e", fields: [] }] })],
+    Array.from({ length: 2 }, () => "LOAD_ERR_VALIDATE: Rule exception item must have fields property"),
+  ],
+  [
+    "one operator for a list of fields",
+    [rule({ exceptions: [{ name: "e", fields: ["ka.verb"], comps: "in" }] })],
+    ["LOAD_ERR_VALIDATE: Fields and comps lists must have equal length"],
+  ],
+  [
+    "a list of operators for one field",
+    [rule({ exceptions: [{ name: "e", fields: "ka.verb", comps: ["in"] }] })],
+    ["LOAD_ERR_VALIDATE: Fields and comps must both be strings"],
+  ],
+  [
+    "no operators, which is as leaving them out",
+    [rule({ exceptions: [{ name: "e", fields: ["ka.verb"], comps: [] }] })],
+    ["ok"],
+  ],
+  [
+    "a field in an exception that lacks its argument",
+    [rule({ exceptions: [{ name: "e", fields: ["ka.uri.param"] }] })],
+    ["LOAD_ERR_VALIDATE: filter 'ka.uri.param': ka.uri.param requires an argument"],
+  ],
+  [
+    "a transformer of a field that is none",
+    [rule({ exceptions: [{ name: "e", fields: ["tolower(ka.nope)"] }] })],
+    ["LOAD_ERR_VALIDATE: 'tolower(ka.nope)' is not a supported filter field"],
+  ],
+  [
+    "exceptions of a source that is unknown: operators are checked, fields are not",
+    [
+      rule({ source: "nothing", exceptions: [{ name: "e", fields: ["no.field"] }] }),
+      rule({ rule: "s", source: "nothing", exceptions: [{ name: "e", fields: ["no.field"], comps: ["~"] }] }),
+    ],
+    ["ok", "LOAD_ERR_VALIDATE: '~' is not a supported comparison operator"],
+  ],
+  [
+    "values of an exception that are null or mappings, which count as empty texts",
+    [
+      rule({ exceptions: [{ name: "e", fields: "ka.verb", values: [null] }] }),
+      rule({ exceptions: [{ name: "e", fields: ["ka.verb"], values: [{ a: "b" }] }] }),
+    ],
+    ["ok", "LOAD_ERR_VALIDATE: Fields and values lists must have equal length"],
+  ],
+  [
+    "replaced exceptions without fields",
+    [rule() + change({ exceptions: [{ name: "e", values: ["a"] }] }, { exceptions: "replace" })],
+    ["LOAD_ERR_YAML_VALIDATE: Item has no mapping for key 'fields'"],
+  ],
+  [
+    "replaced exceptions with a field that is none, which is found when the condition is compiled",
+    [
+      rule() +
+        change(
+          { exceptions: [{ name: "e", fields: ["ka.nope"], comps: ["="], values: [["a"]] }] },
+          { exceptions: "replace" },
+        ),
+    ],
+    ["LOAD_ERR_COMPILE_CONDITION: filter_check called with nonexistent field ka.nope"],
+  ],
+  [
+    "the first problem from left to right, be it a pattern or a field",
+    [
+      rule({ condition: "ka.verb regex '(' and ka.nope = a" }),
+      rule({ condition: "ka.nope = a and ka.verb regex '('" }),
+    ],
+    ["LOAD_ERR_COMPILE_CONDITION: invalid regex", "LOAD_ERR_COMPILE_CONDITION: filter_check called"],
+  ],
 ];
 describe("rules files", () => {
   for (const [what, contents, want] of files) {
@@ -199,101 +326,4 @@ describe("rules files", () => {
       );
     });
   }
-});
-
-/** A file, and the codes of its warnings. */
-const warned: readonly (readonly [string, string, readonly string[]])[] = [
-  ["an item that is none", "- {colour: red}\n", ["LOAD_UNKNOWN_ITEM"]],
-  [
-    "a key of another kind of item",
-    list("l", [], { priority: "INFO" }),
-    ["LOAD_UNKNOWN_KEY", "LOAD_UNUSED_LIST"],
-  ],
-  [
-    "an unknown key inside an exception, which nobody warns of",
-    rule({ exceptions: [{ name: "e", fields: "ka.verb", value: ["x"] }] }),
-    [],
-  ],
-  ["a list name with a blank", list("a b", []), ["LOAD_INVALID_LIST_NAME", "LOAD_UNUSED_LIST"]],
-  [
-    "a macro name with a dash",
-    macro("a-b", "ka.verb exists"),
-    ["LOAD_INVALID_MACRO_NAME", "LOAD_UNUSED_MACRO"],
-  ],
-  ["a source that is unknown", rule({ source: "nothing" }), ["LOAD_UNKNOWN_SOURCE"]],
-  [
-    "an old append",
-    rule() + item({ rule: "r", append: true, condition: "or ka.verb = x" }),
-    ["LOAD_DEPRECATED_ITEM"],
-  ],
-  ["an old switch", rule() + item({ rule: "r", enabled: false }), ["LOAD_DEPRECATED_ITEM"]],
-  ["a comparison with <NA>", rule({ condition: "ka.verb != <NA>" }), ["LOAD_UNSAFE_NA_CHECK"]],
-  ["a pattern that is a plain text", rule({ condition: "ka.verb regex create" }), ["LOAD_COMPILE_CONDITION"]],
-  [
-    "a value that is the name of a field",
-    rule({ condition: "ka.verb = ka.stage" }),
-    ["LOAD_COMPILE_CONDITION"],
-  ],
-  ["a value that is a call", rule({ condition: "ka.verb in ('tolower(x)')" }), ["LOAD_COMPILE_CONDITION"]],
-  [
-    "a field that is skipped",
-    rule({ condition: "ka.nope exists", "skip-if-unknown-filter": true }),
-    ["LOAD_UNKNOWN_FILTER"],
-  ],
-  ["a list used by a list alone", list("a", []) + list("b", ["a"]), ["LOAD_UNUSED_LIST"]],
-  ["a macro used by a macro alone", macro("a", "ka.verb exists") + macro("b", "a"), ["LOAD_UNUSED_MACRO"]],
-  [
-    "two exceptions of one name",
-    rule({
-      exceptions: [
-        { name: "e", fields: "ka.verb" },
-        { name: "e", fields: "ka.verb" },
-      ],
-    }),
-    ["LOAD_EXCEPTION_NAME_NOT_UNIQUE"],
-  ],
-];
-describe("warnings", () => {
-  for (const [what, content, want] of warned) {
-    test(`${what}: ${want.join(", ") || "none"}`, () => {
-      const report = load([content]);
-      assert.deepEqual([outcomes(report), warnings(report)], [["ok"], [want]]);
-    });
-  }
-
-  test("a macro is reported as unused by the file that defines it, even when a later file uses it", () => {
-    const report = load([macro("m", "ka.verb exists"), rule({ condition: "m" })]);
-    assert.deepEqual(warnings(report), [["LOAD_UNUSED_MACRO"], []]);
-  });
-});
-
-test("a finding has the members of Falco's report, with places counted from 0 and inside conditions from 1", () => {
-  const report = load([
-    "- rule: r\n  desc: d\n  condition: ka.verb =\n  output: o\n  priority: INFO\n  source: k8s_audit\n",
-  ]);
-  const [result] = report.results;
-  assert.deepEqual(Object.keys(result ?? {}), [
-    "name",
-    "successful",
-    "schema_valid",
-    "schema_warnings",
-    "errors",
-    "warnings",
-  ]);
-  const [error] = result?.errors ?? [];
-  assert.deepEqual(Object.keys(error ?? {}), ["code", "codedesc", "message", "context"]);
-  assert.deepEqual(
-    error?.context.locations.map(({ item_type, item_name, position }) => [
-      item_type,
-      item_name,
-      position.line,
-      position.column,
-    ]),
-    [
-      ["rules content", "", 0, 0],
-      ["rule", "r", 0, 2],
-      ["rule condition", "", 2, 13],
-      ["condition expression", "", 3, 23],
-    ],
-  );
 });

@@ -57,7 +57,7 @@ function checkReport({ ok, results }: LoadReport, content: string): void {
           `${item_type} at ${position.line}:${position.column}`,
         );
         assert.ok(
-          item_type === "condition expression" || position.offset <= content.length,
+          item_type === "condition expression" || position.offset <= Buffer.byteLength(content),
           "a place after the end",
         );
       }

@@ -1,5 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Args } from "@oclif/core";
+import { falcoResults } from "#engine";
 import { exitCodes, Failure } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { switchFlag } from "../../flags.ts";
@@ -45,7 +46,7 @@ export default class RulesValidate extends FleetCommand {
     const { argv, flags } = await this.parse(RulesValidate);
     const { load } = await chooseEngine(flags, (line) => this.talk(line));
     const { report, files } = await checkRules(argv as string[], load);
-    const answer = sortKeys({ falco_load_results: report.results }) as JsonValue;
+    const answer = sortKeys({ falco_load_results: falcoResults(report.results) }) as JsonValue;
     if (flags.output === "json") this.say([JSON.stringify(answer)]);
     else {
       this.answerWith(
