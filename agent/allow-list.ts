@@ -1,8 +1,14 @@
 import { readFileSync } from "node:fs";
-import type { AllowList } from "#shipper";
+import type { AllowList, ListenAddress } from "#shipper";
 import { AgentError } from "./agent-error.ts";
 
-const nothing = { destinations: [], fileDirectories: [], secretDirectories: [], tailDirectories: [] };
+const nothing: Required<AllowList> = {
+  destinations: [],
+  fileDirectories: [],
+  secretDirectories: [],
+  tailDirectories: [],
+  listen: [],
+};
 const bytesMax = 1024 * 1024;
 
 /**
@@ -15,7 +21,7 @@ export function readAllowList(file: string | undefined): AllowList {
     new AgentError(
       "config/allow-list",
       `FALCONRY_ALLOW_FILE ${file} ${why}. Expected {"destinations": [{"host", "port", "tls": "required" or "optional"}], ` +
-        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...]}`,
+        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...], "listen": [{"host", "port"}]}`,
     );
   let value: unknown;
   try {
@@ -28,7 +34,8 @@ export function readAllowList(file: string | undefined): AllowList {
   if (!isRecord(value)) throw fail("is no object");
   const unknown = Object.keys(value).find((key) => !Object.hasOwn(nothing, key));
   if (unknown !== undefined) throw fail(`has an unknown key "${unknown}"`);
-  const { destinations = [], fileDirectories = [], tailDirectories = [], secretDirectories = [] } = value;
+  const { destinations = [], fileDirectories = [], tailDirectories = [] } = value;
+  const { secretDirectories = [], listen = [] } = value;
   if (!isDirectories(fileDirectories)) throw fail("has fileDirectories that are no list of absolute paths");
   if (!isDirectories(tailDirectories)) throw fail("has tailDirectories that are no list of absolute paths");
   if (!isDirectories(secretDirectories)) {
@@ -37,7 +44,10 @@ export function readAllowList(file: string | undefined): AllowList {
   if (!Array.isArray(destinations) || !destinations.every(isDestination)) {
     throw fail("has a destination without host, port and tls");
   }
-  return { destinations, fileDirectories, tailDirectories, secretDirectories };
+  if (!Array.isArray(listen) || !listen.every(isAddress)) {
+    throw fail("has an address to listen on without host and port");
+  }
+  return { destinations, fileDirectories, tailDirectories, secretDirectories, listen };
 }
 
 function isDirectories(value: unknown): value is string[] {
@@ -53,6 +63,12 @@ function isDestination(value: unknown): value is AllowList["destinations"][numbe
     Number.isInteger(port) &&
     (tls === "required" || tls === "optional")
   );
+}
+
+function isAddress(value: unknown): value is ListenAddress {
+  if (!isRecord(value)) return false;
+  const { host, port } = value;
+  return typeof host === "string" && host !== "" && Number.isInteger(port);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -4,6 +4,7 @@ import { observe } from "./domain/rates.ts";
 import type { RateLedger } from "./domain/rates.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createMonitor } from "./monitor/monitor.ts";
+import { describeUnfed } from "./pipeline/pipeline.ts";
 import type { PipelineStats } from "./pipeline/pipeline.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -41,6 +42,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
     if (stats !== undefined) {
       ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
       noteOutputs(stats, ports.conditions);
+      noteInputs(stats, ports.conditions);
       monitor.update(stats);
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
@@ -56,6 +58,21 @@ export function observePipeline(ports: ObserverPorts): Observer {
       monitor.stop();
     },
   };
+}
+
+/** What is not read, or not looked at, is a condition for as long as that is so. */
+function noteInputs(stats: PipelineStats, conditions: Conditions): void {
+  const now = new Map<string, string>();
+  for (const source of stats.unfedSources) now.set(`detect/unfed ${source}`, describeUnfed(source));
+  for (const { alias, plugin, filesFailing, lastError } of stats.inputs) {
+    if (lastError === undefined) continue;
+    const files = filesFailing > 1 ? ` (${filesFailing} files)` : "";
+    now.set(`input/failing ${alias}`, `Input "${alias}" (${plugin}): ${lastError}${files}`);
+  }
+  for (const { code } of conditions.list()) {
+    if (/^(?:input|detect)\//.test(code) && !now.has(code)) conditions.clear(code);
+  }
+  for (const [code, message] of now) conditions.raise(code, message);
 }
 
 /** An output that cannot deliver is a condition for as long as it lasts. */

@@ -38,6 +38,7 @@ async function run(options: RunArguments): Promise<number> {
   const pipeline = startPipeline({
     stateDir: paths.pipeline,
     allowList: loaded.allowList,
+    endsAtEof: options.once,
     onAlerts: showAlerts,
     onProblem: showProblem,
   });
@@ -77,7 +78,8 @@ async function until(pipeline: Pipeline, options: RunArguments): Promise<Pipelin
     settled = isSettled(stats) && stats.bytes === bytes ? settled + 1 : 0;
     bytes = stats.bytes;
     monitor.update(stats);
-    const isDone = interrupted.signal.aborted || (options.once && settled >= 2);
+    const mayEnd = options.once || stats.inputs.every((input) => input.ended);
+    const isDone = interrupted.signal.aborted || (mayEnd && settled >= 2);
     const nowMs = Date.now();
     if (isDone || nowMs - shown.ms >= options.statsMs) {
       say(summarize(stats, stats.events - shown.events, nowMs - shown.ms, nowMs - startedMs));

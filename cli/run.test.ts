@@ -84,6 +84,14 @@ test("shipper run --once delivers what is there, filters applied, leaves nothing
   assert.deepEqual(readdirSync(join(dir, "tmp")), []);
 });
 
+test("shipper run --once takes a last line without a newline for a line", async (t) => {
+  const dir = await folder(t);
+  writeFileSync(join(dir, "log"), '{"n":1}\n{"n":2}');
+  const { code, talk } = await run(dir, "--once");
+  assert.equal(code, 0, talk);
+  assert.equal(kept(dir).length, 2);
+});
+
 test("shipper run refuses what lies outside the folder, says what and how to allow it", async (t) => {
   const dir = await folder(t);
   const other = await folder(t);

@@ -42,6 +42,7 @@ export {
   type AuditRecords,
   createAuditRecordReader,
 } from "./linux-audit/audit-record-reader.ts";
+export { type AuditRecordHead, readAuditHead } from "./linux-audit/record.ts";
 export type { SyscallEvent } from "./linux-audit/syscall-event.ts";
 /** How JSON is read byte by byte, for others who read it so. */
 export { numberEnd, skipBlanks, stringEnd, wordEnd } from "./json/scan.ts";

@@ -14,17 +14,22 @@ export function allowNamed(config: PipelineConfig): AllowList {
     destinations: distinct(destinationsOf(config)),
     fileDirectories: [...new Set(fileDirectories)],
     tailDirectories: [...new Set(tailDirectories)],
-    secretDirectories: [...new Set(config.outputs.flatMap(secretFiles))],
+    secretDirectories: [...new Set([...config.inputs, ...config.outputs].flatMap(secretFiles))],
+    listen: config.inputs.flatMap((input) =>
+      input.plugin === "http" ? [{ host: input.listen, port: input.port }] : [],
+    ),
   };
 }
 
 /**
- * What a config may do without being asked about: read and write below the given folders, and send to this machine. What
- * it does elsewhere somebody has to have seen.
+ * What a config may do without being asked about: read and write below the given folders, send to this machine, and listen
+ * to it. What it does elsewhere somebody has to have seen.
  */
 export function allowHere(config: PipelineConfig, folders: readonly string[]): AllowList {
+  const named = allowNamed(config);
   return {
-    destinations: allowNamed(config).destinations.filter(({ host }) => isLoopback(host)),
+    destinations: named.destinations.filter(({ host }) => isLoopback(host)),
+    listen: (named.listen ?? []).filter(({ host }) => isLoopback(host)),
     fileDirectories: folders,
     tailDirectories: folders,
     secretDirectories: folders,
@@ -41,11 +46,11 @@ function destinationsOf(config: PipelineConfig): Destination[] {
   });
 }
 
-/** Files that an output reads secrets from, wherever in its config they stand. */
+/** Files that a plugin reads secrets from, wherever in its config they stand. */
 function secretFiles(value: unknown): string[] {
   if (typeof value !== "object" || value === null) return [];
-  const { kind, path, certFile, keyFile } = value as Record<string, unknown>;
-  const own = [kind === "file" ? path : undefined, certFile, keyFile];
+  const { kind, path, certFile, keyFile, bearerTokenFile } = value as Record<string, unknown>;
+  const own = [kind === "file" ? path : undefined, certFile, keyFile, bearerTokenFile];
   return [...own.filter((one) => typeof one === "string"), ...Object.values(value).flatMap(secretFiles)];
 }
 

@@ -1,4 +1,4 @@
-import type { OutputConfig, PipelineConfig } from "./config.ts";
+import type { HttpInputConfig, InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
 import type { HttpEndpoint, Secret, TlsConfig } from "./http-config.ts";
 import { problemAt } from "./problem.ts";
 import type { Problem } from "./problem.ts";
@@ -10,8 +10,16 @@ export interface AllowList {
   readonly fileDirectories: readonly string[];
   /** Inputs read files only below these folders. */
   readonly tailDirectories: readonly string[];
-  /** Outputs use passwords, tokens, certificates and keys from files only below these folders. */
+  /** Passwords, tokens, certificates and keys are used from files only below these folders. */
   readonly secretDirectories?: readonly string[];
+  /** Inputs listen only on these addresses; none when it is missing. */
+  readonly listen?: readonly ListenAddress[];
+}
+
+/** An address as a config writes it, such as 127.0.0.1 or 0.0.0.0. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface Destination {
@@ -28,17 +36,47 @@ export interface Destination {
 export function checkAllowed(config: PipelineConfig, allowList: AllowList): readonly Problem[] {
   const problems: Problem[] = [];
   for (const input of config.inputs) {
-    for (const path of input.paths) {
-      if (isBelowAny(fixedPart(path), allowList.tailDirectories)) continue;
-      const allowed = listed(allowList.tailDirectories);
-      problems.push(problemAt(input.at, `This agent may not read "${path}": it may read below ${allowed}`));
-    }
+    for (const message of inputProblems(input, allowList)) problems.push(problemAt(input.at, message));
   }
   for (const output of config.outputs) {
     const message = outputProblem(output, allowList);
     if (message !== undefined) problems.push(problemAt(output.at, message));
   }
   return problems;
+}
+
+function inputProblems(input: InputConfig, allowList: AllowList): readonly string[] {
+  switch (input.plugin) {
+    case "tail": {
+      const allowed = listed(allowList.tailDirectories);
+      return input.paths
+        .filter((path) => !isBelowAny(fixedPart(path), allowList.tailDirectories))
+        .map((path) => `This agent may not read "${path}": it may read below ${allowed}`);
+    }
+    case "http":
+      return [...listenProblems(input, allowList.listen ?? []), ...serverFileProblems(input, allowList)];
+    case "stdin":
+    case "dummy":
+      return [];
+  }
+}
+
+function listenProblems(
+  { listen, port }: HttpInputConfig,
+  addresses: readonly ListenAddress[],
+): readonly string[] {
+  if (addresses.some((one) => one.host === listen && one.port === port)) return [];
+  const allowed = listed(addresses.map((one) => `${one.host}:${one.port}`));
+  return [`This agent may not listen on ${listen}:${port}: it may listen on ${allowed}`];
+}
+
+function serverFileProblems(
+  { bearerTokenFile, tls }: HttpInputConfig,
+  allowList: AllowList,
+): readonly string[] {
+  const paths = [bearerTokenFile, tls?.certFile, tls?.keyFile].filter((path) => path !== undefined);
+  const denied = deniedSecret(paths, allowList.secretDirectories ?? []);
+  return denied === undefined ? [] : [denied];
 }
 
 function outputProblem(output: OutputConfig, allowList: AllowList): string | undefined {
@@ -113,6 +151,10 @@ function secretProblem(
     ...[...secrets, tls?.client?.password].flatMap((one) => (one?.kind === "file" ? [one.path] : [])),
     ...(tls?.client === undefined ? [] : [tls.client.certFile, tls.client.keyFile]),
   ];
+  return deniedSecret(paths, directories);
+}
+
+function deniedSecret(paths: readonly string[], directories: readonly string[]): string | undefined {
   const denied = paths.find((path) => !isBelowAny(path, directories));
   if (denied === undefined) return undefined;
   return `This agent may not use the secret "${denied}": it may use files below ${listed(directories)}`;

@@ -44,7 +44,7 @@ interface Common {
   readonly alias: string;
 }
 
-export type InputConfig = TailConfig;
+export type InputConfig = TailConfig | HttpInputConfig | StdinConfig | DummyConfig;
 export type OutputConfig =
   | HttpConfig
   | EsConfig
@@ -61,19 +61,93 @@ export interface TailConfig extends Common {
   readonly plugin: "tail";
   /** Absolute paths; `*` and `?` stand for parts of a name. */
   readonly paths: readonly string[];
+  /** Shell patterns over whole paths. */
   readonly excludePaths: readonly string[];
   /** `*` stands for the path of the file, with dots for slashes. */
   readonly tag: string;
-  /** `json`: a line is a record. `text`: a line becomes the value of `key`. */
-  readonly parser: "json" | "text";
-  readonly key: string;
+  readonly format: LineFormat;
+  /** Keys under which a record gets the path of its file, and the offset of its first line. */
+  readonly pathKey: string | undefined;
+  readonly offsetKey: string | undefined;
   readonly readFromHead: boolean;
+  /** Whether files that appear later are read from their beginning, too. */
+  readonly newFilesFromHead: boolean;
+  /** Files that were written to longer ago, and that were not read yet, are left alone. */
+  readonly ignoreOlderMs: number | undefined;
   readonly refreshMs: number;
   readonly rotateWaitMs: number;
   readonly chunkBytes: number;
   /** A longer line is set aside. */
   readonly lineBytesMax: number;
   readonly skipEmptyLines: boolean;
+  /** Whether the input ends when everything that is there was read. */
+  readonly exitOnEof: boolean;
+}
+
+/** Takes records that clients POST. */
+export interface HttpInputConfig extends Common {
+  readonly plugin: "http";
+  readonly tag: string;
+  readonly listen: string;
+  readonly port: number;
+  /** Paths under which bodies are taken. */
+  readonly paths: readonly string[];
+  readonly bodyBytesMax: number;
+  readonly successStatus: 200 | 201 | 204;
+  /** Most bytes that wait on disk; beyond it clients are told to come again. */
+  readonly spoolBytesMax: number;
+  /** Clients have to know the token in it. */
+  readonly bearerTokenFile: string | undefined;
+  readonly tls: ServerTlsConfig | undefined;
+}
+
+export interface ServerTlsConfig {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile: string | undefined;
+  /** Whether clients have to show a certificate that one in `caFile` signed. */
+  readonly verifyClient: boolean;
+}
+
+/** Lines of the standard input. */
+export interface StdinConfig extends Common {
+  readonly plugin: "stdin";
+  readonly tag: string;
+  readonly format: LineFormat;
+  readonly lineBytesMax: number;
+  readonly skipEmptyLines: boolean;
+}
+
+/** The same record over and over, to try a config with. */
+export interface DummyConfig extends Common {
+  readonly plugin: "dummy";
+  readonly tag: string;
+  /** A JSON object. */
+  readonly record: string;
+  /** Times a second that a record is made, and how often each time. */
+  readonly rate: number;
+  readonly copies: number;
+  /** After so many times the input ends; undefined means never. */
+  readonly samples: number | undefined;
+}
+
+/** What lines hold, and how they become records. */
+export type LineFormat =
+  /** A line becomes the value of `key`. */
+  | { readonly kind: "text"; readonly key: string }
+  /** A line is a record. */
+  | { readonly kind: "json" }
+  | ContainerFormat
+  /** Lines of the Linux audit log; those of one event become one record. */
+  | { readonly kind: "auditd" };
+
+/** What container runtimes write. Parts of a line that a runtime cut are joined. */
+export interface ContainerFormat {
+  readonly kind: "container";
+  readonly accepts: readonly ("cri" | "docker")[];
+  /** The keys that Fluent Bit gives the fields of a CRI line besides `time` and `stream`. */
+  readonly flagKey: string;
+  readonly textKey: string;
 }
 
 export interface OutputCommon extends Common {

@@ -124,7 +124,9 @@ test("what explain says of a config is what parsing it gives", () => {
   const parsed = parseShipperConfig(files, variables);
   assert.ok(parsed.ok);
   const sections = explained(files, variables);
-  assert.equal(parsed.config.inputs[0]?.paths[0], setting(sections, "audit", "path").value);
+  const [input] = parsed.config.inputs;
+  assert.ok(input?.plugin === "tail");
+  assert.equal(input.paths[0], setting(sections, "audit", "path").value);
   assert.equal(
     `${parsed.config.service.backoffCapMs / 1000}s`,
     setting(sections, "service", "scheduler.cap").value,

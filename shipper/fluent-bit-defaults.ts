@@ -9,6 +9,7 @@ const defaults: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     buffer_max_size: "32768",
     skip_empty_lines: "off",
   },
+  "input http": { listen: "0.0.0.0", buffer_max_size: "4000000" },
   output: { retry_limit: "1", "storage.total_limit_size": "no limit", "tls.verify": "on" },
   "output http": { format: "msgpack", "net.connect_timeout": "10s", "http.response_timeout": "60s" },
   "output es": {

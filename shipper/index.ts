@@ -1,19 +1,25 @@
 /** The door of the shipper: Fluent Bit's config language in, a typed pipeline out. Pure: it opens nothing. */
 export { allowHere, allowNamed } from "./allow-named.ts";
 export { checkAllowed, destinationProblem, isBelow, isBelowAny } from "./allow.ts";
-export type { AllowList, Destination } from "./allow.ts";
+export type { AllowList, Destination, ListenAddress } from "./allow.ts";
 export type {
+  ContainerFormat,
   DetectConfig,
+  DummyConfig,
   FileConfig,
   FleetConfig,
   HealthConfig,
+  HttpInputConfig,
   InputConfig,
+  LineFormat,
   MonitorConfig,
   NullConfig,
   OutputConfig,
   PipelineConfig,
   RotationConfig,
+  ServerTlsConfig,
   ServiceConfig,
+  StdinConfig,
   StdoutConfig,
   TailConfig,
 } from "./config.ts";
@@ -56,6 +62,7 @@ export type { ParsedConfig } from "./parse.ts";
 export { renderProblems } from "./problem.ts";
 export type { Place, Problem } from "./problem.ts";
 export { mayHoldSecret } from "./redact.ts";
+export { shellMatches } from "./shell-pattern.ts";
 export type { ConfigFile } from "./section.ts";
 export { parseWithStandIns } from "./stand-ins.ts";
 export { strftime } from "./strftime.ts";

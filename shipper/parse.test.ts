@@ -63,9 +63,10 @@ Format        json
 test("the talk's tail, modify and http sections mean what they mean in Fluent Bit", () => {
   const config = accepted(talkInput + talkFilter + talkHttp);
   const [input] = config.inputs;
-  assert.deepEqual(input?.paths, ["/var/log/kubernetes/audit/kube-apiserver-audit.log"]);
-  assert.equal(input?.lineBytesMax, 5_000_000);
-  assert.equal(input?.refreshMs, 10_000);
+  assert.ok(input?.plugin === "tail");
+  assert.deepEqual(input.paths, ["/var/log/kubernetes/audit/kube-apiserver-audit.log"]);
+  assert.equal(input.lineBytesMax, 5_000_000);
+  assert.equal(input.refreshMs, 10_000);
   assert.deepEqual(config.filters[0]?.match, { kind: "regex", pattern: "^(kube_audit)$" });
   const output = config.outputs[0];
   assert.ok(output?.plugin === "http");
@@ -167,12 +168,16 @@ test("the config's own env cannot change what the agent knows about its cluster"
     "env:\n  CLUSTER: evil\n  LOGS: /logs\npipeline:\n  inputs:\n    - {name: tail, path: '${LOGS}/${CLUSTER}'}\n",
     "a.yaml",
   );
-  assert.deepEqual(config.inputs[0]?.paths, ["/logs/c-1"]);
+  const [input] = config.inputs;
+  assert.ok(input?.plugin === "tail");
+  assert.deepEqual(input.paths, ["/logs/c-1"]);
 });
 
 test("where Fluent Bit's defaults lose data the defaults here do not", () => {
   const config = accepted(talkInput + talkHttp);
-  assert.equal(config.inputs[0]?.readFromHead, true);
+  const [input] = config.inputs;
+  assert.ok(input?.plugin === "tail");
+  assert.equal(input.readFromHead, true);
   assert.equal(config.outputs[0]?.retryLimit, undefined);
 });
 

@@ -8,14 +8,17 @@ import { es, opensearch } from "./plugins/es.ts";
 import { file } from "./plugins/file.ts";
 import { forward } from "./plugins/forward.ts";
 import { grep } from "./plugins/grep.ts";
+import { httpInput } from "./plugins/http-input.ts";
 import { http } from "./plugins/http.ts";
 import { kafka } from "./plugins/kafka.ts";
+import { builtInParsers } from "./plugins/line-format.ts";
 import { detect, discard, fleet } from "./plugins/local.ts";
 import { loki } from "./plugins/loki.ts";
 import { mask } from "./plugins/mask.ts";
 import { modify } from "./plugins/modify.ts";
 import { nest } from "./plugins/nest.ts";
 import { recordModifier } from "./plugins/record-modifier.ts";
+import { dummy, stdin } from "./plugins/run-inputs.ts";
 import { readService } from "./plugins/service.ts";
 import { stdout } from "./plugins/stdout.ts";
 import { tail } from "./plugins/tail.ts";
@@ -35,7 +38,7 @@ export type ParsedConfig =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 const plugins = {
-  input: [tail] as readonly Plugin<InputConfig>[],
+  input: [tail, httpInput, stdin, dummy] as readonly Plugin<InputConfig>[],
   filter: [
     modify,
     recordModifier,
@@ -153,16 +156,20 @@ const parserOptions = {
   time_keep: { ignored: "the record keeps its time" },
 } as const;
 
-/** The names of the JSON parsers. `json` is there without being listed, as in the parsers file Fluent Bit ships. */
+/** The names of parsers. The built-in ones are there without being listed, as in the parsers file Fluent Bit ships. */
 function readParsers(sections: readonly Section[], scope: Scope, problems: Problem[]): ReadonlySet<string> {
-  const names = new Set(["json"]);
+  const names = new Set(builtInParsers);
   for (const section of sections) {
     const options = new Options(section, scope);
     options.allowOnly("a parser", parserOptions);
     const name = options.required("name", '"name json"');
     if (options.text("format", "").toLowerCase() !== "json") {
       const place = options.entry("format") ?? section;
-      options.refuse(place, `Parser "${name}" has a format that is not supported. Supported formats: json`);
+      const hint = builtInParsers.includes(name)
+        ? `"${name}" is built in: leave this section out`
+        : `Built in are ${builtInParsers.join(", ")}`;
+      const what = `Parser "${name}" has a format that is not supported. Supported formats: json. ${hint}`;
+      options.refuse(place, what);
     }
     names.add(name);
     problems.push(...options.problems);

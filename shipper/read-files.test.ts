@@ -183,8 +183,10 @@ test("variables are set in the order in which they stand, between the options of
     ["a.conf", "@SET A=/logs\n[INPUT]\n Name tail\n@SET B=${A}/b\n Path ${B}\n@INCLUDE b.conf\n Tag audit\n"],
     ["b.conf", modify("b")],
   );
-  assert.deepEqual(config.inputs[0]?.paths, ["/logs/b"]);
-  assert.equal(config.inputs[0]?.tag, "audit");
+  const [input] = config.inputs;
+  assert.ok(input?.plugin === "tail");
+  assert.deepEqual(input.paths, ["/logs/b"]);
+  assert.equal(input.tag, "audit");
 });
 
 /** Pieces of both formats, so that what is made of them gets past the first line. */

@@ -1,7 +1,8 @@
 /** What to do instead of sections that Fluent Bit has and this pipeline does not, by their names in either format. */
 const advice: Readonly<Record<string, string>> = {
   multiline_parsers:
-    "a line is a record here: let what writes the log put each record into one line, as JSON",
+    "a line is a record here, and what container runtimes cut is joined by multiline.parser cri or docker: let what " +
+    "writes the log put each record into one line, as JSON",
   upstream_servers: "give each destination an output of its own, or name a load balancer as the host",
   plugins: "nothing can be loaded into the agent: use a supported plugin, or run Fluent Bit for this source",
   stream_processor: "use filters, or rules with the output detect",

@@ -112,6 +112,18 @@ function addInputsOwn(counter: Add, gauge: Add, { inputs }: PipelineStats): void
       Object.entries(parked).map(([reason, count]) => [{ name: alias, reason }, count] as const),
     ),
   );
+  counter(
+    "falconry_input_requests_total",
+    "Requests, by status of their answer.",
+    inputs.flatMap(({ alias, requests }) =>
+      Object.entries(requests).map(([status, count]) => [{ name: alias, status }, count] as const),
+    ),
+  );
+  gauge(
+    "falconry_input_spool_bytes",
+    "Bytes that were accepted and not read yet.",
+    each((i) => i.spoolBytes),
+  );
 }
 
 function addFilters(counter: Add, { filters }: PipelineStats): void {

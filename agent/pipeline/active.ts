@@ -1,12 +1,15 @@
 import * as fs from "node:fs";
-import { join, matchesGlob } from "node:path";
+import { join } from "node:path";
 import { isBelowAny } from "#shipper";
-import type { AllowList, InputConfig, OutputConfig, PipelineConfig } from "#shipper";
+import type { AllowList, InputConfig, OutputConfig, PipelineConfig, TailConfig } from "#shipper";
+import { isNamedBy } from "./candidates.ts";
 import { DirectOutput } from "./direct-output.ts";
+import { DummyInput } from "./dummy-input.ts";
 import { EsOutput } from "./es-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { ForwardOutput } from "./forward-output.ts";
+import { HttpInput, spoolName } from "./http-input.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import type { Input, InputContext } from "./input.ts";
@@ -16,6 +19,7 @@ import type { Output, OutputContext } from "./output.ts";
 import { KafkaOutput } from "./kafka-output.ts";
 import { queueName } from "./queued-output.ts";
 import type { Router } from "./router.ts";
+import { StdinInput } from "./stdin-input.ts";
 import { TailFiles } from "./tail-files.ts";
 import { TailInput } from "./tail-input.ts";
 
@@ -82,7 +86,11 @@ export interface InputOptions {
   readonly marks: readonly Mark[];
   readonly readAll: boolean;
   readonly allowList: AllowList;
+  /** Whether files are read to their end, as with `exit_on_eof`. */
+  readonly endsAtEof: boolean;
   readonly deadLetter: DeadLetter;
+  /** For what inputs keep themselves. */
+  readonly stateDir: string;
   /** Counters live longer than a config. */
   readonly countersOf: (alias: string) => InputContext["counters"];
   readonly nowMs: number;
@@ -111,20 +119,62 @@ export async function openInputs(
 
 /** Whether a position is one that an input goes on from. */
 function isOf(mark: Mark, input: InputConfig): boolean {
-  return input.paths.some((p) => p === mark.base || matchesGlob(mark.base, p));
+  switch (input.plugin) {
+    case "tail":
+      if (mark.kind === "path") return input.paths.includes(mark.path);
+      return mark.kind === "file" && input.paths.some((path) => isNamedBy(mark.base, path));
+    case "http":
+      return mark.kind === "spool" && mark.name === spoolName(input);
+    case "stdin":
+    case "dummy":
+      return false;
+  }
 }
 
-function openInput(input: InputConfig, marks: readonly Mark[], options: InputOptions): Promise<Input> {
-  const { readAll, allowList, deadLetter, countersOf, nowMs, onProblem } = options;
-  const counters = countersOf(input.alias);
+async function openInput(input: InputConfig, marks: readonly Mark[], options: InputOptions): Promise<Input> {
+  const { deadLetter, countersOf, nowMs, onProblem } = options;
+  const context = { counters: countersOf(input.alias), onProblem };
+  switch (input.plugin) {
+    case "tail":
+      return openTail(options.endsAtEof ? { ...input, exitOnEof: true } : input, marks, context, options);
+    case "http": {
+      const folder = join(spoolsIn(options.stateDir), spoolName(input));
+      const mayUse = (path: string) => isBelowAny(path, options.allowList.secretDirectories ?? []);
+      return await HttpInput.open(input, folder, marks, deadLetter, { ...context, mayUse });
+    }
+    case "stdin":
+      return new StdinInput(input, deadLetter, context);
+    case "dummy":
+      return new DummyInput(input, deadLetter, context, nowMs);
+  }
+}
+
+function openTail(
+  input: TailConfig,
+  marks: readonly Mark[],
+  context: InputContext,
+  { readAll, allowList, deadLetter, nowMs, stateDir }: InputOptions,
+): Input {
   const files = new TailFiles(input, marks, readAll, {
-    counters,
-    onProblem,
+    ...context,
     mayRead: (path) => isBelowAny(path, allowList.tailDirectories),
+    unpackDir: join(stateDir, "unpacked"),
   });
   // From here on a rotation is seen as one: what is rotated before the first look is history.
   files.refresh(nowMs);
-  return Promise.resolve(new TailInput(input, files, deadLetter, { counters, onProblem }, nowMs));
+  return new TailInput(input, files, deadLetter, context, nowMs);
+}
+
+/** Spools with records of inputs that the config does not have: kept, but nobody reads them. */
+export function orphanSpools(config: PipelineConfig, stateDir: string): string[] {
+  const own = new Set(config.inputs.flatMap((input) => (input.plugin === "http" ? [spoolName(input)] : [])));
+  const folder = spoolsIn(stateDir);
+  const names = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
+  return names.filter((name) => !own.has(name));
+}
+
+function spoolsIn(stateDir: string): string {
+  return join(stateDir, "spool");
 }
 
 /** Positions of everything, to save. */

@@ -1,13 +1,16 @@
 import { createHash } from "node:crypto";
-import type { Alert } from "#engine";
+import type { Alert, AuditRecords } from "#engine";
 import type { PipelineAlert } from "./batch.ts";
 
 /** Where a record stood: with the record itself enough to know it again after a crash. */
 export interface SourcePosition {
+  /** The number of the file in which the record stood first; 0 for what comes from no file. */
   readonly inode: number;
   /** Names the content of the file: see TailFile.origin. */
   readonly origin: string;
   readonly offset: number;
+  /** What rules of source `syscall` look at, instead of the record. */
+  readonly syscalls?: AuditRecords;
 }
 
 const bodyBytesMax = 64 * 1024;

@@ -1,39 +1,74 @@
 import * as fs from "node:fs";
-import { basename, dirname, extname, join } from "node:path";
-import { globMatches } from "#shipper";
+import { basename, dirname, join, matchesGlob } from "node:path";
+import { shellMatches } from "#shipper";
 import type { TailConfig } from "#shipper";
-import { codeOf } from "./files.ts";
+import { codeOf, reasonOf } from "./files.ts";
+import { isPacked, namesBeforeRotation } from "./rotated-names.ts";
 
-/** A file that exists and belongs to an input: what a path names now, or what it named before a rotation. */
+/** A file that exists and belongs to an input: what a path names now, or what it named before. */
 export interface Candidate {
+  /** Where it is: a real path, without links. */
   readonly path: string;
+  /** The path as the config names it. */
   readonly base: string;
   readonly isRotated: boolean;
+  readonly isPacked: boolean;
   readonly device: number;
   readonly inode: number;
   readonly size: number;
   readonly mtimeMs: number;
 }
 
+/** A file that was seen before, and where. */
+export interface Seen {
+  readonly path: string;
+  readonly base: string;
+}
+
+export interface Listing {
+  /** In the order in which they have to be read: rotated ones by their last write, then the ones that the paths name. */
+  readonly candidates: readonly Candidate[];
+  /** Folders that could not be looked into: what was in them may still be there. */
+  readonly unreadable: ReadonlyMap<string, string>;
+}
+
 /**
- * All files of an input in the order in which they have to be read: rotated ones by their last write, then the ones that
- * the paths name. `bases` are paths that were seen before: their rotated files count even while the path is missing.
+ * All files of an input. What was `seen` before is looked for in the same place and under the names that rotation gives,
+ * even while the path that it belongs to names nothing, or a link that was it leads to another file.
  */
-export function listCandidates(config: TailConfig, bases: Iterable<string>): readonly Candidate[] {
-  const named = config.paths.flatMap(expandGlob).filter((path) => !isExcluded(path, config));
+export function listCandidates(config: TailConfig, seen: readonly Seen[]): Listing {
+  const look = new Look();
+  const named = config.paths
+    .flatMap((path) => (hasWildcard(path) ? look.glob(path) : [path]))
+    .filter((path) => !isExcluded(path, config) && !isPacked(path));
   // In this order: whatever was rotated before a path got the file that it names is in its folder by now, so that no
   // file is ever seen without those that have to be read before it.
-  const current = named.flatMap((path) => candidateOf(path, path, false));
-  const plain = config.paths.filter((path) => !hasWildcard(path));
-  const all = [...new Set([...named, ...plain, ...bases])];
-  const rotated = all.flatMap((base) =>
-    rotatedOf(base)
-      .filter((path) => !isExcluded(path, config))
-      .flatMap((path) => candidateOf(path, base, true)),
-  );
+  const current = named.flatMap((path) => {
+    const real = look.real(path);
+    const found = real === undefined ? [] : look.candidate(real, path, false);
+    if (real !== undefined && found.length === 0 && !hasWildcard(path)) {
+      look.unreadable.set(path, "it is no file");
+    }
+    return found;
+  });
+  const places = new Map<string, string>();
+  for (const path of config.paths) if (!hasWildcard(path)) places.set(path, path);
+  const known = seen.filter(({ path, base }) => !isExcluded(path, config) && !isExcluded(base, config));
+  for (const { path, base } of known) places.set(path, base).set(base, base);
+  for (const { path, base } of current) places.set(path, base).set(base, base);
+  const rotated = look.rotated(places).filter(({ path }) => !isExcluded(path, config));
+  // Where a link led before, there may be a file that came after the one that was seen there.
+  const found = new Set([...rotated, ...current].map(({ path }) => path));
+  const remembered = known
+    .filter(({ path }) => !found.has(path))
+    .flatMap(({ path, base }) => look.candidate(path, base, true));
+  return { candidates: inOrder([...rotated, ...current, ...remembered]), unreadable: look.unreadable };
+}
+
+/** Each file once. Rotated ones first: a rotated file that a glob names, too, is known by its base. */
+function inOrder(all: readonly Candidate[]): readonly Candidate[] {
   const found = new Map<string, Candidate>();
-  // Rotated ones first: a rotated file that a glob names, too, is known by its base.
-  for (const one of [...rotated, ...current]) {
+  for (const one of all) {
     const id = `${one.device}:${one.inode}`;
     if (!found.has(id)) found.set(id, one);
   }
@@ -43,66 +78,81 @@ export function listCandidates(config: TailConfig, bases: Iterable<string>): rea
   );
 }
 
-function candidateOf(path: string, base: string, isRotated: boolean): Candidate[] {
-  const stat = statOf(path);
-  if (stat?.isFile() !== true) return [];
-  const { dev, ino, size, mtimeMs } = stat;
-  return [{ path, base, isRotated, device: dev, inode: ino, size, mtimeMs }];
+/** Whether a path of a config, which may be a glob, names a base. */
+export function isNamedBy(base: string, path: string): boolean {
+  return path === base || (hasWildcard(path) && matchesGlob(base, path));
 }
 
 export function hasWildcard(path: string): boolean {
   return /[*?[\]{}]/.test(path);
 }
 
-export function statOf(path: string): fs.Stats | undefined {
+/** What a path names, links followed; undefined when that is nothing, `unknown` while that cannot be told. */
+export function whatIs(path: string): fs.Stats | "unknown" | undefined {
   try {
     return fs.statSync(path);
   } catch (error) {
-    if (isOutOfReach(error)) return undefined;
-    throw error;
+    return isMissing(error) || codeOf(error) === "ELOOP" ? undefined : "unknown";
   }
 }
 
-function isOutOfReach(error: unknown): boolean {
-  return ["ENOENT", "ENOTDIR", "EACCES"].includes(codeOf(error) ?? "");
-}
-
-function expandGlob(path: string): string[] {
-  return hasWildcard(path) ? fs.globSync(path) : [path];
+function isMissing(error: unknown): boolean {
+  return codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";
 }
 
 function isExcluded(path: string, config: TailConfig): boolean {
-  return config.excludePaths.some((pattern) => globMatches(pattern, path));
+  return config.excludePaths.some((pattern) => shellMatches(pattern, path));
 }
 
-const compressed = /\.(?:gz|bz2|xz|zst|lz4|zip)$/;
-/** What rotation puts behind a name: `.1`, `-20261122`, `.2026-11-22T10:00`. */
-const numbered = /^[.-][0-9][0-9TZ:._-]*$/;
-/** What the API server puts before the extension: `audit-2026-11-22T10-00-00.000.log`. */
-const dated = /^-\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?$/;
+/** One look at the file system; each folder is read once. Other errors than that something is missing are kept. */
+class Look {
+  readonly unreadable = new Map<string, string>();
 
-/** Names next to `base` that rotation gives. */
-function rotatedOf(base: string): string[] {
-  const name = basename(base);
-  const extension = extname(name);
-  const stem = name.slice(0, name.length - extension.length);
-  let names: string[];
-  try {
-    names = fs.readdirSync(dirname(base));
-  } catch (error) {
-    if (isOutOfReach(error)) return [];
-    throw error;
+  glob(pattern: string): string[] {
+    const parts = pattern.split("/");
+    const folder = parts.slice(0, parts.findIndex(hasWildcard)).join("/") || "/";
+    // A glob of a folder that may not be read is empty, and says nothing.
+    this.#try(folder, () => fs.accessSync(folder, fs.constants.R_OK | fs.constants.X_OK));
+    return fs.globSync(pattern);
   }
-  return names
-    .filter(
-      (other) => other !== name && !compressed.test(other) && isRotatedName(other, name, stem, extension),
-    )
-    .map((other) => join(dirname(base), other));
-}
 
-function isRotatedName(other: string, name: string, stem: string, extension: string): boolean {
-  if (other.startsWith(name) && numbered.test(other.slice(name.length))) return true;
-  if (!other.startsWith(stem) || !other.endsWith(extension)) return false;
-  const middle = other.slice(stem.length, other.length - extension.length);
-  return dated.test(middle) || (extension !== "" && numbered.test(middle));
+  real(path: string): string | undefined {
+    return this.#try(path, () => fs.realpathSync(path));
+  }
+
+  candidate(path: string, base: string, isRotated: boolean): Candidate[] {
+    const stat = this.#try(path, () => fs.lstatSync(path));
+    if (stat?.isFile() !== true) return [];
+    const { dev, ino, size, mtimeMs } = stat;
+    return [{ path, base, isRotated, isPacked: isPacked(path), device: dev, inode: ino, size, mtimeMs }];
+  }
+
+  /** What stands next to these paths under a name that rotation gives. */
+  rotated(places: ReadonlyMap<string, string>): Candidate[] {
+    const folders = new Map<string, Map<string, string>>();
+    for (const [path, base] of places) {
+      const real = this.#try(dirname(path), () => fs.realpathSync(dirname(path)));
+      if (real === undefined) continue;
+      const names = folders.get(real) ?? new Map<string, string>();
+      folders.set(real, names.set(basename(path), base));
+    }
+    return [...folders].flatMap(([folder, bases]) => {
+      const names = this.#try(folder, () => fs.readdirSync(folder)) ?? [];
+      return names.flatMap((name) => {
+        const before = namesBeforeRotation(name).find((one) => bases.has(one) && one !== name);
+        const base = before === undefined ? undefined : bases.get(before);
+        return base === undefined ? [] : this.candidate(join(folder, name), base, true);
+      });
+    });
+  }
+
+  #try<T>(path: string, look: () => T): T | undefined {
+    try {
+      return look();
+    } catch (error) {
+      // Links that lead in a circle lead nowhere.
+      if (!isMissing(error) && codeOf(error) !== "ELOOP") this.unreadable.set(path, reasonOf(error));
+      return undefined;
+    }
+  }
 }

@@ -9,7 +9,8 @@ import type { Mark } from "./mark.ts";
 
 function mark(offset: number): Mark {
   const fingerprint = { length: 0, sha256: "" };
-  return { path: "/a", base: "/a", device: 1, inode: 2, offset, fingerprint, done: false };
+  const place = { path: "/a", base: "/a", device: 1, inode: 2, identity: 2 };
+  return { kind: "file", ...place, offset, ahead: [[offset + 5, offset + 9]], fingerprint, done: false };
 }
 
 function path(t: TestContext): string {
@@ -19,7 +20,8 @@ function path(t: TestContext): string {
 }
 
 const open = (file: string, problems: string[] = []) => new CheckpointFile(file, (m) => problems.push(m));
-const offsets = (file: CheckpointFile) => file.load().map((found) => found.offset);
+const offsets = (file: CheckpointFile) =>
+  file.load().map((found) => (found.kind === "path" ? undefined : found.offset));
 
 test("after kill -9 the quick note counts, after a restart of the machine the synced checkpoint", async (t) => {
   const file = path(t);

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { codeOf, replaceFile } from "./files.ts";
+import { isMark } from "./mark.ts";
 import type { Mark } from "./mark.ts";
 
 const bytesMax = 64 * 1024 * 1024;
@@ -43,13 +44,14 @@ export class CheckpointFile {
     await replaceFile(this.#path, `${JSON.stringify({ format: 1, marks })}\n`);
   }
 
-  /** Writes the quick note. What it covers has to be written, but need not be synced. */
-  note(marks: readonly Mark[]): void {
-    if (this.#bootId === undefined) return;
+  /** Writes the quick note and says how long it is. What it covers has to be written, but need not be synced. */
+  note(marks: readonly Mark[]): number {
+    if (this.#bootId === undefined) return 0;
     const path = this.#quickPath;
     const text = JSON.stringify({ format: 1, bootId: this.#bootId, marks });
     fs.writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
     fs.renameSync(`${path}.tmp`, path);
+    return text.length;
   }
 
   get #quickPath(): string {
@@ -88,16 +90,4 @@ function readBootId(): string | undefined {
     // Not Linux, or no /proc: only the checkpoint counts.
     return undefined;
   }
-}
-
-function isMark(value: unknown): value is Mark {
-  if (typeof value !== "object" || value === null) return false;
-  const mark = value as Partial<Record<keyof Mark, unknown>> & { fingerprint?: Partial<Mark["fingerprint"]> };
-  return (
-    typeof mark.path === "string" &&
-    typeof mark.base === "string" &&
-    [mark.device, mark.inode, mark.offset, mark.fingerprint?.length].every(Number.isSafeInteger) &&
-    typeof mark.fingerprint?.sha256 === "string" &&
-    typeof mark.done === "boolean"
-  );
 }

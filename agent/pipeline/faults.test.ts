@@ -1,17 +1,13 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
-import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { auditLine, execRule, tailToFile, writeBundle } from "./testing/bundles.ts";
+import { faultFolder, idsIn, missing, startDriver } from "./testing/faults.ts";
 import { until } from "./testing/until.ts";
 
 /** Appends numbered events until it is stopped, and rotates by rename as the API server does. */
@@ -63,53 +59,8 @@ class Writer {
   }
 }
 
-function folder(t: TestContext): string {
-  const dir = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "falconry-fault-")));
-  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
-  fs.mkdirSync(join(dir, "log"));
-  return dir;
-}
-
-const driver = join(import.meta.dirname, "testing", "driver.ts");
-
-/** Starts the process and waits until its bundles run. */
-async function start(
-  t: TestContext,
-  dir: string,
-  apply: string,
-  port: number,
-  alerts: string[],
-): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [driver, join(dir, "state"), dir, apply], {
-    env: { ...process.env, SINK_PORT: String(port) },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  t.after(() => child.kill("SIGKILL"));
-  let applied: string | undefined;
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    if (line.startsWith("alert ")) alerts.push(line.slice(6));
-    if (line.startsWith("applied ")) applied = line.slice(8);
-  });
-  await until("the bundles to run", () => applied !== undefined || child.exitCode !== null);
-  assert.match(applied ?? "", /"ok":true/);
-  return child;
-}
-
-function idsIn(path: string): string[] {
-  const text = fs.existsSync(path) ? fs.readFileSync(path, "utf8") : "";
-  // What follows the last newline is a write that goes on at this moment.
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-  const lines = whole.split("\n").filter((line) => line !== "");
-  return lines.map((line) => (JSON.parse(line) as { auditID: string }).auditID);
-}
-
-function missing(written: readonly string[], got: readonly string[]): string[] {
-  const have = new Set(got);
-  return written.filter((id) => !have.has(id));
-}
-
 test("kill -9 at random moments under load and rotation loses no record and no alert", async (t) => {
-  const dir = folder(t);
+  const dir = faultFolder(t);
   const log = join(dir, "log", "audit.log");
   const got: string[] = [];
   const sink = createServer((request, response) => {
@@ -150,13 +101,13 @@ test("kill -9 at random moments under load and rotation loses no record and no a
   });
   const alerts: string[] = [];
   fs.writeFileSync(log, "");
-  let child = await start(t, dir, apply, port, alerts);
+  let child = await startDriver(t, dir, apply, { sink: port }, alerts);
   const writer = new Writer(log, 200_000);
   for (let kill = 0; kill < 10; kill++) {
     await sleep(50 + Math.random() * 700);
     child.kill("SIGKILL");
     await once(child, "exit");
-    child = await start(t, dir, apply, port, alerts);
+    child = await startDriver(t, dir, apply, { sink: port }, alerts);
   }
   writer.stop();
   await writer.finished;
@@ -183,7 +134,7 @@ test("kill -9 at random moments under load and rotation loses no record and no a
 });
 
 test("SIGTERM during an outage keeps what is not delivered for the next start", async (t) => {
-  const dir = folder(t);
+  const dir = faultFolder(t);
   const log = join(dir, "log", "audit.log");
   const outputs =
     "[SERVICE]\n Grace 0.2\n[OUTPUT]\n Name http\n Alias sink\n Match audit\n Host 127.0.0.1\n Format json_lines\n";
@@ -196,7 +147,7 @@ test("SIGTERM during an outage keeps what is not delivered for the next start", 
   });
   const ids = Array.from({ length: 500 }, (_, index) => `a-${index}`);
   fs.writeFileSync(log, ids.map((id) => `${auditLine(id)}\n`).join(""));
-  const first = await start(t, dir, apply, port, []);
+  const first = await startDriver(t, dir, apply, { sink: port }, []);
   await until("all records in the file", () => idsIn(join(dir, "out", "audit.jsonl")).length === ids.length);
   first.kill("SIGTERM");
   const [code] = (await once(first, "exit")) as [number | null];
@@ -218,7 +169,7 @@ test("SIGTERM during an outage keeps what is not delivered for the next start", 
   });
   await new Promise<void>((resolve) => back.listen(port, "127.0.0.1", resolve));
   t.after(() => back.close());
-  await start(t, dir, apply, port, []);
+  await startDriver(t, dir, apply, { sink: port }, []);
   await until("all records over http", () => got.length >= ids.length);
   assert.deepEqual(got, ids);
 });

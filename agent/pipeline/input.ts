@@ -18,6 +18,8 @@ export interface InputCounters {
   lost: number;
   /** Truncations without a copy of what was cut: each may have cost lines. */
   truncations: number;
+  /** Answers to requests, by status. */
+  requests: Record<string, number>;
 }
 
 /** What an input has to say about itself. */
@@ -29,6 +31,8 @@ export interface InputReport extends Readonly<InputCounters> {
   readonly filesOpen: number;
   /** Files that cannot be read at the moment, such as for lack of permission or descriptors. */
   readonly filesFailing: number;
+  /** Bytes that were accepted and wait on disk to be read. */
+  readonly spoolBytes: number;
   /** Whether everything that is there now was read. */
   readonly atEnd: boolean;
   /** Whether it will never have more. */
@@ -74,12 +78,18 @@ export interface InputContext {
 }
 
 export function newCounters(): InputCounters {
-  return { records: 0, bytes: 0, parked: {}, longLines: 0, rotated: 0, lost: 0, truncations: 0 };
+  const files = { longLines: 0, rotated: 0, lost: 0, truncations: 0 };
+  return { records: 0, bytes: 0, parked: {}, ...files, requests: {} };
 }
 
 /** Counts what was set aside under its reason. */
 export function countParked(counters: InputCounters, reason: string): void {
   counters.parked[reason] = (counters.parked[reason] ?? 0) + 1;
+}
+
+/** A copy of counters as they are now. */
+export function countsOf(counters: InputCounters): Readonly<InputCounters> {
+  return { ...counters, parked: { ...counters.parked }, requests: { ...counters.requests } };
 }
 
 export function parkedIn(counters: InputCounters): number {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { createDetector, engineVersion, loadRules, renderFindings } from "#engine";
+import { createDetector, createRecordDetector, engineVersion, loadRules, renderFindings } from "#engine";
 import { checkAllowed, parseShipperConfig, renderProblems } from "#shipper";
 import type { AllowList, PipelineConfig, Variables } from "#shipper";
 import { checkEngine, effectiveFiles, parseBundle } from "#trust";
@@ -49,8 +49,16 @@ export function loadRulesBundle(source: BundleSource, facts: PipelineFacts): Loa
   const files = effectiveFiles(bundle.value, facts.labels);
   const report = loadRules(files);
   if (!report.ok) return failure("rules", "rules/invalid", renderFindings(report, files));
-  const detector = createDetector(report.ruleset, { hostname: facts.hostname });
-  return { ok: true, value: { detector, digest: bundle.digest }, digest: bundle.digest };
+  const { ruleset } = report;
+  const options = { hostname: facts.hostname };
+  const sources = new Set(ruleset.rules.flatMap((rule) => (rule.enabled ? [rule.source] : [])));
+  const value: Detection = {
+    detector: createDetector(ruleset, options),
+    ...(sources.has("syscall") ? { calls: createRecordDetector(ruleset, options) } : {}),
+    sources,
+    digest: bundle.digest,
+  };
+  return { ok: true, value, digest: bundle.digest };
 }
 
 /** Loads a shipper config, within what this agent allows. */

@@ -13,6 +13,8 @@ export interface WorkerOptions {
   readonly allowList: AllowList;
   /** Most bytes of dead letters; 256 MiB unless given. */
   readonly deadLetterBytesMax?: number;
+  /** Whether files are read to their end and no further, whatever the config says: for runs that end by themselves. */
+  readonly endsAtEof?: boolean;
 }
 
 export interface ApplyRequest {
@@ -56,6 +58,14 @@ export interface PipelineStats {
   readonly lostFiles: number;
   /** Age of the oldest record that is not delivered, by its event time; 0 when caught up. */
   readonly lagMs: number;
+  /** Whether everything that is there now was read and delivered. */
+  readonly atEnd: boolean;
+  /** Whether, besides, no input will ever have more: the end of a run that has one. */
+  readonly ended: boolean;
+  /** Why reading waits, in words; undefined when it does not. */
+  readonly waitingFor: string | undefined;
+  /** Sources of enabled rules that see no events, because no input gives them any. */
+  readonly unfedSources: readonly string[];
   /** Time spent in rules. */
   readonly detectionUs: number;
   readonly running: Running;

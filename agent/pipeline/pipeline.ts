@@ -17,6 +17,7 @@ export type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts
 export type { ApplyRequest, ApplyResult, PipelineProblem, PipelineStats, Running } from "./messages.ts";
 export type { InputStats } from "./input.ts";
 export type { OutputStats } from "./output.ts";
+export { describeUnfed } from "./unfed-sources.ts";
 
 export interface PipelineOptions extends WorkerOptions {
   /**

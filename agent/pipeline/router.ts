@@ -1,4 +1,4 @@
-import type { Alert, Detector } from "#engine";
+import type { Alert, AuditRecords, Detection as EngineDetection, Detector, RecordDetector } from "#engine";
 import { compileMatch } from "#shipper";
 import type { DetectConfig, PipelineConfig } from "#shipper";
 import { alertId, toPipelineAlert } from "./alert.ts";
@@ -15,6 +15,10 @@ import { RecordScanner } from "./scan.ts";
 /** The rules that run now. */
 export interface Detection {
   readonly detector: Detector;
+  /** For rules of source `syscall`, when there are any. */
+  readonly calls?: RecordDetector;
+  /** Of the rules that are enabled. */
+  readonly sources: ReadonlySet<string>;
   readonly digest: string;
 }
 
@@ -77,6 +81,11 @@ export class Router {
     return this.detection === undefined && this.#config.outputs.some((output) => output.plugin === "detect");
   }
 
+  /** Whether rules of source `syscall` look at records of a tag: whoever reads the Linux audit log decodes it only then. */
+  looksAtSyscalls(tag: string): boolean {
+    return this.detection?.calls !== undefined && this.#route(tag, false).detects.length > 0;
+  }
+
   /** Routes one record. `shape` has to have scanned exactly these bytes. */
   record(
     tag: string,
@@ -137,7 +146,10 @@ export class Router {
     try {
       const { detector } = this.detection;
       const hidden = seen === shown ? undefined : { start: shown.from, end: shown.to - 1 };
-      const found = detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden);
+      const found =
+        position.syscalls === undefined
+          ? detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden)
+          : evaluateCalls(this.detection, position.syscalls);
       alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
@@ -219,4 +231,15 @@ export class Router {
     const detects = isAlert ? [] : taken.filter((config) => config.plugin === "detect");
     return { chain: new FilterChain(filters), outputs, detects };
   }
+}
+
+function evaluateCalls(
+  { calls }: Detection,
+  { events, problems }: AuditRecords,
+): Pick<EngineDetection, "alerts" | "problems"> {
+  const found = events.flatMap((event) => calls?.detectRecord(event) ?? []);
+  return {
+    alerts: found.flatMap(({ alerts }) => alerts),
+    problems: [...problems, ...found.flatMap((one) => one.problems)],
+  };
 }

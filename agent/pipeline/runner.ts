@@ -4,7 +4,7 @@ import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/prom
 import { isDeepStrictEqual } from "node:util";
 import { destinationProblem, isBelowAny } from "#shipper";
 import type { PipelineConfig } from "#shipper";
-import { marksOf, openInputs, openOutputs, orphanQueues } from "./active.ts";
+import { marksOf, openInputs, openOutputs, orphanQueues, orphanSpools } from "./active.ts";
 import type { Active } from "./active.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { CheckpointFile } from "./checkpoint.ts";
@@ -12,14 +12,16 @@ import { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
 import { failure, loadRulesBundle, loadShipperBundle } from "./load-bundle.ts";
 import type { PipelineFacts } from "./load-bundle.ts";
-import { newCounters, parkedIn } from "./input.ts";
-import type { InputCounters, InputReport } from "./input.ts";
+import { newCounters } from "./input.ts";
+import type { InputCounters } from "./input.ts";
 import type { Mark } from "./mark.ts";
 import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions } from "./messages.ts";
 import type { OutputContext } from "./output.ts";
+import { pipelineStats } from "./pipeline-stats.ts";
 import { Replay } from "./replay.ts";
 import { Router } from "./router.ts";
 import type { Detection } from "./router.ts";
+import { describeUnfed, unfedSources } from "./unfed-sources.ts";
 
 export interface RunnerPorts {
   readonly onProblem: (code: string, message: string) => void;
@@ -32,6 +34,9 @@ const checkpointMs = 500;
 const checkpointBytes = 1024 * 1024;
 const checkpointMinMs = 100;
 const noteMs = 20;
+/** A long note, of thousands of files, is written more rarely: notes must not become what the pipeline does. */
+const noteBytesPerMs = 2048;
+const noteMsMax = 500;
 const retryMs = 1000;
 /** How long requests in flight may take to end when a config is swapped; later they are repeated. */
 const swapGraceMs = 2000;
@@ -61,12 +66,14 @@ export class Runner {
   #savedMarks: readonly Mark[];
   #readAll: boolean;
   #isSwapping = false;
-  #isPaused = false;
+  /** Why reading waits. */
+  #waitingFor: string | undefined;
   #isStopping = false;
   #retriedAt = 0;
   #checkpointedAt = 0;
   #checkpointedBytes = 0;
   #notedAt = 0;
+  #noteEveryMs = noteMs;
   /** Whether something was read since the last quick note. */
   #hasNews = false;
   #checkpointing: Promise<void> | undefined;
@@ -106,7 +113,7 @@ export class Runner {
         this.#checkpointedBytes = this.#sum((counters) => counters.bytes);
         void this.checkpoint();
       }
-      await (worked ? yieldTurn() : sleep(idleMs));
+      await (worked ? yieldTurn() : sleep(this.#hasNews ? noteMs : idleMs));
     }
   }
 
@@ -149,6 +156,11 @@ export class Runner {
     } else if (this.#active !== undefined) this.#active.router.detection = this.#detection;
     this.#sources = sources;
     this.#facts = facts;
+    if (this.#active !== undefined) {
+      for (const source of unfedSources(this.#active.config, this.#detection)) {
+        this.#ports.onProblem(`detect/unfed-${source}`, describeUnfed(source));
+      }
+    }
     this.#running = {
       ...this.#running,
       ...(rules === undefined ? {} : { rules: rules.digest }),
@@ -171,30 +183,16 @@ export class Runner {
   }
 
   stats(): PipelineStats {
-    const { detectionMs, ...counters } = this.#counters;
-    const nowMs = Date.now();
-    const reports = (this.#active?.inputs ?? []).map((input) => input.report());
-    const outputs = (this.#active?.outputs ?? []).map((output) => output.stats());
-    return {
-      ...counters,
-      events: this.#sum((input) => input.records),
-      bytes: this.#sum((input) => input.bytes),
-      parked: this.#sum(parkedIn) + outputs.reduce((sum, output) => sum + output.parked, 0),
-      dropped: counters.dropped + outputs.reduce((sum, output) => sum + output.dropped, 0),
-      detectionUs: Math.round(detectionMs * 1000),
-      truncations: this.#sum((input) => input.truncations),
-      lostFiles: this.#sum((input) => input.lost),
-      lagMs: this.#lagMs(reports, nowMs),
+    const active = this.#active;
+    const source = {
+      counters: this.#counters,
+      inputCounters: this.#inputCounters.values(),
+      active,
       running: this.#running,
-      monitor: this.#active?.config.service.monitor,
-      inputs: reports.map(({ oldestMs, ...report }) => ({
-        ...report,
-        lagMs: ageMs(oldestMs, nowMs),
-        paused: this.#isPaused,
-      })),
-      filters: this.#active?.router.filterStats() ?? [],
-      outputs,
+      waitingFor: this.#waitingFor,
+      isSettled: active === undefined || this.#isSettled(active),
     };
+    return pipelineStats(source, Date.now());
   }
 
   #sum(count: (counters: InputCounters) => number): number {
@@ -206,10 +204,11 @@ export class Runner {
   /** Notes positions without syncing anything: see CheckpointFile. */
   #noteQuickly(nowMs: number): void {
     const active = this.#active;
-    if (active === undefined || this.#isSwapping || nowMs - this.#notedAt < noteMs) return;
+    if (active === undefined || this.#isSwapping || nowMs - this.#notedAt < this.#noteEveryMs) return;
     try {
       if (this.#hasNews && this.#isSettled(active)) {
-        this.#checkpoints.note(marksOf(active));
+        const bytes = this.#checkpoints.note(marksOf(active));
+        this.#noteEveryMs = Math.max(noteMs, Math.min(bytes / noteBytesPerMs, noteMsMax));
         this.#hasNews = false;
       }
     } catch (error) {
@@ -233,12 +232,12 @@ export class Runner {
   #turn(nowMs: number): boolean {
     const active = this.#active;
     if (active === undefined || this.#isSwapping) return false;
-    this.#isPaused = !this.#mayRead(active, nowMs);
+    this.#waitingFor = this.#reasonToWait(active, nowMs);
     let worked = false;
     for (const input of active.inputs) {
       try {
         input.poll(nowMs);
-        if (this.#isPaused) continue;
+        if (this.#waitingFor !== undefined) continue;
         if (input.turn(active.router, nowMs)) worked = true;
         active.router.flush();
         input.commit();
@@ -252,18 +251,20 @@ export class Runner {
     return worked;
   }
 
-  #mayRead(active: Active, nowMs: number): boolean {
+  #reasonToWait(active: Active, nowMs: number): string | undefined {
     if (nowMs - this.#retriedAt >= retryMs) {
       this.#retriedAt = nowMs;
       for (const output of active.outputs) output.retry();
       this.#deadLetter.retry();
     }
     if (active.router.lacksRules) {
-      const why = "Reading waits: the shipper config has an output detect, and no rules are applied yet";
-      this.#ports.onProblem("detect/no-rules", why);
-      return false;
+      const why = "the shipper config has an output detect, and no rules are applied yet";
+      this.#ports.onProblem("detect/no-rules", `Reading waits: ${why}`);
+      return why;
     }
-    return this.#deadLetter.isSettled && !active.outputs.some((output) => output.isFull);
+    if (!this.#deadLetter.isSettled) return "the dead letter folder cannot be written";
+    const full = active.outputs.find((output) => output.isFull);
+    return full === undefined ? undefined : `the queue of output "${full.config.alias}" is full`;
   }
 
   async #saveCheckpoint(): Promise<void> {
@@ -295,6 +296,10 @@ export class Runner {
     const onProblem = this.#ports.onProblem;
     const context = this.#outputContext(config, facts);
     const outputs = await openOutputs(config, context);
+    for (const name of orphanSpools(config, this.#options.stateDir)) {
+      const why = `Spool ${name} may hold records of an input that is not in the config any more: they are kept`;
+      onProblem("input/orphan-spool", `${why}, and read when the input is back under its alias`);
+    }
     for (const name of orphanQueues(config, context.queueDir)) {
       const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
       onProblem("output/orphan-queue", `${why}, and delivered when the output is back under its alias`);
@@ -306,7 +311,9 @@ export class Runner {
         marks: this.#savedMarks,
         readAll: this.#readAll,
         allowList: this.#options.allowList,
+        endsAtEof: this.#options.endsAtEof ?? false,
         deadLetter: this.#deadLetter,
+        stateDir: this.#options.stateDir,
         countersOf: (alias) => this.#countersOf(alias),
         nowMs: Date.now(),
         onProblem,
@@ -359,17 +366,4 @@ export class Runner {
       deliverAlerts: this.#ports.deliverAlerts,
     };
   }
-
-  #lagMs(reports: readonly InputReport[], nowMs: number): number {
-    const times = [
-      ...reports.map((report) => report.oldestMs),
-      ...(this.#active?.outputs ?? []).map((output) => output.oldestMs()),
-    ];
-    return Math.max(0, ...times.map((time) => ageMs(time, nowMs)));
-  }
-}
-
-/** How long ago something was; 0 when there is nothing. */
-function ageMs(timeMs: number | undefined, nowMs: number): number {
-  return timeMs === undefined ? 0 : Math.max(0, Math.round(nowMs - timeMs));
 }

@@ -10,7 +10,7 @@ import { DeadLetter } from "./dead-letter.ts";
 import { ReadBuffer, TailFile } from "./tail-file.ts";
 
 const parsed = parseShipperConfig([{ name: "a.conf", content: "[INPUT]\n Name tail\n Path /a\n" }], {});
-const defaults = parsed.ok ? parsed.config.inputs[0]! : assert.fail("the config is refused");
+const defaults = parsed.ok ? (parsed.config.inputs[0] as TailConfig) : assert.fail("the config is refused");
 
 /** Reads what is there: whole lines, and `<long>` for one that was set aside. */
 function readAll(file: TailFile, config: TailConfig, deadLetter: DeadLetter): string[] {
@@ -52,7 +52,7 @@ test("lines come out whole, once and in order, wherever writes and chunks cut th
         const content = Buffer.from(lines.map((text) => `${text}\n`).join(""));
         fs.writeFileSync(path, "");
         const open = (offset: number) =>
-          new TailFile(fs.openSync(path, "r"), { path, base: path, order: 1 }, offset);
+          new TailFile(fs.openSync(path, "r"), { path, base: path, order: 1 }, { offset });
         let file = open(0);
         const found: string[] = [];
         let at = 0;
@@ -61,11 +61,11 @@ test("lines come out whole, once and in order, wherever writes and chunks cut th
           at = Math.min(at + cut, content.length);
           found.push(...readAll(file, config, deadLetter));
           if (!restarts) continue;
-          const { offset } = file;
+          const offset = file.at;
           file.close();
           file = open(offset);
         }
-        assert.equal(file.offset, content.length);
+        assert.equal(file.at, content.length);
         file.close();
         assert.equal(found.length, lines.length);
         for (const [index, text] of lines.entries()) {

@@ -1,31 +1,54 @@
-import { isUtf8 } from "node:buffer";
-import * as fs from "node:fs";
 import type { TailConfig } from "#shipper";
-import type { DeadLetter, ParkedLine } from "./dead-letter.ts";
-import { writeAllSync } from "./files.ts";
-import { countParked } from "./input.ts";
+import type { DeadLetter } from "./dead-letter.ts";
+import { reasonOf } from "./files.ts";
+import { countsOf } from "./input.ts";
 import type { Input, InputContext, InputReport } from "./input.ts";
+import { newParser } from "./line-parser.ts";
+import type { HeldBytes, LineParser } from "./line-parser.ts";
+import { LineSink } from "./line-sink.ts";
+import { eachLine } from "./lines.ts";
 import type { Mark } from "./mark.ts";
 import type { Router } from "./router.ts";
-import { RecordScanner } from "./scan.ts";
-import { ReadBuffer, longName } from "./tail-file.ts";
-import type { Chunk, LongChunk, TailFile } from "./tail-file.ts";
 import type { TailFiles } from "./tail-files.ts";
+import { ReadBuffer } from "./tail-file.ts";
+import type { Chunk, LongChunk, Reading, TailFile } from "./tail-file.ts";
 
-/** `tail`: whole lines of files, one chunk a turn. */
+/** The files of one path: what was rotated away first, then what the path names. */
+interface Chain {
+  readonly base: string;
+  readonly tag: string;
+  readonly parser: LineParser;
+  files: readonly TailFile[];
+  /** Since when there is nothing new, and when that was seen last. */
+  idleSince: number | undefined;
+  probedAt: number;
+}
+
+/** Bytes of cut lines and open events that all paths together may hold. */
+const heldBytesMax = 32 * 1024 * 1024;
+/** A path without news is not looked at in every turn of a busy input. */
+const idlePollMs = 50;
+const failureMsMax = 60_000;
+/** When there were no turns for so long, reading waits. */
+const pausedMs = 500;
+
+/** `tail`: whole lines of files, about one chunk a turn, and each path in its turn. */
 export class TailInput implements Input {
   readonly config: TailConfig;
   readonly #files: TailFiles;
   readonly #deadLetter: DeadLetter;
   readonly #context: InputContext;
+  readonly #sink: LineSink;
   readonly #buffers = new ReadBuffer();
-  readonly #scanner = new RecordScanner();
+  readonly #held: HeldBytes = { now: 0, max: heldBytesMax };
   readonly #startedMs: number;
+  #chains = new Map<string, Chain>();
+  #version = -1;
+  /** The path whose turn comes first. */
+  #next = 0;
+  #turnedAt: number;
   /** Event time of the last record that was read, ms since the epoch. */
   #lastEventMs: number | undefined;
-  #lastError: string | undefined;
-  /** What the last turn read. */
-  #read: { readonly file: TailFile; readonly consumed: number } | undefined;
 
   constructor(
     config: TailConfig,
@@ -38,47 +61,44 @@ export class TailInput implements Input {
     this.#files = files;
     this.#deadLetter = deadLetter;
     this.#context = context;
+    this.#sink = new LineSink(config, deadLetter, context);
     this.#startedMs = nowMs;
+    this.#turnedAt = nowMs;
   }
 
   poll(nowMs: number): void {
     this.#files.poll(nowMs);
+    if (nowMs - this.#turnedAt < pausedMs) return;
+    this.#turnedAt = nowMs;
+    // A copy of what was cut is found while it is there.
+    for (const chain of this.#current()) {
+      for (const file of chain.files) if (file.isTruncated()) this.#truncated(chain, file, nowMs);
+    }
   }
 
-  /** Reads at most one chunk of the first file that has something. */
+  /** Takes paths in turn, one chunk of each, until that is about one chunk together. */
   turn(router: Router, nowMs: number): boolean {
-    this.#read = undefined;
-    for (const file of this.#files.files) {
-      const isFinal = this.#files.isFinal(file, nowMs);
-      const reading = file.read(this.#buffers, this.config, this.#deadLetter, isFinal);
-      switch (reading.kind) {
-        case "nothing":
-          break;
-        case "busy":
-          return true;
-        case "truncated":
-          this.#files.truncated(file, nowMs);
-          return true;
-        case "long":
-          this.#long(file, reading);
-          this.#read = { file, consumed: reading.consumed };
-          return true;
-        case "lines":
-          this.#lines(file, reading, router, nowMs);
-          this.#read = { file, consumed: reading.consumed };
-          return true;
-      }
+    this.#turnedAt = nowMs;
+    const chains = this.#current();
+    let [bytes, worked] = [0, false];
+    for (let count = 0; count < chains.length && bytes < this.config.chunkBytes; count++) {
+      const chain = chains[this.#next++ % chains.length];
+      if (chain === undefined || this.#isResting(chain, nowMs)) continue;
+      const read = this.#read(chain, router, nowMs);
+      if (read === undefined) continue;
+      worked = true;
+      bytes += read;
     }
-    return false;
+    this.#next %= Math.max(chains.length, 1);
+    return worked;
   }
 
   commit(): void {
-    this.#read?.file.advance(this.#read.consumed);
-    this.#read = undefined;
+    for (const file of this.#files.files) file.commit();
   }
 
   rollback(): void {
-    this.#read = undefined;
+    for (const chain of this.#chains.values()) this.#forget(chain);
   }
 
   marks(): readonly Mark[] {
@@ -88,17 +108,22 @@ export class TailInput implements Input {
   saved(): void {}
 
   report(): InputReport {
-    const atEnd = this.#files.files.every((file) => file.isAtEnd);
+    const { files, failed } = this.#files;
+    const failing = files.filter((file) => file.failing !== undefined);
+    const isWaiting = [...this.#chains.values()].some(({ parser }) => parser.isWaiting);
+    const isReading = isWaiting || this.#files.isUnpacking || failing.length > 0;
+    const atEnd = !isReading && files.every((file) => file.isAtEnd);
     return {
-      ...this.#context.counters,
+      ...countsOf(this.#context.counters),
       alias: this.config.alias,
       plugin: this.config.plugin,
       oldestMs: atEnd ? undefined : (this.#lastEventMs ?? this.#startedMs),
-      filesOpen: this.#files.files.length,
-      filesFailing: 0,
+      filesOpen: files.length,
+      filesFailing: failing.length + failed.size,
+      spoolBytes: 0,
       atEnd,
-      ended: false,
-      lastError: this.#lastError,
+      ended: atEnd && this.config.exitOnEof,
+      lastError: failing[0]?.failing?.why ?? [...failed].map(([path, why]) => `${path}: ${why}`)[0],
     };
   }
 
@@ -106,120 +131,130 @@ export class TailInput implements Input {
     this.#files.close();
   }
 
-  #lines(file: TailFile, chunk: Chunk, router: Router, nowMs: number): void {
-    const { buffer, length } = chunk;
-    const allUtf8 = isUtf8(buffer.subarray(0, length));
-    const tag = this.config.tag.replaceAll("*", file.base.replace(/^\//, "").replaceAll("/", "."));
-    const timeMs = eventTime(buffer, 0, length) ?? nowMs;
-    const position = { inode: file.inode, origin: file.origin, offset: chunk.offset };
-    for (let start = 0; start < length;) {
-      const newline = buffer.indexOf(0x0a, start);
-      const end = buffer[newline - 1] === 0x0d && newline > start ? newline - 1 : newline;
-      position.offset = chunk.offset + start;
-      this.#context.counters.bytes += newline + 1 - start;
-      if (end - start > this.config.lineBytesMax) this.#parkLong(file, position.offset, buffer, start, end);
-      else if (allUtf8 || isUtf8(buffer.subarray(start, end))) {
-        this.#line(file, router, tag, buffer, start, end, timeMs, position);
-      } else {
-        // What is no UTF-8 is no JSON either. As JSON readers do, the bytes in question become U+FFFD.
-        const repaired = Buffer.from(buffer.toString("utf8", start, end));
-        this.#line(file, router, tag, repaired, 0, repaired.length, timeMs, position);
+  /** The paths with files, in a steady order. Parsers live as long as their path has a file. */
+  #current(): readonly Chain[] {
+    if (this.#version === this.#files.version) return [...this.#chains.values()];
+    this.#version = this.#files.version;
+    const byBase = Map.groupBy(this.#files.files, (file) => file.base);
+    const chains = new Map<string, Chain>();
+    for (const [base, files] of byBase) {
+      const chain = this.#chains.get(base) ?? this.#newChain(base);
+      const isSame = files.length === chain.files.length && files.every((one, at) => one === chain.files[at]);
+      if (!isSame) chain.idleSince = undefined;
+      chain.files = files;
+      chains.set(base, chain);
+    }
+    this.#chains = chains;
+    return [...chains.values()];
+  }
+
+  #newChain(base: string): Chain {
+    const tag = this.config.tag.replaceAll("*", base.replace(/^\//, "").replaceAll("/", "."));
+    const parser = newParser(this.config.format, { ...this.config, held: this.#held });
+    return { base, tag, parser, files: [], idleSince: undefined, probedAt: 0 };
+  }
+
+  #isResting({ base, idleSince, probedAt }: Chain, nowMs: number): boolean {
+    if (this.#files.isWaiting(base)) return true;
+    return idleSince !== undefined && nowMs - probedAt < idlePollMs;
+  }
+
+  /** Reads one chunk of the first file of a path that has something; how many bytes, undefined when there is nothing. */
+  #read(chain: Chain, router: Router, nowMs: number): number | undefined {
+    for (const file of chain.files) {
+      const reading = this.#try(file, nowMs);
+      switch (reading.kind) {
+        case "nothing":
+          break;
+        case "busy":
+          return this.config.chunkBytes;
+        case "truncated":
+          this.#truncated(chain, file, nowMs);
+          return 0;
+        case "long":
+          this.#begin(chain, router, nowMs);
+          this.#long(file, reading);
+          file.advance(reading.consumed);
+          return reading.consumed;
+        case "lines":
+          this.#begin(chain, router, chain.parser.timeOf(reading.buffer, 0, firstEnd(reading)) ?? nowMs);
+          this.#lines(chain, file, reading, nowMs);
+          file.advance(reading.consumed);
+          return reading.consumed;
       }
-      start = newline + 1;
     }
+    return this.#idle(chain, router, nowMs);
+  }
+
+  #begin(chain: Chain, router: Router, timeMs: number): void {
+    chain.idleSince = undefined;
+    this.#sink.begin(router, chain.tag, timeMs);
+  }
+
+  #long(file: TailFile, { name, offset, consumed }: LongChunk): void {
+    if (file.progress.isAhead(offset)) return;
+    const piece = { file, from: offset, to: offset + consumed };
+    this.#sink.parkLong(name, consumed, this.config.lineBytesMax, piece);
+    this.#context.counters.bytes += consumed;
+    file.progress.add(piece.from, piece.to);
+  }
+
+  #lines(chain: Chain, file: TailFile, chunk: Chunk, nowMs: number): void {
+    const { parser } = chain;
+    const { lineBytesMax } = this.config;
+    for (const line of eachLine(file, chunk)) {
+      if (file.progress.isAhead(line.from)) continue;
+      this.#context.counters.bytes += line.to - line.from;
+      const isLong = line.end - line.start > lineBytesMax;
+      if (isLong) this.#sink.parkLine(line, lineBytesMax);
+      if (isLong || parser.take(line, this.#sink)) file.progress.add(line.from, line.to);
+    }
+    const { buffer, length } = chunk;
     const lastStart = buffer.lastIndexOf(0x0a, length - 2) + 1;
-    this.#lastEventMs = eventTime(buffer, Math.min(lastStart, length), length) ?? nowMs;
+    this.#lastEventMs = parser.timeOf(buffer, Math.min(lastStart, length), length - 1) ?? nowMs;
   }
 
-  #line(
-    file: TailFile,
-    router: Router,
-    tag: string,
-    bytes: Buffer,
-    start: number,
-    end: number,
-    timeMs: number,
-    position: { readonly inode: number; readonly origin: string; readonly offset: number },
-  ): void {
-    let [source, from, to] = [bytes, start, end];
-    if (this.config.parser === "text") {
-      if (end === start && this.config.skipEmptyLines) return;
-      const record = { [this.config.key]: bytes.toString("utf8", start, end) };
-      source = Buffer.from(JSON.stringify(record));
-      [from, to] = [0, source.length];
-    } else if (isBlank(bytes, start, end)) return;
-    if (this.#scanner.scan(source, from, to)) {
-      this.#context.counters.records++;
-      router.record(tag, source, from, to, this.#scanner, timeMs, position);
-      return;
-    }
-    countParked(this.#context.counters, "not-json");
-    const about = this.#about(
-      file,
-      position.offset,
-      end - start,
-      `the line is not a record: ${this.#scanner.why}`,
-    );
-    this.#deadLetter.park(bytes.subarray(start, end), about);
+  /** There is nothing new: what waits for its rest waits only so long. */
+  #idle(chain: Chain, router: Router, nowMs: number): undefined {
+    chain.idleSince ??= nowMs;
+    chain.probedAt = nowMs;
+    const { parser } = chain;
+    const isLate = nowMs - chain.idleSince >= parser.idleMs || this.config.exitOnEof;
+    if (!parser.isWaiting || !isLate) return;
+    this.#sink.begin(router, chain.tag, this.#lastEventMs ?? nowMs);
+    parser.flush(this.#sink);
   }
 
-  #parkLong(file: TailFile, offset: number, buffer: Buffer, start: number, end: number): void {
-    const name = longName(file, offset);
-    const fd = this.#deadLetter.openLong(name);
+  /** A file that cannot be read is tried again, ever more rarely, and stops no other. */
+  #try(file: TailFile, nowMs: number): Reading {
+    if (file.failing !== undefined && nowMs < file.failing.retryAt) return { kind: "nothing" };
     try {
-      writeAllSync(fd, [buffer.subarray(start, end)]);
-      fs.fdatasyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
+      const isFinal = this.config.exitOnEof || this.#files.isFinal(file, nowMs);
+      const reading = file.read(this.#buffers, this.config, this.#deadLetter, isFinal);
+      file.failing = undefined;
+      return reading;
+    } catch (error) {
+      const count = (file.failing?.count ?? 0) + 1;
+      const why = `cannot read ${file.path} at byte ${file.at}, trying again: ${reasonOf(error)}`;
+      file.failing = { count, retryAt: nowMs + Math.min(500 * 2 ** count, failureMsMax), why };
+      this.#context.onProblem("tail/read", `Input "${this.config.alias}": ${why}`);
+      return { kind: "nothing" };
     }
-    this.#countLong();
-    this.#deadLetter.addBytes(end - start);
-    this.#deadLetter.parkFile(name, this.#about(file, offset, end - start, this.#tooLong()));
   }
 
-  #long(file: TailFile, reading: LongChunk): void {
-    this.#deadLetter.addBytes(reading.consumed);
-    this.#countLong();
-    this.#context.counters.bytes += reading.consumed;
-    this.#deadLetter.parkFile(
-      reading.name,
-      this.#about(file, reading.offset, reading.consumed, this.#tooLong()),
-    );
+  #truncated(chain: Chain, file: TailFile, nowMs: number): void {
+    this.#forget(chain);
+    this.#files.truncated(file, nowMs);
   }
 
-  #countLong(): void {
-    this.#context.counters.longLines++;
-    countParked(this.#context.counters, "too-long");
-  }
-
-  #tooLong(): string {
-    return `the line is longer than ${this.config.lineBytesMax} bytes (buffer_max_size)`;
-  }
-
-  #about(file: TailFile, offset: number, length: number, reason: string): ParkedLine {
-    return { reason, tag: this.config.tag, source: { path: file.path, inode: file.inode, offset, length } };
+  /** Goes back to what was committed: lines that wait for their rest are read again, with their rest. */
+  #forget(chain: Chain): void {
+    chain.parser.reset();
+    chain.idleSince = undefined;
+    for (const file of chain.files) file.rollback();
   }
 }
 
-function isBlank(bytes: Buffer, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at];
-    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
-  }
-  return true;
-}
-
-const timeKeys = ['"stageTimestamp":"', '"requestReceivedTimestamp":"'].map((key) => Buffer.from(key));
-
-/** The time that an audit event gives, of the first event between two offsets. */
-function eventTime(buffer: Buffer, start: number, end: number): number | undefined {
-  const lineEnd = buffer.indexOf(0x0a, start);
-  const line = buffer.subarray(start, lineEnd === -1 ? end : Math.min(lineEnd, end));
-  for (const key of timeKeys) {
-    const at = line.lastIndexOf(key);
-    if (at === -1) continue;
-    const ms = Date.parse(line.toString("latin1", at + key.length, line.indexOf(0x22, at + key.length)));
-    if (!Number.isNaN(ms)) return ms;
-  }
-  return undefined;
+function firstEnd({ buffer, length }: Chunk): number {
+  return Math.min(buffer.indexOf(0x0a), length - 1);
 }

@@ -1,6 +1,6 @@
 import { decodeEvent } from "./decode-event.ts";
 import type { KnownNames } from "./event-arguments.ts";
-import { type Joined, RecordJoiner } from "./join-records.ts";
+import { groupRecords, type Joined, RecordJoiner } from "./join-records.ts";
 import { ProcessTable } from "./process-table.ts";
 import { parseRecord } from "./record.ts";
 import type { SyscallEvent } from "./syscall-event.ts";
@@ -20,6 +20,11 @@ export interface AuditRecords {
 export interface AuditRecordReader {
   /** Takes one line. Never throws, whatever the line, and keeps a bounded amount of memory. */
   readonly read: (line: string) => AuditRecords;
+  /**
+   * Takes all lines of one event, put together elsewhere, and keeps none of them open: an event that comes again, as after
+   * a restart, is read again. Lines that say nothing of a system call give no event and are no problem.
+   */
+  readonly readEvent: (lines: readonly string[]) => AuditRecords;
   /** Gives the events still open: call it at the end of input, or when nothing has come for a while. */
   readonly flush: () => AuditRecords;
 }
@@ -51,6 +56,13 @@ export function createAuditRecordReader(options: AuditRecordReaderOptions = {}):
       if (text === "" || text === "----" || text.startsWith("time->")) return { events: [], problems: [] };
       const outcome = parseRecord(text);
       return outcome.ok ? decode(joiner.add(outcome.record)) : { events: [], problems: [outcome.problem] };
+    },
+    readEvent: (lines) => {
+      const outcomes = lines.map((line) => parseRecord(line.trimEnd()));
+      const records = outcomes.flatMap((outcome) => (outcome.ok ? [outcome.record] : []));
+      const problems = outcomes.flatMap((outcome) => (outcome.ok ? [] : [outcome.problem]));
+      const joined = groupRecords(records);
+      return decode({ groups: joined.groups, problems: [...problems, ...joined.problems] });
     },
     flush: () => decode(joiner.flush()),
   };

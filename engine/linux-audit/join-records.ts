@@ -41,6 +41,21 @@ interface Open {
   isCut: boolean;
 }
 
+/** The group that records of one event make, within the same bounds; none when no record says anything of a system call. */
+export function groupRecords(all: readonly AuditRecord[]): Joined {
+  const records = all.filter(({ type }) => wanted.has(type) && type !== "EOE").slice(0, recordsMax);
+  const [first] = records;
+  if (first === undefined) return { groups: [], problems: [] };
+  const { id, timeNs } = first;
+  const syscall = records.find(({ type }) => type === "SYSCALL");
+  if (syscall === undefined) return { groups: [], problems: [withoutCall(id)] };
+  return { groups: [{ id, timeNs, syscall, records }], problems: [] };
+}
+
+function withoutCall(id: string): string {
+  return `event ${id} has no SYSCALL record and is left out`;
+}
+
 /**
  * Joins records by serial number. An event ends with EOE, or with PROCTITLE once all its paths are there, or when
  * enough later ones have begun: auditd leaves EOE out of its files. Memory is bounded whatever comes in.
@@ -123,7 +138,7 @@ export class RecordJoiner {
     }
     if (event === undefined) return;
     const syscall = event.records.find(({ type }) => type === "SYSCALL");
-    if (syscall === undefined) problems.push(`event ${id} has no SYSCALL record and is left out`);
+    if (syscall === undefined) problems.push(withoutCall(id));
     else groups.push({ id, timeNs: event.timeNs, syscall, records: event.records });
   }
 }

@@ -42,36 +42,45 @@ const head =
 /** Keys whose values are text that users can choose, so that the kernel writes it as hexadecimal when in doubt. */
 const untrusted = /^(?:comm|exe|name|cwd|proctitle|key|a\d+(?:\[\d+\])?)$/;
 
+/** What the beginning of a record says. */
+export type AuditRecordHead = Pick<AuditRecord, "type" | "id" | "serial" | "timeNs">;
+
+/** Reads the beginning of a line alone, which tells the event that it belongs to; undefined when it is no record. */
+export function readAuditHead(line: string): AuditRecordHead | undefined {
+  return headOf(head.exec(line));
+}
+
+function headOf(found: RegExpExecArray | null): AuditRecordHead | undefined {
+  if (found === null) return undefined;
+  const [, node = "", type = "", seconds = "0", millis = "0", serial = "0"] = found;
+  return {
+    type: typeNames.get(type) ?? type,
+    id: `${node} ${seconds}.${millis}:${serial}`.trimStart(),
+    serial: Number(serial),
+    timeNs: BigInt(seconds) * 1_000_000_000n + BigInt(millis) * 1_000_000n,
+  };
+}
+
 /** Reads one record, raw or enriched, as auditd or the kernel's own log writes it. Never throws. */
 export function parseRecord(line: string): RecordOutcome {
   if (line.length > lineLengthMax) {
     return { ok: false, problem: `record dropped: longer than ${lineLengthMax} characters` };
   }
   const found = head.exec(line);
-  if (found === null) {
+  const read = headOf(found);
+  if (found === null || read === undefined) {
     return { ok: false, problem: `not a Linux audit record: '${line.slice(0, 64)}'` };
   }
-  const [prefix = "", node = "", type = "", seconds = "0", millis = "0", serial = "0"] = found;
-  const body = line.slice(prefix.length);
+  const body = line.slice(found[0].length);
   const split = body.indexOf("\u001d");
-  const name = typeNames.get(type) ?? type;
   const fields = new Map<string, string>();
   // In a SYSCALL record a0 to a3 are numbers; in EXECVE they are the words of the command.
-  const isText = (key: string): boolean => untrusted.test(key) && (name === "EXECVE" || !/^a\d/.test(key));
+  const isText = (key: string): boolean =>
+    untrusted.test(key) && (read.type === "EXECVE" || !/^a\d/.test(key));
   readPairs(split < 0 ? body : body.slice(0, split), fields, isText);
   const enriched = new Map<string, string>();
   if (split >= 0) readPairs(body.slice(split + 1), enriched, () => false);
-  return {
-    ok: true,
-    record: {
-      type: name,
-      id: `${node} ${seconds}.${millis}:${serial}`.trimStart(),
-      serial: Number(serial),
-      timeNs: BigInt(seconds) * 1_000_000_000n + BigInt(millis) * 1_000_000n,
-      fields,
-      enriched,
-    },
-  };
+  return { ok: true, record: { ...read, fields, enriched } };
 }
 
 /** The kernel's words for nothing. In quotes they are names that somebody chose. */

@@ -2,6 +2,7 @@ import type { TailConfig } from "../config.ts";
 import type { Options } from "../options.ts";
 import { placeOf } from "../problem.ts";
 import type { Plugin } from "./common.ts";
+import { readLineFormat } from "./line-format.ts";
 
 const positions = "positions are kept by device, inode and fingerprint in the agent's own checkpoint";
 const polling = "files are polled, so no watcher can miss an event";
@@ -16,15 +17,22 @@ export const tail: Plugin<TailConfig> = {
     path: "used",
     exclude_path: "used",
     parser: "used",
+    "multiline.parser": "used",
     key: "used",
+    path_key: "used",
+    offset_key: "used",
     read_from_head: "used",
     refresh_interval: "used",
     rotate_wait: "used",
     buffer_chunk_size: "used",
     buffer_max_size: "used",
     skip_empty_lines: "used",
+    read_newly_discovered_files_from_head: "used",
+    ignore_older: "used",
+    exit_on_eof: "used",
     skip_long_lines: { ignored: "a long line is always set aside with its position" },
-    read_newly_discovered_files_from_head: { ignored: "new files are always read from their beginning" },
+    truncate_long_lines: { ignored: "a long line is always set aside whole, with its position" },
+    ignore_active_older_files: { ignored: "a file that is known is kept in sight as long as it exists" },
     db: { ignored: positions },
     "db.sync": { ignored: positions },
     "db.locking": { ignored: positions },
@@ -50,19 +58,23 @@ export const tail: Plugin<TailConfig> = {
       paths: readPaths(options, "path", true),
       excludePaths: readPaths(options, "exclude_path", false),
       tag: options.text("tag", alias),
-      parser: readParser(options),
-      key: options.text("key", "log"),
+      format: readLineFormat(options, "text"),
+      pathKey: readKey(options, "path_key"),
+      offsetKey: readKey(options, "offset_key"),
       readFromHead: options.boolean("read_from_head", true),
+      newFilesFromHead: options.boolean("read_newly_discovered_files_from_head", true),
+      ignoreOlderMs: readIgnoreOlder(options),
       refreshMs: options.duration("refresh_interval", 5000, 100, 86_400_000),
       rotateWaitMs: options.duration("rotate_wait", 5000, 0, 86_400_000),
       chunkBytes: Math.max(chunkBytes, 65_536),
       lineBytesMax: options.size("buffer_max_size", 4_194_304, 4096, 67_108_864),
       skipEmptyLines: options.boolean("skip_empty_lines", false),
+      exitOnEof: options.boolean("exit_on_eof", false),
     };
   },
 };
 
-/** A comma list of absolute globs. */
+/** A comma list: of absolute globs, or of patterns to leave out, which may fit any part of a path. */
 function readPaths(options: Options, key: string, required: boolean): readonly string[] {
   const entry = options.entry(key);
   const text = required
@@ -71,7 +83,7 @@ function readPaths(options: Options, key: string, required: boolean): readonly s
   const paths = text.split(",").map((path) => path.trim());
   const found = paths.filter((path) => path !== "");
   for (const path of found) {
-    if (!path.startsWith("/")) {
+    if (required && !path.startsWith("/")) {
       options.refuse(
         entry ?? options.section,
         `"${key}" is "${path}" and has to be absolute: begin it with /`,
@@ -81,9 +93,13 @@ function readPaths(options: Options, key: string, required: boolean): readonly s
   return found;
 }
 
-function readParser(options: Options): "json" | "text" {
-  const entry = options.entry("parser");
-  if (entry === undefined) return "text";
-  // The names of parsers that exist are checked when all files are read: see parse.ts.
-  return "json";
+function readKey(options: Options, key: string): string | undefined {
+  const value = options.text(key);
+  return value === "" ? undefined : value;
+}
+
+/** Fluent Bit takes 0 for "never". */
+function readIgnoreOlder(options: Options): number | undefined {
+  const ms = options.duration("ignore_older", 0, 0, 31_536_000_000);
+  return ms === 0 ? undefined : ms;
 }

@@ -1,0 +1,73 @@
+import type { Active } from "./active.ts";
+import { parkedIn } from "./input.ts";
+import type { InputCounters, InputReport } from "./input.ts";
+import type { PipelineStats, Running } from "./messages.ts";
+import { unfedSources } from "./unfed-sources.ts";
+
+/** Counts of the pipeline itself, cumulative since it began. */
+export interface PipelineCounters {
+  alerts: number;
+  undetected: number;
+  detectionMs: number;
+  dropped: number;
+}
+
+/** What statistics are made of. */
+export interface StatsSource {
+  readonly counters: PipelineCounters;
+  /** Of all inputs there ever were, so that totals never go back. */
+  readonly inputCounters: Iterable<InputCounters>;
+  readonly active: Active | undefined;
+  readonly running: Running;
+  /** Why reading waits; undefined when it does not. */
+  readonly waitingFor: string | undefined;
+  /** Whether everything that was read is delivered or in files. */
+  readonly isSettled: boolean;
+}
+
+export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats {
+  const { active, running, waitingFor } = source;
+  const { detectionMs, ...counters } = source.counters;
+  const all = [...source.inputCounters];
+  const sum = (count: (one: InputCounters) => number) => all.reduce((total, one) => total + count(one), 0);
+  const reports = (active?.inputs ?? []).map((input) => input.report());
+  const outputs = (active?.outputs ?? []).map((output) => output.stats());
+  const isDelivered = source.isSettled && outputs.every(({ queueRecords }) => queueRecords === 0);
+  return {
+    ...counters,
+    events: sum((input) => input.records),
+    bytes: sum((input) => input.bytes),
+    parked: sum(parkedIn) + outputs.reduce((total, output) => total + output.parked, 0),
+    dropped: counters.dropped + outputs.reduce((total, output) => total + output.dropped, 0),
+    detectionUs: Math.round(detectionMs * 1000),
+    truncations: sum((input) => input.truncations),
+    lostFiles: sum((input) => input.lost),
+    lagMs: lagMs(active, reports, nowMs),
+    atEnd: isDelivered && reports.every(({ atEnd }) => atEnd),
+    ended: isDelivered && reports.length > 0 && reports.every(({ ended }) => ended),
+    waitingFor,
+    unfedSources: active === undefined ? [] : unfedSources(active.config, active.router.detection),
+    running,
+    monitor: active?.config.service.monitor,
+    inputs: reports.map(({ oldestMs, ...report }) => ({
+      ...report,
+      lagMs: ageMs(oldestMs, nowMs),
+      paused: waitingFor !== undefined,
+    })),
+    filters: active?.router.filterStats() ?? [],
+    outputs,
+  };
+}
+
+function lagMs(active: Active | undefined, reports: readonly InputReport[], nowMs: number): number {
+  const times = [
+    ...reports.map((report) => report.oldestMs),
+    ...(active?.outputs ?? []).map((output) => output.oldestMs()),
+  ];
+  return Math.max(0, ...times.map((time) => ageMs(time, nowMs)));
+}
+
+/** How long ago something was; 0 when there is nothing. */
+function ageMs(timeMs: number | undefined, nowMs: number): number {
+  return timeMs === undefined ? 0 : Math.max(0, Math.round(nowMs - timeMs));
+}
