@@ -20,6 +20,7 @@ export class LiveEvent implements EventView {
   root: number;
   isAudit: boolean;
   readonly source: string;
+  readonly flat: { array: number };
   readonly hostname: string;
   readonly utcOffsetSeconds: number;
   readonly statics: Readonly<Record<string, string>>;
@@ -33,6 +34,7 @@ export class LiveEvent implements EventView {
     this.root = 0;
     this.isAudit = false;
     this.source = "k8s_audit";
+    this.flat = { array: -1 };
     this.hostname = hostname;
     this.utcOffsetSeconds = utcOffsetSeconds;
     this.statics = statics;
@@ -46,6 +48,7 @@ export class LiveEvent implements EventView {
   take(tape: JsonDocument, root: number, timeNs: bigint): void {
     this.tape = tape;
     this.root = root;
+    this.flat.array = -1;
     this.isAudit = tape.member(root, "auditID") >= 0;
     this.time = timeNs;
     this.firstTime ??= timeNs;
@@ -56,6 +59,7 @@ export class LiveEvent implements EventView {
   takeUnread(tape: JsonBytes, root: number, stampNode: number): void {
     this.tape = tape;
     this.root = root;
+    this.flat.array = -1;
     this.isAudit = tape.member(root, "auditID") >= 0;
     this.stampNode = stampNode;
     this.time = undefined;

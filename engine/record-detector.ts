@@ -125,6 +125,7 @@ class SyscallDetector implements RecordDetector {
       tape: this.tape,
       root: 0,
       isAudit: false,
+      flat: { array: -1 },
       timeNs,
       firstTimeNs: this.firstTimeNs ?? timeNs,
       number: this.seen,

@@ -34,6 +34,8 @@ export interface EventView {
   /** Counts from 1 in the order of arrival. */
   readonly number: bigint;
   readonly source: string;
+  /** The array of the event that was last found to hold neither objects nor arrays, or -1. */
+  readonly flat: { array: number };
   readonly hostname: string;
   /** East of UTC, for times rendered as text. */
   readonly utcOffsetSeconds: number;

@@ -30,32 +30,59 @@ export function spread(
   path: readonly string[],
   index: number | undefined,
 ): readonly number[] | undefined {
-  return spreadFrom(event, event.root, path, 0, index);
+  const found: number[] = [];
+  return collect(event, event.root, path, 0, index, found) ? found : undefined;
 }
 
-function spreadFrom(
+/** Adds what `spread` finds from a step on; false, with nothing added, where the path ends before any array. */
+function collect(
   event: EventView,
   from: number,
   path: readonly string[],
   start: number,
   index: number | undefined,
-): readonly number[] | undefined {
+  found: number[],
+): boolean {
   const { tape } = event;
   let node = from;
   for (let i = start; i < path.length; i++) {
+    const step = path[i] ?? "";
     if (tape.kind(node) === kinds.array) {
       if (index === undefined) {
-        const items = elements(event, node, undefined) ?? [];
-        return items.flatMap((item) => spreadFrom(event, item, path, i, index) ?? [-1]);
+        if (step !== "" && isFlat(event, node)) {
+          // Every element lacks the rest of the path: to say so once is enough.
+          if (tape.first(node) < tape.next(node)) found.push(-1);
+          return true;
+        }
+        const after = tape.next(node);
+        for (let item = tape.first(node); item < after; item = tape.next(item)) {
+          if (!collect(event, item, path, i, index, found)) found.push(-1);
+        }
+        return true;
       }
       node = tape.element(node, index);
-      if (node < 0) return undefined;
+      if (node < 0) return false;
     }
-    const step = path[i] ?? "";
     if (step !== "") node = stepFrom(event, node, step);
-    if (node < 0) return undefined;
+    if (node < 0) return false;
   }
-  return [node];
+  found.push(node);
+  return true;
+}
+
+/**
+ * Whether an array holds neither objects nor arrays. Many fields look through the same one, and it may have very many elements:
+ * the event remembers the last one that was flat.
+ */
+function isFlat({ tape, flat }: EventView, array: number): boolean {
+  if (flat.array === array) return true;
+  const after = tape.next(array);
+  for (let item = tape.first(array); item < after; item = tape.next(item)) {
+    const kind = tape.kind(item);
+    if (kind === kinds.object || kind === kinds.array) return false;
+  }
+  flat.array = array;
+  return true;
 }
 
 /** The texts of values, those left out that are not there. */
