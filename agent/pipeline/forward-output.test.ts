@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fakeTls } from "../../test/support/fake-tls.ts";
 import { startForwardServer } from "./testing/forward-server.ts";
 import type { ForwardServer } from "./testing/forward-server.ts";
+import { facts, tailToFile, writeBundle } from "./testing/bundles.ts";
 import { openBench } from "./testing/outputs.ts";
 import { until } from "./testing/until.ts";
+import { world, write } from "./testing/world.ts";
 
 const section = (port: number, more = "") =>
   `[OUTPUT]\n Name forward\n Alias up\n Match *\n Host 127.0.0.1\n Port ${port}\n${more}`;
@@ -143,6 +147,42 @@ test("after kill -9 what was not acknowledged is sent by the next process", asyn
   bench = await bench.reopen();
   await bench.drained();
   assert.deepEqual(numbers(server), upTo(20));
+});
+
+const driver = join(import.meta.dirname, "testing", "driver.ts");
+
+test("kill -9 of the agent while records are on their way loses none of them", async (t) => {
+  const w = world(t);
+  const server = await startForwardServer(t);
+  // Every second message is lost after it arrived, as when the other side dies before it answers.
+  server.react = () => (server.messages.length % 2 === 0 ? "ack" : "ignore");
+  const more = `[SERVICE]\n Flush 0.05\n Scheduler.Base 0.02\n${section(server.port, " Net.Io_Timeout 0.5\n")}`;
+  const shipper = writeBundle(w.dir, "shipper", tailToFile(w.log, w.out, more));
+  fs.mkdirSync(join(w.dir, "log"), { recursive: true });
+  const got = () => new Set(server.events.map(({ record: event }) => (event as { auditID: string }).auditID));
+  let wanted = 0;
+  for (let round = 0; round < 4; round++) {
+    write(w.log, ...Array.from({ length: 300 }, (_, n) => `id-${wanted + n}`));
+    wanted += 300;
+    const before = got().size;
+    const child = spawn(
+      process.execPath,
+      [driver, join(w.dir, "state"), w.dir, JSON.stringify({ shipper })],
+      {
+        env: { ...process.env, SINK_PORT: String(server.port) },
+        stdio: "ignore",
+      },
+    );
+    await until("something to arrive", () => got().size > before);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+  server.react = () => "ack";
+  const last = w.start(server.port);
+  const result = await last.apply({ shipper }, facts);
+  assert.ok(result.ok, JSON.stringify(result));
+  await until("all to arrive", () => got().size === wanted);
+  assert.deepEqual(server.offences, []);
 });
 
 test("compress gzip sends CompressedPackedForward, tag replaces the tag, time_as_integer sends seconds", async (t) => {
