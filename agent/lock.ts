@@ -24,6 +24,11 @@ export function lockState(file: string): () => void {
   );
 }
 
+/** Whether an agent works in the state directory now. */
+export function isLocked(file: string): boolean {
+  return isAlive(contentOf(file));
+}
+
 /** Creates the lock with its content in one step: nobody ever sees one that is empty. */
 function take(file: string): boolean {
   const own = `${file}.${process.pid}`;

@@ -1,5 +1,5 @@
 import type { HttpInputConfig, InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
-import type { HttpEndpoint } from "./http-config.ts";
+import type { HttpEndpoint, Secret, TlsConfig } from "./http-config.ts";
 import { problemAt } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
@@ -91,6 +91,18 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
     case "opensearch":
     case "loki":
       return endpointProblem(output, allowList);
+    case "forward":
+      return (
+        destinationProblem(output, output, allowList) ??
+        secretProblem([output.sharedKey, output.password], output.tls, allowList.secretDirectories ?? [])
+      );
+    case "kafka":
+      return (
+        output.brokers
+          .map((broker) => destinationProblem(broker, output, allowList))
+          .find((problem) => problem !== undefined) ??
+        secretProblem([output.sasl?.password], output.tls, allowList.secretDirectories ?? [])
+      );
     case "stdout":
     case "null":
     case "detect":
@@ -103,15 +115,16 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
 function endpointProblem(endpoint: HttpEndpoint, allowList: AllowList): string | undefined {
   const { proxy } = endpoint;
   return (
-    hostProblem(endpoint, endpoint, allowList) ??
-    (proxy === undefined ? undefined : hostProblem(proxy, endpoint, allowList)) ??
-    secretProblem(endpoint, allowList.secretDirectories ?? [])
+    destinationProblem(endpoint, endpoint, allowList) ??
+    (proxy === undefined ? undefined : destinationProblem(proxy, endpoint, allowList)) ??
+    secretProblem(secretsOf(endpoint), endpoint.tls, allowList.secretDirectories ?? [])
   );
 }
 
-function hostProblem(
+/** Why a destination may not be sent to, or undefined when it may. */
+export function destinationProblem(
   to: { readonly host: string; readonly port: number },
-  { tls }: HttpEndpoint,
+  { tls }: Pick<HttpEndpoint, "tls">,
   { destinations }: AllowList,
 ): string | undefined {
   const host = to.host.toLowerCase();
@@ -124,11 +137,18 @@ function hostProblem(
   return `This agent sends to ${to.host}:${to.port} only with "tls on" and "tls.verify on"`;
 }
 
+function secretsOf({ auth }: HttpEndpoint): readonly (Secret | undefined)[] {
+  return [auth?.kind === "basic" ? auth.password : auth?.token];
+}
+
 /** What is in a file must not leave with a request only because a config says so. */
-function secretProblem({ auth, tls }: HttpEndpoint, directories: readonly string[]): string | undefined {
-  const secrets = [auth?.kind === "basic" ? auth.password : auth?.token, tls?.client?.password];
+function secretProblem(
+  secrets: readonly (Secret | undefined)[],
+  tls: TlsConfig | undefined,
+  directories: readonly string[],
+): string | undefined {
   const paths = [
-    ...secrets.flatMap((secret) => (secret?.kind === "file" ? [secret.path] : [])),
+    ...[...secrets, tls?.client?.password].flatMap((one) => (one?.kind === "file" ? [one.path] : [])),
     ...(tls?.client === undefined ? [] : [tls.client.certFile, tls.client.keyFile]),
   ];
   return deniedSecret(paths, directories);
@@ -155,7 +175,7 @@ export function isBelow(path: string, directory: string): boolean {
 }
 
 /** The folder in which a glob begins to vary, so that `/var/log/*` is not below /var/log/audit; a plain path is itself. */
-function fixedPart(glob: string): string {
+export function fixedPart(glob: string): string {
   const all = glob.split("/");
   if (all.includes("..")) return "..";
   const wild = all.findIndex((part) => /[*?[\]{}]/.test(part));

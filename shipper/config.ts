@@ -1,5 +1,7 @@
 import type { FilterConfig } from "./filter-config.ts";
+import type { ForwardConfig } from "./forward-config.ts";
 import type { EsConfig, HttpConfig, LokiConfig } from "./http-config.ts";
+import type { KafkaConfig } from "./kafka-config.ts";
 import type { Match } from "./match.ts";
 import type { Place } from "./problem.ts";
 
@@ -47,6 +49,8 @@ export type OutputConfig =
   | HttpConfig
   | EsConfig
   | LokiConfig
+  | ForwardConfig
+  | KafkaConfig
   | FileConfig
   | StdoutConfig
   | NullConfig
@@ -161,10 +165,31 @@ export interface FileConfig extends OutputCommon {
   readonly directory: string;
   /** The tag names the file when undefined. */
   readonly file: string | undefined;
+  /** `plain`: the record. `out_file`: its tag and time, too. */
+  readonly format: "plain" | "out_file";
+  /** Whether a missing folder is made. */
+  readonly mkdir: boolean;
+  /** `full`: each write is on the disk before the next one. `normal`: before positions move. */
+  readonly sync: "normal" | "full";
+  readonly rotation: RotationConfig;
+}
+
+/** When a file is put aside, and what becomes of it then. */
+export interface RotationConfig {
+  /** A file that would grow beyond it is put aside. */
+  readonly bytesMax: number | undefined;
+  /** A file holds the records of one such stretch of time, counted from 1970 in UTC. */
+  readonly intervalMs: number | undefined;
+  /** How many files that were put aside stay; all when undefined. */
+  readonly keep: number | undefined;
+  readonly compress: boolean;
 }
 
 export interface StdoutConfig extends OutputCommon {
   readonly plugin: "stdout";
+  readonly format: "json_lines" | "json" | "json_stream";
+  readonly dateKey: string | undefined;
+  readonly dateFormat: "double" | "epoch" | "epoch_ms" | "iso8601";
 }
 export interface NullConfig extends OutputCommon {
   readonly plugin: "null";

@@ -32,6 +32,15 @@ const defaults: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     time_key: "@timestamp",
     replace_dots: "off",
   },
+  "output forward": {
+    self_hostname: "localhost",
+    require_ack_response: "off",
+    "net.connect_timeout": "10s",
+    "net.io_timeout": "no limit",
+  },
+  "output kafka": { format: "json", "rdkafka.acks": "all", "rdkafka.message.max.bytes": "1000000" },
+  "output file": { format: "out_file", mkdir: "off" },
+  "output stdout": { format: "msgpack" },
   "output loki": { labels: "job=fluent-bit", line_format: "json", auto_kubernetes_labels: "off" },
 };
 

@@ -1,5 +1,6 @@
 /** The door of the shipper: Fluent Bit's config language in, a typed pipeline out. Pure: it opens nothing. */
-export { checkAllowed, isBelow, isBelowAny } from "./allow.ts";
+export { allowHere, allowNamed } from "./allow-named.ts";
+export { checkAllowed, destinationProblem, isBelow, isBelowAny } from "./allow.ts";
 export type { AllowList, Destination, ListenAddress } from "./allow.ts";
 export type {
   ContainerFormat,
@@ -15,6 +16,7 @@ export type {
   NullConfig,
   OutputConfig,
   PipelineConfig,
+  RotationConfig,
   ServerTlsConfig,
   ServiceConfig,
   StdinConfig,
@@ -24,6 +26,7 @@ export type {
 export { explainShipperConfig } from "./explain.ts";
 export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
 export type { FieldPath, PathStep } from "./field-path.ts";
+export type { ForwardConfig } from "./forward-config.ts";
 export type {
   Condition,
   ConvertRule,
@@ -51,6 +54,7 @@ export type {
   Secret,
   TlsConfig,
 } from "./http-config.ts";
+export type { KafkaBroker, KafkaConfig, KafkaSasl } from "./kafka-config.ts";
 export { compileMatch, compileRegex, globMatches } from "./match.ts";
 export type { Match } from "./match.ts";
 export { parseShipperConfig } from "./parse.ts";

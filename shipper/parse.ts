@@ -5,11 +5,14 @@ import { Options } from "./options.ts";
 import { clusterFacts } from "./plugins/cluster-facts.ts";
 import type { Plugin } from "./plugins/common.ts";
 import { es, opensearch } from "./plugins/es.ts";
+import { file } from "./plugins/file.ts";
+import { forward } from "./plugins/forward.ts";
 import { grep } from "./plugins/grep.ts";
 import { httpInput } from "./plugins/http-input.ts";
 import { http } from "./plugins/http.ts";
+import { kafka } from "./plugins/kafka.ts";
 import { builtInParsers } from "./plugins/line-format.ts";
-import { detect, discard, file, fleet, stdout } from "./plugins/local.ts";
+import { detect, discard, fleet } from "./plugins/local.ts";
 import { loki } from "./plugins/loki.ts";
 import { mask } from "./plugins/mask.ts";
 import { modify } from "./plugins/modify.ts";
@@ -17,6 +20,7 @@ import { nest } from "./plugins/nest.ts";
 import { recordModifier } from "./plugins/record-modifier.ts";
 import { dummy, stdin } from "./plugins/run-inputs.ts";
 import { readService } from "./plugins/service.ts";
+import { stdout } from "./plugins/stdout.ts";
 import { tail } from "./plugins/tail.ts";
 import { throttle } from "./plugins/throttle.ts";
 import { typeConverter } from "./plugins/type-converter.ts";
@@ -50,6 +54,8 @@ const plugins = {
     es,
     opensearch,
     loki,
+    forward,
+    kafka,
     file,
     stdout,
     discard,

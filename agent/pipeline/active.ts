@@ -8,6 +8,7 @@ import { DummyInput } from "./dummy-input.ts";
 import { EsOutput } from "./es-output.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
+import { ForwardOutput } from "./forward-output.ts";
 import { HttpInput, spoolName } from "./http-input.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
@@ -15,6 +16,7 @@ import type { Input, InputContext } from "./input.ts";
 import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
+import { KafkaOutput } from "./kafka-output.ts";
 import { queueName } from "./queued-output.ts";
 import type { Router } from "./router.ts";
 import { StdinInput } from "./stdin-input.ts";
@@ -36,7 +38,7 @@ export async function openOutputs(config: PipelineConfig, context: OutputContext
   const opened: Output[] = [];
   try {
     for (const output of config.outputs) {
-      const one = openOutput(output, context);
+      const one = await openOutput(output, context);
       if (one !== undefined) opened.push(one);
     }
     return opened;
@@ -46,7 +48,7 @@ export async function openOutputs(config: PipelineConfig, context: OutputContext
   }
 }
 
-function openOutput(config: OutputConfig, context: OutputContext): Output | undefined {
+function openOutput(config: OutputConfig, context: OutputContext): Output | Promise<Output> | undefined {
   switch (config.plugin) {
     case "http":
       return new HttpOutput(config, context);
@@ -55,6 +57,10 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | unde
       return new EsOutput(config, context);
     case "loki":
       return new LokiOutput(config, context);
+    case "forward":
+      return new ForwardOutput(config, context);
+    case "kafka":
+      return KafkaOutput.open(config, context);
     case "file":
       return new FileOutput(config, context);
     case "fleet":
@@ -80,6 +86,8 @@ export interface InputOptions {
   readonly marks: readonly Mark[];
   readonly readAll: boolean;
   readonly allowList: AllowList;
+  /** Whether files are read to their end, as with `exit_on_eof`. */
+  readonly endsAtEof: boolean;
   readonly deadLetter: DeadLetter;
   /** For what inputs keep themselves. */
   readonly stateDir: string;
@@ -128,7 +136,7 @@ async function openInput(input: InputConfig, marks: readonly Mark[], options: In
   const context = { counters: countersOf(input.alias), onProblem };
   switch (input.plugin) {
     case "tail":
-      return openTail(input, marks, context, options);
+      return openTail(options.endsAtEof ? { ...input, exitOnEof: true } : input, marks, context, options);
     case "http": {
       const folder = join(spoolsIn(options.stateDir), spoolName(input));
       const mayUse = (path: string) => isBelowAny(path, options.allowList.secretDirectories ?? []);

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { reasonOf, syncData, syncFolder, writeAllSync } from "./files.ts";
+import { isMarksFile, isParkedFile, marksPath, readMarks, readParkedFile } from "./parked.ts";
 
 /** Why something was set aside, and where it came from. */
 export interface ParkedLine {
@@ -32,6 +33,8 @@ export class DeadLetter {
   readonly #dir: string;
   readonly #options: DeadLetterOptions;
   #fd: number | undefined;
+  /** The file that is being written. */
+  #name: string | undefined;
   #size = 0;
   #total = 0;
   #held: Buffer[] = [];
@@ -41,7 +44,8 @@ export class DeadLetter {
     this.#dir = dir;
     this.#options = options;
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-    this.#total = this.#files().reduce((sum, file) => sum + file.size, 0);
+    const files = this.#files().filter(({ name }) => !isMarksFile(name));
+    this.#total = files.reduce((sum, file) => sum + file.size, 0);
   }
 
   /** Whether everything that was parked is written; when not, `retry` has to succeed before positions may move. */
@@ -100,9 +104,23 @@ export class DeadLetter {
     this.#dirtyFolder = false;
   }
 
+  /** Makes room: files of which every entry was sent again go, but for the one that is being written. */
+  dropReplayed(): void {
+    for (const marks of this.#files().filter(({ name }) => isMarksFile(name))) {
+      const name = marks.name.replace(/\.replayed$/, "");
+      if (name === this.#name) continue;
+      const done = readMarks(this.#dir, name);
+      const entries = fs.existsSync(join(this.#dir, name)) ? readParkedFile(this.#dir, name) : [];
+      if (!entries.every(({ ref }) => done.has(ref.offset))) continue;
+      for (const { entry } of entries) if (entry?.file !== undefined) this.#remove(entry.file);
+      this.#remove(name);
+    }
+  }
+
   close(): void {
     if (this.#fd !== undefined) fs.closeSync(this.#fd);
     this.#fd = undefined;
+    this.#name = undefined;
   }
 
   #open(): number | undefined {
@@ -110,8 +128,11 @@ export class DeadLetter {
     try {
       this.#closeSynced();
       const numbers = this.#files().map((file) => Number(/^parked-(\d+)/.exec(file.name)?.[1] ?? 0));
-      const next = Math.max(0, ...numbers) + 1;
-      this.#fd = fs.openSync(join(this.#dir, `parked-${String(next).padStart(10, "0")}.jsonl`), "ax", 0o600);
+      // Names are not used again, also after files went: whoever noted one must not find something else under it.
+      const next = Math.max(Math.floor(Date.now() / 1000), ...numbers.map((number) => number + 1));
+      const name = `parked-${String(next).padStart(10, "0")}.jsonl`;
+      this.#fd = fs.openSync(join(this.#dir, name), "ax", 0o600);
+      this.#name = name;
       this.#size = 0;
       this.#dirtyFolder = true;
       return this.#fd;
@@ -129,13 +150,14 @@ export class DeadLetter {
 
   #evict(): void {
     if (this.#total <= this.#options.bytesMax) return;
-    const files = this.#files().sort((a, b) => a.mtimeMs - b.mtimeMs);
+    const files = this.#files()
+      .filter(({ name }) => name !== this.#name && !isMarksFile(name))
+      .sort((a, b) => a.mtimeMs - b.mtimeMs);
     let gone = 0;
-    // The newest stays: it is being written.
-    for (const file of files.slice(0, -1)) {
+    // The newest stays: it may be a line that is still being read.
+    for (const { name } of files.slice(0, -1)) {
       if (this.#total <= this.#options.bytesMax) break;
-      fs.rmSync(join(this.#dir, file.name), { force: true });
-      this.#total -= file.size;
+      this.#remove(name);
       gone++;
     }
     if (gone === 0) return;
@@ -143,6 +165,15 @@ export class DeadLetter {
     this.#options.onProblem(
       `The dead letter folder ${this.#dir} is over ${this.#options.bytesMax} bytes: its ${gone} oldest files were removed`,
     );
+  }
+
+  /** Removes a file, and what was noted about it. */
+  #remove(name: string): void {
+    const path = join(this.#dir, name);
+    this.#total -= fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    fs.rmSync(path, { force: true });
+    // Marks go last: without them everything would be sent again.
+    if (isParkedFile(name)) fs.rmSync(marksPath(this.#dir, name), { force: true });
   }
 
   #files(): { name: string; size: number; mtimeMs: number }[] {

@@ -1,12 +1,19 @@
 import type { NullConfig, StdoutConfig } from "#shipper";
+import { Arena } from "./arena.ts";
 import type { Batch } from "./batch.ts";
 import { reasonOf, writeAllSync } from "./files.ts";
+import { HttpFormat } from "./http-format.ts";
 import type { Output, OutputContext, OutputStats } from "./output.ts";
+import { Records } from "./records.ts";
+
+const nowhere = { segment: 0, sequence: 0, end: 0 };
+const nothing = Buffer.alloc(0);
 
 /** `stdout` and `null`: nothing to queue. A pipe that nobody reads makes the reader wait. */
 export class DirectOutput implements Output {
   readonly config: StdoutConfig | NullConfig;
   readonly #context: OutputContext;
+  readonly #format: HttpFormat | undefined;
   #held: Buffer[] = [];
   #delivered = 0;
   #bytes = 0;
@@ -15,6 +22,7 @@ export class DirectOutput implements Output {
   constructor(config: StdoutConfig | NullConfig, context: OutputContext) {
     this.config = config;
     this.#context = context;
+    this.#format = config.plugin === "stdout" ? new HttpFormat(config) : undefined;
   }
 
   get isSettled(): boolean {
@@ -28,8 +36,13 @@ export class DirectOutput implements Output {
   take(batch: Batch): void {
     this.#delivered += batch.count;
     this.#bytes += batch.bytes;
-    if (this.config.plugin === "null") return;
-    this.#held.push(...batch.buffers().map((buffer) => Buffer.from(buffer)));
+    if (this.config.plugin === "null" || this.#format === undefined) return;
+    const { tag, count, oldestMs } = batch;
+    const body = Buffer.concat(batch.buffers());
+    const records = new Records([{ tag, count, oldestMs, body, positions: nothing, ...nowhere }]);
+    const pieces = this.#format.body(records, records.whole, new Arena());
+    // What is no line yet ends in one, so that what comes next begins on its own.
+    this.#held.push(...pieces, ...(this.config.format === "json_lines" ? [] : [Buffer.from("\n")]));
     this.retry();
   }
 

@@ -7,6 +7,12 @@ import { reasonOf } from "./files.ts";
 import { readSecret, readSecretFile } from "./secret.ts";
 import type { MayUseSecret } from "./secret.ts";
 
+/** Where to connect to, and how. */
+export type ConnectTarget = Pick<HttpEndpoint, "host" | "port" | "tls" | "proxy" | "connectTimeoutMs">;
+
+/** What a server is told that we speak, unless it is something else than HTTP. */
+const httpProtocols: readonly string[] = ["http/1.1"];
+
 /** No connection could be made: nothing was sent, and nothing can have arrived. */
 export class ConnectError extends Error {
   /** Whether the first hop answered at all, so that what failed is the proxy or TLS. */
@@ -22,7 +28,11 @@ export class ConnectError extends Error {
  * A connection to an endpoint, through its proxy and TLS where it has them, within the connect timeout. Certificates and
  * keys are read now, so that replaced ones count from the next connection on.
  */
-export async function connect(endpoint: HttpEndpoint, mayUse: MayUseSecret): Promise<net.Socket> {
+export async function connect(
+  endpoint: ConnectTarget,
+  mayUse: MayUseSecret,
+  protocols: readonly string[] = httpProtocols,
+): Promise<net.Socket> {
   const { tls: secure, proxy, connectTimeoutMs } = endpoint;
   const opened: net.Socket[] = [];
   let isReached = false;
@@ -37,7 +47,7 @@ export async function connect(endpoint: HttpEndpoint, mayUse: MayUseSecret): Pro
     timer = setTimeout(() => reject(new Error(why)), connectTimeoutMs);
   });
   try {
-    const options = secure === undefined ? undefined : tlsOptions(endpoint, secure, mayUse);
+    const options = secure === undefined ? undefined : tlsOptions(endpoint, secure, mayUse, protocols);
     return await Promise.race([late, open(endpoint, proxy, options, keep)]);
   } catch (error) {
     for (const socket of opened) socket.destroy();
@@ -49,7 +59,7 @@ export async function connect(endpoint: HttpEndpoint, mayUse: MayUseSecret): Pro
 }
 
 /** Whether the first hop of an endpoint can be connected to within a time. */
-export function isReachable({ host, port, proxy }: HttpEndpoint, timeoutMs: number): Promise<boolean> {
+export function isReachable({ host, port, proxy }: ConnectTarget, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = net.connect({ host: proxy?.host ?? host, port: proxy?.port ?? port });
     const end = (answer: boolean) => {
@@ -77,7 +87,7 @@ export function proxyHeaders({ credentials }: ProxyConfig): Readonly<Record<stri
 type Keep = <T extends net.Socket>(socket: T) => T;
 
 async function open(
-  { host, port }: HttpEndpoint,
+  { host, port }: ConnectTarget,
   proxy: ProxyConfig | undefined,
   secure: tls.ConnectionOptions | undefined,
   keep: Keep,
@@ -138,16 +148,17 @@ function openSecure(options: tls.ConnectionOptions, keep: Keep): Promise<net.Soc
 }
 
 function tlsOptions(
-  { host }: HttpEndpoint,
+  { host }: ConnectTarget,
   { verify, caFile, vhost, client }: TlsConfig,
   mayUse: MayUseSecret,
+  protocols: readonly string[],
 ): tls.ConnectionOptions {
   // An address cannot be asked for by name; the certificate has to hold it all the same.
   const name = vhost ?? (net.isIP(host) === 0 ? host : undefined);
   return {
     host: vhost ?? host,
     rejectUnauthorized: verify,
-    ALPNProtocols: ["http/1.1"],
+    ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
     ...(name === undefined ? {} : { servername: name }),
     ...(caFile === undefined ? {} : { ca: fs.readFileSync(caFile) }),
     ...(client === undefined

@@ -13,6 +13,8 @@ export interface WorkerOptions {
   readonly allowList: AllowList;
   /** Most bytes of dead letters; 256 MiB unless given. */
   readonly deadLetterBytesMax?: number;
+  /** Whether files are read to their end and no further, whatever the config says: for runs that end by themselves. */
+  readonly endsAtEof?: boolean;
 }
 
 export interface ApplyRequest {

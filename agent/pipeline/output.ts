@@ -1,4 +1,4 @@
-import type { OutputConfig, ServiceConfig } from "#shipper";
+import type { OutputConfig, ServiceConfig, TlsConfig } from "#shipper";
 import type { Batch, PipelineAlert } from "./batch.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 
@@ -52,6 +52,11 @@ export interface OutputContext {
   readonly onRoom: () => void;
   /** Whether a folder, by its real path, may be written to. */
   readonly mayWrite: (folder: string) => boolean;
+  /** Why a destination that the config does not name may not be sent to, or undefined when it may. */
+  readonly destinationProblem: (
+    to: { readonly host: string; readonly port: number },
+    tls: TlsConfig | undefined,
+  ) => string | undefined;
   /** Whether a file, by its real path, may be used as a secret. */
   readonly mayUseSecret: (file: string) => boolean;
   /** Hands alerts to the main thread; resolves when it has delivered them, rejects when it never will. */

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { isBelowAny } from "#shipper";
+import { destinationProblem, isBelowAny } from "#shipper";
 import type { PipelineConfig } from "#shipper";
 import { marksOf, openInputs, openOutputs, orphanQueues, orphanSpools } from "./active.ts";
 import type { Active } from "./active.ts";
@@ -18,6 +18,7 @@ import type { Mark } from "./mark.ts";
 import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions } from "./messages.ts";
 import type { OutputContext } from "./output.ts";
 import { pipelineStats } from "./pipeline-stats.ts";
+import { Replay } from "./replay.ts";
 import { Router } from "./router.ts";
 import type { Detection } from "./router.ts";
 import { describeUnfed, unfedSources } from "./unfed-sources.ts";
@@ -48,6 +49,7 @@ export class Runner {
   readonly #options: WorkerOptions;
   readonly #ports: RunnerPorts;
   readonly #deadLetter: DeadLetter;
+  readonly #replay: Replay;
   readonly #checkpoints: CheckpointFile;
   readonly #inputCounters = new Map<string, InputCounters>();
   readonly #counters = {
@@ -81,10 +83,17 @@ export class Runner {
     this.#options = options;
     this.#ports = ports;
     fs.mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
-    this.#deadLetter = new DeadLetter(join(options.stateDir, "dead-letter"), {
+    const deadLetterDir = join(options.stateDir, "dead-letter");
+    this.#deadLetter = new DeadLetter(deadLetterDir, {
       bytesMax: options.deadLetterBytesMax ?? 256 * 1024 * 1024,
       onProblem: (message) => ports.onProblem("dead-letter/problem", message),
       onEvicted: (files) => (this.#counters.dropped += files),
+    });
+    this.#replay = new Replay({
+      pipelineDir: options.stateDir,
+      deadLetterDir,
+      deadLetter: this.#deadLetter,
+      onProblem: ports.onProblem,
     });
     const path = join(options.stateDir, "checkpoint.json");
     this.#checkpoints = new CheckpointFile(path, (message) => ports.onProblem("checkpoint/damaged", message));
@@ -97,6 +106,7 @@ export class Runner {
     while (!this.#isStopping) {
       const worked = this.#turn(Date.now());
       if (worked) this.#hasNews = true;
+      if (this.#active !== undefined && !this.#isSwapping) this.#replay.poll(this.#active, Date.now());
       this.#noteQuickly(Date.now());
       if (!this.#isSwapping && this.#isCheckpointDue(Date.now())) {
         this.#checkpointedAt = Date.now();
@@ -301,6 +311,7 @@ export class Runner {
         marks: this.#savedMarks,
         readAll: this.#readAll,
         allowList: this.#options.allowList,
+        endsAtEof: this.#options.endsAtEof ?? false,
         deadLetter: this.#deadLetter,
         stateDir: this.#options.stateDir,
         countersOf: (alias) => this.#countersOf(alias),
@@ -328,6 +339,7 @@ export class Runner {
     this.#isSwapping = true;
     try {
       await this.#checkpointing;
+      await this.#replay.rest();
       for (const output of active.outputs) output.retry();
       await this.checkpoint();
       // So that the quick note is not behind the checkpoint: it counts first.
@@ -349,6 +361,7 @@ export class Runner {
       onProblem: this.#ports.onProblem,
       onRoom: () => {},
       mayWrite: (folder) => isBelowAny(folder, this.#options.allowList.fileDirectories),
+      destinationProblem: (to, tls) => destinationProblem(to, { tls }, this.#options.allowList),
       mayUseSecret: (file) => isBelowAny(file, this.#options.allowList.secretDirectories ?? []),
       deliverAlerts: this.#ports.deliverAlerts,
     };

@@ -3,6 +3,7 @@ import type { Options } from "../options.ts";
 import { outputOptions, readOutputBase } from "./common.ts";
 import type { Plugin } from "./common.ts";
 import { endpointOptions, readEndpoint, readPath } from "./endpoint.ts";
+import { jsonDateOptions, readJsonDate } from "./json-date.ts";
 
 /** `http`. No record is dropped: refusals of a record set it aside, everything else is retried. */
 export const http: Plugin<HttpConfig> = {
@@ -13,15 +14,13 @@ export const http: Plugin<HttpConfig> = {
     uri: "used",
     format: "used",
     http_method: "used",
-    json_date_key: "used",
-    json_date_format: "used",
+    ...jsonDateOptions,
     header_tag: { refused: 'write one output per tag, each with its own "header"' },
     body_key: { refused: "records are sent as they are: shape them with filters" },
     headers_key: { refused: "a record may not choose headers: write them as header" },
     "oauth2.enable": { refused: 'keep a token in a file and name it with "bearer_token_file"' },
   },
   read(options, alias) {
-    const dateKey = options.text("json_date_key", "date");
     return {
       ...readOutputBase(options, alias),
       ...readEndpoint(options, { plain: 80, tls: 443 }, ["gzip", "zstd"]),
@@ -29,8 +28,7 @@ export const http: Plugin<HttpConfig> = {
       method: options.oneOf("http_method", ["post", "put"], "post") === "post" ? "POST" : "PUT",
       uri: readPath(options, "uri", "/"),
       format: readFormat(options),
-      dateKey: ["false", "off", ""].includes(dateKey.toLowerCase()) ? undefined : dateKey,
-      dateFormat: options.oneOf("json_date_format", ["double", "epoch", "epoch_ms", "iso8601"], "double"),
+      ...readJsonDate(options),
     };
   },
 };

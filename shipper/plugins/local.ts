@@ -1,52 +1,7 @@
-import type { DetectConfig, FileConfig, FleetConfig, NullConfig, StdoutConfig } from "../config.ts";
+import type { DetectConfig, FleetConfig, NullConfig } from "../config.ts";
 import type { Options } from "../options.ts";
 import { outputOptions, readOutputBase } from "./common.ts";
 import type { Plugin } from "./common.ts";
-
-/** `file`, format `plain`: one record a line, appended as it is. */
-export const file: Plugin<FileConfig> = {
-  name: "file",
-  options: {
-    ...outputOptions,
-    path: "used",
-    file: "used",
-    format: "used",
-    mkdir: { ignored: "missing folders are always made" },
-  },
-  read(options, alias) {
-    const directory = options.required("path", '"path /var/lib/...": the folder to write to');
-    if (directory !== "" && !directory.startsWith("/")) {
-      options.refuse(
-        options.entry("path") ?? options.section,
-        `"path" is "${directory}" and has to be absolute`,
-      );
-    }
-    if (options.text("format", "")?.toLowerCase() !== "plain") {
-      const place = options.entry("format") ?? options.section;
-      options.refuse(place, 'Only "format plain" (JSON lines) is supported for output "file": write it so');
-    }
-    const name = options.text("file");
-    if (name !== undefined && (name === "" || name === "." || name === ".." || name.includes("/"))) {
-      options.refuse(
-        options.entry("file") ?? options.section,
-        `"file" is "${name}" and has to be a plain file name`,
-      );
-    }
-    return { ...readOutputBase(options, alias), plugin: "file", directory, file: name };
-  },
-};
-
-export const stdout: Plugin<StdoutConfig> = {
-  name: "stdout",
-  options: { ...outputOptions, format: "used" },
-  read(options, alias) {
-    if (options.text("format", "")?.toLowerCase() !== "json_lines") {
-      const place = options.entry("format") ?? options.section;
-      options.refuse(place, 'Only "format json_lines" is supported for output "stdout": write it so');
-    }
-    return { ...readOutputBase(options, alias), plugin: "stdout" };
-  },
-};
 
 /** `null` (to be quoted in YAML readers that know null; not here, where every scalar is text). */
 export const discard: Plugin<NullConfig> = {

@@ -109,6 +109,7 @@ function contextIn(dir: string, service: ServiceConfig, report: (problem: string
     onProblem: (code, message) => report(`${code} ${message}`),
     onRoom: () => {},
     mayWrite: () => true,
+    destinationProblem: ({ host, port }) => (host === "127.0.0.1" ? undefined : `not to ${host}:${port}`),
     mayUseSecret: (file) => file.startsWith(dir),
     deliverAlerts: () => Promise.reject(new Error("no alerts here")),
   };
