@@ -15,7 +15,13 @@ function written(t: TestContext, value: unknown): string {
 }
 
 test("without a file, and with an empty one, nothing is allowed, secrets included", (t) => {
-  const nothing = { destinations: [], fileDirectories: [], secretDirectories: [], tailDirectories: [] };
+  const nothing = {
+    destinations: [],
+    fileDirectories: [],
+    listen: [],
+    secretDirectories: [],
+    tailDirectories: [],
+  };
   assert.deepEqual(readAllowList(undefined), nothing);
   assert.deepEqual(readAllowList(written(t, {})), nothing);
 });

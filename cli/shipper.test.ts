@@ -81,7 +81,7 @@ test("shipper validate says what is there, what is a warning and what changes no
   const path = await write(t, { "a.conf": input + http });
   const valid = await runCli(["shipper", "validate", path("a.conf")]);
   assert.equal(valid.code, 0);
-  assert.match(valid.out, /a\.conf:14:5: warning: A password stands in the bundle/);
+  assert.match(valid.out, /a\.conf:14:5: warning: "http_passwd" stands in the bundle/);
   assert.match(valid.out, /^ok: 1 input, 0 filters, 1 output$/m);
   assert.match(valid.out, /^note: db may be written, and nothing changes here$/m);
   const json = await runCli(["shipper", "validate", path("a.conf"), "-o", "json"]);
