@@ -199,7 +199,7 @@ async function see(door: Door, rolloutId: string): Promise<Rollout> {
 
 /** Waits until a rollout has succeeded, or a test's own condition about it holds. */
 function reach(door: Door, id: string, what: string, holds: (rollout: Rollout) => boolean): Promise<Rollout> {
-  return until(`the rollout ${id} ${what}`, 40_000, async () => {
+  return until(`the rollout ${id} ${what}`, 90_000, async () => {
     const rollout = await see(door, id);
     return holds(rollout) ? { done: rollout } : { seen: rollout.because };
   });
