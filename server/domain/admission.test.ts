@@ -8,7 +8,8 @@ import { judgeJoinToken, judgeNamesakes, parseApplicant, type JoinTokenState } f
 import { digestBytes, digestFromBytes, isDigest, isId, makeId } from "./ids.ts";
 import { parseLabels, relabel } from "./labels.ts";
 import { isAllowed, roles, type Permission } from "./permission.ts";
-import { sentence, type Outcome } from "./refusal.ts";
+import { accept, sentence, type Outcome } from "./refusal.ts";
+import { wholeFleet } from "./scope.ts";
 import { parseCredential } from "./secret.ts";
 import { parseApiTokenRequest, parseJoinTokenRequest } from "./token.ts";
 
@@ -155,7 +156,7 @@ test("whatever a stranger sends, parsing answers and never throws", () => {
       parseCredential("at", a);
       parseLabels("labels", labels);
       parseJoinTokenRequest({ labels, clusterName: a, ttlSeconds: 1, uses: 1 });
-      parseApiTokenRequest({ name: a, role: b, ttlSeconds: 0 });
+      parseApiTokenRequest({ name: a, role: b, ttlSeconds: 0 }, accept(wholeFleet), wholeFleet);
     }),
   );
 });
