@@ -239,7 +239,7 @@ test("login verifies server, CA and token, stores them for the owner only, and m
   const args = ["login", "--name", "here", "--server", context.server, "--ca-pin", pin];
   const { code, out, talk } = await runCli(args, { input: `${fleet.token}\n` });
   assert.equal(code, 0, talk);
-  assert.match(out, /as context here.*It has 1 cluster\./);
+  assert.match(out, /as context here.*You see 1 cluster\./);
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.deepEqual(JSON.parse(await readFile(file, "utf8")).contexts.here, {
     server: context.server,

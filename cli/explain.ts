@@ -33,6 +33,7 @@ export function explainCall(error: ConnectError, place: Place): Failure {
     case Code.Unauthenticated:
       return failure(error, exitCodes.refused, `${place.server} does not accept the token${as}: ${words}`, [
         `fleetctl login --server ${place.server} --token-file FILE   with a valid token`,
+        `fleetctl login --oidc --server ${place.server}   where people log in by an identity provider`,
       ]);
     case Code.PermissionDenied:
       return failure(error, exitCodes.refused, words, [

@@ -33,7 +33,9 @@ const algorithms = [
 ];
 const tokenCharsMax = 16 * 1024;
 const clockToleranceSeconds = 30;
-const keysKeptMs = 3_600_000;
+/** A key that the provider drops is trusted for so long. */
+const keysKeptMs = 600_000;
+const documentKeptMs = 24 * 3_600_000;
 
 /** Nothing is fetched before the first login, so a provider that is away keeps no server from starting. */
 export function createProvider(
@@ -124,7 +126,7 @@ function createKeys(issuer: string, cooldownMs: number): (now: Date) => Promise<
           fetchBounded(url, "application/json, application/jwk-set+json"),
         ),
       });
-      found = { keys, untilMs: nowMs + 24 * keysKeptMs };
+      found = { keys, untilMs: nowMs + documentKeptMs };
       return keys;
     } catch (error) {
       failed = { error, untilMs: nowMs + cooldownMs };
