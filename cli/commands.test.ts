@@ -146,7 +146,7 @@ test("token api create prints the secret alone; list never shows it; revoke ends
   const made = await runCli(["token", "api", "create", "ci", "--role", "operator", "--ttl", "90d"]);
   assert.equal(made.out, "at_0.s3cret\n");
   const listed = await runCli(["token", "api", "list"]);
-  assert.match(listed.out, /at_0 +ci +operator +usable +90d/);
+  assert.match(listed.out, /at_0 +ci +operator +the whole fleet +usable +90d/);
   assert.ok(!listed.out.includes("s3cret"));
   await runCli(["token", "api", "revoke", "at_0"]);
   assert.match((await runCli(["token", "api", "list"])).out, /revoked/);

@@ -25,8 +25,8 @@ export async function startReceiver(state: string): Promise<Receiver> {
   let base = "";
   const server = createServer({ maxHeaderSize: 16 * 1024, requestTimeout: 10_000 }, (request, response) => {
     const url = new URL(request.url ?? "/", base);
-    if (request.method !== "GET" || url.pathname !== "/callback")
-      return say(response, 404, "Nothing is here.");
+    const isCallback = request.method === "GET" && url.pathname === "/callback";
+    if (!isCallback) return say(response, 404, "Nothing is here.");
     if (url.searchParams.get("state") !== state) {
       return say(response, 400, "This is not the login that fleetctl waits for.");
     }

@@ -68,7 +68,8 @@ function parseOidcConfig(text: string, report: Report): OidcConfig | undefined {
     if (!fields.includes(key)) report(`there is no field "${key}"; it takes ${fields.join(", ")}`);
   }
   const clientId = textOf(root, "clientId", report);
-  const sessionMs = duration(60_000, 12 * 3_600_000)(String(root["sessionTtl"] ?? defaults.sessionTtl));
+  const ttl = root["sessionTtl"] === undefined ? defaults.sessionTtl : textOf(root, "sessionTtl", report);
+  const sessionMs = duration(60_000, 12 * 3_600_000)(ttl);
   if (typeof sessionMs !== "number") report(`sessionTtl ${sessionMs.problem}`);
   return {
     issuer: issuerOf(root, report),
@@ -107,8 +108,8 @@ function rulesOf(value: unknown, report: Report): readonly LoginRule[] {
 function ruleOf(value: unknown, report: Report): LoginRule {
   const rule = isFields(value) ? value : {};
   for (const key of Object.keys(rule)) {
-    if (!ruleFields.includes(key))
-      report(`there is no field "${key}"; a rule takes ${ruleFields.join(", ")}`);
+    if (ruleFields.includes(key)) continue;
+    report(`there is no field "${key}"; a rule takes ${ruleFields.join(", ")}`);
   }
   const role = textOf(rule, "role", report);
   if (role !== "" && !isRole(role)) report(`role: "${role.slice(0, 80)}" is none of ${roles.join(", ")}`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { toJson, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
+import { toJson, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { Requirement_Operator } from "#proto/fleet/v1/common";
@@ -122,7 +122,7 @@ type Call = (request: unknown, options: object) => Promise<Message> | AsyncItera
 /** What a call says, whole: its code and its words or messages. */
 async function say(call: Call, method: DescMethod, request: object): Promise<string> {
   const said: string[] = [];
-  const tell = (message: Message) => said.push(JSON.stringify(toJson(method.output as DescMessage, message)));
+  const tell = (message: Message) => said.push(JSON.stringify(toJson(method.output, message)));
   try {
     const answer = call(request, { timeoutMs: method.methodKind === "unary" ? 10_000 : 250 });
     if (answer instanceof Promise) tell(await answer);

@@ -119,7 +119,7 @@ export async function createApiToken(
   wanted: ApiTokenWish,
   createdBy: string,
   now: Date,
-  login: Login | undefined = undefined,
+  login?: Login,
 ): Promise<{ readonly token: ApiToken; readonly secret: string }> {
   const { secret, hash } = newSecret();
   const token: ApiToken = {

@@ -86,14 +86,15 @@ function serving(issuer: string, jwk: JWK): RequestListener {
       { ...client, client_id: "fleetctl" },
       { ...client, client_id: "another" },
     ],
-    jwks: { keys: [jwk as { kty: string }] },
+    jwks: { keys: [jwk] },
     features: { deviceFlow: { enabled: true }, devInteractions: { enabled: true } },
     claims: { openid: ["sub", "groups"], email: ["email", "email_verified"] },
     conformIdTokenClaims: false,
     cookies: { keys: ["only for tests"] },
     findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
   });
-  return provider.callback();
+  const handle = provider.callback();
+  return (request, response) => void handle(request, response);
 }
 
 /** Plays a person in a browser: follows redirects, keeps cookies, and fills in every form until none comes. */

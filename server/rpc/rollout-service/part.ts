@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 
-import { RolloutSchema, RolloutSpecSchema, type Rollout } from "#proto/fleet/v1/rollout";
+import { RolloutSchema, RolloutSpecSchema, type Rollout, type RolloutSpec } from "#proto/fleet/v1/rollout";
 
 const because =
   "this rollout reaches beyond your scope; why it stands where it stands is told to those who see all of it";
@@ -26,6 +26,8 @@ export function partOf(whole: Rollout, seen: ReadonlySet<string>): Rollout {
   });
 }
 
-function withoutPlaces({ selector: _, ...spec }: NonNullable<Rollout["spec"]>) {
-  return create(RolloutSpecSchema, { ...spec, regionOrder: [] });
+function withoutPlaces(spec: RolloutSpec): RolloutSpec {
+  const kept = create(RolloutSpecSchema, { ...spec, regionOrder: [] });
+  delete kept.selector;
+  return kept;
 }
