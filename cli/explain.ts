@@ -37,7 +37,7 @@ export function explainCall(error: ConnectError, place: Place): Failure {
       ]);
     case Code.PermissionDenied:
       return failure(error, exitCodes.refused, words, [
-        "Ask an admin of the fleet for an API token with a wider role: fleetctl token api create --role operator",
+        "Ask an admin of the fleet for a wider role or scope; fleetctl whoami   shows yours",
       ]);
     case Code.Aborted:
       return failure(error, exitCodes.refused, words, [
