@@ -91,9 +91,14 @@ create table api_tokens (
   created_by text not null,
   last_used_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  scope jsonb not null default '[]'::jsonb,
+  issuer text,
+  subject text,
   constraint api_tokens_pkey primary key (id),
-  constraint api_tokens_role_check check ((role = any (array['viewer'::text, 'operator'::text, 'admin'::text])))
+  constraint api_tokens_of_a_login check (((issuer is null) = (subject is null))),
+  constraint api_tokens_role_check check ((role = any (array['viewer'::text, 'operator'::text, 'approver'::text, 'admin'::text])))
 );
+create index api_tokens_by_login on public.api_tokens using btree (issuer, subject, expires_at) where (issuer is not null);
 
 create table assignments (
   cluster_id text not null,
@@ -181,6 +186,7 @@ create table join_tokens (
   created_at timestamp with time zone not null,
   created_by text not null,
   revoked_at timestamp with time zone,
+  scope jsonb not null default '[]'::jsonb,
   constraint join_tokens_pkey primary key (id),
   constraint join_tokens_within_uses check ((uses <= uses_max))
 );
@@ -248,6 +254,7 @@ create table rollouts (
   created_by text not null,
   created_at timestamp with time zone not null,
   finished_at timestamp with time zone,
+  scope jsonb not null default '[]'::jsonb,
   constraint rollouts_request_id_key unique (request_id),
   constraint rollouts_pkey primary key (id),
   constraint rollouts_digest_fkey foreign key (digest) references bundles(digest),

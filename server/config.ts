@@ -21,6 +21,8 @@ export interface Config {
   readonly rateRetentionDays: number;
   /** How long running calls may take to end after SIGTERM. */
   readonly drainMs: number;
+  /** The file that says how people log in by their identity provider; undefined when they do not. */
+  readonly oidcFile: string | undefined;
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -48,6 +50,7 @@ export const variables: readonly (readonly [name: string, fallback: string, mean
   ],
   ["FALCONRY_ALERT_RETENTION_DAYS", "30", "days that alerts are kept, 1 to 3650"],
   ["FALCONRY_RATE_RETENTION_DAYS", "14", "days that minute rates are kept, 1 to 3650"],
+  ["FALCONRY_OIDC_FILE", "none", "how people log in by their identity provider: a YAML file"],
   ["FALCONRY_DRAIN_TIMEOUT", "20s", "how long running calls may take to end after SIGTERM, 1s to 10m"],
 ];
 
@@ -81,6 +84,7 @@ export function readConfig(env: Env): Config {
     serverCertificateMs: read("FALCONRY_SERVER_CERTIFICATE_TTL", duration(2_000, 90 * dayMs)),
     alertRetentionDays: read("FALCONRY_ALERT_RETENTION_DAYS", wholeNumber(1, 3650)),
     rateRetentionDays: read("FALCONRY_RATE_RETENTION_DAYS", wholeNumber(1, 3650)),
+    oidcFile: env["FALCONRY_OIDC_FILE"] ? resolve(env["FALCONRY_OIDC_FILE"]) : undefined,
     drainMs: read("FALCONRY_DRAIN_TIMEOUT", duration(1_000, 600_000)),
   };
   if (problems.length > 0) throw new Failure(`The configuration is wrong:\n  ${problems.join("\n  ")}`, 2);

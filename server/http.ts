@@ -22,6 +22,7 @@ import { gate, type GateOptions } from "./rpc/gate.ts";
 import { peerKey, readPeer, type Peer } from "./rpc/interceptors/authenticate.ts";
 import { refusals } from "./rpc/interceptors/refusals.ts";
 import { requestLog } from "./rpc/interceptors/request-log.ts";
+import { standing } from "./rpc/interceptors/standing.ts";
 
 /** The server's own identity in PEM. The chain ends with the CA, because agents pin the CA's key. */
 export interface ServerIdentity {
@@ -114,7 +115,7 @@ function requestHandler(options: HttpOptions): (request: Request, response: Resp
       for (const mounted of services) mounted.route(router);
     },
     requestGate: gate({ ...options, observe: metrics.observeCall }),
-    interceptors: [requestLog(log, metrics.observeCall), refusals(log)],
+    interceptors: [requestLog(log, metrics.observeCall), refusals(log), standing],
     contextValues: (request) =>
       createContextValues()
         .set(peerKey, peerOf(request))

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 
+import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { TokenService } from "#proto/fleet/v1/token";
@@ -13,10 +14,13 @@ import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts"
 import { listen, type HttpServer } from "./http.ts";
 import { startLive, type Live } from "./live.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { readOidcFile } from "./oidc/config.ts";
+import { createProvider, type Provider } from "./oidc/provider.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
+import { authPermissions, authService } from "./rpc/auth-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
 import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
@@ -26,6 +30,7 @@ import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
 import { issueIdentity, openState, type State } from "./state.ts";
+import { removeLogins } from "./store/api-tokens.ts";
 import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
@@ -46,6 +51,8 @@ export interface RunningServer {
 const drainWindowMs = 5_000;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
+/** A login that is over is kept so long, for whoever asks who that was. */
+const loginsKeptMs = 30 * 24 * hourMs;
 const now = () => new Date();
 
 /** Brings a server up on its database, or fails with one line that says what is in the way. */
@@ -77,6 +84,8 @@ async function openMigrated(
 }
 
 async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
+  const provider =
+    config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
   const state = await openState(config.stateDir, config.org, now());
   const database = await openMigrated(config, log, undo);
   const db = openPool({
@@ -107,7 +116,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   const caPin = spkiPin(state.ca.certificate);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, publicAddress, caPin, live });
+  const services = mountServices({ config, db, state, provider, publicAddress, caPin, live });
   let isDraining = false;
   const http = await startHttp({
     config,
@@ -198,6 +207,7 @@ function startWork(config: Config, db: Database, state: State, log: Logger): Wor
   const live = startLive({ db, org, agentCertificateMs, assignmentSigner, every, log, clock: now });
   every("metadata", minuteMs, () => keepMetadata(db, state.signers, now));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
+  every("logins", hourMs, () => removeLogins(db, new Date(now().getTime() - loginsKeptMs)));
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
   return {
     live,
@@ -213,12 +223,21 @@ interface ServiceParts {
   readonly config: Config;
   readonly db: Database;
   readonly state: State;
+  readonly provider: Provider | undefined;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
   readonly caPin: string;
   readonly live: Live;
 }
 
-function mountServices({ config, db, state, publicAddress, caPin, live }: ServiceParts): readonly Mounted[] {
+function mountServices({
+  config,
+  db,
+  state,
+  provider,
+  publicAddress,
+  caPin,
+  live,
+}: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
   const { ca, signers } = state;
   const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
@@ -226,6 +245,7 @@ function mountServices({ config, db, state, publicAddress, caPin, live }: Servic
     mount(ClusterService, clusterPermissions, clusterService({ db, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
     mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPin, now })),
+    mount(AuthService, authPermissions, authService({ db, org, provider, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
     mount(
       EnrollmentService,

@@ -7,6 +7,7 @@ import { relabel } from "../domain/labels.ts";
 import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
 import { invalid, refuse } from "../domain/refusal.ts";
+import { judgeRelabel, type Scope } from "../domain/scope.ts";
 import { matchesSelector } from "../domain/selector.ts";
 import { findBundleNames } from "../store/bundles.ts";
 import {
@@ -19,6 +20,8 @@ import {
   type ClusterRow,
 } from "../store/clusters.ts";
 import type { Database } from "../store/pool.ts";
+import { listScopesInUse } from "../store/scopes.ts";
+import { scopeOf } from "./caller.ts";
 import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
 import { fromSelector } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -53,9 +56,9 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
     return { cluster };
   }
   return {
-    async listClusters(request) {
+    async listClusters(request, context) {
       const after = orRefuse(parsePageToken(request.pageToken));
-      const chosen = await choose(db, request.selector, request.includeRetired);
+      const chosen = await choose(db, scopeOf(context), request.selector, request.includeRetired);
       const rest = chosen.filter((row) => row.name > after);
       const page = rest.slice(0, pageSize(request.pageSize));
       const last = page.at(-1);
@@ -65,29 +68,30 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
         totalSize: chosen.length,
       };
     },
-    async getCluster(request) {
-      return show(orRefuse(await findCluster(db, request.cluster)));
+    async getCluster(request, context) {
+      return show(orRefuse(await findCluster(db, scopeOf(context), request.cluster)));
     },
-    async labelCluster(request) {
+    async labelCluster(request, context) {
+      const scope = scopeOf(context);
       // Setting and removing hold whatever the other labels are, so a change in between is taken in and not refused.
       const attemptsMax = 5;
       for (let attempt = 1; ; attempt += 1) {
-        const before = orRefuse(await findCluster(db, request.cluster));
+        const before = orRefuse(await findCluster(db, scope, request.cluster));
         const labels = orRefuse(relabel(before.labels, request.set, request.remove));
+        orRefuse(judgeRelabel(scope, await listScopesInUse(db, now()), before.labels, labels));
         const replaced = await replaceLabels(db, before, labels);
         if (replaced.ok || attempt === attemptsMax) return show(orRefuse(replaced));
       }
     },
-    async retireCluster(request) {
-      const found = orRefuse(await findCluster(db, request.cluster));
-      return show(orRefuse(await retireCluster(db, found.id, now())));
+    async retireCluster(request, context) {
+      return show(orRefuse(await retireCluster(db, scopeOf(context), request.cluster, now())));
     },
-    async getRates(request) {
+    async getRates(request, context) {
       const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
       if (minutes > ratesMinutes.max) {
         return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
       }
-      const chosen = await choose(db, request.selector, false);
+      const chosen = await choose(db, scopeOf(context), request.selector, false);
       if (chosen.length * minutes > rateCellsMax) {
         const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
         return orRefuse(refuse({ kind: "over-limit", why }));
@@ -125,11 +129,12 @@ async function toMessages(
 /** Sorted here by code unit, because pages are cut here and databases differ in how they order text. */
 async function choose(
   db: Database,
+  scope: Scope,
   selector: SelectorMessage | undefined,
   includeRetired: boolean,
 ): Promise<readonly ClusterRow[]> {
   const wanted = orRefuse(fromSelector("selector", selector));
-  const rows = await listClusters(db, includeRetired);
+  const rows = await listClusters(db, scope, includeRetired);
   const chosen = rows.filter((row) => matchesSelector(wanted, row.labels));
   return chosen.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -6,6 +6,7 @@ import type { Permission } from "../domain/permission.ts";
 import { refuse, type Outcome } from "../domain/refusal.ts";
 import { callerKey, type Caller } from "./caller.ts";
 import { authorize } from "./interceptors/authorize.ts";
+import { standingKey } from "./interceptors/standing.ts";
 import { toWire } from "./interceptors/refusals.ts";
 import { codeName, type ObserveCall } from "./interceptors/request-log.ts";
 import type { Mounted } from "./mount.ts";
@@ -37,6 +38,7 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
       if (permission === "public") return;
       const caller = await options.authenticate(context);
       context.values.set(callerKey, caller);
+      context.values.set(standingKey, async () => authorize(await options.authenticate(context), permission));
       orRefuse(authorize(caller, permission));
     } catch (error) {
       throw refused(toWire(error, context.signal, context.method.name, options.log), context, options);

@@ -7,7 +7,7 @@ import { Code, ConnectError, createClient, type Transport } from "@connectrpc/co
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { TokenService } from "#proto/fleet/v1/token";
 
-import { isAllowed, roles, type Permission, type Role } from "../domain/permission.ts";
+import { isAllowed, isFleetWide, roles, type Permission, type Role } from "../domain/permission.ts";
 import { enrollAgent, publishRoot, startTestServer, type TestServer } from "../testing.ts";
 
 const golden = join(import.meta.dirname, "..", "..", "test", "golden", "rpcs.txt");
@@ -17,16 +17,20 @@ interface Rpc {
   readonly permission: Permission;
 }
 
+/** Logging out comes last: nothing works with the token after it. */
 function rpcsOf(at: TestServer): readonly Rpc[] {
-  return at.server.services.flatMap(({ permissions }) =>
+  const rpcs = at.server.services.flatMap(({ permissions }) =>
     [...permissions].map(([method, permission]) => ({ method, permission })),
   );
+  const isLast = ({ method }: Rpc) => Number(method.name === "Logout");
+  return rpcs.toSorted((a, b) => isLast(a) - isLast(b));
 }
 
 function audience(permission: Permission): string {
   if (permission === "public") return "anybody";
   if (permission === "agent") return "agents";
-  return `${roles.find((role) => isAllowed(role, permission)) ?? "nobody"}s and above`;
+  const above = `${roles.find((role) => isAllowed(role, permission)) ?? "nobody"}s and above`;
+  return isFleetWide(permission) ? `${above}, of the whole fleet` : above;
 }
 
 test("test/golden/rpcs.txt lists every RPC with the permission it takes and who has it", async (t) => {

@@ -9,7 +9,12 @@ import {
 } from "#proto/fleet/v1/token";
 import { formatJoinString, rootPin } from "#trust";
 
-import { parseApiTokenRequest, parseJoinTokenRequest } from "../domain/token.ts";
+import {
+  judgeJoinScope,
+  parseApiTokenRequest,
+  parseJoinTokenRequest,
+  type ApiTokenWish,
+} from "../domain/token.ts";
 import type { Permission } from "../domain/permission.ts";
 import { refuse } from "../domain/refusal.ts";
 import { newId, newSecret } from "../secrets.ts";
@@ -17,8 +22,8 @@ import { insertApiToken, listApiTokens, revokeApiToken, type ApiToken } from "..
 import { insertJoinToken, listJoinTokens, revokeJoinToken, type JoinToken } from "../store/join-tokens.ts";
 import { findMetadata } from "../store/metadata.ts";
 import type { Db } from "../store/pool.ts";
-import { operatorOf } from "./caller.ts";
-import { toTimestamp } from "./messages.ts";
+import { operatorOf, scopeOf } from "./caller.ts";
+import { fromScope, toSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
@@ -46,7 +51,9 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
   const { db, now } = options;
   return {
     async createJoinToken(request, context) {
+      const by = operatorOf(context);
       const wanted = orRefuse(parseJoinTokenRequest(request));
+      orRefuse(judgeJoinScope(by.scope, wanted));
       const root = await findMetadata(db, "root");
       if (root === undefined) {
         const why =
@@ -63,7 +70,8 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
         usesMax: wanted.usesMax,
         expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
         createdAt,
-        createdBy: operatorOf(context).name,
+        createdBy: by.name,
+        scope: by.scope,
       });
       const joinString = formatJoinString({
         tokenId: token.id,
@@ -74,32 +82,44 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       });
       return { token: toJoinToken(token), joinString };
     },
-    async listJoinTokens() {
-      return { tokens: (await listJoinTokens(db, listMax)).map(toJoinToken) };
+    async listJoinTokens(_request, context) {
+      return { tokens: (await listJoinTokens(db, scopeOf(context), listMax)).map(toJoinToken) };
     },
-    async revokeJoinToken(request) {
-      return { token: toJoinToken(orRefuse(await revokeJoinToken(db, request.id, now()))) };
+    async revokeJoinToken(request, context) {
+      const revoked = await revokeJoinToken(db, scopeOf(context), request.id, now());
+      return { token: toJoinToken(orRefuse(revoked)) };
     },
     async createApiToken(request, context) {
-      const wanted = orRefuse(parseApiTokenRequest(request));
-      const { token, secret } = await createApiToken(db, wanted, operatorOf(context).name, now());
+      const by = operatorOf(context);
+      const scope = fromScope("scope", request.scope);
+      const wanted = orRefuse(parseApiTokenRequest(request, scope, by.scope));
+      const { token, secret } = await createApiToken(db, wanted, by.name, now());
       return { token: toApiToken(token), secret };
     },
-    async listApiTokens() {
-      return { tokens: (await listApiTokens(db, listMax)).map(toApiToken) };
+    async listApiTokens(_request, context) {
+      const tokens = await listApiTokens(db, scopeOf(context), listMax, now());
+      return { tokens: tokens.map(toApiToken) };
     },
-    async revokeApiToken(request) {
-      return { token: toApiToken(orRefuse(await revokeApiToken(db, request.id, now()))) };
+    async revokeApiToken(request, context) {
+      const revoked = await revokeApiToken(db, scopeOf(context), request.id, now());
+      return { token: toApiToken(orRefuse(revoked)) };
     },
   };
+}
+
+/** The identity for which a login makes a token. */
+export interface Login {
+  readonly issuer: string;
+  readonly subject: string;
 }
 
 /** Stores a new API token and answers with what its holder sends: ID.SECRET, which is nowhere else. */
 export async function createApiToken(
   db: Db,
-  wanted: { readonly name: string; readonly role: ApiToken["role"]; readonly ttlMs: number },
+  wanted: ApiTokenWish,
   createdBy: string,
   now: Date,
+  login?: Login,
 ): Promise<{ readonly token: ApiToken; readonly secret: string }> {
   const { secret, hash } = newSecret();
   const token: ApiToken = {
@@ -112,6 +132,9 @@ export async function createApiToken(
     createdBy,
     lastUsedAt: null,
     revokedAt: null,
+    scope: wanted.scope,
+    issuer: login?.issuer ?? null,
+    subject: login?.subject ?? null,
   };
   await insertApiToken(db, token);
   return { token, secret: `${token.id}.${secret}` };
@@ -140,5 +163,8 @@ function toApiToken(token: ApiToken): ApiTokenMessage {
     createdAt: toTimestamp(token.createdAt),
     lastUsedAt: toTimestamp(token.lastUsedAt),
     revokedAt: toTimestamp(token.revokedAt),
+    scope: toSelector(token.scope),
+    createdBy: token.createdBy,
+    issuer: token.issuer ?? "",
   });
 }

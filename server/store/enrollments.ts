@@ -3,6 +3,7 @@ import { and, eq, inArray, lt, or, sql } from "drizzle-orm";
 import {
   judgeJoinToken,
   judgeNamesakes,
+  judgeReach,
   type Applicant,
   type KnownCluster,
   type Namesakes,
@@ -124,6 +125,9 @@ async function enrollIn<C extends Certified>(
     const judged = judgeJoinToken(state, applicant, now.getTime());
     if (!judged.ok) return judged;
   }
+  // First, so that a token learns nothing of clusters that it does not reach.
+  const reach = await judgeAllReach(tx, applicant, token);
+  if (!reach.ok) return reach;
   const known = judgeNamesakes(applicant, await findNamesakes(tx, applicant));
   if (!known.ok) return known;
   const cluster = known.value ?? (await insertCluster(tx, application, token.labels));
@@ -178,6 +182,21 @@ async function findNamesakes(tx: Transaction, applicant: Applicant): Promise<Nam
   const byName = toKnown(rows.find((row) => row.name === applicant.clusterName));
   const byUid = toKnown(rows.find((row) => row.uid === applicant.clusterUid));
   return { ...(byName === undefined ? {} : { byName }), ...(byUid === undefined ? {} : { byUid }) };
+}
+
+/** The clusters that the applicant could be, or the one that it would become. */
+async function judgeAllReach(
+  tx: Transaction,
+  { clusterName, clusterUid }: Applicant,
+  token: typeof joinTokens.$inferSelect,
+): Promise<Outcome<true>> {
+  const rows = await tx
+    .select({ labels: clusters.labels })
+    .from(clusters)
+    .where(or(eq(clusters.name, clusterName), eq(clusters.uid, clusterUid)));
+  const all = rows.length > 0 ? rows : [{ labels: withName(token.labels, clusterName) }];
+  const judged = all.map(({ labels }) => judgeReach(token.id, token.scope, labels));
+  return judged.find((each) => !each.ok) ?? accept(true);
 }
 
 async function insertCluster(

@@ -15,6 +15,9 @@ import {
   timestamp,
 } from "drizzle-orm/pg-core";
 
+import type { Role } from "../domain/permission.ts";
+import { wholeFleet, type Scope } from "../domain/scope.ts";
+
 /** Labels of a cluster; always with `region`. */
 export type Labels = Readonly<Record<string, string>>;
 
@@ -41,6 +44,8 @@ const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
   toDriver: (value) => Buffer.from(value),
 });
 const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+/** What is stored was read by `parseScope`. */
+const scope = (name: string) => jsonb(name).$type<Scope>().notNull().default(wholeFleet);
 const int8 = (name: string) => bigint(name, { mode: "bigint" });
 
 export const clusters = pgTable("clusters", {
@@ -147,6 +152,7 @@ export const rollouts = pgTable("rollouts", {
   createdBy: text("created_by").notNull(),
   createdAt: instant("created_at").notNull(),
   finishedAt: instant("finished_at"),
+  scope: scope("scope"),
 });
 
 export const rolloutClusters = pgTable(
@@ -187,6 +193,7 @@ export const joinTokens = pgTable("join_tokens", {
   createdAt: instant("created_at").notNull(),
   createdBy: text("created_by").notNull(),
   revokedAt: instant("revoked_at"),
+  scope: scope("scope"),
 });
 
 export const enrollments = pgTable(
@@ -204,12 +211,15 @@ export const apiTokens = pgTable("api_tokens", {
   id: text("id").primaryKey(),
   name: text("name").notNull(),
   secretHash: bytea("secret_hash").notNull(),
-  role: text("role").$type<"viewer" | "operator" | "admin">().notNull(),
+  role: text("role").$type<Role>().notNull(),
   expiresAt: instant("expires_at").notNull(),
   createdAt: instant("created_at").notNull(),
   createdBy: text("created_by").notNull(),
   lastUsedAt: instant("last_used_at"),
   revokedAt: instant("revoked_at"),
+  scope: scope("scope"),
+  issuer: text("issuer"),
+  subject: text("subject"),
 });
 
 export const alerts = pgTable(

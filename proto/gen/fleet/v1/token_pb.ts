@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Selector } from "./common_pb.ts";
+import { file_fleet_v1_common } from "./common_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/token.proto.
  */
 export const file_fleet_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChRmbGVldC92MS90b2tlbi5wcm90bxIIZmxlZXQudjEi0QIKCUpvaW5Ub2tlbhIKCgJpZBgBIAEoCRIvCgZsYWJlbHMYAiADKAsyHy5mbGVldC52MS5Kb2luVG9rZW4uTGFiZWxzRW50cnkSFAoMY2x1c3Rlcl9uYW1lGAMgASgJEhAKCHVzZXNfbWF4GAQgASgNEgwKBHVzZXMYBSABKA0SLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr4BChZDcmVhdGVKb2luVG9rZW5SZXF1ZXN0EjwKBmxhYmVscxgBIAMoCzIsLmZsZWV0LnYxLkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QuTGFiZWxzRW50cnkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEhMKC3R0bF9zZWNvbmRzGAMgASgNEgwKBHVzZXMYBCABKA0aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJSChdDcmVhdGVKb2luVG9rZW5SZXNwb25zZRIiCgV0b2tlbhgBIAEoCzITLmZsZWV0LnYxLkpvaW5Ub2tlbhITCgtqb2luX3N0cmluZxgCIAEoCSIXChVMaXN0Sm9pblRva2Vuc1JlcXVlc3QiPQoWTGlzdEpvaW5Ub2tlbnNSZXNwb25zZRIjCgZ0b2tlbnMYASADKAsyEy5mbGVldC52MS5Kb2luVG9rZW4iJAoWUmV2b2tlSm9pblRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSI9ChdSZXZva2VKb2luVG9rZW5SZXNwb25zZRIiCgV0b2tlbhgBIAEoCzITLmZsZWV0LnYxLkpvaW5Ub2tlbiL0AQoIQXBpVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRyb2xlGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSAoVQ3JlYXRlQXBpVG9rZW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSDAoEcm9sZRgCIAEoCRITCgt0dGxfc2Vjb25kcxgDIAEoDSJLChZDcmVhdGVBcGlUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIuZmxlZXQudjEuQXBpVG9rZW4SDgoGc2VjcmV0GAIgASgJIhYKFExpc3RBcGlUb2tlbnNSZXF1ZXN0IjsKFUxpc3RBcGlUb2tlbnNSZXNwb25zZRIiCgZ0b2tlbnMYASADKAsyEi5mbGVldC52MS5BcGlUb2tlbiIjChVSZXZva2VBcGlUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiOwoWUmV2b2tlQXBpVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmZsZWV0LnYxLkFwaVRva2VuMo8ECgxUb2tlblNlcnZpY2USVgoPQ3JlYXRlSm9pblRva2VuEiAuZmxlZXQudjEuQ3JlYXRlSm9pblRva2VuUmVxdWVzdBohLmZsZWV0LnYxLkNyZWF0ZUpvaW5Ub2tlblJlc3BvbnNlElMKDkxpc3RKb2luVG9rZW5zEh8uZmxlZXQudjEuTGlzdEpvaW5Ub2tlbnNSZXF1ZXN0GiAuZmxlZXQudjEuTGlzdEpvaW5Ub2tlbnNSZXNwb25zZRJWCg9SZXZva2VKb2luVG9rZW4SIC5mbGVldC52MS5SZXZva2VKb2luVG9rZW5SZXF1ZXN0GiEuZmxlZXQudjEuUmV2b2tlSm9pblRva2VuUmVzcG9uc2USUwoOQ3JlYXRlQXBpVG9rZW4SHy5mbGVldC52MS5DcmVhdGVBcGlUb2tlblJlcXVlc3QaIC5mbGVldC52MS5DcmVhdGVBcGlUb2tlblJlc3BvbnNlElAKDUxpc3RBcGlUb2tlbnMSHi5mbGVldC52MS5MaXN0QXBpVG9rZW5zUmVxdWVzdBofLmZsZWV0LnYxLkxpc3RBcGlUb2tlbnNSZXNwb25zZRJTCg5SZXZva2VBcGlUb2tlbhIfLmZsZWV0LnYxLlJldm9rZUFwaVRva2VuUmVxdWVzdBogLmZsZWV0LnYxLlJldm9rZUFwaVRva2VuUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChRmbGVldC92MS90b2tlbi5wcm90bxIIZmxlZXQudjEi0QIKCUpvaW5Ub2tlbhIKCgJpZBgBIAEoCRIvCgZsYWJlbHMYAiADKAsyHy5mbGVldC52MS5Kb2luVG9rZW4uTGFiZWxzRW50cnkSFAoMY2x1c3Rlcl9uYW1lGAMgASgJEhAKCHVzZXNfbWF4GAQgASgNEgwKBHVzZXMYBSABKA0SLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr4BChZDcmVhdGVKb2luVG9rZW5SZXF1ZXN0EjwKBmxhYmVscxgBIAMoCzIsLmZsZWV0LnYxLkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QuTGFiZWxzRW50cnkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEhMKC3R0bF9zZWNvbmRzGAMgASgNEgwKBHVzZXMYBCABKA0aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJSChdDcmVhdGVKb2luVG9rZW5SZXNwb25zZRIiCgV0b2tlbhgBIAEoCzITLmZsZWV0LnYxLkpvaW5Ub2tlbhITCgtqb2luX3N0cmluZxgCIAEoCSIXChVMaXN0Sm9pblRva2Vuc1JlcXVlc3QiPQoWTGlzdEpvaW5Ub2tlbnNSZXNwb25zZRIjCgZ0b2tlbnMYASADKAsyEy5mbGVldC52MS5Kb2luVG9rZW4iJAoWUmV2b2tlSm9pblRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSI9ChdSZXZva2VKb2luVG9rZW5SZXNwb25zZRIiCgV0b2tlbhgBIAEoCzITLmZsZWV0LnYxLkpvaW5Ub2tlbiK7AgoIQXBpVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRyb2xlGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoFc2NvcGUYCCABKAsyEi5mbGVldC52MS5TZWxlY3RvchISCgpjcmVhdGVkX2J5GAkgASgJEg4KBmlzc3VlchgKIAEoCSJrChVDcmVhdGVBcGlUb2tlblJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRyb2xlGAIgASgJEhMKC3R0bF9zZWNvbmRzGAMgASgNEiEKBXNjb3BlGAQgASgLMhIuZmxlZXQudjEuU2VsZWN0b3IiSwoWQ3JlYXRlQXBpVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmZsZWV0LnYxLkFwaVRva2VuEg4KBnNlY3JldBgCIAEoCSIWChRMaXN0QXBpVG9rZW5zUmVxdWVzdCI7ChVMaXN0QXBpVG9rZW5zUmVzcG9uc2USIgoGdG9rZW5zGAEgAygLMhIuZmxlZXQudjEuQXBpVG9rZW4iIwoVUmV2b2tlQXBpVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJIjsKFlJldm9rZUFwaVRva2VuUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5mbGVldC52MS5BcGlUb2tlbjKPBAoMVG9rZW5TZXJ2aWNlElYKD0NyZWF0ZUpvaW5Ub2tlbhIgLmZsZWV0LnYxLkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QaIS5mbGVldC52MS5DcmVhdGVKb2luVG9rZW5SZXNwb25zZRJTCg5MaXN0Sm9pblRva2VucxIfLmZsZWV0LnYxLkxpc3RKb2luVG9rZW5zUmVxdWVzdBogLmZsZWV0LnYxLkxpc3RKb2luVG9rZW5zUmVzcG9uc2USVgoPUmV2b2tlSm9pblRva2VuEiAuZmxlZXQudjEuUmV2b2tlSm9pblRva2VuUmVxdWVzdBohLmZsZWV0LnYxLlJldm9rZUpvaW5Ub2tlblJlc3BvbnNlElMKDkNyZWF0ZUFwaVRva2VuEh8uZmxlZXQudjEuQ3JlYXRlQXBpVG9rZW5SZXF1ZXN0GiAuZmxlZXQudjEuQ3JlYXRlQXBpVG9rZW5SZXNwb25zZRJQCg1MaXN0QXBpVG9rZW5zEh4uZmxlZXQudjEuTGlzdEFwaVRva2Vuc1JlcXVlc3QaHy5mbGVldC52MS5MaXN0QXBpVG9rZW5zUmVzcG9uc2USUwoOUmV2b2tlQXBpVG9rZW4SHy5mbGVldC52MS5SZXZva2VBcGlUb2tlblJlcXVlc3QaIC5mbGVldC52MS5SZXZva2VBcGlUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * Lets agents enrol, within bounds.
@@ -218,7 +220,7 @@ export type ApiToken = Message<"fleet.v1.ApiToken"> & {
   name: string;
 
   /**
-   * "viewer", "operator" or "admin".
+   * "viewer", "operator", "approver" or "admin".
    *
    * @generated from field: string role = 3;
    */
@@ -243,6 +245,25 @@ export type ApiToken = Message<"fleet.v1.ApiToken"> & {
    * @generated from field: google.protobuf.Timestamp revoked_at = 7;
    */
   revokedAt?: Timestamp | undefined;
+
+  /**
+   * The clusters that exist for its holder; without requirements, the whole fleet.
+   *
+   * @generated from field: fleet.v1.Selector scope = 8;
+   */
+  scope?: Selector | undefined;
+
+  /**
+   * @generated from field: string created_by = 9;
+   */
+  createdBy: string;
+
+  /**
+   * The provider that vouched for the person, for a login; empty for a token that an admin made.
+   *
+   * @generated from field: string issuer = 10;
+   */
+  issuer: string;
 };
 
 /**
@@ -272,6 +293,13 @@ export type CreateApiTokenRequest = Message<"fleet.v1.CreateApiTokenRequest"> & 
    * @generated from field: uint32 ttl_seconds = 3;
    */
   ttlSeconds: number;
+
+  /**
+   * Without requirements, as wide as the caller's.
+   *
+   * @generated from field: fleet.v1.Selector scope = 4;
+   */
+  scope?: Selector | undefined;
 };
 
 /**
@@ -370,6 +398,8 @@ export const RevokeApiTokenResponseSchema: GenMessage<RevokeApiTokenResponse> = 
 /**
  * Tokens: join tokens for agents, API tokens for people and CI. Only hashes of the secrets are stored.
  *
+ * A caller with a scope sees and makes only tokens that are within it.
+ *
  * @generated from service fleet.v1.TokenService
  */
 export const TokenService: GenService<{
@@ -377,7 +407,8 @@ export const TokenService: GenService<{
    * Makes a join token. The secret is in the answer and nowhere else.
    *
    * Refuses with INVALID_ARGUMENT when a label, the TTL (1 minute to 30 days) or the uses (1 to 10,000) are out of
-   * bounds, and with FAILED_PRECONDITION when no trust root has been published: an agent could not verify anything.
+   * bounds, with FAILED_PRECONDITION when no trust root has been published (an agent could not verify anything), and with
+   * PERMISSION_DENIED when the labels are outside the caller's scope.
    *
    * @generated from rpc fleet.v1.TokenService.CreateJoinToken
    */
@@ -409,9 +440,11 @@ export const TokenService: GenService<{
     output: typeof RevokeJoinTokenResponseSchema;
   },
   /**
-   * Makes an API token with a role. The secret is in the answer and nowhere else.
+   * Makes an API token with a role and a scope, which is narrowed to the caller's. The secret is in the answer and
+   * nowhere else.
    *
-   * Refuses with INVALID_ARGUMENT when the role is unknown or the TTL is out of bounds (1 minute to 366 days).
+   * Refuses with INVALID_ARGUMENT when the role is unknown, the scope cannot be read, or the TTL is out of bounds
+   * (1 minute to 366 days).
    *
    * @generated from rpc fleet.v1.TokenService.CreateApiToken
    */
@@ -421,7 +454,7 @@ export const TokenService: GenService<{
     output: typeof CreateApiTokenResponseSchema;
   },
   /**
-   * Lists API tokens, newest first, without secrets.
+   * Lists API tokens and logins that can still be used, and API tokens that cannot; newest first, without secrets.
    *
    * @generated from rpc fleet.v1.TokenService.ListApiTokens
    */
@@ -431,7 +464,7 @@ export const TokenService: GenService<{
     output: typeof ListApiTokensResponseSchema;
   },
   /**
-   * Makes an API token useless from now on. Revoking twice is not an error.
+   * Makes an API token or a login useless from now on, on every server. Revoking twice is not an error.
    *
    * Refuses with NOT_FOUND.
    *
