@@ -20,7 +20,8 @@ export type Permission =
   | "join-token:read"
   | "join-token:write"
   | "api-token:read"
-  | "api-token:write";
+  | "api-token:write"
+  | "audit:read";
 
 export const roles: readonly Role[] = ["viewer", "operator", "admin"];
 
@@ -41,6 +42,7 @@ const leastRole = {
   "join-token:write": "operator",
   "api-token:read": "admin",
   "api-token:write": "admin",
+  "audit:read": "admin",
 } as const satisfies Record<Permission, Role | "never">;
 
 export function isRole(text: string): text is Role {

@@ -19,6 +19,7 @@ import {
   type ClusterRow,
 } from "../store/clusters.ts";
 import type { Database } from "../store/pool.ts";
+import type { Audit } from "./audit.ts";
 import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
 import { fromSelector } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -34,6 +35,7 @@ export const clusterPermissions = {
 
 export interface ClusterServiceOptions {
   readonly db: Database;
+  readonly audit: Audit;
   readonly now: () => Date;
 }
 
@@ -46,7 +48,7 @@ const ratesMinutes = { fallback: 15, max: 1440 };
 const rateCellsMax = 300_000;
 
 export function clusterService(options: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
-  const { db, now } = options;
+  const { db, audit, now } = options;
   /** One cluster in full, as it is after whatever was done. */
   async function show(row: ClusterRow): Promise<{ cluster: Cluster | undefined }> {
     const [cluster] = await toMessages(options, [row], attemptsShown, true);
@@ -68,19 +70,19 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
     async getCluster(request) {
       return show(orRefuse(await findCluster(db, request.cluster)));
     },
-    async labelCluster(request) {
+    async labelCluster(request, context) {
       // Setting and removing hold whatever the other labels are, so a change in between is taken in and not refused.
       const attemptsMax = 5;
       for (let attempt = 1; ; attempt += 1) {
         const before = orRefuse(await findCluster(db, request.cluster));
         const labels = orRefuse(relabel(before.labels, request.set, request.remove));
-        const replaced = await replaceLabels(db, before, labels);
+        const replaced = await replaceLabels(db, before, labels, audit.note(context, request));
         if (replaced.ok || attempt === attemptsMax) return show(orRefuse(replaced));
       }
     },
-    async retireCluster(request) {
+    async retireCluster(request, context) {
       const found = orRefuse(await findCluster(db, request.cluster));
-      return show(orRefuse(await retireCluster(db, found.id, now())));
+      return show(orRefuse(await retireCluster(db, found.id, now(), audit.note(context, request))));
     },
     async getRates(request) {
       const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;

@@ -16,7 +16,8 @@ import { newId, newSecret } from "../secrets.ts";
 import { insertApiToken, listApiTokens, revokeApiToken, type ApiToken } from "../store/api-tokens.ts";
 import { insertJoinToken, listJoinTokens, revokeJoinToken, type JoinToken } from "../store/join-tokens.ts";
 import { findMetadata } from "../store/metadata.ts";
-import type { Db } from "../store/pool.ts";
+import type { Database, Db } from "../store/pool.ts";
+import type { Audit } from "./audit.ts";
 import { operatorOf } from "./caller.ts";
 import { toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -32,7 +33,8 @@ export const tokenPermissions = {
 } satisfies Record<keyof (typeof TokenService)["method"], Permission>;
 
 export interface TokenServiceOptions {
-  readonly db: Db;
+  readonly db: Database;
+  readonly audit: Audit;
   /** Where agents reach the fleet, for join strings. */
   readonly publicAddress: () => { readonly host: string; readonly port: number };
   /** "sha256:" and hex, over the CA's public key. */
@@ -43,7 +45,7 @@ export interface TokenServiceOptions {
 const listMax = 1_000;
 
 export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof TokenService> {
-  const { db, now } = options;
+  const { db, audit, now } = options;
   return {
     async createJoinToken(request, context) {
       const wanted = orRefuse(parseJoinTokenRequest(request));
@@ -55,7 +57,7 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       }
       const { secret, hash } = newSecret();
       const createdAt = now();
-      const token = await insertJoinToken(db, {
+      const row = {
         id: newId("join token"),
         secretHash: hash,
         labels: wanted.labels,
@@ -64,7 +66,8 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
         expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
         createdAt,
         createdBy: operatorOf(context).name,
-      });
+      };
+      const token = await insertJoinToken(db, row, audit.note(context, request));
       const joinString = formatJoinString({
         tokenId: token.id,
         secret,
@@ -77,19 +80,25 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
     async listJoinTokens() {
       return { tokens: (await listJoinTokens(db, listMax)).map(toJoinToken) };
     },
-    async revokeJoinToken(request) {
-      return { token: toJoinToken(orRefuse(await revokeJoinToken(db, request.id, now()))) };
+    async revokeJoinToken(request, context) {
+      const note = audit.note(context, request);
+      return { token: toJoinToken(orRefuse(await revokeJoinToken(db, request.id, now(), note))) };
     },
     async createApiToken(request, context) {
       const wanted = orRefuse(parseApiTokenRequest(request));
-      const { token, secret } = await createApiToken(db, wanted, operatorOf(context).name, now());
+      const { token, secret } = await db.transaction(async (tx) => {
+        const made = await createApiToken(tx, wanted, operatorOf(context).name, now());
+        await audit.note(context, request)(tx, { target: made.token.id });
+        return made;
+      });
       return { token: toApiToken(token), secret };
     },
     async listApiTokens() {
       return { tokens: (await listApiTokens(db, listMax)).map(toApiToken) };
     },
-    async revokeApiToken(request) {
-      return { token: toApiToken(orRefuse(await revokeApiToken(db, request.id, now()))) };
+    async revokeApiToken(request, context) {
+      const note = audit.note(context, request);
+      return { token: toApiToken(orRefuse(await revokeApiToken(db, request.id, now(), note))) };
     },
   };
 }

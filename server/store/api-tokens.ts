@@ -1,7 +1,8 @@
 import { and, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
-import type { Db } from "./pool.ts";
+import type { AuditNote } from "./audit-entries.ts";
+import type { Database, Db } from "./pool.ts";
 import { apiTokens } from "./schema.ts";
 
 export type ApiToken = typeof apiTokens.$inferSelect;
@@ -21,13 +22,22 @@ export async function listApiTokens(db: Db, max: number): Promise<readonly ApiTo
 }
 
 /** Revokes for good; revoking again keeps the first time. */
-export async function revokeApiToken(db: Db, id: string, now: Date): Promise<Outcome<ApiToken>> {
-  const [row] = await db
-    .update(apiTokens)
-    .set({ revokedAt: sql`coalesce(${apiTokens.revokedAt}, ${now.toISOString()}::timestamptz)` })
-    .where(eq(apiTokens.id, id))
-    .returning();
-  return row === undefined ? refuse({ kind: "not-found", what: "API token", id }) : accept(row);
+export async function revokeApiToken(
+  db: Database,
+  id: string,
+  now: Date,
+  note: AuditNote,
+): Promise<Outcome<ApiToken>> {
+  return db.transaction(async (tx) => {
+    const [row] = await tx
+      .update(apiTokens)
+      .set({ revokedAt: sql`coalesce(${apiTokens.revokedAt}, ${now.toISOString()}::timestamptz)` })
+      .where(eq(apiTokens.id, id))
+      .returning();
+    if (row === undefined) return refuse({ kind: "not-found", what: "API token", id });
+    await note(tx, { target: row.id });
+    return accept(row);
+  });
 }
 
 /** Notes that a token was used, at most once a minute, so that reading does not become writing. */

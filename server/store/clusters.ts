@@ -1,6 +1,7 @@
 import { and, asc, desc, eq, gte, inArray, isNull, or, sql, type AnyColumn } from "drizzle-orm";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
+import type { AuditNote } from "./audit-entries.ts";
 import { param } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
@@ -129,6 +130,7 @@ export async function replaceLabels(
   db: Database,
   before: ClusterRow,
   labels: Labels,
+  note: AuditNote,
 ): Promise<Outcome<ClusterRow>> {
   return db.transaction(async (tx) => {
     const [row] = await tx
@@ -138,12 +140,18 @@ export async function replaceLabels(
       .returning();
     if (row === undefined) return refuse({ kind: "stale", what: "cluster", seen: before.changed });
     await notifyChanged(tx);
+    await note(tx, { target: row.name });
     return accept(row);
   });
 }
 
 /** Retires for good; retiring again keeps the first time. */
-export async function retireCluster(db: Database, id: string, now: Date): Promise<Outcome<ClusterRow>> {
+export async function retireCluster(
+  db: Database,
+  id: string,
+  now: Date,
+  note: AuditNote,
+): Promise<Outcome<ClusterRow>> {
   return db.transaction(async (tx) => {
     const [row] = await tx
       .update(clusters)
@@ -155,6 +163,7 @@ export async function retireCluster(db: Database, id: string, now: Date): Promis
       .returning();
     if (row === undefined) return noCluster(id);
     await notifyChanged(tx);
+    await note(tx, { target: row.name });
     return accept(row);
   });
 }

@@ -8,6 +8,7 @@ import type { Rollout } from "../../domain/rollout.ts";
 import type { Signal } from "../../sessions/signal.ts";
 import type { Database } from "../../store/pool.ts";
 import { findRollout } from "../../store/rollouts.ts";
+import type { Audit } from "../audit.ts";
 import { operatorOf } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { abort } from "./abort.ts";
@@ -35,6 +36,7 @@ export const rolloutPermissions = {
 
 export interface RolloutServiceOptions {
   readonly db: Database;
+  readonly audit: Audit;
   readonly clock: () => Date;
   /** Makes the reconciler look now. */
   readonly nudge: () => void;
@@ -45,7 +47,7 @@ export interface RolloutServiceOptions {
 }
 
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
-  const { db, clock, nudge, changes, leaving } = options;
+  const { db, audit, clock, nudge, changes, leaving } = options;
   async function answer(rollout: Rollout) {
     return { rollout: await loadMessage(db, rollout, clock()) };
   }
@@ -59,7 +61,9 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
       return { plan: await plan(db, orRefuse(fromSpec(request.spec)), clock()) };
     },
     async startRollout(request, context) {
-      return decided(await start(db, request, operatorOf(context).name, clock()));
+      return decided(
+        await start(db, request, operatorOf(context).name, clock(), audit.note(context, request)),
+      );
     },
     listRollouts(request) {
       return list(db, request, clock());
@@ -73,16 +77,24 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
       return watch(db, id, changes, clock, { caller: context.signal, leaving });
     },
     async pauseRollout(request, context) {
-      return decided(await pause(db, request, operatorOf(context).name, clock()));
+      return decided(
+        await pause(db, request, operatorOf(context).name, clock(), audit.note(context, request)),
+      );
     },
     async resumeRollout(request, context) {
-      return decided(await resume(db, request, operatorOf(context).name, clock()));
+      return decided(
+        await resume(db, request, operatorOf(context).name, clock(), audit.note(context, request)),
+      );
     },
     async abortRollout(request, context) {
-      return decided(await abort(db, request, operatorOf(context).name, clock()));
+      return decided(
+        await abort(db, request, operatorOf(context).name, clock(), audit.note(context, request)),
+      );
     },
     async undoRollout(request, context) {
-      return decided(await undo(db, request, operatorOf(context).name, clock()));
+      return decided(
+        await undo(db, request, operatorOf(context).name, clock(), audit.note(context, request)),
+      );
     },
   };
 }
