@@ -130,6 +130,14 @@ test("an action that is rolled back leaves no row and no gap", async (t) => {
     throw new Error("the action failed");
   });
   await assert.rejects(failing, /the action failed/);
+  // As when the server or the database is killed between the row and the end of the transaction.
+  const killed = at.db.transaction(async (tx) => {
+    await appendAudit(tx, pen, facts);
+    const { rows } = await tx.execute<{ pid: number }>("select pg_backend_pid() as pid");
+    await at.db.$client.query("select pg_terminate_backend($1)", [rows[0]?.pid]);
+    await tx.execute("select 1");
+  });
+  await assert.rejects(killed);
   await at.db.transaction((tx) => appendAudit(tx, pen, { ...facts, target: "done" }));
   const entries = await entriesOf(at);
   assert.deepEqual(

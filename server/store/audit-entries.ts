@@ -30,11 +30,14 @@ export async function appendAudit(tx: Transaction, pen: AuditPen, facts: AuditFa
   const sequence = Number(end.sequence) + 1;
   const entry = { ...bounded(facts), org, sequence, server, time: pen.now().toISOString() };
   const { previous, body, hash } = auditRow(entry, end.hash);
-  await tx.insert(auditEntries).values({ org, sequence: BigInt(sequence), previous, body, hash });
-  await tx
-    .update(auditChains)
-    .set({ sequence: BigInt(sequence), hash })
-    .where(eq(auditChains.org, org));
+  const bytes = Buffer.from(hash);
+  // One statement, because everybody else who wants to write waits for the answer to it.
+  await tx.execute(sql`
+    with appended as (
+      insert into audit_entries (org, sequence, previous, body, hash)
+      values (${org}, ${sequence}, ${Buffer.from(previous)}, ${body}, ${bytes})
+    )
+    update audit_chains set sequence = ${sequence}, hash = ${bytes} where org = ${org}`);
 }
 
 async function lockChain(tx: Transaction, org: string) {
