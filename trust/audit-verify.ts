@@ -54,6 +54,8 @@ interface Witness {
   readonly hash: string;
   readonly from: string;
   readonly isSigned: boolean;
+  /** When it was signed; for ever when nobody did. */
+  readonly timeMs: number;
 }
 
 /** The keys that may have signed heads: those for timestamps of every root of the chain, which has to hold `anchor`. */
@@ -83,10 +85,9 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
   const notes: string[] = [];
   let rows = 0;
   let last: Uint8Array = auditGenesis;
-  let agreed = 0;
-  let signedThrough = 0;
-  /** The first witness that the rows contradict, and the newest row that was vouched for before it. */
-  let contradicted: { readonly witness: Witness; readonly after: number } | undefined;
+  const agreed: { readonly sequence: number; readonly timeMs: number }[] = [];
+  /** The first witness that the rows contradict. */
+  let contradicted: Witness | undefined;
   let isBroken = false;
 
   const add = (witness: Witness): void => {
@@ -103,13 +104,19 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
     head: ({ envelope, agent }) => {
       const head = verifyAuditHead(envelope, authority);
       const from = agent === undefined ? "the server's signed head" : `the signed head that ${agent} carries`;
-      if (head.ok && head.value.org === org) return add({ ...head.value, from, isSigned: true });
+      if (head.ok && head.value.org === org) {
+        const { sequence, hash, time } = head.value;
+        return add({ sequence, hash, from, isSigned: true, timeMs: time.getTime() });
+      }
       const why = head.ok ? `it is of org "${head.value.org}"` : head.refusal.message;
       if (agent !== undefined) return void notes.push(`${from} does not count: ${why}`);
       problems.push(badHead(envelope, why));
     },
     tip: (sequence, hash) => {
-      if (sequence > 0) add({ sequence, hash, from: "the stored end of the chain", isSigned: false });
+      if (sequence > 0) {
+        const timeMs = Number.POSITIVE_INFINITY;
+        add({ sequence, hash, from: "the stored end of the chain", isSigned: false, timeMs });
+      }
     },
     row: (row) => {
       if (isBroken) return false;
@@ -118,15 +125,15 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
       rows = row.sequence;
       last = row.hash;
       const hash = Buffer.from(row.hash).toString("hex");
-      for (const witness of (witnesses.get(rows) ?? []).toSorted((a) => (a.hash === hash ? 1 : -1))) {
-        if (witness.hash !== hash) contradicted ??= { witness, after: agreed };
-        else if (witness.isSigned) signedThrough = rows;
+      for (const witness of witnesses.get(rows) ?? []) {
+        if (witness.hash !== hash) contradicted ??= witness;
+        else if (witness.isSigned) agreed.push({ sequence: rows, timeMs: witness.timeMs });
       }
-      if (signedThrough === rows) agreed = rows;
       return true;
     },
     end: () => {
-      if (contradicted !== undefined) problems.push(contradiction(contradicted, signedThrough));
+      const signedThrough = agreed.at(-1)?.sequence ?? 0;
+      if (contradicted !== undefined) problems.push(contradiction(contradicted, agreed));
       const beyond = [...witnesses.values()].flat().filter(({ sequence }) => sequence > rows);
       const furthest = beyond.toSorted((a, b) => b.sequence - a.sequence)[0];
       if (!isBroken && furthest !== undefined) problems.push(truncation(rows, furthest));
@@ -190,11 +197,13 @@ function judgeRow(row: AuditRow, expected: number, last: Uint8Array, org: string
 
 /** The chain is whole in itself, but it is not the chain that was vouched for. */
 function contradiction(
-  { witness, after }: { readonly witness: Witness; readonly after: number },
-  signedThrough: number,
+  { sequence, hash, from, isSigned, timeMs }: Witness,
+  agreed: readonly { readonly sequence: number; readonly timeMs: number }[],
 ): AuditProblem {
-  const { sequence, hash, from } = witness;
-  const isForked = witness.isSigned && signedThrough >= sequence;
+  const isForked = isSigned && agreed.some((each) => each.sequence >= sequence);
+  // A head that was signed later may be of the other branch, so that it fits proves nothing about the rows before.
+  const shared = agreed.filter((each) => each.sequence < sequence && each.timeMs <= timeMs);
+  const after = shared.at(-1)?.sequence ?? 0;
   const seen = `${from} gives row ${sequence} the hash ${hash.slice(0, 12)}…, the log has another`;
   const why = isForked
     ? `${seen}, which the server signed as well: the log went on from an older copy of itself`

@@ -110,3 +110,15 @@ test("a database whose owner wrote the whole chain anew is found out by any one 
     assert.deepEqual([problem?.fault, problem?.sequence, problem?.through], ["edited", from, through]);
   }
 });
+
+test("a head of the new branch does not hide where a fork began", async () => {
+  const lost = log(12);
+  const kept = log(13, (n) => (n > 4 ? "after the restore" : `thing ${n}`));
+  const verifier = createAuditVerifier("default", authority);
+  const heads = [headOf(lost, 4, 0), headOf(kept, 10, 90), headOf(kept, 13, 95)];
+  for (const head of heads) verifier.head({ envelope: await signAuditHead(head, key) });
+  verifier.head({ envelope: await signAuditHead(headOf(lost, 12, 60), key), agent: 'agent "node-1"' });
+  for (const row of kept) verifier.row(row);
+  const [problem] = verifier.end().problems;
+  assert.deepEqual([problem?.fault, problem?.sequence, problem?.through], ["forked", 5, 12]);
+});

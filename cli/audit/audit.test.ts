@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test, type TestContext } from "node:test";
+import { after, afterEach, before, describe, test, type TestContext } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { EnvelopeSchema } from "#proto/agent/v1/agent";
 import { TokenService } from "#proto/fleet/v1/token";
@@ -117,6 +117,11 @@ describe("somebody with the database in hand", () => {
     for (const end of ends) await end();
   });
 
+  afterEach(async () => {
+    await fleet.at.db.$client.query("update agents set audit_head = null");
+    await restore(fleet, "all");
+  });
+
   test("a log that nobody touched is whole, and says how much vouches for it", async () => {
     assert.deepEqual(await verify(), [0, "whole"]);
   });
@@ -160,14 +165,12 @@ describe("somebody with the database in hand", () => {
     test(`who ${what} is found out, with the first bad row`, async () => {
       await tamper(fleet, ...statements);
       assert.deepEqual(await verify(), [1, ...found]);
-      await restore(fleet, "all");
     });
   }
 
   test("who edits a row and makes all hashes after it new is found out by the heads", async () => {
     await rewrite(fleet, 6, (entry) => ({ ...entry, actor: { ...entry.actor, name: "somebody else" } }));
     assert.deepEqual(await verify(), [1, "edited", 5, 12]);
-    await restore(fleet, "all");
   });
 
   test("who leaves a rewritten row's successors alone betrays the row itself", async () => {
@@ -181,7 +184,6 @@ describe("somebody with the database in hand", () => {
     );
     await tamper(fleet, ...back);
     assert.deepEqual(await verify(), [1, "edited", 6, 6]);
-    await restore(fleet, "all");
   });
 
   test("a database that went on from a backup is a fork: the agents remember what it forgot", async (t) => {
@@ -218,8 +220,6 @@ describe("somebody with the database in hand", () => {
     await writeFile(file, exported.out);
     const offline = await runCli(["audit", "verify", "--file", file, "--server", "https://localhost:1"]);
     assert.deepEqual([offline.code, offline.out], [1, table.out]);
-    await fleet.at.db.$client.query("update agents set audit_head = null");
-    await restore(fleet, "all");
   });
 
   test("an export verifies where there is no server, and names the line that somebody changed", async (t) => {
