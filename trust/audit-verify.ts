@@ -95,11 +95,6 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
     if (there.some(({ hash, isSigned }) => hash === witness.hash && isSigned === witness.isSigned)) return;
     witnesses.set(witness.sequence, [...there, witness]);
   };
-  const breakAt = (problem: AuditProblem): false => {
-    problems.push(problem);
-    isBroken = true;
-    return false;
-  };
   return {
     head: ({ envelope, agent }) => {
       const head = verifyAuditHead(envelope, authority);
@@ -121,7 +116,11 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
     row: (row) => {
       if (isBroken) return false;
       const fault = judgeRow(row, rows + 1, last, org);
-      if (fault !== undefined) return breakAt(fault);
+      if (fault !== undefined) {
+        problems.push(fault);
+        isBroken = true;
+        return false;
+      }
       rows = row.sequence;
       last = row.hash;
       const hash = Buffer.from(row.hash).toString("hex");
@@ -132,13 +131,12 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
       return true;
     },
     end: () => {
-      const signedThrough = agreed.at(-1)?.sequence ?? 0;
       if (contradicted !== undefined) problems.push(contradiction(contradicted, agreed));
       const beyond = [...witnesses.values()].flat().filter(({ sequence }) => sequence > rows);
       const furthest = beyond.toSorted((a, b) => b.sequence - a.sequence)[0];
       if (!isBroken && furthest !== undefined) problems.push(truncation(rows, furthest));
       const sorted = problems.toSorted((a, b) => a.sequence - b.sequence);
-      return { rows, signedThrough, problems: sorted, notes };
+      return { rows, signedThrough: agreed.at(-1)?.sequence ?? 0, problems: sorted, notes };
     },
   };
 }
