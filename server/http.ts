@@ -19,6 +19,7 @@ import { Failure } from "./failure.ts";
 import type { Metrics } from "./metrics.ts";
 import { cutKey } from "./rpc/cut.ts";
 import { gate, type GateOptions } from "./rpc/gate.ts";
+import { auditRefusals } from "./rpc/interceptors/audit-refusals.ts";
 import { peerKey, readPeer, type Peer } from "./rpc/interceptors/authenticate.ts";
 import { refusals } from "./rpc/interceptors/refusals.ts";
 import { requestLog } from "./rpc/interceptors/request-log.ts";
@@ -115,7 +116,12 @@ function requestHandler(options: HttpOptions): (request: Request, response: Resp
       for (const mounted of services) mounted.route(router);
     },
     requestGate: gate({ ...options, observe: metrics.observeCall }),
-    interceptors: [requestLog(log, metrics.observeCall), refusals(log), standing],
+    interceptors: [
+      requestLog(log, metrics.observeCall),
+      auditRefusals(options.writeRefusal, new Map(services.flatMap(({ permissions }) => [...permissions]))),
+      refusals(log),
+      standing,
+    ],
     contextValues: (request) =>
       createContextValues()
         .set(peerKey, peerOf(request))

@@ -6,9 +6,10 @@ import type { Permission } from "../domain/permission.ts";
 import { refuse, type Outcome } from "../domain/refusal.ts";
 import { callerKey, type Caller } from "./caller.ts";
 import { authorize } from "./interceptors/authorize.ts";
-import { standingKey } from "./interceptors/standing.ts";
+import type { WriteRefusal } from "./interceptors/audit-refusals.ts";
 import { toWire } from "./interceptors/refusals.ts";
 import { codeName, type ObserveCall } from "./interceptors/request-log.ts";
+import { standingKey } from "./interceptors/standing.ts";
 import type { Mounted } from "./mount.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -17,6 +18,8 @@ export interface GateOptions {
   readonly authenticate: (context: HandlerContext) => Promise<Outcome<Caller>>;
   readonly isDraining: () => boolean;
   readonly observe: ObserveCall;
+  /** Writes down what a known caller may not do. */
+  readonly writeRefusal: WriteRefusal;
   readonly log: Logger;
 }
 
@@ -41,7 +44,10 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
       context.values.set(standingKey, async () => authorize(await options.authenticate(context), permission));
       orRefuse(authorize(caller, permission));
     } catch (error) {
-      throw refused(toWire(error, context.signal, context.method.name, options.log), context, options);
+      const answer = toWire(error, context.signal, context.method.name, options.log);
+      const { method } = context;
+      await options.writeRefusal({ caller: context.values.get(callerKey), method, error: answer });
+      throw refused(answer, context, options);
     }
   };
 }
