@@ -11,6 +11,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
+import { messageBytesMax } from "./limits.ts";
 import { startLive, type Live } from "./live.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { readiness } from "./readiness.ts";
@@ -18,7 +19,7 @@ import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
-import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
+import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
 import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
@@ -159,11 +160,16 @@ async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promi
     host: config.listenHost,
     port: config.listenPort,
     identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    limits: config.limits,
+    databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
       authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
+  rest.metrics.gauge("falconry_newcomers", "Open connections on which nobody has proved who they are.", () =>
+    http.newcomerCount(),
+  );
   work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
   return http;
 }
@@ -224,13 +230,14 @@ function mountServices({ config, db, state, publicAddress, caPin, live }: Servic
   const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, now })),
-    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
+    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
     mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPin, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,
       enrollmentService({ db, org, ca, agentCertificateMs, now }),
+      { readMaxBytes: messageBytesMax.enrollment },
     ),
     ...live.services,
   ];
