@@ -25,10 +25,14 @@ export interface Connection {
   /** Who stands behind its address. */
   readonly address: string;
   readonly isProved: boolean;
+  /** What still comes over it is not worth an answer. */
+  readonly isCut: boolean;
   /** Somebody proved on it who they are. */
   proved(): void;
   /** A call without valid credentials came. */
   strike(): void;
+  /** The platform cut it for what its peer did: its address pays for it, as for what is cut here. */
+  violated(): void;
   /** A call begins; the function that is given back ends it, once. */
   begin(): () => void;
   /** Bytes that the system has taken for the peer. */
@@ -41,6 +45,8 @@ export interface Connections {
   secured(socket: TLSSocket): void;
   session(session: ServerHttp2Session): void;
   of(socket: TLSSocket): Connection | undefined;
+  /** Also when the session has let go of its socket. */
+  ofSession(session: ServerHttp2Session): Connection | undefined;
   /** To be called about once a second. */
   sweep(): void;
   destroyAll(): void;
@@ -54,6 +60,7 @@ interface Entry extends Connection {
   readonly raw: Socket;
   session: ServerHttp2Session | undefined;
   isProved: boolean;
+  isCut: boolean;
   strikes: number;
   calls: number;
   quietSinceMs: number;
@@ -93,6 +100,7 @@ export function createConnections(
       if (entry !== undefined) guardSession(book, entry, session);
     },
     of: (socket) => bySocket.get(socket),
+    ofSession: (session) => bySession.get(session),
     sweep: () => {
       for (const entry of entries.values()) judge(book, entry);
     },
@@ -131,6 +139,7 @@ function takeIn(book: Book, raw: Socket): void {
   entry.strike = () => {
     if ((entry.strikes += 1) > limits.connection.strikesMax) cut(book, entry, "strikes");
   };
+  entry.violated = () => charge(book, address);
   entry.begin = () => {
     const end = beginCall(entry, now);
     // HTTP/2 bounds its streams itself; requests of HTTP/1.1 come as fast as they are written.
@@ -151,6 +160,7 @@ function takeIn(book: Book, raw: Socket): void {
 function guardSession(book: Book, entry: Entry, session: ServerHttp2Session): void {
   const { now, limits } = book;
   entry.session = session;
+  bySession.set(session, entry);
   bySocket.set(session.socket as TLSSocket, entry);
   const guard = (rate: Rate, why: Cut) => {
     const bucket = createBucket(rate, now());
@@ -161,6 +171,13 @@ function guardSession(book: Book, entry: Entry, session: ServerHttp2Session): vo
   session.on("ping", guard(limits.http.pings, "ping-flood"));
   session.on("remoteSettings", guard(limits.http.settings, "settings-flood"));
   keepAlive(session, limits.connection.pingMs, () => cut(book, entry, "no-pong", constants.NGHTTP2_NO_ERROR));
+}
+
+const mayBeInnocent: ReadonlySet<Cut> = new Set(["newcomer-made-room", "newcomer-late", "no-pong", "idle"]);
+
+/** A peer that is cut for what it did comes again at once; its address may do so less often than others. */
+function charge({ openings, limits, now }: Book, address: string): void {
+  openings.take(address, limits.connection.opening, now(), limits.connection.cutCost);
 }
 
 function judge(book: Book, entry: Entry): void {
@@ -176,7 +193,9 @@ function judge(book: Book, entry: Entry): void {
 }
 
 function cut(book: Book, entry: Entry, why: Cut, code: number = constants.NGHTTP2_ENHANCE_YOUR_CALM): void {
-  if (entry.raw.destroyed) return;
+  if (entry.isCut || entry.raw.destroyed) return;
+  entry.isCut = true;
+  if (!mayBeInnocent.has(why)) charge(book, entry.address);
   book.onCut(why, entry.address);
   // The session writes its reason before the socket goes; without a session there is nobody to tell.
   if (entry.session !== undefined && !entry.session.destroyed) entry.session.destroy(undefined, code);
@@ -184,6 +203,7 @@ function cut(book: Book, entry: Entry, why: Cut, code: number = constants.NGHTTP
 }
 
 const bySocket = new WeakMap<TLSSocket, Entry>();
+const bySession = new WeakMap<ServerHttp2Session, Entry>();
 
 /** Address and port of the other end name a connection while it lives, on the raw socket and all that wrap it. */
 function keyOf(socket: Pick<Socket, "remoteAddress" | "remotePort">): string {
@@ -197,11 +217,13 @@ function newEntry(key: string, raw: Socket, address: string, nowMs: number): Ent
     address,
     session: undefined,
     isProved: false,
+    isCut: false,
     strikes: 0,
     calls: 0,
     quietSinceMs: nowMs,
     proved: () => undefined,
     strike: () => undefined,
+    violated: () => undefined,
     begin: () => () => undefined,
     bytesWritten: () => raw.bytesWritten,
   };

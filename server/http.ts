@@ -1,5 +1,10 @@
 import type { ServerResponse } from "node:http";
-import { createSecureServer, type Http2SecureServer, type SecureServerOptions } from "node:http2";
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+} from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 
@@ -8,6 +13,7 @@ import type { Logger } from "pino";
 
 import { createConnections, type Connection, type Connections } from "./connections.ts";
 import type { Outcome } from "./domain/refusal.ts";
+import { createBuckets } from "./domain/token-bucket.ts";
 import { createExchanges, cutRequest, type Exchanges } from "./exchanges.ts";
 import { Failure } from "./failure.ts";
 import type { Limits } from "./limits.ts";
@@ -74,7 +80,7 @@ export async function listen(options: HttpOptions): Promise<HttpServer> {
   server.on("secureConnection", (socket: TLSSocket) => connections.secured(socket));
   server.on("session", (session) => connections.session(session));
   server.on("request", requestHandler(options, { connections, exchanges, throttle }));
-  observeFailures(server, note, log);
+  observeFailures(server, connections, note, log);
   const port = await bind(server, options.host, options.port);
   const sweep = setInterval(() => {
     connections.sweep();
@@ -126,13 +132,14 @@ function serverOptions({ connection, http }: Limits): SecureServerOptions {
 type Note = (what: "connection" | "request", reason: string, more?: object) => void;
 
 /** What the platform cut by itself is counted, too. */
-function observeFailures(server: Http2SecureServer, note: Note, log: Logger): void {
+function observeFailures(server: Http2SecureServer, connections: Connections, note: Note, log: Logger): void {
   server.on("tlsClientError", (error: NodeJS.ErrnoException) => {
     log.debug({ err: error }, "TLS handshake failed");
     note("connection", error.code === "ERR_TLS_HANDSHAKE_TIMEOUT" ? "handshake-late" : "handshake-failed");
   });
-  server.on("sessionError", (error: NodeJS.ErrnoException) => {
+  server.on("sessionError", (error: NodeJS.ErrnoException, session: ServerHttp2Session) => {
     log.debug({ err: error }, "HTTP/2 session failed");
+    connections.ofSession(session)?.violated();
     note("connection", "http2-violation");
   });
   server.on("unknownProtocol", (socket: TLSSocket) => {
@@ -141,7 +148,10 @@ function observeFailures(server: Http2SecureServer, note: Note, log: Logger): vo
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     const [reason, answer] = http1Failure(error.code);
-    if (error.code !== "ECONNRESET") note("connection", reason);
+    if (error.code !== "ECONNRESET") {
+      note("connection", reason);
+      connections.of(socket as TLSSocket)?.violated();
+    }
     if (socket.writable) socket.write(`HTTP/1.1 ${answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     socket.destroy();
   });
@@ -186,6 +196,7 @@ function requestHandler(
     onRefused,
     log,
   });
+  const plain = plainHandler(options, onRefused);
   return (request, response) => {
     // Connect listens for errors only while it reads. One that comes later would end the process: whoever waits for the
     // request or the response hears of its end by "close".
@@ -195,12 +206,36 @@ function requestHandler(
     const route = routeOf(path);
     const connection = connections.of(socketOf(request));
     exchanges.begin(request, response, connection, route?.isOpenEnded ?? false);
-    if (path === "/healthz") answer(response, 200, "ok\n");
-    else if (path === "/readyz") void options.unready().then((missing) => ready(response, missing));
-    else if (path === "/metrics") {
-      void metrics.text().then((text) => answer(response, 200, text, metrics.contentType));
-    } else if (route === undefined) answer(response, 404, "There is no such call\n");
+    // One write may hold hundreds of requests; the parser goes on with them although their connection was cut.
+    if (connection?.isCut === true) return;
+    if (route === undefined) plain(path, response, connection);
     else route.serve(request, response, contextOf(request, connection));
+  };
+}
+
+/** What is answered without credentials: health, readiness and metrics. */
+function plainHandler(
+  { metrics, unready, limits }: HttpOptions,
+  onRefused: (reason: string) => void,
+): (path: string, response: Response, connection: Connection | undefined) => void {
+  const buckets = createBuckets(limits.call.keysMax);
+  let scrape: Promise<string> | undefined;
+  // Many scrapes at once make one text.
+  const text = () => (scrape ??= metrics.text().finally(() => (scrape = undefined)));
+  return (path, response, connection) => {
+    const waitMs = buckets.take(connection?.address ?? "", limits.call.probes, performance.now());
+    if (waitMs > 0) {
+      onRefused("probe-rate");
+      response.setHeader("retry-after", String(Math.ceil(waitMs / 1000)));
+      answer(
+        response,
+        429,
+        `Too many requests of your address: try again in ${Math.ceil(waitMs / 1000)} s\n`,
+      );
+    } else if (path === "/healthz") answer(response, 200, "ok\n");
+    else if (path === "/readyz") void unready().then((missing) => ready(response, missing));
+    else if (path === "/metrics") void text().then((all) => answer(response, 200, all, metrics.contentType));
+    else answer(response, 404, "There is no such call\n");
   };
 }
 

@@ -36,6 +36,8 @@ export interface ConnectionLimits {
   readonly newcomersPerAddressMax: number;
   /** How fast one address may open connections: a TLS handshake costs about a millisecond of CPU. */
   readonly opening: Rate;
+  /** A connection that is cut for a flood or a violation costs its address as much as this many openings. */
+  readonly cutCost: number;
   /** A newcomer proves itself within this time: agents and fleetctl do so with their first call. */
   readonly proveMs: number;
   /** What a newcomer may send in all, with TLS: an enrolment takes 20 KiB. It bounds every flood of cheap frames. */
@@ -90,6 +92,8 @@ export interface CallLimits {
   readonly ratePercent: number;
   /** Calls of one address on connections without client certificate, before anybody is proved on them. */
   readonly newcomers: Rate;
+  /** Requests of one address for health, readiness and metrics, which everybody may ask. */
+  readonly probes: Rate;
   /** Parts (fields and elements) of one message: decoding costs memory and time per part, whatever its size. */
   readonly partsMax: number;
   /** Lines of one kind in the log that strangers can cause. */
@@ -102,6 +106,7 @@ export const defaultLimits: Limits = {
     newcomersMax: 1_024,
     newcomersPerAddressMax: 512,
     opening: { burst: 1_000, perSecond: 200 },
+    cutCost: 20,
     proveMs: 15_000,
     newcomerBytesMax: 256 * 1024,
     strikesMax: 20,
@@ -132,6 +137,7 @@ export const defaultLimits: Limits = {
     keysMax: 20_000,
     ratePercent: 100,
     newcomers: { burst: 500, perSecond: 50 },
+    probes: { burst: 200, perSecond: 20 },
     partsMax: 50_000,
     logLines: { burst: 20, perSecond: 0.2 },
   },

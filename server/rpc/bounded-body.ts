@@ -4,7 +4,7 @@ import { gunzip } from "node:zlib";
 import type { DescMessage } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 
-import { hasTooManyJsonParts, hasTooManyParts } from "./census.ts";
+import { hasTooManyJsonParts, hasTooManyParts } from "../census.ts";
 
 const unpack = promisify(gunzip);
 
