@@ -28,7 +28,7 @@ const bombs: readonly (readonly [name: string, kind: BundleKind, path: string, c
     `pipeline: ${"[".repeat(100_000)}`,
   ],
   ["rules of more than 4 MiB", "rules", "rules.yaml", `- rule: ${"x".repeat(5 * mebibyte)}`],
-  ["a million rules in 4 MiB", "rules", "rules.yaml", "- {}\n".repeat(800_000)],
+  ["lists in lists by dashes", "shipper", "fluent-bit.yaml", `pipeline:\n  ${"- ".repeat(100_000)}x`],
   ["a condition that nests without end", "rules", "rules.yaml", ruleWith("(".repeat(100_000))],
 ];
 
