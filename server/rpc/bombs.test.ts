@@ -13,7 +13,7 @@ import { checkBundleLoads } from "./bundle-checks.ts";
 /** Nine levels of nine: a billion scalars when somebody writes them out. */
 const laughs = [
   "- &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]",
-  ...[..."bcdefghi"].map((name, i) => `- &${name} [${Array(9).fill(`*${"abcdefgh"[i]}`).join(", ")}]`),
+  ...Array.from("bcdefghi", (name, i) => `- &${name} [${Array(9).fill(`*${"abcdefgh"[i]}`).join(", ")}]`),
 ].join("\n");
 const mebibyte = 1024 * 1024;
 

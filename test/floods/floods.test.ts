@@ -7,11 +7,15 @@ import { ClusterService } from "#proto/fleet/v1/cluster";
 import { freshDatabaseUrl } from "../support/postgres.ts";
 import { startSimAgent } from "../support/sim-agent.ts";
 import { attack, attacks, type Attack } from "./attackers.ts";
-import { adminOf, enrolMany } from "./good-agents.ts";
+import { adminOf, enrolMany, enrolOne } from "./good-agents.ts";
 import { startServerProcess, type ServerProcess } from "./server-process.ts";
 
 /** Short deadlines, so that the slow attacks end within the test: a handshake 2 s, a newcomer 3 s, a stalled answer 6 s. */
-const env = { FALCONRY_REQUEST_TIMEOUT: "12s" };
+const env = {
+  FALCONRY_REQUEST_TIMEOUT: "12s",
+  FALCONRY_NEWCOMERS: "60",
+  FALCONRY_NEWCOMERS_PER_ADDRESS: "40",
+};
 const cutWithinMs = 60_000;
 
 async function serverProcess(t: TestContext): Promise<ServerProcess> {
@@ -56,6 +60,16 @@ test(
         `${name}: counted were only ${Object.keys(counted).join(", ")}`,
       );
     }
+    await t.test("a crowd of connections that prove nothing", async () => {
+      const crowd = Array.from({ length: 120 }, () => attack(server, silence));
+      await Promise.any(crowd.map((each) => each.cut));
+      // Somebody new gets in although the crowd is there, and the crowd has no more places than its address may have.
+      const late = await enrolOne(server, admin, "late");
+      assert.equal((await clusters.listClusters({})).clusters.length, identities.length + 1);
+      assert.ok(late.agentId.startsWith("ag_"), late.agentId);
+      assert.ok(((await server.refused())["newcomer-made-room"] ?? 0) >= 80);
+      for (const each of crowd) each.stop();
+    });
     const ended = await Promise.race([...agents.map((agent) => agent.ended), Promise.resolve("all live")]);
     assert.equal(ended, "all live");
     assert.ok(server.isAlive());
@@ -67,6 +81,13 @@ test(
     assert.ok(server.loggedBytes() - loggedBefore < 200_000, `logged ${server.loggedBytes()} bytes`);
   },
 );
+
+const silence: Attack = {
+  name: "silence",
+  protocol: "tcp",
+  first: Buffer.alloc(0),
+  counted: ["newcomer-made-room"],
+};
 
 /** Resolves when the server has cut the attacker's connection. */
 async function play(server: ServerProcess, what: Attack): Promise<void> {

@@ -1,4 +1,4 @@
-import { createClient, type Client } from "@connectrpc/connect";
+import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { TokenService } from "#proto/fleet/v1/token";
 
@@ -49,20 +49,19 @@ export async function enrolMany(
   count: number,
 ): Promise<readonly SimIdentity[]> {
   await publishRoot(admin);
-  const tokens = await admin.client(TokenService);
   const identities: SimIdentity[] = [];
-  for (let i = 0; i < count; i += 1) identities.push(await enrolOne(server, admin, tokens, i));
+  for (let i = 0; i < count; i += 1) identities.push(await enrolOne(server, admin, `eu-${i}`));
   return identities;
 }
 
-async function enrolOne(
+export async function enrolOne(
   server: ServerProcess,
-  admin: Pick<TestServer, "bare">,
-  tokens: Client<typeof TokenService>,
-  number: number,
+  admin: Pick<TestServer, "client" | "bare">,
+  clusterName: string,
 ): Promise<SimIdentity> {
+  const tokens = await admin.client(TokenService);
   const { joinString } = await tokens.createJoinToken({ labels: { region: "eu" } });
-  const wish = { clusterName: `eu-${number}`, clusterUid: `uid-${number}`, agentName: "node-1" };
+  const wish = { clusterName, clusterUid: `uid-${clusterName}`, agentName: "node-1" };
   const { response, identity } = await enrollAgent(admin, joinString, wish);
   const { org, clusterId, agentId, labels, root } = response;
   const { baseUrl, ca } = server;

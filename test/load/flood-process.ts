@@ -1,3 +1,5 @@
+import { once } from "node:events";
+
 import { attack, attacks } from "../floods/attackers.ts";
 
 /**
@@ -5,14 +7,15 @@ import { attack, attacks } from "../floods/attackers.ts";
  * parent closes standard input. A process of its own, so that what attackers cost is not taken for what the server does.
  */
 const [port = ""] = process.argv.slice(2);
-let isOver = false;
+const over = new AbortController();
+const ended = once(over.signal, "abort");
 let cuts = 0;
 let bytes = 0;
 
 async function keepAttacking(what: (typeof attacks)[number]): Promise<void> {
-  while (!isOver) {
+  while (!over.signal.aborted) {
     const attacker = attack({ port: Number(port) }, what);
-    await Promise.race([attacker.cut, over.promise]);
+    await Promise.race([attacker.cut, ended]);
     cuts += 1;
     bytes += attacker.bytesSent();
     attacker.stop();
@@ -21,11 +24,7 @@ async function keepAttacking(what: (typeof attacks)[number]): Promise<void> {
   }
 }
 
-const over = Promise.withResolvers<void>();
 process.stdin.resume();
-process.stdin.once("end", () => {
-  isOver = true;
-  over.resolve();
-});
+process.stdin.once("end", () => over.abort());
 await Promise.all(attacks.map(keepAttacking));
 process.stdout.write(`${JSON.stringify({ cuts, mebibytes: Math.round(bytes / 2 ** 20) })}\n`);
