@@ -5,9 +5,10 @@ import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { signAssignment, type Signer } from "#trust";
 
+import { messageBytesMax } from "./limits.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
-import { agentPermissions, agentReadBytesMax, agentService } from "./rpc/agent-service/service.ts";
+import { agentPermissions, agentService } from "./rpc/agent-service/service.ts";
 import { alertPermissions, alertService } from "./rpc/alert-service.ts";
 import type { Audit } from "./rpc/audit.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
@@ -78,7 +79,7 @@ export function startLive(options: LiveOptions): Live {
         agentPermissions,
         agentService(sessions.ports, () => alertArrivals.ring()),
         {
-          readMaxBytes: agentReadBytesMax,
+          readMaxBytes: messageBytesMax.agent,
         },
       ),
       mount(

@@ -14,6 +14,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
+import { messageBytesMax } from "./limits.ts";
 import { startLive, type Live } from "./live.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { readOidcFile } from "./oidc/config.ts";
@@ -27,7 +28,7 @@ import { createAudit, type Audit } from "./rpc/audit.ts";
 import { auditPermissions, auditService } from "./rpc/audit-service.ts";
 import { authPermissions, authService } from "./rpc/auth-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
-import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
+import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
 import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
@@ -179,11 +180,16 @@ async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promi
     host: config.listenHost,
     port: config.listenPort,
     identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    limits: config.limits,
+    databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
       authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
+  rest.metrics.gauge("falconry_newcomers", "Open connections on which nobody has proved who they are.", () =>
+    http.newcomerCount(),
+  );
   work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
   return http;
 }
@@ -252,7 +258,7 @@ function mountServices({ config, db, state, audit, ...rest }: ServiceParts): rea
   const bundles = bundleService({ db, org, audit, signers, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
-    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
+    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
     mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPin, now })),
     mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, audit, signers, now })),
@@ -260,6 +266,7 @@ function mountServices({ config, db, state, audit, ...rest }: ServiceParts): rea
       EnrollmentService,
       enrollmentPermissions,
       enrollmentService({ db, org, audit, ca, agentCertificateMs, now }),
+      { readMaxBytes: messageBytesMax.enrollment },
     ),
     mount(AuditService, auditPermissions, auditService({ db, org })),
     ...live.services,

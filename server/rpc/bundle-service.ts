@@ -32,8 +32,6 @@ export const bundlePermissions = {
   getBundle: "bundle:read",
 } satisfies Record<keyof (typeof BundleService)["method"], Permission>;
 
-/** Bundles of at most 16 MiB together, and the metadata beside them. */
-export const pushBytesMax = bundleBytesMax + 1024 * 1024;
 const bundlesMax = 100;
 
 export interface BundleServiceOptions {

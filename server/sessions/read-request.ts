@@ -13,6 +13,7 @@ import {
   type SyncRequest,
 } from "#proto/agent/v1/agent";
 
+import { hasTooManyParts } from "../census.ts";
 import { digestFromBytes } from "../domain/ids.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import type { BundleKind } from "../domain/rollout-spec.ts";
@@ -21,6 +22,8 @@ import type { RateRow } from "../store/rates.ts";
 import type { KnownHead } from "./audit-book.ts";
 
 export const reportBytesMax = 64 * 1024;
+/** 64 conditions and a few components with all their fields are under a thousand. */
+const reportPartsMax = 2_000;
 export const waitMsMax = 60_000;
 const ratesMax = 1_500;
 const conditionsMax = 64;
@@ -69,6 +72,9 @@ export function readReport(request: SyncRequest, speaker: Speaker): Outcome<Repo
     const why =
       "The state report is not signed by the key of the certificate on this connection: connect again";
     return refuse({ kind: "unauthenticated", why });
+  }
+  if (hasTooManyParts(StateReportSchema, request.report, reportPartsMax)) {
+    return invalid("report", `has more than ${reportPartsMax} fields and elements`);
   }
   let report: StateReport;
   try {
