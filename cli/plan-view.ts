@@ -1,11 +1,11 @@
-import type { BundleDiff, Plan } from "#proto/fleet/v1/rollout";
+import { type BundleDiff, OfflinePolicy, type Plan } from "#proto/fleet/v1/rollout";
 import { clean, countOf, type Paint } from "./output/text.ts";
 import { nameOf, shortDigest } from "./views.ts";
 
 const namesMax = 50;
 
 /** A plan as `--dry-run` shows it: every cluster of every wave, who is left alone, and what changes in the rules. */
-export function planLines(plan: Plan, paint: Paint): string[] {
+export function planLines(plan: Plan, offline: OfflinePolicy, paint: Paint): string[] {
   const clusters = plan.waves.reduce((sum, wave) => sum + wave.clusters.length, 0);
   return [
     `plan ${plan.digest}`,
@@ -17,15 +17,49 @@ export function planLines(plan: Plan, paint: Paint): string[] {
       return `  wave ${index + 1}/${plan.waves.length} ${clean(wave.name)}: ${listed(names)}`;
     }),
     ...(plan.unchanged.length === 0 ? [] : [`left alone, they run it already: ${listed(plan.unchanged)}`]),
+    ...boundLines(plan),
     ...(plan.silent.length === 0
       ? []
-      : [
-          paint(
-            "busy",
-            `silent now, they will hold up their wave until its deadline: ${listed(plan.silent)}`,
-          ),
-        ]),
+      : [paint("busy", `silent now, ${silentWords(offline)}: ${listed(plan.silent)}`)]),
+    ...engineLines(plan, paint),
     ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
+  ];
+}
+
+function silentWords(offline: OfflinePolicy): string {
+  if (offline === OfflinePolicy.WAIT) return "their wave waits until they are heard of";
+  if (offline === OfflinePolicy.SKIP) {
+    return "they come last and hold nothing up; they get it when they are heard of, also after the end";
+  }
+  return "they will hold up their wave until its deadline, and count as failed then";
+}
+
+function boundLines({ maxUnavailable, maxFailures }: Plan): string[] {
+  const unavailable =
+    maxUnavailable === 0 ? "" : `at most ${countOf(maxUnavailable, "cluster")} at a time have to prove it; `;
+  return [`${unavailable}more than ${maxFailures} failed stop it`];
+}
+
+function engineLines({ engineProblems }: Plan, paint: Paint): string[] {
+  const [first] = engineProblems;
+  if (first === undefined) return [];
+  const names = engineProblems.map((each) => `${each.clusterName} (engine ${each.engineVersion})`);
+  return [
+    paint(
+      "bad",
+      `cannot take it, the bundle asks for engine ${clean(first.required)}; this is refused until their agents are upgraded or left out: ${listed(names)}`,
+    ),
+  ];
+}
+
+/** How many rules, and which tactics and techniques, are watched for from now on and no longer. */
+function coverageLines(diff: BundleDiff, paint: Paint): string[] {
+  const { rulesBefore, rulesAfter, coverageGained, coverageLost } = diff;
+  if (rulesBefore === rulesAfter && coverageGained.length + coverageLost.length === 0) return [];
+  return [
+    `  enabled rules: ${rulesBefore} -> ${rulesAfter}`,
+    ...(coverageGained.length === 0 ? [] : [paint("good", `  covers anew: ${listed(coverageGained)}`)]),
+    ...(coverageLost.length === 0 ? [] : [paint("bad", `  covers no longer: ${listed(coverageLost)}`)]),
   ];
 }
 
@@ -35,7 +69,7 @@ function diffLines(diff: BundleDiff, paint: Paint): string[] {
   const isFirst = from === "" && diff.added.length === 0;
   if (isFirst) return [`${clean(nameOf(diff.to))} is the first of its kind on ${on}: all of it is new there`];
   const head = `${clean(from || "nothing")} -> ${clean(nameOf(diff.to))} on ${on}:`;
-  const changes = changeLines(diff, paint);
+  const changes = [...changeLines(diff, paint), ...coverageLines(diff, paint)];
   return changes.length === 0 ? [`${head} nothing changes`] : [head, ...changes];
 }
 

@@ -6,6 +6,7 @@ import { RolloutService } from "#proto/fleet/v1/rollout";
 import { signAssignment, type Signer } from "#trust";
 
 import { messageBytesMax } from "./limits.ts";
+import { reconcileCatchUps } from "./reconcile/catch-ups.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
 import { agentPermissions, agentService } from "./rpc/agent-service/service.ts";
@@ -48,6 +49,8 @@ export interface Live {
 const rolloutsMs = 800;
 /** The same for changes of desired state: a lost notification costs this much. */
 const changesMs = 800;
+/** Clusters that were silent come back at some time; nobody waits for them. */
+const catchUpsMs = 5000;
 
 export function startLive(options: LiveOptions): Live {
   const { db, org, audit, log, clock, every } = options;
@@ -56,6 +59,9 @@ export function startLive(options: LiveOptions): Live {
   const leaving = new AbortController();
   const rollouts = every("rollouts", rolloutsMs, async () => {
     if (await reconcileRollouts(db, clock)) rolloutChanges.ring();
+  });
+  every("catch-ups", catchUpsMs, async () => {
+    if (await reconcileCatchUps(db, clock)) rolloutChanges.ring();
   });
   const nudge = () => {
     rollouts.nudge();

@@ -1,5 +1,6 @@
 import { isLabelValue } from "./labels.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
+import { strategyProblems, type Strategy } from "./rollout-strategy.ts";
 import type { Selector } from "./selector.ts";
 
 export type BundleKind = "rules" | "shipper";
@@ -20,6 +21,8 @@ export interface RolloutSpec {
   readonly soakSeconds: number;
   readonly deadlineSeconds: number;
   readonly onFailure: "pause" | "roll-back";
+  /** Absent: the plain one. */
+  readonly strategy?: Strategy;
 }
 
 const bounds = {
@@ -50,6 +53,7 @@ export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
       });
     }
   }
+  problems.push(...strategyProblems(spec.strategy));
   if (spec.bundle.length > 300) problems.push({ field: "bundle", why: "is longer than 300 characters" });
   if (spec.regionOrder.length > 256) {
     problems.push({ field: "region_order", why: "names more than 256 regions" });

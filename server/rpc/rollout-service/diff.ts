@@ -3,20 +3,26 @@ import { setImmediate } from "node:timers/promises";
 import { diffRules, loadRules, type RuleSet } from "#engine";
 import { effectiveFiles, parseBundle, type Bundle } from "#trust";
 
+import { compareCoverage, type CoverageChange } from "./coverage.ts";
+
 /** What changes when one bundle replaces another: names of rules or of shipper files, and layers as "layer NAME". */
 export interface BundleChange {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly changed: readonly string[];
+  /** Of rules, without layers. */
+  readonly coverage?: CoverageChange;
 }
 
 /** Compares what two bundles hold; both were checked when they were pushed. Compared with nothing, all of it is added. */
 export async function diffBundles(before: Uint8Array | undefined, after: Uint8Array): Promise<BundleChange> {
   const next = read(after);
   const old = before === undefined ? { ...next, files: [], layers: [] } : read(before);
-  const base = old.kind === "rules" ? await diffRuleSets(old, next) : compare(filesOf(old), filesOf(next));
+  const base: BundleChange =
+    old.kind === "rules" ? await diffRuleSets(old, next) : compare(filesOf(old), filesOf(next));
   const layers = compare(layersOf(old), layersOf(next));
   return {
+    ...base,
     added: [...base.added, ...layers.added],
     removed: [...base.removed, ...layers.removed],
     changed: [...base.changed, ...layers.changed],
@@ -27,7 +33,8 @@ async function diffRuleSets(before: Bundle, after: Bundle): Promise<BundleChange
   const old = rulesOf(before);
   // Loading takes CPU; between two loads others get their turn.
   await setImmediate();
-  return diffRules(old, rulesOf(after));
+  const next = rulesOf(after);
+  return { ...diffRules(old, next), coverage: compareCoverage(old, next) };
 }
 
 function read(bytes: Uint8Array): Bundle {

@@ -12,6 +12,7 @@ import type { Database, Transaction } from "../../store/pool.ts";
 import { findRollout, findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
 import type { Operator } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
+import { findEngineProblems, tooOld } from "./engines.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
 
@@ -40,6 +41,8 @@ export async function start(
       const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
       orRefuse(refuse({ kind: "changed", why }));
     }
+    const problems = await findEngineProblems(tx, prepared);
+    if (problems.length > 0) orRefuse(tooOld(problems));
     const rollout = newRollout(spec, prepared, by, now.getTime());
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
     await note(tx, { target: rollout.id });
@@ -67,7 +70,11 @@ function newRollout(spec: RolloutSpec, prepared: Prepared, by: Operator, nowMs: 
     wave: 0,
     generation: 1n,
     planDigest: prepared.planDigest,
-    waves: prepared.plan.waves.map(({ name }, i) => (i === 0 ? { name, startedAtMs: nowMs } : { name })),
+    waves: prepared.plan.waves.map(({ name, group }, i) => ({
+      name,
+      group,
+      ...(i === 0 ? { startedAtMs: nowMs } : {}),
+    })),
     createdBy: by.name,
     scope: by.scope,
     createdAtMs: nowMs,
