@@ -3,15 +3,7 @@ import { Flags } from "@oclif/core";
 import type { BundleKind, Selector } from "#proto/fleet/v1/common";
 import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
 import { misused } from "./failure.ts";
-import {
-  countFlag,
-  durationFlag,
-  envOf,
-  listFlag,
-  selectorFlags,
-  selectorFrom,
-  textFlag,
-} from "./flags.ts";
+import { countFlag, durationFlag, envOf, listFlag, selectorFlags, selectorFrom, textFlag } from "./flags.ts";
 import { readStrategyFile } from "./strategy-file.ts";
 import { overlay, strategyFields, strategyFlags, type StrategyFlags } from "./strategy-flags.ts";
 

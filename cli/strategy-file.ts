@@ -148,7 +148,8 @@ const word =
   <W extends string>(words: readonly W[]): Reader<W> =>
   (path, value, { problems }) => {
     const found = words.find((each) => each === value);
-    if (found === undefined) problems.push({ path, words: `give ${words.join(" or ")}, not ${kindOf(value)}` });
+    if (found === undefined)
+      problems.push({ path, words: `give ${words.join(" or ")}, not ${kindOf(value)}` });
     return found;
   };
 

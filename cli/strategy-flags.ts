@@ -31,7 +31,9 @@ export function parseShare(text: string, min: number): Share | undefined {
   if (unit === "%") {
     return value >= 1 && value <= 100 ? create(ShareSchema, { size: { case: "percent", value } }) : undefined;
   }
-  return value >= min && value <= 100_000 ? create(ShareSchema, { size: { case: "count", value } }) : undefined;
+  return value >= min && value <= 100_000
+    ? create(ShareSchema, { size: { case: "count", value } })
+    : undefined;
 }
 
 export const offlineWords = ["count", "wait", "skip"] as const;
@@ -108,7 +110,8 @@ export function overlay(file: StrategyChoice, flags: StrategyFlags): StrategyCho
   return {
     canary: flags.canary ?? file.canary,
     growth: flags.growth ?? file.growth,
-    regionOrder: asList(flags["region-order"]).length > 0 ? valuesOf(flags["region-order"]) : file.regionOrder,
+    regionOrder:
+      asList(flags["region-order"]).length > 0 ? valuesOf(flags["region-order"]) : file.regionOrder,
     steps: asList(flags.steps).length > 0 ? stepsFrom(flags.steps) : file.steps,
     stages: flags.stages === undefined ? file.stages : stagesFrom(flags.stages),
     maxUnavailable: flags["max-unavailable"] ?? file.maxUnavailable,

@@ -2,222 +2,29 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
-import { makeId, type Digest, type RolloutId } from "./ids.ts";
-import { planCatchUp } from "./rollout-catch-up.ts";
-import type { ClusterChange, RolloutCluster } from "./rollout-cluster.ts";
+import {
+  after,
+  before,
+  clusterOf,
+  execute,
+  fleets,
+  settle,
+  specs,
+  start,
+  type World,
+} from "../../test/support/rollout-world.ts";
+import type { RolloutCluster } from "./rollout-cluster.ts";
 import { planAbort, planResume, planUndo } from "./rollout-decisions.ts";
-import { planRollout, type FleetCluster } from "./rollout-plan.ts";
-import type { RolloutSpec } from "./rollout-spec.ts";
-import { planStep } from "./rollout-step.ts";
-import { stageOf, unavailableAllowed, type Share, type Strategy } from "./rollout-strategy.ts";
+import { planRollout } from "./rollout-plan.ts";
+import { stageOf } from "./rollout-strategy.ts";
 import { isSilent } from "./rollout-turn.ts";
 import { placeLate } from "./rollout-waves.ts";
-import { isFinished, stepRollout, type Rollout, type RolloutEvent } from "./rollout.ts";
-import { wholeFleet } from "./scope.ts";
+import { isFinished, stepRollout } from "./rollout.ts";
 
 /**
- * The planner and the stepper together, in a world that the store and the agents would make of it: whatever arrives, in
- * whatever order, what is said below holds.
+ * The planner and the stepper together: whatever arrives, in whatever order, what the tests say holds. What each step may
+ * do is checked by the world that takes it.
  */
-
-const digestOf = (digit: string) => `sha256:${digit.repeat(64)}` as Digest;
-const [before, after] = [digestOf("a"), digestOf("b")];
-const id: RolloutId = makeId("rollout", new Uint8Array(10));
-
-const share: fc.Arbitrary<Share> = fc.oneof(
-  fc.integer({ min: 1, max: 5 }).map((count) => ({ count })),
-  fc.integer({ min: 1, max: 100 }).map((percent) => ({ percent })),
-);
-const stage = (environment: string) =>
-  fc.array(share, { maxLength: 3 }).map((steps) => ({
-    name: environment,
-    selector: [{ key: "environment", operator: "in", values: [environment] }] as const,
-    steps,
-  }));
-const strategies: fc.Arbitrary<Strategy> = fc.record(
-  {
-    stages: fc.oneof(fc.constant([]), fc.tuple(stage("test"), stage("prod"))),
-    steps: fc.array(share, { maxLength: 3 }),
-    offline: fc.constantFrom("count", "wait", "skip"),
-    unavailableMax: share,
-    failuresPercentMax: fc.integer({ min: 1, max: 100 }),
-  },
-  { requiredKeys: ["stages", "steps", "offline"] },
-);
-const specs: fc.Arbitrary<RolloutSpec> = fc.record({
-  kind: fc.constant("rules"),
-  bundle: fc.constant(""),
-  selector: fc.constant([{ key: "in", operator: "exists" }] as const),
-  canary: fc.integer({ min: 1, max: 3 }),
-  growth: fc.integer({ min: 1, max: 3 }),
-  regionOrder: fc.constantFrom([], ["us", "eu"]),
-  failuresMax: fc.integer({ min: 0, max: 3 }),
-  soakSeconds: fc.constantFrom(0, 10),
-  deadlineSeconds: fc.constant(60),
-  onFailure: fc.constantFrom("pause", "roll-back"),
-  strategy: strategies,
-});
-const fleets: fc.Arbitrary<readonly FleetCluster[]> = fc
-  .array(
-    fc.record({
-      region: fc.constantFrom("eu", "us", "ap"),
-      environment: fc.constantFrom("test", "prod", "lab"),
-      silent: fc.boolean(),
-      isNew: fc.boolean(),
-    }),
-    { minLength: 1, maxLength: 14 },
-  )
-  .map((each) =>
-    each.map(({ region, environment, silent, isNew }, i) => ({
-      id: `cl_${i}`,
-      name: `c-${i}`,
-      labels: { region, environment, in: "yes" },
-      silent,
-      ...(isNew ? {} : { assigned: before, running: before }),
-    })),
-  );
-
-interface World {
-  rollout: Rollout;
-  clusters: RolloutCluster[];
-  nowMs: number;
-  readonly labels: Map<string, Readonly<Record<string, string>>>;
-}
-
-function start(spec: RolloutSpec, fleet: readonly FleetCluster[]): World {
-  const plan = planRollout(spec, after, fleet);
-  assert.ok(plan.ok);
-  const silent = new Set(plan.value.silent);
-  const clusters = plan.value.waves.flatMap(({ clusters: planned }, wave) =>
-    planned.map(({ id: clusterId, name, previous }) =>
-      clusterOf(clusterId, name, wave, silent.has(clusterId), previous),
-    ),
-  );
-  const rollout: Rollout = {
-    id,
-    spec,
-    digest: after,
-    state: "running",
-    because: "",
-    wave: 0,
-    generation: 1n,
-    planDigest: "",
-    waves: plan.value.waves.map(({ name, group }) => ({ name, group })),
-    createdBy: "somebody",
-    scope: wholeFleet,
-    createdAtMs: 1000,
-  };
-  return { rollout, clusters, nowMs: 1000, labels: new Map(fleet.map((c) => [c.id, c.labels])) };
-}
-
-function clusterOf(
-  clusterId: string,
-  name: string,
-  wave: number,
-  silent: boolean,
-  previous: Digest | undefined,
-): RolloutCluster {
-  const running = previous === undefined ? {} : { running: previous };
-  return {
-    id: clusterId,
-    name,
-    wave,
-    state: "waiting",
-    reason: "",
-    ...(previous === undefined ? {} : { previous }),
-    previousListed: previous !== undefined,
-    generation: 0n,
-    retired: false,
-    assignment: { generation: 1n, ...(previous === undefined ? {} : { digest: previous }) },
-    agents: [{ name: "node-1", silent, observedGeneration: 1n, provedGeneration: 1n, ...running }],
-  };
-}
-
-/** What the store does: all of it, and proofs and times as its SQL has them. */
-function execute(at: World, changes: readonly ClusterChange[], event?: RolloutEvent): void {
-  checkChanges(at, changes);
-  const byId = new Map(changes.map((change) => [change.id, change]));
-  assert.equal(byId.size, changes.length, "a cluster is changed twice in one step");
-  at.clusters = at.clusters.map((cluster) => {
-    const change = byId.get(cluster.id);
-    if (change === undefined) return cluster;
-    const { provedAtMs, ...rest } = cluster;
-    const base = { ...rest, state: change.to, reason: change.reason };
-    if (change.assign === undefined) {
-      const isProved = change.to === "proved" || change.to === "reverted";
-      const stamp = provedAtMs ?? (isProved ? at.nowMs : undefined);
-      return stamp === undefined ? base : { ...base, provedAtMs: stamp };
-    }
-    const generation = cluster.assignment.generation + 1n;
-    return {
-      ...base,
-      generation,
-      assignedAtMs: at.nowMs,
-      assignment: { generation, digest: change.assign, rolloutId: id },
-    };
-  });
-  if (event === undefined) return;
-  const next = stepRollout(at.rollout, event, "", at.nowMs);
-  assert.ok(next.ok, `the planner asked for an illegal step: ${at.rollout.state} on ${event}`);
-  at.rollout = next.value;
-}
-
-function checkChanges(at: World, changes: readonly ClusterChange[]): void {
-  const { rollout, clusters } = at;
-  const find = (clusterId: string) => clusters.find((cluster) => cluster.id === clusterId);
-  for (const { id: clusterId, assign } of changes) {
-    // Never anything but the bundle of the rollout, or what the cluster had and targets metadata still lists.
-    const cluster = find(clusterId);
-    assert.ok(cluster !== undefined);
-    if (assign === undefined || assign === after) continue;
-    assert.ok(assign === cluster.previous && cluster.previousListed, "an unreleased digest was assigned");
-  }
-  const given = changes.filter((change) => change.to === "assigned" && change.assign === after);
-  if (given.length === 0) return;
-  const counted = clusters.filter((cluster) => cluster.state !== "removed").length;
-  const unproved = clusters.filter(
-    (cluster) => cluster.state === "assigned" && !changes.some((change) => change.id === cluster.id),
-  ).length;
-  const most = unavailableAllowed(rollout.spec, counted);
-  assert.ok(unproved + given.length <= most, `${unproved + given.length} unproved, ${most} allowed`);
-  assert.ok(rollout.state === "running" || rollout.state === "succeeded", `assigned while ${rollout.state}`);
-
-  const offline = rollout.spec.strategy?.offline ?? "count";
-  for (const change of given) {
-    const cluster = find(change.id);
-    assert.ok(cluster !== undefined);
-    if (offline !== "count") assert.ok(!isSilent(cluster), `${cluster.name} is silent and was given it`);
-    // Everybody of an earlier wave has been decided about, but for those that may be left for later.
-    const open = clusters.filter(
-      (c) => c.wave < cluster.wave && (c.state === "waiting" || c.state === "assigned"),
-    );
-    const mayBeOpen = (c: RolloutCluster) =>
-      c.state === "waiting" && (c.late === true || (offline === "skip" && isSilent(c)));
-    if (rollout.state === "running" && cluster.wave === rollout.wave) {
-      const bad = open.filter((c) => !mayBeOpen(c) && !given.some(({ id: other }) => other === c.id));
-      assert.deepEqual(
-        bad.filter((c) => c.state === "waiting").map(({ name }) => name),
-        [],
-        `${cluster.name} came before its turn`,
-      );
-    }
-    assert.ok(cluster.wave <= rollout.wave || rollout.state === "succeeded", "a wave that has not begun");
-    if (cluster.late === true && rollout.state === "running") {
-      const isLast = rollout.wave + 1 === rollout.waves.length;
-      assert.ok(cluster.wave < rollout.wave || isLast, "a latecomer went before its wave");
-    }
-  }
-}
-
-function settle(at: World): void {
-  for (let i = 0; i < 500; i += 1) {
-    const step = planStep(at);
-    const changes = at.rollout.state === "succeeded" ? planCatchUp(at) : step.changes;
-    if (changes.length === 0 && step.event === undefined) return;
-    execute(at, changes, step.event);
-  }
-  assert.fail("it never came to rest");
-}
 
 const kinds = [
   "prove",
@@ -353,7 +160,9 @@ test("where agents do as they are told, everybody that is heard of ends with the
       settle(at);
       assert.equal(at.rollout.state, "succeeded");
       assert.deepEqual(
-        at.clusters.filter((cluster) => cluster.state !== "proved").map(({ name, state }) => `${name} ${state}`),
+        at.clusters
+          .filter((cluster) => cluster.state !== "proved")
+          .map(({ name, state }) => `${name} ${state}`),
         [],
       );
     }),

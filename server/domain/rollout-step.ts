@@ -82,7 +82,9 @@ function tooManyFailed(
   const failed = clusters.filter((cluster) => stateOf(cluster) === "failed");
   const counted = clusters.filter((cluster) => stateOf(cluster) !== "removed");
   const allowed = failuresAllowed(rollout.spec, counted.length);
-  const wave = counted.filter((c) => c.wave === rollout.wave && !isSetAside(c, rollout.spec));
+  // Who holds nothing up says nothing for the wave either.
+  const isOfWave = (c: RolloutCluster) => c.wave === rollout.wave && !isSetAside(c, rollout);
+  const wave = counted.filter(isOfWave);
   const wholeWave = wave.length > 0 && wave.every((cluster) => stateOf(cluster) === "failed");
   if (failed.length <= allowed && !wholeWave) return undefined;
 
@@ -115,7 +117,7 @@ function planWave(snapshot: RolloutSnapshot): RolloutStep {
   const { rollout, clusters } = snapshot;
   const name = waveName(rollout);
   const begun = clusters.filter((cluster) => cluster.wave <= rollout.wave);
-  const turn = planTurn(snapshot, false);
+  const turn = planTurn(snapshot);
   if (turn.now.length > 0) return assign(snapshot, turn.now);
   const assigned = begun.filter((cluster) => cluster.state === "assigned");
   if (assigned.length > 0) {
@@ -128,8 +130,6 @@ function planWave(snapshot: RolloutSnapshot): RolloutStep {
   // Silence is no proof: as long as the bundle proved nowhere, clusters that are skipped do not let a wave pass.
   const skipped = turn.aside.filter((cluster) => cluster.late !== true);
   if (skipped.length > 0 && !clusters.some((cluster) => cluster.state === "proved")) {
-    const late = planTurn(snapshot, true).now;
-    if (late.length > 0) return assign(snapshot, late);
     const because = `the bundle has proved nowhere yet; "${name}" waits to hear of one of ${names(skipped)}`;
     return { changes: [], because };
   }
@@ -162,8 +162,6 @@ function planSoak(snapshot: RolloutSnapshot, wave: readonly RolloutCluster[]): R
     };
   }
   const last = rollout.wave + 1 >= rollout.waves.length;
-  const late = last ? planTurn(snapshot, true).now : [];
-  if (late.length > 0) return assign(snapshot, late);
   const next = rollout.waves[rollout.wave + 1]?.name ?? "";
   const because = last ? summary(snapshot) : `"${name}" is done; "${next}" begins`;
   return { changes: [], event: last ? "last-wave-done" : "wave-done", because };
@@ -225,9 +223,9 @@ function summary({ clusters }: RolloutSnapshot): string {
   const failed = clusters.filter((cluster) => cluster.state === "failed");
   const removed = clusters.filter((cluster) => cluster.state === "removed").length;
   const proved = clusters.filter((cluster) => cluster.state === "proved").length;
-  const silent = clusters.filter((cluster) => cluster.state === "waiting");
+  const owed = clusters.filter((cluster) => cluster.state === "waiting");
   const rest = [
-    ...(silent.length > 0 ? [`${count(silent.length)} get it when heard of (${names(silent)})`] : []),
+    ...(owed.length > 0 ? [`${owed.length} get it as soon as they are heard of (${names(owed)})`] : []),
     ...(failed.length > 0 ? [`${failed.length} failed (${names(failed)})`] : []),
     ...(removed > 0 ? [`${removed} left the rollout`] : []),
   ];

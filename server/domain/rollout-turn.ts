@@ -11,27 +11,36 @@ export interface Turn {
   readonly queued: readonly RolloutCluster[];
   /** They are silent, and the wave does not pass before they are heard of. */
   readonly awaited: readonly RolloutCluster[];
-  /** They are silent, and the wave passes without them. */
+  /** They hold nothing up; see `isSetAside`. */
   readonly aside: readonly RolloutCluster[];
 }
 
 /**
- * Whose turn it is. A cluster that came later gets the bundle once its wave is done; `lateToo` lets those of the wave in
- * work have it as well, which is for the last one: no other follows.
+ * Whose turn it is. A cluster that came later gets the bundle once its wave is done, so that it never holds up the wave in
+ * work; one that is to come with the last wave gets it after the end, from `planCatchUp`.
  */
-export function planTurn(
-  { rollout, clusters }: { readonly rollout: Rollout; readonly clusters: readonly RolloutCluster[] },
-  lateToo: boolean,
-): Turn {
+export function planTurn({
+  rollout,
+  clusters,
+}: {
+  readonly rollout: Rollout;
+  readonly clusters: readonly RolloutCluster[];
+}): Turn {
   const { spec, wave } = rollout;
-  const hasBegun = (c: RolloutCluster) => c.wave < wave || (c.wave === wave && (lateToo || c.late !== true));
-  const waiting = clusters.filter((cluster) => cluster.state === "waiting" && hasBegun(cluster));
-  const aside = waiting.filter((cluster) => isSetAside(cluster, spec));
+  const waiting = clusters.filter((cluster) => cluster.state === "waiting" && cluster.wave <= wave);
   const waits = strategyOf(spec).offline === "wait";
-  const awaited = waiting.filter((cluster) => waits && isSilent(cluster) && !aside.includes(cluster));
-  const ready = waiting.filter((cluster) => !aside.includes(cluster) && !awaited.includes(cluster));
+  const groups = Map.groupBy(waiting, (cluster): "aside" | "awaited" | "ready" => {
+    if (isSetAside(cluster, rollout)) return "aside";
+    return waits && isSilent(cluster) ? "awaited" : "ready";
+  });
+  const ready = groups.get("ready") ?? [];
   const room = roomFor(spec, clusters);
-  return { now: ready.slice(0, room), queued: ready.slice(room), awaited, aside };
+  return {
+    now: ready.slice(0, room),
+    queued: ready.slice(room),
+    awaited: groups.get("awaited") ?? [],
+    aside: groups.get("aside") ?? [],
+  };
 }
 
 /** How many more clusters may be given the bundle before one of those that have it has proved. */
@@ -42,12 +51,13 @@ export function roomFor(spec: RolloutSpec, clusters: readonly RolloutCluster[]):
 }
 
 /**
- * Whether a waiting cluster holds up no wave: it is silent and is to be skipped then. One that came later and was never
- * heard of is set aside whatever the policy says: its agent may not have been started yet.
+ * Whether a waiting cluster holds up no wave: its wave has to be done first, or it is silent and is to be skipped then. One
+ * that came later and is silent is set aside whatever the policy says: its agent may not have been started yet.
  */
-export function isSetAside(cluster: RolloutCluster, spec: RolloutSpec): boolean {
-  const skips = cluster.late === true || strategyOf(spec).offline === "skip";
-  return cluster.state === "waiting" && skips && isSilent(cluster);
+export function isSetAside(cluster: RolloutCluster, { spec, wave }: Rollout): boolean {
+  if (cluster.state !== "waiting") return false;
+  if (cluster.late === true) return cluster.wave >= wave || isSilent(cluster);
+  return strategyOf(spec).offline === "skip" && isSilent(cluster);
 }
 
 /** Nothing is heard of one of its agents, or it has none. */

@@ -32,11 +32,13 @@ export function makeWaves<C extends Placeable>(
   spec: RolloutSpec,
   moving: readonly C[],
 ): readonly NamedWave<C>[] {
-  const skipped = strategyOf(spec).offline === "skip" ? moving.filter((cluster) => cluster.silent) : [];
-  const waves = groupsOf(
+  const isSkipped = (cluster: C) => strategyOf(spec).offline === "skip" && cluster.silent;
+  const skipped = moving.filter(isSkipped);
+  const groups = groupsOf(
     spec,
-    moving.filter((cluster) => !skipped.includes(cluster)),
-  ).flatMap((group, i) => wavesOfGroup(spec, group, i === 0));
+    moving.filter((cluster) => !isSkipped(cluster)),
+  );
+  const waves = groups.flatMap((group, i) => wavesOfGroup(spec, group, i === 0));
   if (skipped.length === 0) return waves;
   return [...waves, { name: "silent", group: "silent", clusters: skipped.toSorted(bySilenceThenName) }];
 }

@@ -30,7 +30,10 @@ export async function findEngineProblems(db: Db, prepared: Prepared): Promise<re
 }
 
 /** Why a plan with such clusters is not started. */
-export function tooOld(problems: readonly EngineProblem[]): { readonly ok: false; readonly refusal: Refusal } {
+export function tooOld(problems: readonly EngineProblem[]): {
+  readonly ok: false;
+  readonly refusal: Refusal;
+} {
   const first = problems
     .slice(0, 5)
     .map(({ clusterName, engineVersion }) => `${clusterName} (${engineVersion})`);
