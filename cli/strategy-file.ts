@@ -5,7 +5,7 @@ import { type Share, type Stage, StageSchema } from "#proto/fleet/v1/rollout";
 import { parseDuration } from "./duration.ts";
 import { misused } from "./failure.ts";
 import { nearest } from "./nearest.ts";
-import { array, kindOf, type Path, record, type Remark, type Remarks } from "./rules/test-reader.ts";
+import { array, kindOf, type Path, record, type Remark, type Remarks, wordOf } from "./rules/test-reader.ts";
 import { Places } from "./rules/test-places.ts";
 import { parseSelector, requirementIn, selectorOf } from "./selector.ts";
 import { type OfflineWord, offlineWords, parseShare, type StrategyChoice } from "./strategy-flags.ts";
@@ -148,8 +148,9 @@ const word =
   <W extends string>(words: readonly W[]): Reader<W> =>
   (path, value, { problems }) => {
     const found = words.find((each) => each === value);
-    if (found === undefined)
+    if (found === undefined) {
       problems.push({ path, words: `give ${words.join(" or ")}, not ${kindOf(value)}` });
+    }
     return found;
   };
 
@@ -183,7 +184,10 @@ function stage(path: Path, value: unknown, remarks: Remarks): Stage | undefined 
     remarks.problems.push({ path: [...path, "selector"], words });
     return undefined;
   }
-  const name = map["name"] === undefined ? selector : String(map["name"]);
+  const name = map["name"] === undefined ? selector : wordOf(map["name"]);
+  if (name === "") {
+    remarks.problems.push({ path: [...path, "name"], words: `give a name, not ${kindOf(map["name"])}` });
+  }
   const own = map["steps"] === undefined ? [] : steps([...path, "steps"], map["steps"], remarks);
   return create(StageSchema, {
     name,

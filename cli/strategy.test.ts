@@ -3,8 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { BundleKind } from "#proto/fleet/v1/common";
-import { OfflinePolicy, OnFailure } from "#proto/fleet/v1/rollout";
+import { OfflinePolicy, OnFailure, PlanSchema } from "#proto/fleet/v1/rollout";
+import { plain } from "./output/text.ts";
+import { planLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { parseShare } from "./strategy-flags.ts";
 
@@ -118,5 +121,41 @@ test("what is no YAML, no map or no file is refused in a sentence, and aliases c
   await assert.rejects(
     specFrom(BundleKind.RULES, filed("/nowhere/strategy.yaml")),
     /--strategy \/nowhere\/strategy.yaml cannot be read \(ENOENT\)/,
+  );
+});
+
+test("a plan says in words who is offline and what becomes of them, what bounds it, and who cannot take the bundle", () => {
+  const plan = create(PlanSchema, {
+    digest: "sha256:1",
+    silent: ["eu-9"],
+    maxUnavailable: 2,
+    maxFailures: 1,
+    engineProblems: [{ clusterName: "eu-1", engineVersion: "0.50.0", required: ">=0.60.0" }],
+    diffs: [
+      {
+        from: { name: "starter", version: "1.0.0" },
+        to: { name: "starter", version: "1.1.0" },
+        clusterCount: 3,
+        removed: ["Old rule"],
+        rulesBefore: 12,
+        rulesAfter: 11,
+        coverageLost: ["mitre_impact"],
+      },
+    ],
+  });
+  const lines = (offline: OfflinePolicy) => planLines(plan, offline, plain).slice(2);
+  assert.deepEqual(lines(OfflinePolicy.SKIP), [
+    "at most 2 clusters at a time have to prove it; more than 1 failed stop it",
+    "silent now, they come last and hold nothing up; they get it when they are heard of, also after the end: eu-9",
+    "cannot take it, the bundle asks for engine >=0.60.0; this is refused until their agents are upgraded or left out: eu-1 (engine 0.50.0)",
+    "starter@1.0.0 -> starter@1.1.0 on 3 clusters:",
+    "  - Old rule",
+    "  enabled rules: 12 -> 11",
+    "  covers no longer: mitre_impact",
+  ]);
+  assert.match(lines(OfflinePolicy.WAIT)[1] ?? "", /their wave waits until they are heard of: eu-9/);
+  assert.match(
+    lines(OfflinePolicy.UNSPECIFIED)[1] ?? "",
+    /until its deadline, and count as failed then: eu-9/,
   );
 });

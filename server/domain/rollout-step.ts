@@ -225,7 +225,7 @@ function summary({ clusters }: RolloutSnapshot): string {
   const proved = clusters.filter((cluster) => cluster.state === "proved").length;
   const owed = clusters.filter((cluster) => cluster.state === "waiting");
   const rest = [
-    ...(owed.length > 0 ? [`${owed.length} get it as soon as they are heard of (${names(owed)})`] : []),
+    ...(owed.length > 0 ? [`${gets(owed.length)} it when heard of (${names(owed)})`] : []),
     ...(failed.length > 0 ? [`${failed.length} failed (${names(failed)})`] : []),
     ...(removed > 0 ? [`${removed} left the rollout`] : []),
   ];
@@ -250,6 +250,10 @@ function listed(clusters: readonly RolloutCluster[], digest: RolloutCluster["pre
 function names(clusters: readonly RolloutCluster[]): string {
   const first = clusters.slice(0, 5).map((cluster) => cluster.name);
   return `${first.join(", ")}${clusters.length > 5 ? ` and ${clusters.length - 5} more` : ""}`;
+}
+
+function gets(n: number): string {
+  return n === 1 ? "1 cluster gets" : `${n} clusters get`;
 }
 
 function count(n: number): string {
