@@ -36,8 +36,8 @@ function silentWords(offline: OfflinePolicy): string {
 
 function boundLines({ maxUnavailable, maxFailures }: Plan): string[] {
   const unavailable =
-    maxUnavailable === 0 ? "" : `at most ${countOf(maxUnavailable, "cluster")} at a time have to prove it; `;
-  return [`${unavailable}more than ${maxFailures} failed stop it`];
+    maxUnavailable === 0 ? "" : `unproved at a time: at most ${countOf(maxUnavailable, "cluster")}; `;
+  return [`${unavailable}stops when more than ${countOf(maxFailures, "cluster")} failed`];
 }
 
 function engineLines({ engineProblems }: Plan, paint: Paint): string[] {

@@ -145,7 +145,7 @@ test("a plan says in words who is offline and what becomes of them, what bounds 
   });
   const lines = (offline: OfflinePolicy) => planLines(plan, offline, plain).slice(2);
   assert.deepEqual(lines(OfflinePolicy.SKIP), [
-    "at most 2 clusters at a time have to prove it; more than 1 failed stop it",
+    "unproved at a time: at most 2 clusters; stops when more than 1 cluster failed",
     "silent now, they come last and hold nothing up; they get it when they are heard of, also after the end: eu-9",
     "cannot take it, the bundle asks for engine >=0.60.0; this is refused until their agents are upgraded or left out: eu-1 (engine 0.50.0)",
     "starter@1.0.0 -> starter@1.1.0 on 3 clusters:",

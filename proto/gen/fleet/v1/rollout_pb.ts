@@ -264,7 +264,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
 
   /**
    * Clusters outside the caller's scope are not shown, nor what could name them: waves without a cluster of the scope,
-   * the spec's selector and order of regions, and why the rollout is in its state.
+   * the spec's selector, stages and order of regions, and why the rollout is in its state.
    *
    * @generated from field: bool partial = 13;
    */
