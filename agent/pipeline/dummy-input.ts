@@ -44,6 +44,10 @@ export class DummyInput implements Input {
     this.#dueFrom = nowMs;
   }
 
+  tags(): readonly string[] {
+    return [this.config.tag];
+  }
+
   poll(nowMs: number): void {
     // While reading waits nothing piles up: at most a second's worth is made up for.
     if (nowMs - this.#dueFrom < 1000 + (this.#since * 1000) / this.config.rate) return;

@@ -67,6 +67,7 @@ class HttpWorld {
       [output],
       "c",
       { alerts: 0, detectionMs: 0, undetected: 0 },
+      [],
       assert.fail,
     );
     t.after(async () => {

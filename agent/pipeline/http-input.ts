@@ -101,6 +101,10 @@ export class HttpInput implements Input {
     return this.#listener.port;
   }
 
+  tags(): readonly string[] {
+    return [this.config.tag];
+  }
+
   poll(nowMs: number): void {
     this.#listener.refresh(nowMs);
   }

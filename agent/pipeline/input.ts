@@ -46,6 +46,8 @@ export interface InputStats extends Omit<InputReport, "oldestMs"> {
   readonly lagMs: number;
   /** Whether reading waits, such as for an output whose queue is full. */
   readonly paused: boolean;
+  /** Why, in words; undefined while it reads. */
+  readonly waitingFor: string | undefined;
 }
 
 /**
@@ -55,6 +57,8 @@ export interface InputStats extends Omit<InputReport, "oldestMs"> {
  */
 export interface Input {
   readonly config: InputConfig;
+  /** The tags of the records that the next turn may give. */
+  tags(): readonly string[];
   /** Looks at the world: also while reading waits, so that nothing goes away unseen meanwhile. */
   poll(nowMs: number): void;
   /** Reads about one chunk and hands its records to the router; whether there may be more at once. */

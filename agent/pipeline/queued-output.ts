@@ -86,6 +86,10 @@ export abstract class QueuedOutput implements Output {
     return this.#held.length === 0;
   }
 
+  get isDurable(): boolean {
+    return this.queue.isDurable;
+  }
+
   get isFull(): boolean {
     return (this.queue.isFull && this.config.overflow === "wait") || !this.isSettled;
   }

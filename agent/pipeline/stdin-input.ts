@@ -73,6 +73,10 @@ export class StdinInput implements Input {
     });
   }
 
+  tags(): readonly string[] {
+    return [this.config.tag];
+  }
+
   poll(): void {}
 
   turn(router: Router, nowMs: number): boolean {

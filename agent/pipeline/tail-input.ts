@@ -66,6 +66,11 @@ export class TailInput implements Input {
     this.#turnedAt = nowMs;
   }
 
+  tags(): readonly string[] {
+    const { tag } = this.config;
+    return tag.includes("*") ? this.#current().map((chain) => chain.tag) : [tag];
+  }
+
   poll(nowMs: number): void {
     this.#files.poll(nowMs);
     if (nowMs - this.#turnedAt < pausedMs) return;

@@ -39,6 +39,7 @@ const problems = new ProblemFilter((problem) => post({ kind: "problem", problem 
 const runner = new Runner(workerData as WorkerOptions, {
   onProblem: (code, message) => problems.report(code, message, Date.now()),
   deliverAlerts,
+  onLost: () => inTurn(() => runner.reopen()),
 });
 
 /** Applies and the stop wait for one another; statistics and acknowledgements do not. */

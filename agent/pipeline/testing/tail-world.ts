@@ -163,6 +163,6 @@ export class TailWorld {
     };
     const output = { config: sink, take } as unknown as Output;
     const counters = { alerts: 0, detectionMs: 0, undetected: 0 };
-    this.#router = new Router(this.#config, [output], "c", counters, onProblem);
+    this.#router = new Router(this.#config, [output], "c", counters, [], onProblem);
   }
 }
