@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { CheckpointFile } from "./checkpoint.ts";
 import { auditLine, execRule, facts, writeBundle } from "./testing/bundles.ts";
 import { breakSyncs } from "./testing/failing-sync.ts";
 import { until } from "./testing/until.ts";
@@ -137,8 +138,10 @@ test("after a sync of a queue that failed its records are read again, and positi
   write(w.log, "c");
   await until("reading to go on", () => queued() === 3);
   assert.equal(saved(), size);
-  const quick = fs.readFileSync(join(w.dir, "state", "checkpoint.json.quick"), "utf8");
-  assert.ok(quick.includes(`"offset":${size},`), "the quick note is not ahead either");
+  const [noted] = new CheckpointFile(join(w.dir, "state", "checkpoint.json"), assert.fail)
+    .load()
+    .filter((mark) => mark.kind === "file");
+  assert.equal(noted?.offset, size, "the quick note is not ahead either");
   assert.match(problems.join("\n"), /checkpoint\/failed Positions cannot be saved for output "away"/);
 
   await runner.reopen();

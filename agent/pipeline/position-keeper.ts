@@ -81,6 +81,10 @@ export class PositionKeeper {
     this.#file.note(this.#saved);
   }
 
+  close(): void {
+    this.#file.close();
+  }
+
   /** Makes positions durable. One at a time; a second call waits for the first. */
   checkpoint(active: Active | undefined): Promise<void> {
     this.#checkpointing ??= this.#save(active)
@@ -124,7 +128,8 @@ export class PositionKeeper {
         await output.sync();
       } catch (error) {
         failed.add(output);
-        // The quick note must not stay ahead of what is durable.
+        // Notes must not stay ahead of what is durable.
+        if (!output.isDurable) this.#file.forgetNotes();
         this.hasNews = true;
         const why = `Positions cannot be saved for output "${output.config.alias}", its records may come twice`;
         this.#options.onProblem("checkpoint/failed", `${why}: ${reasonOf(error)}`);

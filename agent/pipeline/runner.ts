@@ -113,6 +113,7 @@ export class Runner {
     this.#isStopping = true;
     if (this.#active !== undefined) await this.#close(this.#active, this.#active.config.service.graceMs);
     this.#active = undefined;
+    this.#positions.close();
     this.#deadLetter.close();
   }
 
