@@ -1,7 +1,7 @@
 import type { Alert, AuditRecords, Detection as EngineDetection, Detector, RecordDetector } from "#engine";
 import { compileMatch } from "#shipper";
 import type { DetectConfig, PipelineConfig } from "#shipper";
-import { alertId, toPipelineAlert } from "./alert.ts";
+import { alertId, toPipelineAlert, withoutFields } from "./alert.ts";
 import type { SourcePosition } from "./alert.ts";
 import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
@@ -159,7 +159,8 @@ export class Router {
         position.syscalls === undefined
           ? detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden)
           : evaluateCalls(this.detection, position.syscalls);
-      alerts = found.alerts;
+      const isHidden = position.syscalls !== undefined && hidden !== undefined;
+      alerts = isHidden ? found.alerts.map(withoutFields) : found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
     } catch (error) {
