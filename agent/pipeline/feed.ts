@@ -39,8 +39,8 @@ export class Feed {
   }
 
   /** Reads about one chunk and hands it to outputs; whether there may be more at once. */
-  turn(router: Router, nowMs: number): boolean {
-    const worked = this.input.turn(router, nowMs);
+  turn(router: Router, nowMs: number, wallMs: number): boolean {
+    const worked = this.input.turn(router, nowMs, wallMs);
     for (const output of router.flush()) this.#reached.add(output);
     this.input.commit();
     return worked;

@@ -95,7 +95,7 @@ class HttpWorld {
 
   /** Reads what was accepted; `save` tells the input that its position is durable. */
   drain(save = true): void {
-    while (this.input.turn(this.#router, 1000)) {
+    while (this.input.turn(this.#router, 1000, 1000)) {
       this.#router.flush();
       this.input.commit();
     }

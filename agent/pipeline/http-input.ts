@@ -110,14 +110,14 @@ export class HttpInput implements Input {
   }
 
   /** Takes what was appended in one piece. */
-  turn(router: Router, nowMs: number): boolean {
+  turn(router: Router, _nowMs: number, wallMs: number): boolean {
     const entry = this.#spool.read(this.#at);
     if (entry === undefined) return false;
     const { lines, offset } = entry;
     this.#sink.begin(
       router,
       this.config.tag,
-      auditEventTime(lines.subarray(0, lines.indexOf(0x0a))) ?? nowMs,
+      auditEventTime(lines.subarray(0, lines.indexOf(0x0a))) ?? wallMs,
     );
     for (let start = 0; start < lines.length;) {
       const end = lines.indexOf(0x0a, start);
@@ -130,7 +130,7 @@ export class HttpInput implements Input {
       start = end + 1;
     }
     const last = lines.subarray(lines.lastIndexOf(0x0a, lines.length - 2) + 1);
-    this.#lastEventMs = auditEventTime(last) ?? nowMs;
+    this.#lastEventMs = auditEventTime(last) ?? wallMs;
     this.#at = entry.next;
     return true;
   }

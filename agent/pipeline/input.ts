@@ -51,7 +51,8 @@ export interface InputStats extends Omit<InputReport, "oldestMs"> {
 }
 
 /**
- * Where records come from. The pipeline calls `poll` all the time, and `turn` when outputs have room; after each turn
+ * Where records come from. `nowMs` is of a clock that goes on steadily whatever is done to the time of day: waits and looks
+ * are counted by it. The pipeline calls `poll` all the time, and `turn` when outputs have room; after each turn
  * either `commit` or `rollback`. Neither throws what is wrong with one file or client: that is reported, counted and
  * tried again.
  */
@@ -61,8 +62,8 @@ export interface Input {
   tags(): readonly string[];
   /** Looks at the world: also while reading waits, so that nothing goes away unseen meanwhile. */
   poll(nowMs: number): void;
-  /** Reads about one chunk and hands its records to the router; whether there may be more at once. */
-  turn(router: Router, nowMs: number): boolean;
+  /** `wallMs` is the time of records that name none. Reads about one chunk and hands its records to the router; whether there may be more at once. */
+  turn(router: Router, nowMs: number, wallMs: number): boolean;
   /** What the last turn gave is with every output: positions move past it. */
   commit(): void;
   /** What the last turn gave was thrown away: it has to be read again. */

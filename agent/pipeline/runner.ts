@@ -94,15 +94,15 @@ export class Runner {
   /** Runs until `stop`. */
   async run(): Promise<void> {
     while (!this.#isStopping) {
-      const worked = this.#turn(Date.now());
+      const worked = this.#turn(steadyNow());
       if (worked) this.#positions.hasNews = true;
       const active = this.#isSwapping ? undefined : this.#active;
       if (active !== undefined) {
-        this.#replay.poll(active, Date.now());
-        this.#positions.noteQuickly(active, Date.now());
+        this.#replay.poll(active, steadyNow());
+        this.#positions.noteQuickly(active, steadyNow());
         this.#askToReopen(active);
         const bytes = this.#sum((counters) => counters.bytes);
-        if (this.#positions.isCheckpointDue(Date.now(), bytes)) void this.#positions.checkpoint(active);
+        if (this.#positions.isCheckpointDue(steadyNow(), bytes)) void this.#positions.checkpoint(active);
       }
       await (worked ? yieldTurn() : sleep(this.#positions.hasNews ? noteMs : idleMs));
     }
@@ -163,8 +163,8 @@ export class Runner {
 
   #askToReopen(active: Active): void {
     const isLost = active.outputs.some((output) => !output.isDurable);
-    if (!isLost || performance.now() - this.#reopenedAt < reopenMs) return;
-    this.#reopenedAt = performance.now();
+    if (!isLost || steadyNow() - this.#reopenedAt < reopenMs) return;
+    this.#reopenedAt = steadyNow();
     this.#ports.onLost();
   }
 
@@ -213,7 +213,7 @@ export class Runner {
         feed.waitingFor = wait?.why;
         if (wait !== undefined) {
           this.#ports.onProblem(wait.code, `Input "${input.config.alias}" waits: ${wait.why}`);
-        } else if (feed.turn(active.router, nowMs)) worked = true;
+        } else if (feed.turn(active.router, nowMs, Date.now())) worked = true;
       } catch (error) {
         // Positions did not move: what was read is read again.
         active.router.discard();
@@ -263,7 +263,7 @@ export class Runner {
       const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
       onProblem("output/orphan-queue", `${why}, and delivered when the output is back under its alias`);
     }
-    const filters = openFilters(config.filters, Date.now, ({ plugin, alias }) =>
+    const filters = openFilters(config.filters, steadyNow, ({ plugin, alias }) =>
       countersIn(this.#filterCounters, `${plugin} ${alias}`, newFilterCounters),
     );
     const router = new Router(config, outputs, facts.clusterId, this.#counters, filters, onProblem);
@@ -277,7 +277,7 @@ export class Runner {
         deadLetter: this.#deadLetter,
         stateDir: this.#options.stateDir,
         countersOf: (alias) => countersIn(this.#inputCounters, alias, newCounters),
-        nowMs: Date.now(),
+        nowMs: steadyNow(),
         onProblem,
       });
       this.#active = { config, outputs, router, ...inputs };
@@ -319,6 +319,11 @@ export class Runner {
       deliverAlerts: this.#ports.deliverAlerts,
     };
   }
+}
+
+/** Begins as the time of day, and goes on steadily whatever is done to that. */
+function steadyNow(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 /** The counters of a name, kept as long as the pipeline lives. */

@@ -37,7 +37,7 @@ function deliverAlerts(alerts: readonly PipelineAlert[], signal: AbortSignal): P
 
 const problems = new ProblemFilter((problem) => post({ kind: "problem", problem }));
 const runner = new Runner(workerData as WorkerOptions, {
-  onProblem: (code, message) => problems.report(code, message, Date.now()),
+  onProblem: (code, message) => problems.report(code, message, performance.now()),
   deliverAlerts,
   onLost: () => inTurn(() => runner.reopen()),
 });

@@ -92,7 +92,7 @@ export class TailWorld {
     const { input, router } = this.#live;
     this.nowMs += ms;
     input.poll(this.nowMs);
-    const worked = input.turn(router, this.nowMs);
+    const worked = input.turn(router, this.nowMs, this.nowMs);
     if (crash) {
       router.discard();
       input.rollback();
