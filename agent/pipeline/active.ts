@@ -14,6 +14,7 @@ import { ForwardOutput } from "./forward-output.ts";
 import { HttpInput, spoolName } from "./http-input.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
+import { listenerLimits } from "./http-listener.ts";
 import type { Input, InputContext } from "./input.ts";
 import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
@@ -156,7 +157,11 @@ async function openInput(input: InputConfig, marks: readonly Mark[], options: In
     case "http": {
       const folder = join(spoolsIn(options.stateDir), spoolName(input));
       const mayUse = (path: string) => isBelowAny(path, options.allowList.secretDirectories ?? []);
-      return await HttpInput.open(input, folder, marks, deadLetter, { ...context, mayUse });
+      return await HttpInput.open(input, folder, marks, deadLetter, {
+        ...context,
+        mayUse,
+        limits: listenerLimits,
+      });
     }
     case "stdin":
       return new StdinInput(input, deadLetter, context);

@@ -3,7 +3,7 @@ import type { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
 import { BodySplitter } from "./http-body.ts";
 import { HttpListener } from "./http-listener.ts";
-import type { Answer } from "./http-listener.ts";
+import type { Answer, ListenerLimits } from "./http-listener.ts";
 import { countsOf } from "./input.ts";
 import type { Input, InputContext, InputReport } from "./input.ts";
 import type { LineFile } from "./line-parser.ts";
@@ -18,6 +18,7 @@ import { Spool } from "./spool.ts";
 export interface HttpInputContext extends InputContext {
   /** Whether a file may be used as a certificate, key or token. */
   readonly mayUse: MayUseSecret;
+  readonly limits: ListenerLimits;
 }
 
 const segmentBytes = 16 * 1024 * 1024;
@@ -71,7 +72,7 @@ export class HttpInput implements Input {
       },
       onProblem: (code: string, message: string) => this.#problem(code, message),
     };
-    this.#listener = new HttpListener(config, ports, context.mayUse);
+    this.#listener = new HttpListener(config, ports, context.mayUse, context.limits);
   }
 
   /** Opens the spool in a folder and begins to listen. Rejects when either cannot be had. */
