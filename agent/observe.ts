@@ -65,8 +65,9 @@ function noteInputs(stats: PipelineStats, conditions: Conditions): void {
   const now = new Map<string, string>();
   for (const source of stats.unfedSources) now.set(`detect/unfed ${source}`, describeUnfed(source));
   for (const { alias, plugin, filesFailing, lastError, waitingFor } of stats.inputs) {
-    if (waitingFor !== undefined)
+    if (waitingFor !== undefined) {
       now.set(`input/waiting ${alias}`, `Input "${alias}" (${plugin}) waits: ${waitingFor}`);
+    }
     if (lastError === undefined) continue;
     const files = filesFailing > 1 ? ` (${filesFailing} files)` : "";
     now.set(`input/failing ${alias}`, `Input "${alias}" (${plugin}): ${lastError}${files}`);

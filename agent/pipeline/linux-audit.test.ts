@@ -109,8 +109,9 @@ test("an event that is read again after a restart raises the same alert with the
   await until("the alert", () => w.alerts.length === 1);
   await first.stop();
   // The positions are lost, so that everything is read again.
-  for (const name of ["checkpoint.json", "checkpoint.json.quick-0", "checkpoint.json.quick-1"])
+  for (const name of ["checkpoint.json", "checkpoint.json.quick-0", "checkpoint.json.quick-1"]) {
     fs.rmSync(join(w.dir, "state", name));
+  }
   const second = w.start();
   await apply(second, w, config, shellRule);
   await until("the same alert", () => w.alerts.length === 2);
