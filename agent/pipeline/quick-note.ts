@@ -8,8 +8,8 @@ const headBytesMax = 20;
 
 /**
  * A short text that is written over and over, synced by nobody. There are two files that take turns, each written in place:
- * a killed process leaves one half written at most, and then the note before it counts. Giving each note a file of its own
- * and renaming it costs the pipeline a tenth of its processor time.
+ * a killed process leaves one half written at most, and then the note before it counts. A new file for each note, which is
+ * renamed, takes twenty times the processor time, and the thread waits for the file system meanwhile.
  */
 export class QuickNote {
   readonly #paths: readonly [string, string];
