@@ -102,6 +102,7 @@ export function pathsOf(stateDir: string) {
     pendingKey: join(stateDir, "identity", "pending-key.json"),
     clusterUid: join(stateDir, "identity", "cluster-uid"),
     trusted: join(stateDir, "trust", "trusted.json"),
+    auditHead: join(stateDir, "trust", "audit-heads.json"),
     current: join(stateDir, "current.json"),
     bundles: join(stateDir, "bundles"),
     pipeline: join(stateDir, "pipeline"),

@@ -23,6 +23,8 @@ export interface TrustStore {
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
   accept(envelope: Envelope, now: Date): Checked<Assignment>;
+  /** What everything above is judged by. */
+  held(): Trusted;
   /** Whether the target may be started now. */
   checkTarget(target: Target): Checked<unknown>;
 }
@@ -65,6 +67,7 @@ export function openTrustStore(
       const { generation, targets } = verified.value;
       return { ok: true, value: { generation, targets } };
     },
+    held: () => trusted,
     checkTarget: (target) => checkTarget(trusted, target, new Date()),
   };
 }

@@ -1,6 +1,7 @@
 /** What `fleetctl --help` says about each noun. */
 export const topics = {
   alerts: { description: "See what the clusters' rules caught." },
+  audit: { description: "See who did what, and prove that nobody rewrote it." },
   bundle: { description: "Build, sign, push and compare bundles of rules or shipper configs." },
   cluster: { description: "See the clusters of the fleet and what each of them proves." },
   context: { description: "Choose which server to talk to." },

@@ -1,5 +1,7 @@
 create sequence change_seq;
 
+create function audit_is_append_only(); -- its text stands in the migration
+
 create table agent_components (
   agent_id text not null,
   kind text not null,
@@ -34,6 +36,7 @@ create table agents (
   conditions jsonb not null default '[]'::jsonb,
   revoked_at timestamp with time zone,
   created_at timestamp with time zone not null,
+  audit_head bytea,
   constraint agents_cluster_id_name_key unique (cluster_id, name),
   constraint agents_pkey primary key (id),
   constraint agents_cluster_id_fkey foreign key (cluster_id) references clusters(id)
@@ -130,6 +133,40 @@ create table attempts (
   constraint attempts_pkey primary key (agent_id, kind, at, phase),
   constraint attempts_agent_id_fkey foreign key (agent_id) references agents(id)
 );
+
+create table audit_chains (
+  org text not null,
+  sequence bigint not null,
+  hash bytea not null,
+  constraint audit_chains_pkey primary key (org)
+);
+create trigger audit_chains_only_grow before update on public.audit_chains for each row when (((new.org <> old.org) or (new.sequence <> (old.sequence + 1)))) execute function audit_is_append_only();
+create trigger audit_chains_stay before delete or truncate on public.audit_chains for each statement execute function audit_is_append_only();
+
+create table audit_entries (
+  org text not null,
+  sequence bigint not null,
+  previous bytea not null,
+  body text not null,
+  hash bytea not null,
+  constraint audit_entries_pkey primary key (org, sequence),
+  constraint audit_entries_sequence_check check ((sequence > 0))
+);
+create index audit_entries_by_actor on public.audit_entries using btree (org, (((body)::jsonb #>> '{actor,name}'::text[])), sequence);
+create index audit_entries_by_method on public.audit_entries using btree (org, (((body)::jsonb ->> 'method'::text)), sequence);
+create index audit_entries_by_target on public.audit_entries using btree (org, (((body)::jsonb ->> 'target'::text)), sequence);
+create trigger audit_entries_append_only before delete or update or truncate on public.audit_entries for each statement execute function audit_is_append_only();
+
+create table audit_heads (
+  org text not null,
+  sequence bigint not null,
+  signed_at timestamp with time zone not null,
+  payload bytea not null,
+  key_id text not null,
+  signature bytea not null,
+  constraint audit_heads_pkey primary key (org, sequence, signed_at)
+);
+create trigger audit_heads_append_only before delete or update or truncate on public.audit_heads for each statement execute function audit_is_append_only();
 
 create table bundles (
   digest text not null,

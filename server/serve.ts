@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 
+import { AuditService } from "#proto/fleet/v1/audit";
 import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterService } from "#proto/fleet/v1/cluster";
@@ -12,25 +14,31 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
+import { messageBytesMax } from "./limits.ts";
 import { startLive, type Live } from "./live.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { readOidcFile } from "./oidc/config.ts";
 import { createProvider, type Provider } from "./oidc/provider.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
+import { auditHeadsEveryMs, signAuditHeads } from "./reconcile/audit-heads.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
+import { createAudit, type Audit } from "./rpc/audit.ts";
+import { auditPermissions, auditService } from "./rpc/audit-service.ts";
 import { authPermissions, authService } from "./rpc/auth-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
-import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
+import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
+import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
 import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
 import { issueIdentity, openState, type State } from "./state.ts";
 import { removeLogins } from "./store/api-tokens.ts";
+import type { AuditPen } from "./store/audit-entries.ts";
 import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
@@ -96,7 +104,10 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
     },
   });
   undo.push(() => db.$client.end());
-  const work = startWork(config, db, state, log);
+  const id = randomUUID();
+  const pen: AuditPen = { org: config.org, server: `${hostname()}/${id.slice(0, 8)}`, now };
+  const audit = createAudit(pen);
+  const work = startWork(config, db, state, audit, log);
   const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
@@ -116,7 +127,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   const caPin = spkiPin(state.ca.certificate);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, provider, publicAddress, caPin, live });
+  const services = mountServices({ config, db, state, audit, provider, publicAddress, caPin, live });
   let isDraining = false;
   const http = await startHttp({
     config,
@@ -125,6 +136,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
     work,
     services,
     metrics,
+    writeRefusal: createRefusalWriter({ db, pen, log }),
     log,
     isDraining: () => isDraining,
   });
@@ -141,7 +153,6 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
       });
     }
   }
-  const id = randomUUID();
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
 
@@ -152,6 +163,7 @@ interface HttpParts {
   readonly work: Work;
   readonly services: readonly Mounted[];
   readonly metrics: Metrics;
+  readonly writeRefusal: WriteRefusal;
   readonly log: Logger;
   readonly isDraining: () => boolean;
 }
@@ -168,11 +180,16 @@ async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promi
     host: config.listenHost,
     port: config.listenPort,
     identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    limits: config.limits,
+    databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
       authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
+  rest.metrics.gauge("falconry_newcomers", "Open connections on which nobody has proved who they are.", () =>
+    http.newcomerCount(),
+  );
   work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
   return http;
 }
@@ -195,7 +212,7 @@ interface Work {
   stop(): Promise<void>;
 }
 
-function startWork(config: Config, db: Database, state: State, log: Logger): Work {
+function startWork(config: Config, db: Database, state: State, audit: Audit, log: Logger): Work {
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
   const every: Work["every"] = (name, everyMs, activate) => {
@@ -204,8 +221,12 @@ function startWork(config: Config, db: Database, state: State, log: Logger): Wor
     return loop;
   };
   const assignmentSigner = state.signers.assignment;
-  const live = startLive({ db, org, agentCertificateMs, assignmentSigner, every, log, clock: now });
-  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now));
+  const live = startLive({ db, org, agentCertificateMs, audit, assignmentSigner, every, log, clock: now });
+  const itself = { kind: "server", id: "", name: "", role: "" } as const;
+  const note = audit.noteOf(itself, "SignMetadata");
+  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now, note));
+  const signer = state.signers.timestamp;
+  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, signer, now }));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("logins", hourMs, () => removeLogins(db, new Date(now().getTime() - loginsKeptMs)));
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
@@ -223,35 +244,31 @@ interface ServiceParts {
   readonly config: Config;
   readonly db: Database;
   readonly state: State;
+  readonly audit: Audit;
   readonly provider: Provider | undefined;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
   readonly caPin: string;
   readonly live: Live;
 }
 
-function mountServices({
-  config,
-  db,
-  state,
-  provider,
-  publicAddress,
-  caPin,
-  live,
-}: ServiceParts): readonly Mounted[] {
+function mountServices({ config, db, state, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
   const { ca, signers } = state;
-  const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
+  const { provider, publicAddress, caPin, live } = rest;
+  const bundles = bundleService({ db, org, audit, signers, checkLoads: checkBundleLoads, now });
   return [
-    mount(ClusterService, clusterPermissions, clusterService({ db, now })),
-    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
-    mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPin, now })),
-    mount(AuthService, authPermissions, authService({ db, org, provider, now })),
-    mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
+    mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
+    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
+    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPin, now })),
+    mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
+    mount(TrustService, trustPermissions, trustService({ db, org, audit, signers, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,
-      enrollmentService({ db, org, ca, agentCertificateMs, now }),
+      enrollmentService({ db, org, audit, ca, agentCertificateMs, now }),
+      { readMaxBytes: messageBytesMax.enrollment },
     ),
+    mount(AuditService, auditPermissions, auditService({ db, org })),
     ...live.services,
   ];
 }

@@ -95,7 +95,8 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     return createConnectTransport({
       baseUrl,
       httpVersion: "2",
-      nodeOptions: { ca, ...identity },
+      // As our own clients: no more calls at once than the server takes before it has said how many.
+      nodeOptions: { ca, peerMaxConcurrentStreams: 16, ...identity },
       idleConnectionTimeoutMs: 1_000,
       interceptors: [authorize],
     });

@@ -5,6 +5,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StateReportSchema, SyncRequestSchema } from "#proto/agent/v1/agent";
 import type {
   HelloSchema,
+  KnownAuditHeadSchema,
   RateBucket,
   SyncRequest,
   SyncResponse,
@@ -20,6 +21,8 @@ export interface Speaker {
   sign(report: Uint8Array): Uint8Array;
   rates(): readonly RateBucket[];
   trustVersions(): MessageInitShape<typeof TrustVersionsSchema>;
+  /** Undefined when no head of the audit log is held. */
+  auditHead(): MessageInitShape<typeof KnownAuditHeadSchema> | undefined;
   labelsDigest(): Uint8Array;
   /** The server has these minutes now. */
   ratesAcknowledged(throughMinuteMs: number): void;
@@ -51,6 +54,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
       const says = sayHello || version !== acknowledgedVersion;
       const report = says ? buildReport(speaker, id, sequence) : undefined;
       const rates = speaker.rates();
+      const auditHead = speaker.auditHead();
       inFlight.set(sequence, { version: says ? version : undefined, minuteMs: lastMinuteOver(rates) });
       forgetOldest(inFlight);
       return create(SyncRequestSchema, {
@@ -62,6 +66,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         rates: [...rates],
         trustVersions: speaker.trustVersions(),
         labelsDigest: speaker.labelsDigest(),
+        ...(auditHead === undefined ? {} : { auditHead }),
         waitMs,
         goodbye,
       });

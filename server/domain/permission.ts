@@ -22,7 +22,8 @@ export type Permission =
   | "join-token:read"
   | "join-token:write"
   | "api-token:read"
-  | "api-token:write";
+  | "api-token:write"
+  | "audit:read";
 
 export const roles: readonly Role[] = ["viewer", "operator", "approver", "admin"];
 
@@ -56,6 +57,7 @@ const leastRole = {
   "join-token:write": "operator",
   "api-token:read": "admin",
   "api-token:write": "admin",
+  "audit:read": "admin",
 } as const satisfies Record<Permission, Role | "never">;
 
 /** What reaches every cluster by its nature, so that a credential with a scope does not carry it, whatever its role. */

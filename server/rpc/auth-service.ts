@@ -8,7 +8,8 @@ import { refuse, type Outcome } from "../domain/refusal.ts";
 import { wholeFleet } from "../domain/scope.ts";
 import type { Provider } from "../oidc/provider.ts";
 import { countLogins, revokeApiToken } from "../store/api-tokens.ts";
-import type { Db } from "../store/pool.ts";
+import type { Database } from "../store/pool.ts";
+import type { Audit } from "./audit.ts";
 import { operatorOf, type Operator } from "./caller.ts";
 import { toOperator } from "./interceptors/authenticate.ts";
 import { toSelector, toTimestamp } from "./messages.ts";
@@ -24,8 +25,9 @@ export const authPermissions = {
 } satisfies Record<keyof (typeof AuthService)["method"], Permission>;
 
 export interface AuthServiceOptions {
-  readonly db: Db;
+  readonly db: Database;
   readonly org: string;
+  readonly audit: Audit;
   /** Undefined when people come with API tokens only. */
   readonly provider: Provider | undefined;
   readonly now: () => Date;
@@ -35,7 +37,7 @@ export interface AuthServiceOptions {
 const loginsMax = 50;
 
 export function authService(options: AuthServiceOptions): ServiceImpl<typeof AuthService> {
-  const { db, org, provider, now } = options;
+  const { db, org, audit, provider, now } = options;
   return {
     whoAmI(_request, context) {
       return { identity: toIdentity(operatorOf(context), org) };
@@ -54,12 +56,18 @@ export function authService(options: AuthServiceOptions): ServiceImpl<typeof Aut
         return orRefuse(refuse({ kind: "over-limit", why }));
       }
       const wish = { ...grant, name: loginName(claims), ttlMs: sessionMs };
-      const { token, secret } = await createApiToken(db, wish, "login", now(), login);
+      const { token, secret } = await db.transaction(async (tx) => {
+        const made = await createApiToken(tx, wish, "login", now(), login);
+        const actor = { kind: "operator", id: login.subject, name: wish.name, role: wish.role } as const;
+        await audit.noteOf(actor, "Login")(tx, { target: made.token.id });
+        return made;
+      });
       return { secret, identity: toIdentity(toOperator(token), org) };
     },
-    async logout(_request, context) {
+    async logout(request, context) {
+      const note = audit.note(context, request);
       // Whoever holds a token may end it, whatever its scope.
-      orRefuse(await revokeApiToken(db, wholeFleet, operatorOf(context).tokenId, now()));
+      orRefuse(await revokeApiToken(db, wholeFleet, operatorOf(context).tokenId, now(), note));
       return {};
     },
   };

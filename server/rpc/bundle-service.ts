@@ -20,6 +20,7 @@ import { findMetadata } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
 import { pushBundles, type ReadyBundle } from "../store/push-bundles.ts";
 import type { OnlineSigners } from "../store/sign-metadata.ts";
+import type { Audit } from "./audit.ts";
 import { operatorOf, scopeOf } from "./caller.ts";
 import { fromKind, fromTrust, toBundleRef, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -31,13 +32,12 @@ export const bundlePermissions = {
   getBundle: "bundle:read",
 } satisfies Record<keyof (typeof BundleService)["method"], Permission>;
 
-/** Bundles of at most 16 MiB together, and the metadata beside them. */
-export const pushBytesMax = bundleBytesMax + 1024 * 1024;
 const bundlesMax = 100;
 
 export interface BundleServiceOptions {
   readonly db: Database;
   readonly org: string;
+  readonly audit: Audit;
   readonly signers: OnlineSigners;
   /** Whether a bundle loads as agents will load it; answers with what it holds. */
   readonly checkLoads: (bundle: Bundle) => Promise<Outcome<Readonly<Record<string, number>>>>;
@@ -45,7 +45,7 @@ export interface BundleServiceOptions {
 }
 
 export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof BundleService> {
-  const { db, signers, now } = options;
+  const { db, audit, signers, now } = options;
   return {
     async pushBundles(request, context) {
       orRefuse(checkSizes(request.bundles));
@@ -61,6 +61,7 @@ export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof
         signers,
         pushedBy: operatorOf(context).name,
         now: now(),
+        note: audit.note(context, request),
         refusalOf: (refusal) => fromTrust("targets", refusal),
       });
       return { bundles: await toMessages(db, scopeOf(context), orRefuse(pushed)) };

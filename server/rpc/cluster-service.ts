@@ -21,6 +21,7 @@ import {
 } from "../store/clusters.ts";
 import type { Database } from "../store/pool.ts";
 import { listScopesInUse } from "../store/scopes.ts";
+import type { Audit } from "./audit.ts";
 import { scopeOf } from "./caller.ts";
 import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
 import { fromSelector } from "./messages.ts";
@@ -37,6 +38,7 @@ export const clusterPermissions = {
 
 export interface ClusterServiceOptions {
   readonly db: Database;
+  readonly audit: Audit;
   readonly now: () => Date;
 }
 
@@ -49,7 +51,7 @@ const ratesMinutes = { fallback: 15, max: 1440 };
 const rateCellsMax = 300_000;
 
 export function clusterService(options: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
-  const { db, now } = options;
+  const { db, audit, now } = options;
   /** One cluster in full, as it is after whatever was done. */
   async function show(row: ClusterRow): Promise<{ cluster: Cluster | undefined }> {
     const [cluster] = await toMessages(options, [row], attemptsShown, true);
@@ -79,12 +81,13 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
         const before = orRefuse(await findCluster(db, scope, request.cluster));
         const labels = orRefuse(relabel(before.labels, request.set, request.remove));
         orRefuse(judgeRelabel(scope, await listScopesInUse(db, now()), before.labels, labels));
-        const replaced = await replaceLabels(db, before, labels);
+        const replaced = await replaceLabels(db, before, labels, audit.note(context, request));
         if (replaced.ok || attempt === attemptsMax) return show(orRefuse(replaced));
       }
     },
     async retireCluster(request, context) {
-      return show(orRefuse(await retireCluster(db, scopeOf(context), request.cluster, now())));
+      const note = audit.note(context, request);
+      return show(orRefuse(await retireCluster(db, scopeOf(context), request.cluster, now(), note)));
     },
     async getRates(request, context) {
       const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;

@@ -13,6 +13,7 @@ import { newId } from "../secrets.ts";
 import { enroll, type Certified } from "../store/enrollments.ts";
 import { listRootsAfter, type MetadataRow } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
+import type { Audit } from "./audit.ts";
 import { agentOf } from "./caller.ts";
 import { fromTrust, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -26,6 +27,7 @@ export const enrollmentPermissions = {
 export interface EnrollmentServiceOptions {
   readonly db: Database;
   readonly org: string;
+  readonly audit: Audit;
   readonly ca: CertifiedKey;
   readonly agentCertificateMs: number;
   readonly now: () => Date;
@@ -36,7 +38,7 @@ interface Issued extends Certified {
 }
 
 export function enrollmentService(options: EnrollmentServiceOptions): ServiceImpl<typeof EnrollmentService> {
-  const { db, org, ca, now } = options;
+  const { db, org, audit, ca, now } = options;
   return {
     async enroll(request) {
       const applicant = orRefuse(parseApplicant(request));
@@ -50,9 +52,13 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
       const root = orRefuse(chooseRoot(await listRootsAfter(db, 0n), request.rootPin));
       const keyHash = Buffer.from(csr.value.pin.slice("sha256:".length), "hex");
       const fresh = { clusterId: newId("cluster"), agentId: newId("agent") };
+      const actor = { kind: "join-token", id: token.id, name: "", role: "" } as const;
       const enrolled = orRefuse(
-        await enroll(db, { applicant, token, keyHash, fresh, now: now() }, ({ clusterId, agentId }) =>
-          issue(options, request.csr, { org, clusterId, agentId }),
+        await enroll(
+          db,
+          { applicant, token, keyHash, fresh, now: now() },
+          ({ clusterId, agentId }) => issue(options, request.csr, { org, clusterId, agentId }),
+          audit.noteOf(actor, "EnrollmentService/Enroll"),
         ),
       );
       const { clusterId, agentId, labels, certified } = enrolled;

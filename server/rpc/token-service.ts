@@ -21,7 +21,8 @@ import { newId, newSecret } from "../secrets.ts";
 import { insertApiToken, listApiTokens, revokeApiToken, type ApiToken } from "../store/api-tokens.ts";
 import { insertJoinToken, listJoinTokens, revokeJoinToken, type JoinToken } from "../store/join-tokens.ts";
 import { findMetadata } from "../store/metadata.ts";
-import type { Db } from "../store/pool.ts";
+import type { Database, Db } from "../store/pool.ts";
+import type { Audit } from "./audit.ts";
 import { operatorOf, scopeOf } from "./caller.ts";
 import { fromScope, toSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -37,7 +38,8 @@ export const tokenPermissions = {
 } satisfies Record<keyof (typeof TokenService)["method"], Permission>;
 
 export interface TokenServiceOptions {
-  readonly db: Db;
+  readonly db: Database;
+  readonly audit: Audit;
   /** Where agents reach the fleet, for join strings. */
   readonly publicAddress: () => { readonly host: string; readonly port: number };
   /** "sha256:" and hex, over the CA's public key. */
@@ -48,7 +50,7 @@ export interface TokenServiceOptions {
 const listMax = 1_000;
 
 export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof TokenService> {
-  const { db, now } = options;
+  const { db, audit, now } = options;
   return {
     async createJoinToken(request, context) {
       const by = operatorOf(context);
@@ -62,7 +64,7 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       }
       const { secret, hash } = newSecret();
       const createdAt = now();
-      const token = await insertJoinToken(db, {
+      const row = {
         id: newId("join token"),
         secretHash: hash,
         labels: wanted.labels,
@@ -72,7 +74,8 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
         createdAt,
         createdBy: by.name,
         scope: by.scope,
-      });
+      };
+      const token = await insertJoinToken(db, row, audit.note(context, request));
       const joinString = formatJoinString({
         tokenId: token.id,
         secret,
@@ -86,14 +89,19 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       return { tokens: (await listJoinTokens(db, scopeOf(context), listMax)).map(toJoinToken) };
     },
     async revokeJoinToken(request, context) {
-      const revoked = await revokeJoinToken(db, scopeOf(context), request.id, now());
+      const note = audit.note(context, request);
+      const revoked = await revokeJoinToken(db, scopeOf(context), request.id, now(), note);
       return { token: toJoinToken(orRefuse(revoked)) };
     },
     async createApiToken(request, context) {
       const by = operatorOf(context);
       const scope = fromScope("scope", request.scope);
       const wanted = orRefuse(parseApiTokenRequest(request, scope, by.scope));
-      const { token, secret } = await createApiToken(db, wanted, by.name, now());
+      const { token, secret } = await db.transaction(async (tx) => {
+        const made = await createApiToken(tx, wanted, by.name, now());
+        await audit.note(context, request)(tx, { target: made.token.id });
+        return made;
+      });
       return { token: toApiToken(token), secret };
     },
     async listApiTokens(_request, context) {
@@ -101,7 +109,8 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       return { tokens: tokens.map(toApiToken) };
     },
     async revokeApiToken(request, context) {
-      const revoked = await revokeApiToken(db, scopeOf(context), request.id, now());
+      const note = audit.note(context, request);
+      const revoked = await revokeApiToken(db, scopeOf(context), request.id, now(), note);
       return { token: toApiToken(orRefuse(revoked)) };
     },
   };

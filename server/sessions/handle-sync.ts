@@ -9,10 +9,11 @@ import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
 import { storeReport } from "../store/reports.ts";
 import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
+import type { AuditBook, KnownHead } from "./audit-book.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
 import type { PresenceBook } from "./presence.ts";
-import { checkBounds, readRates, readReport, text } from "./read-request.ts";
+import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Who speaks, as the certificate of the connection proves it. */
@@ -28,6 +29,7 @@ export interface SyncPorts {
   readonly db: Db;
   readonly serverId: string;
   readonly desired: DesiredBook;
+  readonly audit: AuditBook;
   readonly presence: PresenceBook;
   readonly rates: Batcher<RateRow>;
   readonly tuning: Tuning;
@@ -51,6 +53,8 @@ export interface Session {
   /** The newest assignment that was sent in this session. */
   offeredGeneration: bigint;
   isTuned: boolean;
+  /** The head of the audit log that the agent said it holds. */
+  auditHead: KnownHead | undefined;
 }
 
 export interface Synced {
@@ -106,6 +110,7 @@ export async function handleSync(
     session.trustVersions = { root, timestamp, snapshot, targets };
   }
   session.labelsDigest = request.labelsDigest;
+  session.auditHead = readKnownHead(request);
   // What the agent says counts: an assignment that got lost, or that it could not verify yet, is offered again.
   session.offeredGeneration = session.observedGeneration;
   if (request.goodbye) await endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock());
@@ -164,6 +169,7 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     labelsDigest: new Uint8Array(),
     offeredGeneration: 0n,
     isTuned: false,
+    auditHead: undefined,
   };
 }
 
@@ -188,6 +194,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     ...(await assignmentFor(ports, session, desired)),
     metadata: [...(await metadataFor(ports, session))],
     ...labelsFor(session, desired),
+    ...(await auditFor(ports, session)),
     ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
   };
   session.isTuned = true;
@@ -222,6 +229,18 @@ async function assignmentFor(
   return {
     assignment: { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) },
   };
+}
+
+/** A newer head of the audit log. No news by itself: it comes with whatever the agent is told next. */
+async function auditFor(
+  ports: SyncPorts,
+  session: Session,
+): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "audit">> {
+  const update = await ports.audit.updateFor(session.auditHead);
+  if (update === undefined) return {};
+  const { payloadType, payload, signatures } = update.envelope;
+  const head = { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) };
+  return { audit: { head, links: update.links.map((link) => Uint8Array.from(link)) } };
 }
 
 function wireSignature(from: { readonly keyId: string; readonly signature: Uint8Array }) {

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 
 import type { Db } from "../store/pool.ts";
 import { storeRates } from "../store/rates.ts";
+import { createAuditBook } from "./audit-book.ts";
 import { createBatcher } from "./batcher.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
 import { createDesiredBook, type SignAssignment } from "./desired.ts";
@@ -14,6 +15,7 @@ import { defaultTuning, type Tuning } from "./tuning.ts";
 
 export interface SessionsOptions {
   readonly db: Db;
+  readonly org: string;
   readonly sign: SignAssignment;
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
@@ -49,7 +51,7 @@ export interface Sessions {
 const rateRowsMax = 2_000;
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { db, clock, log } = options;
+  const { db, org, clock, log } = options;
   const random = options.random ?? Math.random;
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
@@ -73,6 +75,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       db,
       serverId: randomUUID(),
       desired,
+      audit: createAuditBook(db, org, clock),
       presence,
       rates,
       tuning,

@@ -2,7 +2,8 @@ import { and, count, desc, eq, gt, isNotNull, isNull, lt, or, sql } from "drizzl
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import { isWholeFleet, isWithin, type Scope } from "../domain/scope.ts";
-import type { Db } from "./pool.ts";
+import type { AuditNote } from "./audit-entries.ts";
+import type { Database, Db } from "./pool.ts";
 import { apiTokens } from "./schema.ts";
 
 export type ApiToken = typeof apiTokens.$inferSelect;
@@ -38,19 +39,24 @@ export async function listApiTokens(
 
 /** Revokes for good; revoking again keeps the first time. A scope never changes, so it may be looked at before. */
 export async function revokeApiToken(
-  db: Db,
+  db: Database,
   scope: Scope,
   id: string,
   now: Date,
+  note: AuditNote,
 ): Promise<Outcome<ApiToken>> {
-  const found = await findApiToken(db, id);
-  if (found === undefined || !isWithin(found.scope, scope)) return noToken(id);
-  const [row] = await db
-    .update(apiTokens)
-    .set({ revokedAt: sql`coalesce(${apiTokens.revokedAt}, ${now.toISOString()}::timestamptz)` })
-    .where(eq(apiTokens.id, id))
-    .returning();
-  return row === undefined ? noToken(id) : accept(row);
+  return db.transaction(async (tx) => {
+    const found = await findApiToken(tx, id);
+    if (found === undefined || !isWithin(found.scope, scope)) return noToken(id);
+    const [row] = await tx
+      .update(apiTokens)
+      .set({ revokedAt: sql`coalesce(${apiTokens.revokedAt}, ${now.toISOString()}::timestamptz)` })
+      .where(eq(apiTokens.id, id))
+      .returning();
+    if (row === undefined) return noToken(id);
+    await note(tx, { target: row.id });
+    return accept(row);
+  });
 }
 
 function noToken(id: string) {

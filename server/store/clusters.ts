@@ -2,6 +2,7 @@ import { and, asc, desc, eq, gte, inArray, isNull, or, sql, type AnyColumn } fro
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
+import type { AuditNote } from "./audit-entries.ts";
 import { param } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
@@ -135,6 +136,7 @@ export async function replaceLabels(
   db: Database,
   before: ClusterRow,
   labels: Labels,
+  note: AuditNote,
 ): Promise<Outcome<ClusterRow>> {
   return db.transaction(async (tx) => {
     const [row] = await tx
@@ -144,6 +146,7 @@ export async function replaceLabels(
       .returning();
     if (row === undefined) return refuse({ kind: "stale", what: "cluster", seen: before.changed });
     await notifyChanged(tx);
+    await note(tx, { target: row.name });
     return accept(row);
   });
 }
@@ -154,6 +157,7 @@ export async function retireCluster(
   scope: Scope,
   idOrName: string,
   now: Date,
+  note: AuditNote,
 ): Promise<Outcome<ClusterRow>> {
   return db.transaction(async (tx) => {
     const [row] = await tx
@@ -166,6 +170,7 @@ export async function retireCluster(
       .returning();
     if (row === undefined) return noCluster(idOrName);
     await notifyChanged(tx);
+    await note(tx, { target: row.name });
     return accept(row);
   });
 }

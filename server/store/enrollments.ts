@@ -14,6 +14,7 @@ import { withName } from "../domain/labels.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { RolloutSpec } from "../domain/rollout-spec.ts";
 import { isSecret } from "../secrets.ts";
+import type { AuditNote } from "./audit-entries.ts";
 import { notifyChanged } from "./notify.ts";
 import { uniqueViolation, type Database, type Db, type Transaction } from "./pool.ts";
 import {
@@ -76,11 +77,13 @@ export async function enroll<C extends Certified>(
   db: Database,
   application: Application,
   certify: (identity: { clusterId: ClusterId; agentId: AgentId }) => Promise<Outcome<C>>,
+  note: AuditNote,
 ): Promise<Outcome<Enrolled<C>>> {
   try {
     return await db.transaction(async (tx) => {
       const done = await enrollIn(tx, application, certify);
       if (!done.ok) throw new Undo(done);
+      await note(tx, noteOf(application, done.value));
       return done;
     });
   } catch (error) {
@@ -93,6 +96,17 @@ export async function enroll<C extends Certified>(
       why: "Another agent of this cluster is enrolling right now: try again",
     });
   }
+}
+
+/** Which key of which machine was let in, as what. */
+function noteOf({ applicant, keyHash }: Application, { clusterId, agentId, certified }: Enrolled<Certified>) {
+  const { clusterName: cluster, clusterUid: cluster_uid, agentName: agent } = applicant;
+  const key = `sha256:${Buffer.from(keyHash).toString("hex")}`;
+  const { serial } = certified;
+  return {
+    target: agentId,
+    request: { cluster, cluster_uid, cluster_id: clusterId, agent, key, serial },
+  };
 }
 
 async function enrollIn<C extends Certified>(

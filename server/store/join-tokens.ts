@@ -2,16 +2,24 @@ import { and, desc, eq, sql, type SQL } from "drizzle-orm";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
-import type { Db } from "./pool.ts";
+import type { AuditNote } from "./audit-entries.ts";
+import type { Database, Db } from "./pool.ts";
 import { joinTokens } from "./schema.ts";
 import { whereLabels } from "./selectors.ts";
 
 export type JoinToken = typeof joinTokens.$inferSelect;
 
-export async function insertJoinToken(db: Db, token: typeof joinTokens.$inferInsert): Promise<JoinToken> {
-  const [row] = await db.insert(joinTokens).values(token).returning();
-  if (row === undefined) throw new Error("An insert answered without its row");
-  return row;
+export async function insertJoinToken(
+  db: Database,
+  token: typeof joinTokens.$inferInsert,
+  note: AuditNote,
+): Promise<JoinToken> {
+  return db.transaction(async (tx) => {
+    const [row] = await tx.insert(joinTokens).values(token).returning();
+    if (row === undefined) throw new Error("An insert answered without its row");
+    await note(tx, { target: row.id });
+    return row;
+  });
 }
 
 /** That whatever a token admits is in a scope. A token for any name has no label `cluster`, as nobody has named it yet. */
@@ -32,17 +40,20 @@ export async function listJoinTokens(db: Db, scope: Scope, max: number): Promise
 
 /** Revokes for good; revoking again keeps the first time. */
 export async function revokeJoinToken(
-  db: Db,
+  db: Database,
   scope: Scope,
   id: string,
   now: Date,
+  note: AuditNote,
 ): Promise<Outcome<JoinToken>> {
-  const [row] = await db
-    .update(joinTokens)
-    .set({ revokedAt: sql`coalesce(${joinTokens.revokedAt}, ${now.toISOString()}::timestamptz)` })
-    .where(and(eq(joinTokens.id, id), tokensIn(scope)))
-    .returning();
-  return row === undefined
-    ? refuse({ kind: "not-found", what: "join token", id: id.slice(0, 80) })
-    : accept(row);
+  return db.transaction(async (tx) => {
+    const [row] = await tx
+      .update(joinTokens)
+      .set({ revokedAt: sql`coalesce(${joinTokens.revokedAt}, ${now.toISOString()}::timestamptz)` })
+      .where(and(eq(joinTokens.id, id), tokensIn(scope)))
+      .returning();
+    if (row === undefined) return refuse({ kind: "not-found", what: "join token", id: id.slice(0, 80) });
+    await note(tx, { target: row.id });
+    return accept(row);
+  });
 }

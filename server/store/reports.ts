@@ -12,6 +12,8 @@ export interface Report {
   readonly components: readonly ReportedComponent[];
   readonly attempts: readonly ReportedAttempt[];
   readonly conditions: readonly StoredCondition[];
+  /** The head of the audit log that the agent carries: an encoded Envelope. */
+  readonly auditHead?: Uint8Array;
 }
 
 export interface ReportedComponent {
@@ -57,10 +59,12 @@ export async function storeReport(
 ): Promise<boolean> {
   const { components, attempts } = report;
   const at = sql`${now.toISOString()}::timestamptz`;
+  const carried = report.auditHead === undefined ? null : Buffer.from(report.auditHead);
   const { rows } = await db.execute(sql`
     with fence as (
       update agents set observed_generation = ${report.observedGeneration},
-        conditions = ${JSON.stringify(report.conditions)}::jsonb, last_seen_at = ${at}
+        conditions = ${JSON.stringify(report.conditions)}::jsonb, last_seen_at = ${at},
+        audit_head = coalesce(${carried}::bytea, audit_head)
       where id = ${session.agentId} and session_id = ${session.sessionId} and session_epoch = ${session.epoch}
         and revoked_at is null
       returning id

@@ -80,6 +80,7 @@ export const agents = pgTable("agents", {
   conditions: jsonb("conditions").$type<readonly StoredCondition[]>().notNull().default([]),
   revokedAt: instant("revoked_at"),
   createdAt: instant("created_at").notNull(),
+  auditHead: bytea("audit_head"),
 });
 
 export const agentComponents = pgTable(
@@ -259,4 +260,35 @@ export const rates = pgTable(
     seconds: smallint("seconds").notNull(),
   },
   (table) => [primaryKey({ columns: [table.minute, table.agentId] })],
+);
+
+export const auditChains = pgTable("audit_chains", {
+  org: text("org").primaryKey(),
+  sequence: int8("sequence").notNull(),
+  hash: bytea("hash").notNull(),
+});
+
+export const auditEntries = pgTable(
+  "audit_entries",
+  {
+    org: text("org").notNull(),
+    sequence: int8("sequence").notNull(),
+    previous: bytea("previous").notNull(),
+    body: text("body").notNull(),
+    hash: bytea("hash").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.org, table.sequence] })],
+);
+
+export const auditHeads = pgTable(
+  "audit_heads",
+  {
+    org: text("org").notNull(),
+    sequence: int8("sequence").notNull(),
+    signedAt: instant("signed_at").notNull(),
+    payload: bytea("payload").notNull(),
+    keyId: text("key_id").notNull(),
+    signature: bytea("signature").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.org, table.sequence, table.signedAt] })],
 );

@@ -3,6 +3,7 @@ import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
 import type { ClusterChange } from "../../domain/rollout-cluster.ts";
 import type { RolloutSnapshot } from "../../domain/rollout-step.ts";
 import { atGeneration, stepRollout, type Rollout, type RolloutEvent } from "../../domain/rollout.ts";
+import type { AuditNote } from "../../store/audit-entries.ts";
 import type { Database } from "../../store/pool.ts";
 import { readRolloutSnapshot } from "../../store/rollout-clusters.ts";
 import { commitRollout } from "../../store/rollout-commits.ts";
@@ -33,6 +34,7 @@ export async function decide(
   decision: Decision,
   event: RolloutEvent,
   now: Date,
+  note: AuditNote,
   consequence: (snapshot: RolloutSnapshot) => Outcome<Consequence>,
 ): Promise<Rollout> {
   const id = orRefuse(parseId("rollout", "rollout_id", decision.rolloutId));
@@ -52,7 +54,10 @@ export async function decide(
       if (snapshot.clusters.some((cluster) => !held.has(cluster.id))) orRefuse(beyondScope(by, id));
       const { changes, because } = orRefuse(consequence(snapshot));
       const after = orRefuse(stepRollout(before, event, because, now.getTime()));
-      return commitRollout(tx, { before, after, changes, seen: snapshot.clusters }, now);
+      const commit = { before, after, changes, seen: snapshot.clusters };
+      const done = await commitRollout(tx, commit, now);
+      if (done.ok) await note(tx);
+      return done;
     });
     // A proof that came in between moved a cluster, not the rollout: the decision still holds, on the new picture.
     if (decided.ok || attempt === attemptsMax) return orRefuse(decided);

@@ -9,6 +9,7 @@ import type { Rollout } from "../../domain/rollout.ts";
 import type { Signal } from "../../sessions/signal.ts";
 import type { Database } from "../../store/pool.ts";
 import { findRollout } from "../../store/rollouts.ts";
+import type { Audit } from "../audit.ts";
 import { operatorOf, scopeOf } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { abort } from "./abort.ts";
@@ -36,6 +37,7 @@ export const rolloutPermissions = {
 
 export interface RolloutServiceOptions {
   readonly db: Database;
+  readonly audit: Audit;
   readonly clock: () => Date;
   /** Makes the reconciler look now. */
   readonly nudge: () => void;
@@ -46,7 +48,7 @@ export interface RolloutServiceOptions {
 }
 
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
-  const { db, clock, nudge, changes, leaving } = options;
+  const { db, audit, clock, nudge, changes, leaving } = options;
   async function answer(scope: Scope, rollout: Rollout) {
     return { rollout: await loadMessage(db, scope, rollout, clock()) };
   }
@@ -61,7 +63,7 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     },
     async startRollout(request, context) {
       const by = operatorOf(context);
-      return decided(by.scope, await start(db, request, by, clock()));
+      return decided(by.scope, await start(db, request, by, clock(), audit.note(context, request)));
     },
     listRollouts(request, context) {
       return list(db, scopeOf(context), request, clock());
@@ -77,19 +79,19 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     },
     async pauseRollout(request, context) {
       const by = operatorOf(context);
-      return decided(by.scope, await pause(db, request, by, clock()));
+      return decided(by.scope, await pause(db, request, by, clock(), audit.note(context, request)));
     },
     async resumeRollout(request, context) {
       const by = operatorOf(context);
-      return decided(by.scope, await resume(db, request, by, clock()));
+      return decided(by.scope, await resume(db, request, by, clock(), audit.note(context, request)));
     },
     async abortRollout(request, context) {
       const by = operatorOf(context);
-      return decided(by.scope, await abort(db, request, by, clock()));
+      return decided(by.scope, await abort(db, request, by, clock(), audit.note(context, request)));
     },
     async undoRollout(request, context) {
       const by = operatorOf(context);
-      return decided(by.scope, await undo(db, request, by, clock()));
+      return decided(by.scope, await undo(db, request, by, clock(), audit.note(context, request)));
     },
   };
 }

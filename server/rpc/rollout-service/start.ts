@@ -7,6 +7,7 @@ import { invalid, refuse } from "../../domain/refusal.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { Rollout } from "../../domain/rollout.ts";
 import type { Scope } from "../../domain/scope.ts";
+import type { AuditNote } from "../../store/audit-entries.ts";
 import type { Database, Transaction } from "../../store/pool.ts";
 import { findRollout, findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
 import type { Operator } from "../caller.ts";
@@ -23,13 +24,17 @@ export async function start(
   request: StartRolloutRequest,
   by: Operator,
   now: Date,
+  note: AuditNote,
 ): Promise<Rollout> {
   if (request.requestId.length > 100) orRefuse(invalid("request_id", "is longer than 100 characters"));
   const spec = orRefuse(fromSpec(request.spec));
   return db.transaction(async (tx) => {
     await lockRollouts(tx, spec.kind);
     const before = await repeated(tx, by.scope, request.requestId);
-    if (before !== undefined) return before;
+    if (before !== undefined) {
+      await note(tx, { target: before.id });
+      return before;
+    }
     const prepared = orRefuse(await preparePlan(tx, by.scope, spec, now));
     if (request.planDigest !== "" && request.planDigest !== prepared.planDigest) {
       const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
@@ -37,6 +42,7 @@ export async function start(
     }
     const rollout = newRollout(spec, prepared, by, now.getTime());
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
+    await note(tx, { target: rollout.id });
     return rollout;
   });
 }

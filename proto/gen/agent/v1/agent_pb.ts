@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/agent.proto.
  */
 export const file_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEijAIKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMIqABCgVIZWxsbxIVCg1hZ2VudF92ZXJzaW9uGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhMKC2NsdXN0ZXJfdWlkGAMgASgJEhQKDGNhcGFiaWxpdGllcxgEIAMoCRIUCgxwcm90b2NvbF9taW4YBSABKA0SFAoMcHJvdG9jb2xfbWF4GAYgASgNEhEKCXRyYW5zcG9ydBgHIAEoCSL3AQoLU3RhdGVSZXBvcnQSEgoKY2x1c3Rlcl9pZBgBIAEoCRIQCghhZ2VudF9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEhAKCHNlcXVlbmNlGAQgASgEEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE29ic2VydmVkX2dlbmVyYXRpb24YBiABKAQSLAoKY29tcG9uZW50cxgHIAMoCzIYLmFnZW50LnYxLkNvbXBvbmVudFN0YXRlEicKCmNvbmRpdGlvbnMYCCADKAsyEy5hZ2VudC52MS5Db25kaXRpb24ikgEKDkNvbXBvbmVudFN0YXRlEgwKBGtpbmQYASABKAkSFgoOcnVubmluZ19kaWdlc3QYAiABKAwSMQoNcnVubmluZ19zaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoMbGFzdF9hdHRlbXB0GAQgASgLMhEuYWdlbnQudjEuQXR0ZW1wdCKEAQoHQXR0ZW1wdBIOCgZkaWdlc3QYASABKAwSEgoKZ2VuZXJhdGlvbhgCIAEoBBINCgVwaGFzZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSDgoGZGV0YWlsGAUgASgJEiYKAmF0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJVCglDb25kaXRpb24SDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK/AQoKUmF0ZUJ1Y2tldBIqCgZtaW51dGUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgCIAEoBBINCgVieXRlcxgDIAEoBBIOCgZhbGVydHMYBCABKAQSDwoHZHJvcHBlZBgFIAEoBBIOCgZwYXJrZWQYBiABKAQSDgoGbGFnX21zGAcgASgEEhQKDGRldGVjdGlvbl91cxgIIAEoBBIPCgdzZWNvbmRzGAkgASgNIlMKDVRydXN0VmVyc2lvbnMSDAoEcm9vdBgBIAEoBBIPCgd0YXJnZXRzGAIgASgEEhAKCHNuYXBzaG90GAMgASgEEhEKCXRpbWVzdGFtcBgEIAEoBCK2AgoMU3luY1Jlc3BvbnNlEhQKDGFja19zZXF1ZW5jZRgBIAEoBBImCgphc3NpZ25tZW50GAIgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSJAoIbWV0YWRhdGEYAyADKAsyEi5hZ2VudC52MS5NZXRhZGF0YRIgCgZ0dW5pbmcYBCABKAsyEC5hZ2VudC52MS5UdW5pbmcSEgoKbmVlZF9oZWxsbxgFIAEoCBIZChFyZW5ld19jZXJ0aWZpY2F0ZRgGIAEoCBIeCgVkcmFpbhgHIAEoCzIPLmFnZW50LnYxLkRyYWluEi8KC3NlcnZlcl90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgZsYWJlbHMYCSABKAsyEC5hZ2VudC52MS5MYWJlbHMiZQoGTGFiZWxzEiwKBmxhYmVscxgBIAMoCzIcLmFnZW50LnYxLkxhYmVscy5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIloKCEVudmVsb3BlEhQKDHBheWxvYWRfdHlwZRgBIAEoCRIPCgdwYXlsb2FkGAIgASgMEicKCnNpZ25hdHVyZXMYAyADKAsyEy5hZ2VudC52MS5TaWduYXR1cmUiLgoJU2lnbmF0dXJlEg4KBmtleV9pZBgBIAEoCRIRCglzaWduYXR1cmUYAiABKAwiNwoITWV0YWRhdGESDAoEcm9sZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgEEgwKBGJvZHkYAyABKAwiTgoGVHVuaW5nEhQKDGhlYXJ0YmVhdF9tcxgBIAEoDRIRCglyZXBvcnRfbXMYAiABKA0SGwoTcmVjb25uZWN0X3dpbmRvd19tcxgDIAEoDSIjCgVEcmFpbhIaChJyZWNvbm5lY3RfYWZ0ZXJfbXMYASABKA0iMgoQRmV0Y2hCbG9iUmVxdWVzdBIOCgZkaWdlc3QYASABKAkSDgoGb2Zmc2V0GAIgASgEIjIKEUZldGNoQmxvYlJlc3BvbnNlEg0KBWNodW5rGAEgASgMEg4KBmxlbmd0aBgCIAEoBCI3ChREZWxpdmVyQWxlcnRzUmVxdWVzdBIfCgZhbGVydHMYASADKAsyDy5hZ2VudC52MS5BbGVydCLBAQoFQWxlcnQSCgoCaWQYASABKAkSDAoEcnVsZRgCIAEoCRIQCghwcmlvcml0eRgDIAEoCRIOCgZzb3VyY2UYBCABKAkSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGb3V0cHV0GAYgASgJEgwKBGJvZHkYByABKAkSEAoIYXVkaXRfaWQYCCABKAkSDAoEdGFncxgJIAMoCRIUCgxydWxlc19kaWdlc3QYCiABKAwiKQoVRGVsaXZlckFsZXJ0c1Jlc3BvbnNlEhAKCGFjY2VwdGVkGAEgASgNMp0CCgxBZ2VudFNlcnZpY2USPAoHQ29ubmVjdBIVLmFnZW50LnYxLlN5bmNSZXF1ZXN0GhYuYWdlbnQudjEuU3luY1Jlc3BvbnNlKAEwARI1CgRTeW5jEhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2USRgoJRmV0Y2hCbG9iEhouYWdlbnQudjEuRmV0Y2hCbG9iUmVxdWVzdBobLmFnZW50LnYxLkZldGNoQmxvYlJlc3BvbnNlMAESUAoNRGVsaXZlckFsZXJ0cxIeLmFnZW50LnYxLkRlbGl2ZXJBbGVydHNSZXF1ZXN0Gh8uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEiugIKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZCKgAQoFSGVsbG8SFQoNYWdlbnRfdmVyc2lvbhgBIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgCIAEoCRITCgtjbHVzdGVyX3VpZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSFAoMcHJvdG9jb2xfbWluGAUgASgNEhQKDHByb3RvY29sX21heBgGIAEoDRIRCgl0cmFuc3BvcnQYByABKAkinwIKC1N0YXRlUmVwb3J0EhIKCmNsdXN0ZXJfaWQYASABKAkSEAoIYWdlbnRfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIbChNvYnNlcnZlZF9nZW5lcmF0aW9uGAYgASgEEiwKCmNvbXBvbmVudHMYByADKAsyGC5hZ2VudC52MS5Db21wb25lbnRTdGF0ZRInCgpjb25kaXRpb25zGAggAygLMhMuYWdlbnQudjEuQ29uZGl0aW9uEiYKCmF1ZGl0X2hlYWQYCSABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSKSAQoOQ29tcG9uZW50U3RhdGUSDAoEa2luZBgBIAEoCRIWCg5ydW5uaW5nX2RpZ2VzdBgCIAEoDBIxCg1ydW5uaW5nX3NpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgxsYXN0X2F0dGVtcHQYBCABKAsyES5hZ2VudC52MS5BdHRlbXB0IoQBCgdBdHRlbXB0Eg4KBmRpZ2VzdBgBIAEoDBISCgpnZW5lcmF0aW9uGAIgASgEEg0KBXBoYXNlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZkZXRhaWwYBSABKAkSJgoCYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlUKCUNvbmRpdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIr8BCgpSYXRlQnVja2V0EioKBm1pbnV0ZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZXZlbnRzGAIgASgEEg0KBWJ5dGVzGAMgASgEEg4KBmFsZXJ0cxgEIAEoBBIPCgdkcm9wcGVkGAUgASgEEg4KBnBhcmtlZBgGIAEoBBIOCgZsYWdfbXMYByABKAQSFAoMZGV0ZWN0aW9uX3VzGAggASgEEg8KB3NlY29uZHMYCSABKA0iUwoNVHJ1c3RWZXJzaW9ucxIMCgRyb290GAEgASgEEg8KB3RhcmdldHMYAiABKAQSEAoIc25hcHNob3QYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEItwCCgxTeW5jUmVzcG9uc2USFAoMYWNrX3NlcXVlbmNlGAEgASgEEiYKCmFzc2lnbm1lbnQYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRIkCghtZXRhZGF0YRgDIAMoCzISLmFnZW50LnYxLk1ldGFkYXRhEiAKBnR1bmluZxgEIAEoCzIQLmFnZW50LnYxLlR1bmluZxISCgpuZWVkX2hlbGxvGAUgASgIEhkKEXJlbmV3X2NlcnRpZmljYXRlGAYgASgIEh4KBWRyYWluGAcgASgLMg8uYWdlbnQudjEuRHJhaW4SLwoLc2VydmVyX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKBmxhYmVscxgJIAEoCzIQLmFnZW50LnYxLkxhYmVscxIkCgVhdWRpdBgKIAEoCzIVLmFnZW50LnYxLkF1ZGl0VXBkYXRlIloKDktub3duQXVkaXRIZWFkEhAKCHNlcXVlbmNlGAEgASgEEgwKBGhhc2gYAiABKAwSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPgoLQXVkaXRVcGRhdGUSIAoEaGVhZBgBIAEoCzISLmFnZW50LnYxLkVudmVsb3BlEg0KBWxpbmtzGAIgAygMImUKBkxhYmVscxIsCgZsYWJlbHMYASADKAsyHC5hZ2VudC52MS5MYWJlbHMuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCghFbnZlbG9wZRIUCgxwYXlsb2FkX3R5cGUYASABKAkSDwoHcGF5bG9hZBgCIAEoDBInCgpzaWduYXR1cmVzGAMgAygLMhMuYWdlbnQudjEuU2lnbmF0dXJlIi4KCVNpZ25hdHVyZRIOCgZrZXlfaWQYASABKAkSEQoJc2lnbmF0dXJlGAIgASgMIjcKCE1ldGFkYXRhEgwKBHJvbGUYASABKAkSDwoHdmVyc2lvbhgCIAEoBBIMCgRib2R5GAMgASgMIk4KBlR1bmluZxIUCgxoZWFydGJlYXRfbXMYASABKA0SEQoJcmVwb3J0X21zGAIgASgNEhsKE3JlY29ubmVjdF93aW5kb3dfbXMYAyABKA0iIwoFRHJhaW4SGgoScmVjb25uZWN0X2FmdGVyX21zGAEgASgNIjIKEEZldGNoQmxvYlJlcXVlc3QSDgoGZGlnZXN0GAEgASgJEg4KBm9mZnNldBgCIAEoBCIyChFGZXRjaEJsb2JSZXNwb25zZRINCgVjaHVuaxgBIAEoDBIOCgZsZW5ndGgYAiABKAQiNwoURGVsaXZlckFsZXJ0c1JlcXVlc3QSHwoGYWxlcnRzGAEgAygLMg8uYWdlbnQudjEuQWxlcnQiwQEKBUFsZXJ0EgoKAmlkGAEgASgJEgwKBHJ1bGUYAiABKAkSEAoIcHJpb3JpdHkYAyABKAkSDgoGc291cmNlGAQgASgJEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm91dHB1dBgGIAEoCRIMCgRib2R5GAcgASgJEhAKCGF1ZGl0X2lkGAggASgJEgwKBHRhZ3MYCSADKAkSFAoMcnVsZXNfZGlnZXN0GAogASgMIikKFURlbGl2ZXJBbGVydHNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoDTKdAgoMQWdlbnRTZXJ2aWNlEjwKB0Nvbm5lY3QSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZSgBMAESNQoEU3luYxIVLmFnZW50LnYxLlN5bmNSZXF1ZXN0GhYuYWdlbnQudjEuU3luY1Jlc3BvbnNlEkYKCUZldGNoQmxvYhIaLmFnZW50LnYxLkZldGNoQmxvYlJlcXVlc3QaGy5hZ2VudC52MS5GZXRjaEJsb2JSZXNwb25zZTABElAKDURlbGl2ZXJBbGVydHMSHi5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVxdWVzdBofLmFnZW50LnYxLkRlbGl2ZXJBbGVydHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.SyncRequest
@@ -86,6 +86,13 @@ export type SyncRequest = Message<"agent.v1.SyncRequest"> & {
    * @generated from field: bytes labels_digest = 10;
    */
   labelsDigest: Uint8Array;
+
+  /**
+   * The head of the audit log that the agent holds; absent when it holds none.
+   *
+   * @generated from field: agent.v1.KnownAuditHead audit_head = 11;
+   */
+  auditHead?: KnownAuditHead | undefined;
 };
 
 /**
@@ -191,6 +198,13 @@ export type StateReport = Message<"agent.v1.StateReport"> & {
    * @generated from field: repeated agent.v1.Condition conditions = 8;
    */
   conditions: Condition[];
+
+  /**
+   * The head of the audit log that the agent holds, as the server signed it.
+   *
+   * @generated from field: agent.v1.Envelope audit_head = 9;
+   */
+  auditHead?: Envelope | undefined;
 };
 
 /**
@@ -468,6 +482,13 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
    * @generated from field: agent.v1.Labels labels = 9;
    */
   labels?: Labels | undefined;
+
+  /**
+   * Absent when the agent holds the newest head.
+   *
+   * @generated from field: agent.v1.AuditUpdate audit = 10;
+   */
+  audit?: AuditUpdate | undefined;
 };
 
 /**
@@ -476,6 +497,61 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
   messageDesc(file_agent_v1_agent, 8);
+
+/**
+ * @generated from message agent.v1.KnownAuditHead
+ */
+export type KnownAuditHead = Message<"agent.v1.KnownAuditHead"> & {
+  /**
+   * @generated from field: uint64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * @generated from field: bytes hash = 2;
+   */
+  hash: Uint8Array;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message agent.v1.KnownAuditHead.
+ * Use `create(KnownAuditHeadSchema)` to create a new message.
+ */
+export const KnownAuditHeadSchema: GenMessage<KnownAuditHead> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 9);
+
+/**
+ * A signed head of the audit log, and what proves that it is the log of the head that the agent named, grown.
+ *
+ * @generated from message agent.v1.AuditUpdate
+ */
+export type AuditUpdate = Message<"agent.v1.AuditUpdate"> & {
+  /**
+   * Type "application/vnd.falconry.audit-head+json", signed by the timestamp role.
+   *
+   * @generated from field: agent.v1.Envelope head = 1;
+   */
+  head?: Envelope | undefined;
+
+  /**
+   * SHA-256 of the body of each row after the one the agent named, up to that of the head; at most 4,096.
+   *
+   * @generated from field: repeated bytes links = 2;
+   */
+  links: Uint8Array[];
+};
+
+/**
+ * Describes the message agent.v1.AuditUpdate.
+ * Use `create(AuditUpdateSchema)` to create a new message.
+ */
+export const AuditUpdateSchema: GenMessage<AuditUpdate> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 10);
 
 /**
  * The labels of the cluster on the server.
@@ -494,7 +570,7 @@ export type Labels = Message<"agent.v1.Labels"> & {
  * Use `create(LabelsSchema)` to create a new message.
  */
 export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 9);
+  messageDesc(file_agent_v1_agent, 11);
 
 /**
  * A signed document in the manner of DSSE: signatures are over the pre-authentication encoding of type and payload.
@@ -523,7 +599,7 @@ export type Envelope = Message<"agent.v1.Envelope"> & {
  * Use `create(EnvelopeSchema)` to create a new message.
  */
 export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 10);
+  messageDesc(file_agent_v1_agent, 12);
 
 /**
  * @generated from message agent.v1.Signature
@@ -545,7 +621,7 @@ export type Signature = Message<"agent.v1.Signature"> & {
  * Use `create(SignatureSchema)` to create a new message.
  */
 export const SignatureSchema: GenMessage<Signature> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 11);
+  messageDesc(file_agent_v1_agent, 13);
 
 /**
  * TUF metadata as published, byte for byte.
@@ -576,7 +652,7 @@ export type Metadata = Message<"agent.v1.Metadata"> & {
  * Use `create(MetadataSchema)` to create a new message.
  */
 export const MetadataSchema: GenMessage<Metadata> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 12);
+  messageDesc(file_agent_v1_agent, 14);
 
 /**
  * How the agent should behave towards the server.
@@ -611,7 +687,7 @@ export type Tuning = Message<"agent.v1.Tuning"> & {
  * Use `create(TuningSchema)` to create a new message.
  */
 export const TuningSchema: GenMessage<Tuning> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 13);
+  messageDesc(file_agent_v1_agent, 15);
 
 /**
  * @generated from message agent.v1.Drain
@@ -628,7 +704,7 @@ export type Drain = Message<"agent.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 14);
+  messageDesc(file_agent_v1_agent, 16);
 
 /**
  * @generated from message agent.v1.FetchBlobRequest
@@ -652,7 +728,7 @@ export type FetchBlobRequest = Message<"agent.v1.FetchBlobRequest"> & {
  * Use `create(FetchBlobRequestSchema)` to create a new message.
  */
 export const FetchBlobRequestSchema: GenMessage<FetchBlobRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 15);
+  messageDesc(file_agent_v1_agent, 17);
 
 /**
  * @generated from message agent.v1.FetchBlobResponse
@@ -676,7 +752,7 @@ export type FetchBlobResponse = Message<"agent.v1.FetchBlobResponse"> & {
  * Use `create(FetchBlobResponseSchema)` to create a new message.
  */
 export const FetchBlobResponseSchema: GenMessage<FetchBlobResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 16);
+  messageDesc(file_agent_v1_agent, 18);
 
 /**
  * @generated from message agent.v1.DeliverAlertsRequest
@@ -695,7 +771,7 @@ export type DeliverAlertsRequest = Message<"agent.v1.DeliverAlertsRequest"> & {
  * Use `create(DeliverAlertsRequestSchema)` to create a new message.
  */
 export const DeliverAlertsRequestSchema: GenMessage<DeliverAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 17);
+  messageDesc(file_agent_v1_agent, 19);
 
 /**
  * @generated from message agent.v1.Alert
@@ -761,7 +837,7 @@ export type Alert = Message<"agent.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 18);
+  messageDesc(file_agent_v1_agent, 20);
 
 /**
  * @generated from message agent.v1.DeliverAlertsResponse
@@ -780,7 +856,7 @@ export type DeliverAlertsResponse = Message<"agent.v1.DeliverAlertsResponse"> & 
  * Use `create(DeliverAlertsResponseSchema)` to create a new message.
  */
 export const DeliverAlertsResponseSchema: GenMessage<DeliverAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 19);
+  messageDesc(file_agent_v1_agent, 21);
 
 /**
  * The link between an agent and the server: desired state down, proved state up. One state machine serves both
