@@ -58,6 +58,8 @@ const requests: Readonly<Record<string, (about: Things) => object>> = {
   GetTrust: () => ({}),
   GetMetadata: () => ({}),
   PublishRoot: () => ({}),
+  ListAudit: () => ({}),
+  ExportAudit: () => ({}),
   ListRollouts: () => ({}),
   GetRollout: ({ rollout }) => ({ rolloutId: rollout }),
   WatchRollout: ({ rollout }) => ({ rolloutId: rollout }),
