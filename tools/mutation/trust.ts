@@ -1,0 +1,33 @@
+import type { MutationSet } from "./sets.ts";
+
+/** The verifier of agents and servers, and the tests that have to notice when a check of it is gone. */
+export const trust: MutationSet = {
+  files: [
+    "trust/update.ts",
+    "trust/root.ts",
+    "trust/metadata.ts",
+    "trust/trusted.ts",
+    "trust/targets.ts",
+    "trust/assignment.ts",
+    "trust/envelope.ts",
+    "trust/keys.ts",
+    "trust/json.ts",
+    "trust/time.ts",
+    "trust/bundle.ts",
+    "agent/trust-store.ts",
+  ],
+  // Makers of what is signed, and texts for people: not checks.
+  skip: ["newRoot", "rootSpecOf", "newTargets", "signMetadata", "underSigned", "buildBundle"],
+  tests: [
+    "trust/pins.test.ts",
+    "trust/root.test.ts",
+    "trust/trusted.test.ts",
+    "trust/targets.test.ts",
+    "trust/bundle.test.ts",
+    "trust/assignment.test.ts",
+    "trust/update.test.ts",
+  ],
+  slow: "no single changed byte|whatever of all that",
+  copied: ["trust", "agent", "proto", "wire", "engine", "shipper", "test", "package.json"],
+  equivalent: [],
+};
