@@ -28,6 +28,6 @@ export const trust: MutationSet = {
     "trust/update.test.ts",
   ],
   slow: "no single changed byte|whatever of all that",
-  copied: ["trust", "agent", "proto", "wire", "engine", "shipper", "test", "package.json"],
+  copied: ["trust", "agent/trust-store.ts", "agent/agent-error.ts", "package.json"],
   equivalent: [],
 };
