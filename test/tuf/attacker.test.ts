@@ -139,9 +139,22 @@ const newest = ({ fleet, agent }: Game): boolean =>
     ),
   ]);
 
+/** What the attacker made last, or what is newest, of each of these roles. */
+const sendForged = ({ attacker, agent }: Game, ...roles: readonly Role[]): boolean =>
+  agent.take(
+    roles.map((role) => [role, attacker.forged[role].at(-1) ?? attacker.known(role).at(-1)!] as const),
+  );
+
 const index = fc.nat(1000);
-const version = fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constantFrom(1000, Number.MAX_SAFE_INTEGER));
-const forgery: fc.Arbitrary<Forgery> = fc.record({ version, expired: fc.boolean(), over: index });
+const version: fc.Arbitrary<Forgery["version"]> = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: -2, max: 2 }).map((by) => ({ by })) },
+  { weight: 1, arbitrary: fc.constantFrom(1, 1000, Number.MAX_SAFE_INTEGER).map((of) => ({ of })) },
+);
+const forgery: fc.Arbitrary<Forgery> = fc.record({
+  version,
+  expired: fc.integer({ min: 0, max: 4 }).map((one) => one === 0),
+  over: fc.oneof(fc.constant(0), fc.nat(3), index),
+});
 const damages = {
   none: (bytes: Uint8Array) => bytes,
   truncated: (bytes: Uint8Array) => bytes.subarray(0, bytes.length / 2),
@@ -183,22 +196,45 @@ const attacks = [
   ),
   // His newest work, sent as a server would.
   fc.constant(
-    move("send what was forged last", ({ attacker, agent }) =>
-      agent.take(
-        (["root", "timestamp", "snapshot", "targets"] as const).flatMap((role) => {
-          const last = attacker.forged[role].at(-1) ?? attacker.known(role).at(-1)!;
-          return [[role, last] as const];
-        }),
-      ),
-    ),
+    move("send what was forged last", (game) => sendForged(game, "root", "timestamp", "snapshot", "targets")),
   ),
-  forgery.map((f) => move(`forge targets ${f.version}`, ({ attacker }) => attacker.forgeTargets(f))),
-  forgery.map((f) => move(`forge online ${f.version}`, ({ attacker }) => attacker.forgeOnline(f))),
-  forgery.map((f) => move(`forge timestamp ${f.version}`, ({ attacker }) => attacker.forgeTimestamp(f))),
-  forgery.map((f) => move(`forge root ${f.version}`, ({ attacker }) => attacker.forgeRoot(f))),
-  fc.constant(move("foreign root", ({ attacker }) => attacker.foreignRoot())),
+  forgery.map((f) =>
+    move(`forge timestamp ${JSON.stringify(f)}`, async (game) => {
+      await game.attacker.forgeTimestamp(f);
+      return sendForged(game, "timestamp", "snapshot");
+    }),
+  ),
+  forgery.map((f) =>
+    move(`forge online ${JSON.stringify(f)}`, async (game) => {
+      await game.attacker.forgeOnline(f);
+      return sendForged(game, "timestamp", "snapshot", "targets");
+    }),
+  ),
+  forgery.map((f) =>
+    move(`forge targets ${JSON.stringify(f)}`, async (game) => {
+      await game.attacker.forgeTargets(f);
+      await game.attacker.forgeOnline({ version: { by: 1 }, expired: false, over: 0 });
+      return sendForged(game, "timestamp", "snapshot", "targets");
+    }),
+  ),
+  forgery.map((f) =>
+    move(`forge root ${JSON.stringify(f)}`, async (game) => {
+      await game.attacker.forgeRoot(f);
+      return sendForged(game, "root");
+    }),
+  ),
+  fc.constant(
+    move("foreign root", async (game) => {
+      await game.attacker.foreignRoot();
+      return sendForged(game, "root");
+    }),
+  ),
   fc
-    .record({ generation: version, org: fc.constantFrom("default", "other"), clusterId: fc.constantFrom("c-1", "c-2") })
+    .record({
+      generation: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constantFrom(1000, Number.MAX_SAFE_INTEGER)),
+      org: fc.constantFrom("default", "default", "other"),
+      clusterId: fc.constantFrom("c-1", "c-1", "c-2"),
+    })
     .map((said) =>
       move(`assign ${JSON.stringify(said)}`, async ({ attacker, agent }) => {
         const accepted = agent.accept(await attacker.assignment(said));
@@ -223,6 +259,7 @@ test(
         const agent = new Agent(fleet.joined());
         const game: Game = { fleet, attacker: new Attacker(fleet, theft), agent };
         try {
+          assert.ok(newest(game));
           await fc.asyncModelRun(() => ({ model: {}, real: game }), moves);
           // Whatever he did: new online keys, one more release, and the fleet goes on.
           await fleet.rotate("snapshot", "timestamp", "assignment");

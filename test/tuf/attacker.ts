@@ -102,9 +102,10 @@ export interface Stolen {
 }
 
 export interface Forgery {
-  readonly version: number;
+  /** Added to what the fleet published last, or a version as it stands. */
+  readonly version: { readonly by: number } | { readonly of: number };
   readonly expired: boolean;
-  /** Which of the known documents it is over. */
+  /** Which of the known documents it is over, from the newest one back. */
   readonly over: number;
 }
 
@@ -131,7 +132,16 @@ export class Attacker {
 
   #pick(role: Role, index: number): Uint8Array {
     const known = this.known(role);
-    return known[index % known.length]!;
+    return known[known.length - 1 - (index % known.length)]!;
+  }
+
+  /** A version near the one that an agent holds, or far from it. */
+  #version(role: Role, version: Forgery["version"]): number {
+    if ("of" in version) return version.of;
+    const last = JSON.parse(Buffer.from(this.#fleet.published[role].at(-1)!).toString()) as {
+      signed: { version: number };
+    };
+    return Math.max(1, last.signed.version + version.by);
   }
 
   async forgeTargets({ version, expired }: Forgery): Promise<void> {
@@ -139,7 +149,7 @@ export class Attacker {
     const unsigned = valueOf(
       newTargets(before, { add: [evil], now: this.#fleet.now, lifetimeMs: expired ? -1000 : 86_400_000 }),
     );
-    const text = Buffer.from(unsigned).toString().replace(/"version":\d+\}\}$/, `"version":${version}}}`);
+    const text = Buffer.from(unsigned).toString().replace(/"version":\d+\}\}$/, `"version":${this.#version("targets", version)}}}`);
     const signers = [...this.#offline("targets"), ...this.#own.targets];
     this.forged.targets.push(valueOf(await signMetadata(Buffer.from(text), signers)));
   }
@@ -147,7 +157,8 @@ export class Attacker {
   /** By the server's own keys, so that only pins, versions and expiry are left to refuse it. */
   async forgeOnline({ version, expired, over }: Forgery): Promise<void> {
     const { keys, now } = this.#fleet;
-    const spec = { version, now, lifetimeMs: expired ? -1000 : 3_600_000 };
+    const lifetimeMs = expired ? -1000 : 3_600_000;
+    const spec = { version: this.#version("snapshot", version), now, lifetimeMs };
     const targets = this.#pick("targets", over);
     const snapshot = valueOf(await signMetadata(valueOf(newSnapshot(targets, spec)), keys.snapshot));
     const timestamp = valueOf(await signMetadata(valueOf(newTimestamp(snapshot, spec)), keys.timestamp));
@@ -156,7 +167,8 @@ export class Attacker {
   }
 
   async forgeTimestamp({ version, expired, over }: Forgery): Promise<void> {
-    const spec = { version, now: this.#fleet.now, lifetimeMs: expired ? -1000 : 3_600_000 };
+    const lifetimeMs = expired ? -1000 : 3_600_000;
+    const spec = { version: this.#version("timestamp", version), now: this.#fleet.now, lifetimeMs };
     const unsigned = valueOf(newTimestamp(this.#pick("snapshot", over), spec));
     this.forged.timestamp.push(valueOf(await signMetadata(unsigned, this.#fleet.keys.timestamp)));
   }
@@ -165,7 +177,8 @@ export class Attacker {
   async forgeRoot({ version, expired }: Forgery): Promise<void> {
     const signers = [...this.#offline("root"), ...this.#own.root, ...this.#own.targets];
     const lifetimeMs = expired ? -1000 : 86_400_000;
-    const options = { version, thresholds: { root: 1, targets: 1 }, lifetimeMs, signers };
+    const next = this.#version("root", version);
+    const options = { version: next, thresholds: { root: 1, targets: 1 }, lifetimeMs, signers };
     this.forged.root.push(await makeRoot(this.#own, this.#fleet.now, options));
   }
 

@@ -19,6 +19,7 @@ export const trust: MutationSet = {
   // Makers of what is signed, and texts for people: not checks.
   skip: ["newRoot", "rootSpecOf", "newTargets", "signMetadata", "underSigned", "buildBundle"],
   tests: [
+    "trust/floors.test.ts",
     "trust/pins.test.ts",
     "trust/root.test.ts",
     "trust/trusted.test.ts",
@@ -26,6 +27,7 @@ export const trust: MutationSet = {
     "trust/bundle.test.ts",
     "trust/assignment.test.ts",
     "trust/update.test.ts",
+    "agent/trust-store.test.ts",
   ],
   slow: "no single changed byte|whatever of all that",
   copied: ["trust", "agent/trust-store.ts", "agent/agent-error.ts", "package.json"],

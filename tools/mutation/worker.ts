@@ -41,10 +41,10 @@ async function answer({ id, file, text }: Question): Promise<Answer> {
     for (const path of set.tests) {
       const source = readFileSync(join(base, path), "utf8");
       mkdirSync(dirname(join(dir, path)), { recursive: true });
-      writeFileSync(join(dir, path), source.replace('from "node:test"', 'from "../../harness.ts"'));
+      writeFileSync(join(dir, path), source.replace('from "node:test"', `from "${scratch}/harness.ts"`));
     }
     if (file !== "") writeFileSync(join(dir, file), text);
-    for (const path of set.tests) {
+    for (const path of ownFirst(file)) {
       const failed = await firstFailure(join(dir, path));
       if (failed !== undefined) return { id, killedBy: `${path}: ${failed}` };
     }
@@ -52,6 +52,12 @@ async function answer({ id, file, text }: Question): Promise<Answer> {
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** The test that stands beside the file most often notices. */
+function ownFirst(file: string): readonly string[] {
+  const own = file.replace(/\.ts$/, ".test.ts");
+  return set.tests.toSorted((a, b) => Number(b === own) - Number(a === own));
 }
 
 async function firstFailure(path: string): Promise<string | undefined> {
