@@ -90,7 +90,7 @@ function survived({ dir, state }: Home, took: number, where: string): void {
 
 test(
   "an agent that is killed anywhere in a write of its trust holds the floors from before or after, and gets on",
-  { timeout: 900_000 },
+  { timeout: 3_600_000 },
   async (t) => {
     const whole = await run(newHome(t), -1);
     assert.equal(whole.code, 0);

@@ -149,7 +149,9 @@ export class Attacker {
     const unsigned = valueOf(
       newTargets(before, { add: [evil], now: this.#fleet.now, lifetimeMs: expired ? -1000 : 86_400_000 }),
     );
-    const text = Buffer.from(unsigned).toString().replace(/"version":\d+\}\}$/, `"version":${this.#version("targets", version)}}}`);
+    const text = Buffer.from(unsigned)
+      .toString()
+      .replace(/"version":\d+\}\}$/, `"version":${this.#version("targets", version)}}}`);
     const signers = [...this.#offline("targets"), ...this.#own.targets];
     this.forged.targets.push(valueOf(await signMetadata(Buffer.from(text), signers)));
   }

@@ -20,8 +20,9 @@ test("test_basic_refresh_trusted_data: after a refresh the client holds what was
   const { client, repository } = await tufWorld(t);
   await client.init();
   assert.equal(await client.refresh(), 0);
-  for (const role of roles)
-    {assert.ok(client.content(role).equals(repository.published.get(role)!.at(-1)!), role);}
+  for (const role of roles) {
+    assert.ok(client.content(role).equals(repository.published.get(role)!.at(-1)!), role);
+  }
 });
 
 test("test_implicit_refresh: a download refreshes first, and fails for what is not listed", async (t) => {
