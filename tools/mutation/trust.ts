@@ -31,5 +31,27 @@ export const trust: MutationSet = {
   ],
   slow: "no single changed byte|whatever of all that",
   copied: ["trust", "agent/trust-store.ts", "agent/agent-error.ts", "package.json"],
-  equivalent: [],
+  equivalent: [
+    {
+      file: "trust/root.ts",
+      inside: "readRoot",
+      from: 'isObject(signed["roles"])',
+      to: "true",
+      because: "@tufjs/models refuses a root without an object of roles before",
+    },
+    {
+      file: "trust/root.ts",
+      inside: "readRoot",
+      from: "org === undefined",
+      to: "false",
+      because: "an org that is undefined reads like one that is absent",
+    },
+    {
+      file: "trust/update.ts",
+      inside: "stepTargets",
+      from: "snapshot === undefined",
+      to: "false",
+      because: "the step before refuses without a snapshot; the condition is there for the types",
+    },
+  ],
 };
