@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import type { Envelope, Metadata } from "#proto/agent/v1/agent";
 import {
@@ -34,6 +35,7 @@ export function openTrustStore(
   holder: { readonly org: string; readonly clusterId: string },
 ): TrustStore {
   let trusted = read(path);
+  sweep(path);
   // Both are asked for often, and each answer checks every signature again.
   let versions = trustedVersions(trusted);
   let expiries = trustedExpiries(trusted);
@@ -75,6 +77,21 @@ export function openTrustStore(
 /** Stores trust for the first time, or anew. */
 export function writeTrusted(path: string, trusted: Trusted): void {
   writeFileAtomic.sync(path, encodeTrusted(trusted), { mode: 0o600 });
+  // The name is in the directory: without this a power cut could bring the old floors back.
+  const directory = openSync(dirname(path), "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Removes what is left of writes during which the agent was killed. */
+function sweep(path: string): void {
+  const [dir, name] = [dirname(path), `${basename(path)}.`];
+  for (const file of readdirSync(dir)) {
+    if (file.startsWith(name) && /^\d+$/.test(file.slice(name.length))) rmSync(join(dir, file));
+  }
 }
 
 function read(path: string): Trusted {

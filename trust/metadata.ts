@@ -145,7 +145,7 @@ function readSignatures(json: Json | undefined, what: string): Checked<ReadonlyM
 /**
  * Demands the authority's threshold of valid signatures, each by another key. Two ids of one key count once.
  */
-export function checkSignatures(document: Document, authority: Authority): Checked<Document> {
+export function checkSignatures<D extends Document>(document: D, authority: Authority): Checked<D> {
   const data = Buffer.from(signedForm(document.signed));
   const valid = new Set<string>();
   const invalid: string[] = [];
@@ -180,7 +180,7 @@ function underSigned(
 }
 
 /** Refuses when `now` is at or after the metadata's expiry. */
-export function checkExpiry(document: Document, now: Date): Checked<Document> {
+export function checkExpiry<D extends Document>(document: D, now: Date): Checked<D> {
   if (now.getTime() < document.expires.getTime()) return accept(document);
   return refuse(
     "trust/expired",
