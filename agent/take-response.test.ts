@@ -55,7 +55,7 @@ async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partia
       expires: new Date(second + 60_000),
       ...change,
     },
-    fleet.at.state.signers.assignment,
+    fleet.at.state.keyring.signersFor(undefined).assignment,
   );
   return {
     payloadType,

@@ -15,6 +15,7 @@ import { startLive, type Live } from "./live.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
+import { watchLives, type LivesWatch } from "./reconcile/lives.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
@@ -102,6 +103,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   undo.push(() => listener.stop());
   const metrics = createMetrics(db.$client, () => work.loops.map((loop) => loop.status()));
   undo.push(() => Promise.resolve(metrics.stop()));
+  metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
   const caPin = spkiPin(state.ca.certificate);
@@ -182,6 +184,7 @@ function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], 
 interface Work {
   readonly live: Live;
   readonly loops: readonly Loop[];
+  readonly lives: LivesWatch;
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   stop(): Promise<void>;
 }
@@ -194,14 +197,21 @@ function startWork(config: Config, db: Database, state: State, log: Logger): Wor
     loops.push(loop);
     return loop;
   };
-  const assignmentSigner = state.signers.assignment;
-  const live = startLive({ db, org, agentCertificateMs, assignmentSigner, every, log, clock: now });
-  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now));
+  const { keyring } = state;
+  const live = startLive({ db, org, agentCertificateMs, keyring, every, log, clock: now });
+  const lives = watchLives(db, log);
+  every("metadata", minuteMs, async () => {
+    // The alarms are raised as well when nothing can be signed: then above all.
+    const [kept] = await Promise.allSettled([keepMetadata(db, keyring, now)]);
+    await lives.look(now());
+    if (kept.status === "rejected") throw kept.reason;
+  });
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
   return {
     live,
     loops,
+    lives,
     every,
     stop: async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
@@ -220,13 +230,13 @@ interface ServiceParts {
 
 function mountServices({ config, db, state, publicAddress, caPin, live }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
-  const { ca, signers } = state;
-  const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
+  const { ca, keyring } = state;
+  const bundles = bundleService({ db, org, keyring, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
     mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPin, now })),
-    mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
+    mount(TrustService, trustPermissions, trustService({ db, org, keyring, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,

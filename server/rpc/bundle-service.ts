@@ -18,7 +18,7 @@ import { countUses, findBundle, listBundles, type BundleRow } from "../store/bun
 import { findMetadata } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
 import { pushBundles, type ReadyBundle } from "../store/push-bundles.ts";
-import type { OnlineSigners } from "../store/sign-metadata.ts";
+import type { Keyring } from "../store/sign-metadata.ts";
 import { operatorOf } from "./caller.ts";
 import { fromKind, fromTrust, toBundleRef, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -37,14 +37,14 @@ const bundlesMax = 100;
 export interface BundleServiceOptions {
   readonly db: Database;
   readonly org: string;
-  readonly signers: OnlineSigners;
+  readonly keyring: Pick<Keyring, "signersFor">;
   /** Whether a bundle loads as agents will load it; answers with what it holds. */
   readonly checkLoads: (bundle: Bundle) => Promise<Outcome<Readonly<Record<string, number>>>>;
   readonly now: () => Date;
 }
 
 export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof BundleService> {
-  const { db, signers, now } = options;
+  const { db, keyring, now } = options;
   return {
     async pushBundles(request, context) {
       orRefuse(checkSizes(request.bundles));
@@ -57,7 +57,7 @@ export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof
       const pushed = await pushBundles(db, {
         bundles,
         targets: request.targets,
-        signers,
+        keyring,
         pushedBy: operatorOf(context).name,
         now: now(),
         refusalOf: (refusal) => fromTrust("targets", refusal),

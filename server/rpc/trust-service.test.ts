@@ -65,7 +65,7 @@ test("snapshot and timestamp are signed again at half of their life, once, howev
   const at = await startTestServer(t);
   const offline = await publishRoot(at);
   await push(at, offline, undefined, [rulesBundle("1.0.0")]);
-  const keep = (ms: number) => keepMetadata(at.db, at.state.signers, () => new Date(Date.now() + ms));
+  const keep = (ms: number) => keepMetadata(at.db, at.state.keyring, () => new Date(Date.now() + ms));
   assert.deepEqual(await keep(0), []);
   assert.deepEqual(await keep(dayMs / 2 - 60_000), []);
   const both = await Promise.all([
@@ -94,9 +94,9 @@ test("a server whose keys the root does not name says so instead of signing what
   const at = await startTestServer(t);
   const offline = await publishRoot(at);
   await push(at, offline, undefined, [rulesBundle("1.0.0")]);
-  const signers = { ...at.state.signers, timestamp: generateKey() };
+  const other = { ...at.state.keyring.signersFor(undefined), timestamp: generateKey() };
   await assert.rejects(
-    keepMetadata(at.db, signers, () => new Date(Date.now() + dayMs)),
+    keepMetadata(at.db, { signersFor: () => other }, () => new Date(Date.now() + dayMs)),
     /Root 1 does not name this server's timestamp key/,
   );
 });
