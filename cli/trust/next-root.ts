@@ -74,7 +74,10 @@ function offlineKeys(base: RootSpec, change: RootChange): Record<OfflineRole, re
     }
     for (const { key } of (change.add ?? []).filter((each) => each.role === role)) {
       if (keys.has(key.keyId)) {
-        throw refused(`Key ${shortId(key.keyId)} is a ${role} key already: root ${base.version} names it`);
+        throw refused(
+          `Key ${shortId(key.keyId)} is a ${role} key already, so it cannot be added`,
+          "fleetctl trust status   shows the keys of each role",
+        );
       }
       keys.set(key.keyId, key);
     }

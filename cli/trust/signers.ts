@@ -78,7 +78,7 @@ export function readKeySource(file: string): KeySource {
 /** The public key in a file: PEM, or the public half of a file that can sign. */
 export function readPublicKey(file: string): PublicKey {
   const text = textOf(file);
-  if (!text.includes("-----BEGIN")) return readKeySource(file).publicKey;
+  if (!text.trimStart().startsWith("-----BEGIN")) return readKeySource(file).publicKey;
   const key = publicKeyFromPem(text);
   if (key.ok) return key.value;
   throw misused(`${file}: ${key.refusal.message}`, "openssl pkey -in KEY.pem -pubout   writes it");
