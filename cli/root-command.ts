@@ -10,7 +10,7 @@ import { isFile, readFileBounded } from "./load-bundle.ts";
 import { metadataOf } from "./signing.ts";
 import { orRefuse } from "./trust/files.ts";
 import { rootFile } from "./trust/init-trust.ts";
-import { describeRootChange, draftRoot, type RootChange } from "./trust/next-root.ts";
+import { describeRootChange, type DraftedRoot, draftRoot, type RootChange } from "./trust/next-root.ts";
 import { type OfflineRole, offlineRoles } from "./trust/signers.ts";
 
 export const draftFile = "next-root.json";
@@ -48,8 +48,7 @@ export abstract class RootCommand extends FleetCommand {
   /** Makes the next root or changes its draft, writes it unsigned, and shows what it says otherwise than the present one. */
   protected async draftNext(present: RootView, change: RootChange, flags: RootFlags): Promise<void> {
     const file = flags.draft ?? draftFile;
-    const begun = (await isFile(file)) ? await readFileBounded(file, metadataBytesMax) : undefined;
-    const { root, view, dropped } = draftRoot(present, begun, change, new Date(this.screen.now()));
+    const { root, view, dropped } = await this.drafted(present, change, flags);
     await writeFileAtomic(file, Buffer.from(root)).catch((error: NodeJS.ErrnoException) => {
       throw misused(`${file} cannot be written (${error.code})`, "Choose another place with --draft.");
     });
@@ -64,6 +63,17 @@ export abstract class RootCommand extends FleetCommand {
       this.talk(`${dropped} signatures were dropped: what they signed has changed. All have to sign again.`);
     }
     this.talk(`To sign it, each with a trust folder of their own: fleetctl trust sign ${file} --dir FOLDER`);
+  }
+
+  /** The next root, not written yet. Refuses what can be refused before anything is made for it. */
+  protected async drafted(
+    present: RootView,
+    change: RootChange,
+    flags: Pick<RootFlags, "draft">,
+  ): Promise<DraftedRoot> {
+    const file = flags.draft ?? draftFile;
+    const begun = (await isFile(file)) ? await readFileBounded(file, metadataBytesMax) : undefined;
+    return draftRoot(present, begun, change, new Date(this.screen.now()));
   }
 
   /** Keeps the newest root that was verified in a trust folder, so that the next one can be held against it. */

@@ -190,6 +190,28 @@ test("a next root that could never be signed, or that names a key twice, is refu
   assert.deepEqual(readdirSync(path(".")).includes("next-root.json"), false, "nothing was written");
 });
 
+test("a new key is made only when there is one to replace and a draft to name it", async (t) => {
+  const { path, trust, next } = await desk(t, "--targets-keys", "2");
+  const rotate = [
+    "rotate",
+    "--new-key",
+    "targets",
+    "--insecure-plain-keys",
+    "--dir",
+    path("ada"),
+    "--draft",
+    next,
+  ];
+  assert.match(
+    (await trust(2, ...rotate)).talk,
+    /holds 2 targets keys that root 1 names[^]*new-signer targets/,
+  );
+  copyFileSync(path("ada/root.json"), next);
+  const one = rotate.with(2, "root");
+  assert.match((await trust(1, ...one)).talk, /The draft is root 1 .*; the next one is root 2[^]*--draft/);
+  assert.ok(!readdirSync(path("ada")).some((name) => name.includes("-v2")), "no key was made");
+});
+
 test("publish refuses what agents would refuse, and says which command mends it", async (t) => {
   const at = await desk(t);
   const { fleet, path, trust, next } = at;

@@ -56,7 +56,7 @@ export abstract class SigningCommand extends FleetCommand {
     const { document, version, listed } = orRefuse(readTargets(targets));
     if (checkSignatures(document, root.roles.targets).ok) return;
     this.talk(
-      `Targets ${version} was not signed as root ${root.version} demands, and you take over what it lists: ${[...listed.keys()].join(", ")}.`,
+      `Targets ${version} was not signed as root ${root.version} demands, and you take over what it lists: ${[...listed.keys()].join(", ") || "nothing"}.`,
       "Leave out with --withdraw what you did not release.",
     );
   }

@@ -62,7 +62,7 @@ function readDraft(present: RootView, draft: Uint8Array): RootView {
   if (view.version === present.version + 1 && view.org === present.org) return view;
   throw refused(
     `The draft is root ${view.version} of org "${view.org ?? ""}"; the next one is root ${present.version + 1} of "${present.org ?? ""}"`,
-    "Move the draft away, or name another file with --file.",
+    "Move the file away if it was published, or name another with --draft.",
   );
 }
 
@@ -132,7 +132,7 @@ export function describeRootChange(present: RootView, next: RootView): readonly 
       lines.push(`${role}: ${old?.threshold ?? 0} -> ${now?.threshold ?? 0} signatures needed`);
     }
   }
-  return lines;
+  return lines.length > 0 ? lines : [`nothing but its expiry: ${next.document.expires.toISOString()}`];
 }
 
 /** Walks from the root that a folder trusts over the roots after it, each checked as agents check it. */

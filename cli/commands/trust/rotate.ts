@@ -73,7 +73,9 @@ export default class TrustRotate extends RootCommand {
       ? onlineKeysOf((await service.prepareOnlineKeys({})).onlineKeys)
       : undefined;
     const dir = trustDirectory(flags.dir);
-    const replaced = roles.map((role) => ({ role, old: heldKeys(dir, role, present) }));
+    const remove = roles.map((role) => ({ role, keyId: heldKey(dir, role, present) }));
+    const thresholds = { root: flags["root-threshold"], targets: flags["targets-threshold"] };
+    await this.drafted(present, { thresholds }, flags);
     const isPlain = flags["insecure-plain-keys"] || roles.length === 0;
     const passphrase = isPlain
       ? undefined
@@ -85,8 +87,8 @@ export default class TrustRotate extends RootCommand {
     });
     const change: RootChange = {
       add,
-      remove: replaced.flatMap(({ role, old }) => old.map((keyId) => ({ role, keyId }))),
-      thresholds: { root: flags["root-threshold"], targets: flags["targets-threshold"] },
+      remove,
+      thresholds,
       onlineKeys,
       lifetimeMs: flags.valid === undefined ? undefined : flags.valid * 1000,
     };
@@ -94,7 +96,12 @@ export default class TrustRotate extends RootCommand {
   }
 }
 
-/** The keys of a role that this folder holds and the present root names. */
-function heldKeys(dir: string, role: OfflineRole, present: RootView): readonly string[] {
-  return keySourcesOf(dir, role, [present.roles[role]]).map(({ publicKey }) => publicKey.keyId);
+/** The one key of a role that this folder holds and the present root names. */
+function heldKey(dir: string, role: OfflineRole, present: RootView): string {
+  const [held, ...more] = keySourcesOf(dir, role, [present.roles[role]]);
+  if (held !== undefined && more.length === 0) return held.publicKey.keyId;
+  throw misused(
+    `${dir} holds ${more.length + 1} ${role} keys that root ${present.version} names, so --new-key cannot tell which to replace`,
+    `fleetctl trust new-signer ${role}, add-signer and remove-signer   say it key by key`,
+  );
 }
