@@ -7,8 +7,9 @@ import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { SyncResponseSchema } from "#proto/agent/v1/agent";
-import { signAssignment } from "#trust";
-import type { Assignment, TargetRef } from "#trust";
+import { generateKey, newRoot, readRoot, rootSpecOf, signAssignment, signMetadata } from "#trust";
+import type { Assignment, Signer, TargetRef } from "#trust";
+import { must } from "../server/testing.ts";
 import { createConditions } from "./conditions.ts";
 import { openCurrent } from "./current.ts";
 import { enroll } from "./identity/enroll.ts";
@@ -42,7 +43,12 @@ async function metadataOf(fleet: AgentFleet) {
   }));
 }
 
-async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partial<Assignment> = {}) {
+async function assignmentOf(
+  fleet: AgentFleet,
+  clusterId: string,
+  change: Partial<Assignment> = {},
+  signer: Signer = fleet.at.state.keyring.signersFor(undefined).assignment,
+) {
   const second = Math.floor(Date.now() / 1_000) * 1_000;
   const target = fleet.bundles[0]?.target as TargetRef;
   const { payloadType, payload, signatures } = await signAssignment(
@@ -55,7 +61,7 @@ async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partia
       expires: new Date(second + 60_000),
       ...change,
     },
-    fleet.at.state.keyring.signersFor(undefined).assignment,
+    signer,
   );
   return {
     payloadType,
@@ -87,6 +93,30 @@ test("an assignment that is for another cluster, older or expired is refused by 
   const again = openTrustStore(home.paths.trusted, identity);
   const late = again.accept(await envelopeOf(fleet, clusterId), new Date());
   assert.equal(!late.ok && late.refusal.code, "trust/stale-generation", "the floor survives a restart");
+});
+
+test("a root with another assignment key takes back what a thief of the former one said of the newest generation", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { identity, current, trust, take, why } = await listener(t, fleet);
+  const { clusterId } = identity;
+  const generation = Number.MAX_SAFE_INTEGER;
+  const forged = await assignmentOf(fleet, clusterId, { generation });
+  take({ metadata: await metadataOf(fleet), assignment: forged });
+  assert.deepEqual([current.get().assignment?.generation, trust.generationFloor()], [generation, generation]);
+  const held = await metadataOf(fleet);
+  const root = must(readRoot(held.find(({ role }) => role === "root")?.body ?? Buffer.of()));
+  const next = generateKey();
+  const spec = rootSpecOf(root, new Date());
+  const unsigned = must(newRoot({ ...spec, keys: { ...spec.keys, assignment: [next.publicKey] } }));
+  const body = Uint8Array.from(must(await signMetadata(unsigned, [fleet.offline.root])));
+  const taken = take({ metadata: [{ role: "root", version: 2n, body }] });
+  assert.equal(taken.generationChanged, true, "the server has to hear that it may assign again");
+  assert.equal(current.get().assignment?.generation, 0);
+  assert.deepEqual(current.get().assignment?.targets.length, 1, "what was assigned goes on running");
+  take({ assignment: forged });
+  assert.match(why("assignment/refused"), /^trust\/unknown-key/);
+  const again = take({ assignment: await assignmentOf(fleet, clusterId, { generation: 6 }, next) });
+  assert.deepEqual([again.generationChanged, current.get().assignment?.generation], [true, 6]);
 });
 
 async function envelopeOf(fleet: AgentFleet, clusterId: string) {
@@ -133,6 +163,7 @@ test("an answer that cannot be stored ends nothing: it is a condition until the 
   rmSync(dir, { recursive: true });
   renameSync(`${dir}.away`, dir);
   assert.deepEqual(take({ metadata: await metadataOf(fleet), labels: { labels: { region: "us" } } }), {
+    generationChanged: false,
     labelsChanged: true,
   });
   assert.deepEqual(conditions.list(), []);
@@ -144,7 +175,7 @@ test("labels out of bounds are refused whole, and a clock that is off is told on
   const { current, take, why, conditions } = await listener(t, fleet);
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, "v"]));
   for (const labels of [many, { team: "x".repeat(257) }]) {
-    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false });
+    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false, generationChanged: false });
     assert.match(why("labels/refused"), /at most 64/);
   }
   assert.equal(current.get().labels["region"], "eu");

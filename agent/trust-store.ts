@@ -19,6 +19,8 @@ import type { Assignment, Target } from "./domain/apply-plan.ts";
 export interface TrustStore {
   versions(): ReturnType<typeof trustedVersions>;
   lives(): ReturnType<typeof trustedLives>;
+  /** No assignment of a lower generation is accepted; 0 again after a root with another assignment key. */
+  generationFloor(): number;
   /** Takes in what can be verified; answers with the first refusal, if any. What was verified before it is kept. */
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
@@ -45,6 +47,7 @@ export function openTrustStore(
   return {
     versions: () => versions,
     lives: () => lives,
+    generationFloor: () => trusted.generationFloor,
     update(metadata, now) {
       const of = (role: string) => {
         const found = metadata.find((m) => m.role === role);

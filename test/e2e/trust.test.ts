@@ -201,7 +201,13 @@ async function shutOutThief({ fleet, run, path }: Scene): Promise<void> {
       const row = { role: role as "targets", version: BigInt(version), body, publishedAt: now };
       await insertMetadata(tx, { ...row, expiresAt: new Date(now.getTime() + 8 * 86_400_000) });
     }
+    // And the server's own key signs the highest generation there is.
+    await tx.execute(sql`update assignments set generation = ${version}, changed = nextval('change_seq')`);
     await notifyChanged(tx);
+  });
+  await until("the agents take the thief's generation", async () => {
+    const { rows } = await at.db.execute(sql`select 1 from agents where observed_generation = ${version}`);
+    return rows.length === 2;
   });
   await until("the agents believe the thief", async () =>
     (await status()).holders.some((each) => each.agents === 2 && each.targets === version),
@@ -209,6 +215,7 @@ async function shutOutThief({ fleet, run, path }: Scene): Promise<void> {
 
   // The operator takes the rows out, and other keys come.
   await at.db.execute(sql`delete from trust_metadata where version = ${version}`);
+  await at.db.execute(sql`update assignments set generation = 100, changed = nextval('change_seq')`);
   const next = path("root-5.json");
   const keys = ["--online-keys", "--new-key", "targets", "--insecure-plain-keys"];
   await run(0, "trust", "rotate", ...keys, "--dir", path("ada"), "--draft", next);
