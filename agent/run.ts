@@ -87,8 +87,9 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     endpoint: () => endpointOf(own.identity),
     speaker: speakerOf(own, stored, conditions, applier),
     take: async (response: SyncResponse) => {
-      const { labelsChanged } = takeResponse(response, { ...stored, conditions, log });
+      const { labelsChanged, generationChanged } = takeResponse(response, { ...stored, conditions, log });
       carry.look();
+      if (generationChanged) noteChange(own);
       if (response.renewCertificate) certificate.renewSoon();
       if (labelsChanged) applier.reload();
       applier.nudge();

@@ -7,8 +7,19 @@ import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { SyncResponseSchema } from "#proto/agent/v1/agent";
-import { auditDigest, auditLink, generateKey, signAssignment, signAuditHead } from "#trust";
+import {
+  auditDigest,
+  auditLink,
+  generateKey,
+  newRoot,
+  readRoot,
+  rootSpecOf,
+  signAssignment,
+  signAuditHead,
+  signMetadata,
+} from "#trust";
 import type { Assignment, Signer, TargetRef } from "#trust";
+import { must } from "../server/testing.ts";
 import { openAuditHead } from "./audit-head.ts";
 import { createConditions } from "./conditions.ts";
 import { openCurrent } from "./current.ts";
@@ -44,7 +55,12 @@ async function metadataOf(fleet: AgentFleet) {
   }));
 }
 
-async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partial<Assignment> = {}) {
+async function assignmentOf(
+  fleet: AgentFleet,
+  clusterId: string,
+  change: Partial<Assignment> = {},
+  signer: Signer = fleet.at.state.keyring.signersFor(undefined).assignment,
+) {
   const second = Math.floor(Date.now() / 1_000) * 1_000;
   const target = fleet.bundles[0]?.target as TargetRef;
   const { payloadType, payload, signatures } = await signAssignment(
@@ -57,7 +73,7 @@ async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partia
       expires: new Date(second + 60_000),
       ...change,
     },
-    fleet.at.state.signers.assignment,
+    signer,
   );
   return {
     payloadType,
@@ -89,6 +105,30 @@ test("an assignment that is for another cluster, older or expired is refused by 
   const again = openTrustStore(home.paths.trusted, identity);
   const late = again.accept(await envelopeOf(fleet, clusterId), new Date());
   assert.equal(!late.ok && late.refusal.code, "trust/stale-generation", "the floor survives a restart");
+});
+
+test("a root with another assignment key takes back what a thief of the former one said of the newest generation", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { identity, current, trust, take, why } = await listener(t, fleet);
+  const { clusterId } = identity;
+  const generation = Number.MAX_SAFE_INTEGER;
+  const forged = await assignmentOf(fleet, clusterId, { generation });
+  take({ metadata: await metadataOf(fleet), assignment: forged });
+  assert.deepEqual([current.get().assignment?.generation, trust.generationFloor()], [generation, generation]);
+  const held = await metadataOf(fleet);
+  const root = must(readRoot(held.find(({ role }) => role === "root")?.body ?? Buffer.of()));
+  const next = generateKey();
+  const spec = rootSpecOf(root, new Date());
+  const unsigned = must(newRoot({ ...spec, keys: { ...spec.keys, assignment: [next.publicKey] } }));
+  const body = Uint8Array.from(must(await signMetadata(unsigned, [fleet.offline.root])));
+  const taken = take({ metadata: [{ role: "root", version: 2n, body }] });
+  assert.equal(taken.generationChanged, true, "the server has to hear that it may assign again");
+  assert.equal(current.get().assignment?.generation, 0);
+  assert.deepEqual(current.get().assignment?.targets.length, 1, "what was assigned goes on running");
+  take({ assignment: forged });
+  assert.match(why("assignment/refused"), /^trust\/unknown-key/);
+  const again = take({ assignment: await assignmentOf(fleet, clusterId, { generation: 6 }, next) });
+  assert.deepEqual([again.generationChanged, current.get().assignment?.generation], [true, 6]);
 });
 
 async function envelopeOf(fleet: AgentFleet, clusterId: string) {
@@ -135,6 +175,7 @@ test("an answer that cannot be stored ends nothing: it is a condition until the 
   rmSync(dir, { recursive: true });
   renameSync(`${dir}.away`, dir);
   assert.deepEqual(take({ metadata: await metadataOf(fleet), labels: { labels: { region: "us" } } }), {
+    generationChanged: false,
     labelsChanged: true,
   });
   assert.deepEqual(conditions.list(), []);
@@ -146,7 +187,7 @@ test("labels out of bounds are refused whole, and a clock that is off is told on
   const { current, take, why, conditions } = await listener(t, fleet);
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, "v"]));
   for (const labels of [many, { team: "x".repeat(257) }]) {
-    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false });
+    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false, generationChanged: false });
     assert.match(why("labels/refused"), /at most 64/);
   }
   assert.equal(current.get().labels["region"], "eu");
@@ -176,7 +217,7 @@ async function auditOf(signer: Signer, words: readonly string[], time: number = 
 test("the head of the audit log only moves on; a log that was rewritten or set back is a condition, and the old head stays", async (t) => {
   const fleet = await startAgentFleet(t);
   const { home, identity, auditHead, conditions, take, why } = await listener(t, fleet);
-  const { timestamp } = fleet.at.state.signers;
+  const { timestamp } = fleet.at.state.keyring.signersFor(undefined);
   const holds = () => auditHead.get()?.head.sequence;
   take(await auditOf(timestamp, ["a", "b"]));
   take(await auditOf(timestamp, ["a", "b", "c", "d"]));

@@ -7,7 +7,7 @@ import {
   decodeTrusted,
   encodeTrusted,
   raiseGeneration,
-  trustedExpiries,
+  trustedLives,
   trustedVersions,
   updateTrusted,
   verifyAssignment,
@@ -19,7 +19,9 @@ import type { Assignment, Target } from "./domain/apply-plan.ts";
 /** What the agent holds to be true about who may decide what; every floor is on disk before anything is done with it. */
 export interface TrustStore {
   versions(): ReturnType<typeof trustedVersions>;
-  expiries(): ReturnType<typeof trustedExpiries>;
+  lives(): ReturnType<typeof trustedLives>;
+  /** No assignment of a lower generation is accepted; 0 again after a root with another assignment key. */
+  generationFloor(): number;
   /** Takes in what can be verified; answers with the first refusal, if any. What was verified before it is kept. */
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
@@ -38,17 +40,18 @@ export function openTrustStore(
   sweep(path);
   // Both are asked for often, and each answer checks every signature again.
   let versions = trustedVersions(trusted);
-  let expiries = trustedExpiries(trusted);
+  let lives = trustedLives(trusted);
   const save = (next: Trusted) => {
     if (next === trusted) return;
     writeTrusted(path, next);
     trusted = next;
     versions = trustedVersions(next);
-    expiries = trustedExpiries(next);
+    lives = trustedLives(next);
   };
   return {
     versions: () => versions,
-    expiries: () => expiries,
+    lives: () => lives,
+    generationFloor: () => trusted.generationFloor,
     update(metadata, now) {
       const of = (role: string) => {
         const found = metadata.find((m) => m.role === role);

@@ -37,6 +37,8 @@ create table agents (
   revoked_at timestamp with time zone,
   created_at timestamp with time zone not null,
   audit_head bytea,
+  root_version bigint not null default 0,
+  targets_version bigint not null default 0,
   constraint agents_cluster_id_name_key unique (cluster_id, name),
   constraint agents_pkey primary key (id),
   constraint agents_cluster_id_fkey foreign key (cluster_id) references clusters(id)

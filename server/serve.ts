@@ -22,6 +22,7 @@ import { createProvider, type Provider } from "./oidc/provider.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { auditHeadsEveryMs, signAuditHeads } from "./reconcile/audit-heads.ts";
+import { watchLives, type LivesWatch } from "./reconcile/lives.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
 import { createAudit, type Audit } from "./rpc/audit.ts";
@@ -122,6 +123,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   undo.push(() => listener.stop());
   const metrics = createMetrics(db.$client, () => work.loops.map((loop) => loop.status()));
   undo.push(() => Promise.resolve(metrics.stop()));
+  metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
   const caPin = spkiPin(state.ca.certificate);
@@ -208,6 +210,7 @@ function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], 
 interface Work {
   readonly live: Live;
   readonly loops: readonly Loop[];
+  readonly lives: LivesWatch;
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   stop(): Promise<void>;
 }
@@ -220,19 +223,25 @@ function startWork(config: Config, db: Database, state: State, audit: Audit, log
     loops.push(loop);
     return loop;
   };
-  const assignmentSigner = state.signers.assignment;
-  const live = startLive({ db, org, agentCertificateMs, audit, assignmentSigner, every, log, clock: now });
+  const { keyring } = state;
+  const live = startLive({ db, org, agentCertificateMs, audit, keyring, every, log, clock: now });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");
-  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now, note));
-  const signer = state.signers.timestamp;
-  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, signer, now }));
+  const lives = watchLives(db, log);
+  every("metadata", minuteMs, async () => {
+    // The alarms are raised as well when nothing can be signed: then above all.
+    const [kept] = await Promise.allSettled([keepMetadata(db, keyring, now, note)]);
+    await lives.look(now());
+    if (kept.status === "rejected") throw kept.reason;
+  });
+  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, keyring, now }));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("logins", hourMs, () => removeLogins(db, new Date(now().getTime() - loginsKeptMs)));
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
   return {
     live,
     loops,
+    lives,
     every,
     stop: async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
@@ -253,15 +262,15 @@ interface ServiceParts {
 
 function mountServices({ config, db, state, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
-  const { ca, signers } = state;
+  const { ca, keyring } = state;
   const { provider, publicAddress, caPin, live } = rest;
-  const bundles = bundleService({ db, org, audit, signers, checkLoads: checkBundleLoads, now });
+  const bundles = bundleService({ db, org, audit, keyring, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
     mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPin, now })),
     mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
-    mount(TrustService, trustPermissions, trustService({ db, org, audit, signers, now })),
+    mount(TrustService, trustPermissions, trustService({ db, org, audit, keyring, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,

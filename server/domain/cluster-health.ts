@@ -67,7 +67,8 @@ function judgeAgent(assignment: AssignmentFacts, agent: AgentFacts, nowMs: numbe
       agent.lastSeenMs === undefined ? "has never connected" : `was last heard of ${ago(quietMs)} ago`;
     return { health: "silent", reason: `${who} ${since}` };
   }
-  const [condition] = agent.conditions;
+  // Half a life is a word to those who sign, and nothing that is wrong with a cluster.
+  const condition = agent.conditions.find(({ code }) => !code.startsWith("trust/aging "));
   const failure = agent.components
     .map((each) => failureOf(assignment, each))
     .find((why) => why !== undefined);
