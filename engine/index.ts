@@ -53,5 +53,6 @@ export { priorities, type Priority, type RuleInfo, type RuleSet } from "./rulese
 export { keepRules } from "./select.ts";
 export type { RuleSwitch } from "./switches.ts";
 export type { ProbedValue } from "./probe.ts";
+export { type Loss, lossesOf, matchesStill, protectedTag } from "./protection.ts";
 export { isCompatible } from "./semver.ts";
 export { engineVersion } from "./version.ts";
