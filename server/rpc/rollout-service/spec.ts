@@ -35,6 +35,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     soakSeconds: message.soakSeconds,
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
+    ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
   });
 }
 
@@ -50,6 +51,7 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     soakSeconds: spec.soakSeconds,
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
+    allowCoverageLoss: spec.allowCoverageLoss === true,
   });
 }
 

@@ -9,6 +9,7 @@ import type { Rollout } from "../../domain/rollout.ts";
 import type { Database } from "../../store/pool.ts";
 import { findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
 import { orRefuse } from "../refusals.ts";
+import { guardCoverage } from "./compare.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
 
@@ -33,6 +34,7 @@ export async function start(
       const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
       orRefuse(refuse({ kind: "changed", why }));
     }
+    orRefuse(await guardCoverage(tx, spec, prepared));
     const rollout = newRollout(spec, prepared, createdBy, now.getTime());
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
     return rollout;
