@@ -1,5 +1,4 @@
 import type { Logger } from "pino";
-import { EnrollmentService } from "#proto/agent/v1/enrollment";
 import { createCsr, generatePrivateKey } from "#trust";
 import { issuedAtMs, renewAfterMs, retryDelayMs } from "../domain/backoff.ts";
 import { withEnrollmentClient } from "../link/clients.ts";

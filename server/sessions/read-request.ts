@@ -109,7 +109,8 @@ function readContent(report: StateReport): Outcome<Report> {
     message: text(message, 1_000),
     since: (dateOf(since) ?? new Date(0)).toISOString(),
   }));
-  return accept({ observedGeneration: report.observedGeneration, components, attempts, conditions });
+  const observedGeneration = cap(report.observedGeneration);
+  return accept({ observedGeneration, components, attempts, conditions });
 }
 
 function kindOf(word: string): BundleKind | undefined {

@@ -26,8 +26,9 @@ test(
       killSignal: "SIGKILL",
     });
     const verdicts: Verdict[] = [];
-    for await (const line of createInterface({ input: child.stdout }))
+    for await (const line of createInterface({ input: child.stdout })) {
       verdicts.push(JSON.parse(line) as Verdict);
+    }
     for (const [index, bad] of badBundles.entries()) {
       await t.test(`${bad.agent ?? "only a gate"}: ${bad.kind}, ${bad.name}`, () => {
         const verdict = verdicts[index];

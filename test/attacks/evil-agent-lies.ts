@@ -8,6 +8,7 @@ import { generatePrivateKey, signReport } from "#trust";
 import type { TestFleet } from "../../server/rpc/agent-service/fixture.ts";
 import { bytesOf, fetchBlob } from "../support/sim-agent.ts";
 import type { SimIdentity, SimSession } from "../support/sim-agent.ts";
+import { openLink } from "../support/sim-link.ts";
 import type { SimLink } from "../support/sim-link.ts";
 
 /** A fleet in which one agent lies and another one is to suffer from it. */
@@ -39,8 +40,8 @@ function twisted(
 const says =
   (more: MessageInitShape<typeof SyncRequestSchema>): Lie =>
   ({ link, session }) => {
-    const request = session().message();
-    return link.say(create(SyncRequestSchema, { ...request, ...(more as object) }));
+    const { $typeName: _type, ...rest } = session().message();
+    return link.say(create(SyncRequestSchema, { ...rest, ...(more as object) }));
   };
 
 const many = <T>(count: number, one: T): T[] => Array.from({ length: count }, () => one);
@@ -140,7 +141,19 @@ export const lies: Readonly<Record<string, readonly [answer: string, Lie]>> = {
   ],
   "a report of 65 KiB": ["InvalidArgument", says({ report: new Uint8Array(65 * 1024) })],
   "two thousand minutes": ["InvalidArgument", says({ rates: many(2_000, {}) })],
-  "a message of nine MiB": ["ResourceExhausted", says({ report: new Uint8Array(9 * 1024 * 1024) })],
+  "a message of nine MiB": [
+    "ResourceExhausted",
+    async ({ liar, session }) => {
+      // On a connection of its own: the server closes it.
+      const link = openLink("long-poll", liar);
+      try {
+        const report = new Uint8Array(9 * 1024 * 1024);
+        return await link.say(Object.assign(session().message(), { report }));
+      } finally {
+        await link.close();
+      }
+    },
+  ],
   "three components": [
     "InvalidArgument",
     (s) => twisted(s, (r) => void (r.components = many(3, component("rules")).flat())),
@@ -227,11 +240,11 @@ export const lies: Readonly<Record<string, readonly [answer: string, Lie]>> = {
     ({ link }) => link.client.deliverAlerts({ alerts: [{ ...alert("b"), id: "'; drop table alerts; --" }] }),
   ],
   "a call that is for people": [
-    "Unauthenticated",
+    "PermissionDenied",
     async ({ fleet, liar }) => fleet.at.bare(ClusterService, liar).listClusters({}),
   ],
   "a rollout of its own": [
-    "Unauthenticated",
+    "PermissionDenied",
     async ({ fleet, liar }) => fleet.at.bare(RolloutService, liar).startRollout({}),
   ],
 };

@@ -1,5 +1,4 @@
 import type { Envelope, TargetRef } from "#trust";
-import { must } from "../../server/testing.ts";
 import { bundleOf } from "./evil-keys.ts";
 import type { Published } from "./evil-keys.ts";
 import type { Word } from "./evil-server.ts";

@@ -101,10 +101,6 @@ export const replays: readonly Move[] = [
   metadata("T6", "a root whose own keys did not sign it", "trust/unknown-key", async (world) => ({
     root: await nextRoot(world.published.root, quorum(world.people.root), () => ownKeys()),
   })),
-  metadata("T6", "a root that has ended", "trust/expired", async (world) => ({
-    ...world.published,
-    root: await nextRootThatEnded(world),
-  })),
   metadata("T6", "a root that is no metadata", "trust/malformed", async () => ({ root: Buffer.from("{") })),
   metadata("T6", "a snapshot in place of a timestamp", "trust/malformed", async (world) => ({
     timestamp: world.published.snapshot,
@@ -169,11 +165,6 @@ async function pinning(
   const snapshot = await sign(Buffer.from(JSON.stringify(pinned)), [world.online.snapshot]);
   const unsigned = must(newTimestamp(snapshot, { version, now: new Date() }));
   return { targets, snapshot, timestamp: await sign(unsigned, [world.online.timestamp]) };
-}
-
-async function nextRootThatEnded(world: EvilWorld): Promise<Uint8Array> {
-  const now = new Date(Date.now() - 86_400_000 * 30);
-  return nextRoot(world.published.root, quorum(world.people.root), () => ({ now, lifetimeMs: 86_400_000 }));
 }
 
 /** The highest timestamp and generation there can be: nothing honest comes after them, until people turn the keys. */

@@ -31,7 +31,7 @@ test(
         world.assertAlive();
         assert.ok(world.isUnharmed(), `something else runs: ${world.server.describe()}`);
         if (world.server.renewal !== undefined) {
-          await world.server.until("it asked for a certificate", () => world.server.renewals > 0);
+          assert.ok(world.server.renewals > 0, "it asked for a certificate");
           world.server.renewal = undefined;
         }
         await world.heal();
@@ -64,9 +64,13 @@ test(
 async function play(world: EvilWorld, move: Move): Promise<void> {
   const { server } = world;
   const words = await move.play(world);
-  for (let tries = 0; tries < 4; tries += 1) {
+  const end = performance.now() + 30_000;
+  for (let tries = 0; performance.now() < end; tries += 1) {
     for (const word of words) await server.say(word);
-    if (move.expected === "unmoved") return;
+    // Said twice, it arrived: what an agent has to say itself cuts short a poll, and with it one answer at most.
+    if (move.expected === "unmoved" && tries === 1 && server.renewal === undefined) return;
+    if (server.renewal !== undefined && server.renewals > 0) return;
+    if (move.expected === "unmoved") continue;
     const seen = await server
       .until("", () => isSeen(world, move.expected), 4_000)
       .then(

@@ -187,7 +187,7 @@ export class EvilServer {
       ackSequence: request.sequence,
       serverTime: { seconds },
       tuning,
-      ...(word ?? {}),
+      ...word,
     } as Answer);
   }
 

@@ -100,20 +100,17 @@ export class EvilWorld {
   /** Of snapshot and timestamp. */
   version: number = 1;
   generation: number = 0;
-  readonly #t: TestContext;
   readonly #dir: string;
   #child: ChildProcess | undefined;
   #said: string = "";
 
   private constructor(
-    t: TestContext,
     dir: string,
     server: EvilServer,
     people: People,
     online: OnlineKeys,
     published: Published,
   ) {
-    this.#t = t;
     this.#dir = dir;
     this.server = server;
     this.people = people;
@@ -130,7 +127,7 @@ export class EvilWorld {
     const dir = realpathSync(mkdtempSync(join(tmpdir(), "falconry-evil-")));
     t.after(() => rmSync(dir, { recursive: true, force: true }));
     const published = { root, targets, ...(await refresh(online, targets, { version: 1 })) };
-    const world = new EvilWorld(t, dir, server, people, online, published);
+    const world = new EvilWorld(dir, server, people, online, published);
     for (const bundle of bundles) world.serve(bundle);
     mkdirSync(join(dir, "log"));
     writeFileSync(world.auditLog, "");
