@@ -137,8 +137,14 @@ async function restore(state: State): Promise<void> {
 
 /** Loads what runs with new facts; when that is refused, what runs goes on with the old ones, and that is a condition. */
 async function reload(state: State): Promise<void> {
-  const result = await state.live.hand(state.live.hashes(), state.current.get().labels);
+  // Before it begins, so that labels that change meanwhile are not taken for those that are loaded now.
   state.reload = false;
+  const result = await state.live
+    .hand(state.live.hashes(), state.current.get().labels)
+    .catch((error: unknown) => {
+      state.reload = true;
+      throw error;
+    });
   if (result.ok) return state.conditions.clear("labels/not-applied");
   const { kind, reason, detail } = result;
   state.log.error({ kind, reason, detail }, "what runs does not load with the new labels");

@@ -108,7 +108,6 @@ const rules: readonly BadBundle[] = (
     ["a thousand levels of brackets", when(`${"(".repeat(1_000)}ka.verb = get${")".repeat(1_000)}`)],
     ["macros that double twenty times", `${doubling("ka.verb = get")}${when("m19")}`],
     ["a scalar of five MiB", `${execRule}- list: big\n  items: ["${"x".repeat(5 * 1024 * 1024)}"]\n`],
-    ["bytes that are no text", "\u0000\u0001\u0002"],
   ] as const
 ).map(bad("rules", checked, "rules/invalid"));
 
@@ -211,6 +210,7 @@ const greedy: readonly BadBundle[] = (
 
 const shapes: readonly BadBundle[] = (
   [
+    ["bytes that are no text", "\u0000\u0001\u0002", {}],
     ["a file that leads out", execRule, { files: [{ content: execRule, path: "../../etc/x.yaml" }] }],
     ["an absolute file", execRule, { files: [{ content: execRule, path: "/etc/x.yaml" }] }],
     ["a hidden file", execRule, { files: [{ content: execRule, path: ".x.yaml" }] }],

@@ -22,11 +22,10 @@ export interface ReadBundle {
   readonly rulesets: Map<string, RuleSet>;
 }
 
-/** Reads a bundle that is stored, and so was checked. */
-export function readBundle(bytes: Uint8Array): ReadBundle {
+/** Reads a bundle that is stored; undefined when the store was damaged, which agents notice by its hash. */
+export function readBundle(bytes: Uint8Array): ReadBundle | undefined {
   const bundle = parseBundle(bytes);
-  if (!bundle.ok) throw new Error(`A stored bundle cannot be read: ${bundle.refusal.message}`);
-  return { bundle: bundle.value, rulesets: new Map() };
+  return bundle.ok ? { bundle: bundle.value, rulesets: new Map() } : undefined;
 }
 
 /** The layers that apply to a cluster, as LEVEL/NAME. */
