@@ -2,6 +2,7 @@
 export {
   assignmentType,
   checkBundle,
+  checkBundleFits,
   checkTarget,
   signAssignment,
   verifyAssignment,

@@ -1,11 +1,11 @@
-import { X509Certificate, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import writeFileAtomic from "write-file-atomic";
 import type { EnrollResponse } from "#proto/agent/v1/enrollment";
-import { certificateToPem, createCsr, emptyTrusted, generatePrivateKey, parseJoinString } from "#trust";
+import { createCsr, emptyTrusted, generatePrivateKey, parseJoinString } from "#trust";
 import type { JoinString } from "#trust";
 import { AgentError } from "../agent-error.ts";
 import type { Config } from "../config.ts";
@@ -16,7 +16,7 @@ import { retryAfterOf } from "../link/retry-after.ts";
 import { withEnrollmentClient } from "../link/clients.ts";
 import { writeTrusted } from "../trust-store.ts";
 import { agentVersion } from "../version.ts";
-import { writeIdentity } from "./identity.ts";
+import { checkIssued, writeIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { fetchPinnedCa } from "./pinned-ca.ts";
 
@@ -124,25 +124,9 @@ async function ask(
 }
 
 function identityOf(response: EnrollResponse, join: JoinString, own: Asking): Identity {
-  const [leaf] = response.certificateChain;
-  if (leaf === undefined) {
-    throw new AgentError(
-      "enroll/no-certificate",
-      "The server answered without a certificate: this is a fault of the server",
-    );
-  }
-  const certificate = new X509Certificate(leaf);
-  return {
-    ...own,
-    org: response.org,
-    clusterId: response.clusterId,
-    agentId: response.agentId,
-    server: urlOf(join),
-    certificateChain: response.certificateChain.map(certificateToPem).join("\n"),
-    ca: response.caCertificates.map(certificateToPem),
-    notBeforeMs: certificate.validFromDate.getTime(),
-    notAfterMs: certificate.validToDate.getTime(),
-  };
+  const { org, clusterId, agentId } = response;
+  const named = { ...own, org, clusterId, agentId, server: urlOf(join) };
+  return { ...named, ...checkIssued(response, named) };
 }
 
 function keepTrust(path: string, response: EnrollResponse, join: JoinString): void {

@@ -1,5 +1,7 @@
+import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import writeFileAtomic from "write-file-atomic";
+import { certificateToPem, checkAgentCertificate, spiffeId } from "#trust";
 import { AgentError } from "../agent-error.ts";
 import type { Endpoint } from "../link/clients.ts";
 
@@ -21,6 +23,47 @@ export interface Identity {
   readonly ca: readonly string[];
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+}
+
+/** What a server answers who asks for a certificate, DER. */
+export interface Issued {
+  readonly certificateChain: readonly Uint8Array[];
+  readonly caCertificates: readonly Uint8Array[];
+}
+
+/**
+ * The parts of an identity that a server issues. A certificate that is for another key or another agent, or that no CA of
+ * the answer signed, is not taken: the agent could never connect with it again.
+ */
+export function checkIssued(
+  { certificateChain, caCertificates }: Issued,
+  own: Pick<Identity, "org" | "clusterId" | "agentId" | "privateKey">,
+): Pick<Identity, "certificateChain" | "ca" | "notBeforeMs" | "notAfterMs"> {
+  const [leaf] = certificateChain;
+  if (leaf === undefined) throw unusable("it is missing");
+  const read = checkAgentCertificate(leaf, caCertificates, new Date());
+  // A clock that is off is a condition of its own, and no reason to go without a certificate.
+  if (!read.ok && !["trust/expired", "trust/not-yet-valid"].includes(read.refusal.code)) {
+    throw unusable(read.refusal.message);
+  }
+  const certificate = new X509Certificate(leaf);
+  if (!certificate.checkPrivateKey(createPrivateKey(own.privateKey))) throw unusable("it is for another key");
+  if (certificate.subjectAltName !== `URI:${spiffeId(own)}`) {
+    throw unusable(`it is for "${certificate.subjectAltName}" and not for this agent`);
+  }
+  return {
+    certificateChain: certificateChain.map(certificateToPem).join("\n"),
+    ca: caCertificates.map(certificateToPem),
+    notBeforeMs: certificate.validFromDate.getTime(),
+    notAfterMs: certificate.validToDate.getTime(),
+  };
+}
+
+function unusable(why: string): AgentError {
+  return new AgentError(
+    "enroll/no-certificate",
+    `The server answered without a certificate that this agent can use: ${why}. This is a fault of the server`,
+  );
 }
 
 /** The stored identity, or undefined before enrolment. */

@@ -1,10 +1,8 @@
-import { X509Certificate } from "node:crypto";
 import type { Logger } from "pino";
-import { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { certificateToPem, createCsr, generatePrivateKey } from "#trust";
+import { createCsr, generatePrivateKey } from "#trust";
 import { issuedAtMs, renewAfterMs, retryDelayMs } from "../domain/backoff.ts";
 import { withEnrollmentClient } from "../link/clients.ts";
-import { endpointOf, writeIdentity } from "./identity.ts";
+import { checkIssued, endpointOf, writeIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 
 /** What renewal works on. */
@@ -108,15 +106,5 @@ async function renew(identity: Identity): Promise<Identity> {
   const response = await withEnrollmentClient(endpointOf(identity), (client) =>
     client.renewCertificate({ csr }, { timeoutMs: 30_000 }),
   );
-  const [leaf] = response.certificateChain;
-  if (leaf === undefined) throw new Error(`${EnrollmentService.typeName} answered without a certificate`);
-  const certificate = new X509Certificate(leaf);
-  return {
-    ...identity,
-    privateKey,
-    certificateChain: response.certificateChain.map(certificateToPem).join("\n"),
-    ca: response.caCertificates.map(certificateToPem),
-    notBeforeMs: certificate.validFromDate.getTime(),
-    notAfterMs: certificate.validToDate.getTime(),
-  };
+  return { ...identity, privateKey, ...checkIssued(response, { ...identity, privateKey }) };
 }

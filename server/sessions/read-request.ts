@@ -119,7 +119,7 @@ function readContent(report: StateReport): Outcome<Report> {
     message: text(message, 1_000),
     since: (dateOf(since) ?? new Date(0)).toISOString(),
   }));
-  const { observedGeneration } = report;
+  const observedGeneration = cap(report.observedGeneration);
   const auditHead = report.auditHead === undefined ? undefined : toBinary(EnvelopeSchema, report.auditHead);
   if (auditHead !== undefined && auditHead.length > auditHeadBytesMax) {
     return invalid(
