@@ -7,7 +7,7 @@ import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { SyncResponseSchema } from "#proto/agent/v1/agent";
-import { signAssignment } from "#trust";
+import { createCa, generateKey, signAssignment, signCaBundle, spkiPin } from "#trust";
 import type { Assignment, TargetRef } from "#trust";
 import { createConditions } from "./conditions.ts";
 import { openCurrent } from "./current.ts";
@@ -24,10 +24,18 @@ async function listener(t: TestContext, fleet: AgentFleet) {
   const current = openCurrent(home.paths.current);
   const trust = openTrustStore(home.paths.trusted, identity);
   const conditions = createConditions(() => undefined);
+  let cas: { version: number; pins: readonly string[] } = { version: 0, pins: [] };
   const take = (response: MessageInitShape<typeof SyncResponseSchema>) =>
-    takeResponse(create(SyncResponseSchema, response), { current, trust, conditions, log });
+    takeResponse(create(SyncResponseSchema, response), {
+      current,
+      trust,
+      conditions,
+      log,
+      caVersion: () => cas.version,
+      setCas: (version, ders) => (cas = { version, pins: ders.map(spkiPin) }),
+    });
   const why = (code: string) => conditions.list().find((c) => c.code === code)?.message ?? "";
-  return { home, identity, current, trust, conditions, take, why };
+  return { home, identity, current, trust, conditions, take, why, cas: () => cas };
 }
 
 /** The metadata that the server holds now, as it would send it. */
@@ -153,4 +161,34 @@ test("labels out of bounds are refused whole, and a clock that is off is told on
   assert.match(why("clock/skew"), /120 min ahead/);
   take({ serverTime: { seconds: seconds + 7_200n } });
   assert.deepEqual(conditions.list(), []);
+});
+
+test("a list of CAs is taken from the assignment role alone, and never an older one again", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { take, why, cas } = await listener(t, fleet);
+  const [one, two] = await Promise.all([1, 2].map(() => createCa({ org: "default", now: new Date() })));
+  assert.ok(one && two);
+  const { assignment } = fleet.at.state.signers;
+  const sent = async (version: number, by = assignment) => {
+    const expires = new Date(Math.floor(Date.now() / 1_000) * 1_000 + 60_000);
+    const list = { org: "default", version, cas: [one.certificate, two.certificate], expires };
+    const { payloadType, payload, signatures } = await signCaBundle(list, by);
+    return {
+      payloadType,
+      payload: Uint8Array.from(payload),
+      signatures: signatures.map(({ keyId, signature }) => ({
+        keyId,
+        signature: Uint8Array.from(signature),
+      })),
+    };
+  };
+  take({ caBundle: await sent(1, generateKey()) });
+  assert.match(why("ca-bundle/refused"), /^trust\/unknown-key/);
+  assert.equal(cas().version, 0);
+  take({ caBundle: await sent(3) });
+  assert.equal(why("ca-bundle/refused"), "");
+  assert.deepEqual(cas(), { version: 3, pins: [spkiPin(one.certificate), spkiPin(two.certificate)] });
+  take({ caBundle: await sent(2) });
+  assert.match(why("ca-bundle/refused"), /^trust\/stale-generation/);
+  assert.equal(cas().version, 3);
 });

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { SyncResponse } from "#proto/agent/v1/agent";
 import { problemOf } from "./agent-error.ts";
 import type { Conditions } from "./conditions.ts";
+import { spkiPin } from "#trust";
 import type { CurrentStore } from "./current.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -9,6 +10,10 @@ import type { TrustStore } from "./trust-store.ts";
 export interface ResponsePorts {
   readonly current: CurrentStore;
   readonly trust: TrustStore;
+  /** The version of the list of CAs that the agent holds. */
+  readonly caVersion: () => number;
+  /** Trusts these CAs from now on, and no others. Durable when it answers. */
+  readonly setCas: (version: number, cas: readonly Uint8Array[]) => void;
   readonly conditions: Conditions;
   readonly log: Logger;
 }
@@ -57,7 +62,19 @@ function takeParts(
     report(ports, "assignment", accepted);
     if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
   }
+  takeCas(response, ports, now);
   return { labelsChanged: takeLabels(response, ports) };
+}
+
+function takeCas(response: SyncResponse, ports: ResponsePorts, now: Date): void {
+  if (response.caBundle === undefined) return;
+  const held = ports.caVersion();
+  const checked = ports.trust.checkCas(response.caBundle, held, now);
+  report(ports, "ca-bundle", checked);
+  if (!checked.ok || checked.value.version === held) return;
+  const { version, cas } = checked.value;
+  ports.setCas(version, cas);
+  ports.log.info({ version, cas: cas.map(spkiPin) }, "the fleet's CAs changed");
 }
 
 type Result =

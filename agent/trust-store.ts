@@ -10,8 +10,9 @@ import {
   trustedVersions,
   updateTrusted,
   verifyAssignment,
+  verifyCaBundle,
 } from "#trust";
-import type { Checked, Trusted } from "#trust";
+import type { CaBundle, Checked, Trusted } from "#trust";
 import { AgentError } from "./agent-error.ts";
 import type { Assignment, Target } from "./domain/apply-plan.ts";
 
@@ -23,6 +24,8 @@ export interface TrustStore {
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
   accept(envelope: Envelope, now: Date): Checked<Assignment>;
+  /** Verifies a list of CAs; the version floor is the caller's, who keeps the list. */
+  checkCas(envelope: Envelope, versionFloor: number, now: Date): Checked<CaBundle>;
   /** Whether the target may be started now. */
   checkTarget(target: Target): Checked<unknown>;
 }
@@ -57,15 +60,26 @@ export function openTrustStore(
       return result;
     },
     accept(envelope, now) {
-      const signatures = envelope.signatures.map(({ keyId, signature }) => ({ keyId, signature }));
-      const { payloadType, payload } = envelope;
-      const verified = verifyAssignment(trusted, { payloadType, payload, signatures }, { ...holder, now });
+      const verified = verifyAssignment(trusted, plain(envelope), { ...holder, now });
       if (!verified.ok) return verified;
       save(raiseGeneration(trusted, verified.value.generation));
       const { generation, targets } = verified.value;
       return { ok: true, value: { generation, targets } };
     },
+    checkCas(envelope, versionFloor, now) {
+      const { org } = holder;
+      return verifyCaBundle(trusted, plain(envelope), { org, versionFloor, now });
+    },
     checkTarget: (target) => checkTarget(trusted, target, new Date()),
+  };
+}
+
+/** The message without what its library adds. */
+function plain({ payloadType, payload, signatures }: Envelope) {
+  return {
+    payloadType,
+    payload,
+    signatures: signatures.map(({ keyId, signature }) => ({ keyId, signature })),
   };
 }
 

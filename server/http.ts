@@ -17,6 +17,7 @@ import type { Logger } from "pino";
 import type { Outcome } from "./domain/refusal.ts";
 import { Failure } from "./failure.ts";
 import type { Metrics } from "./metrics.ts";
+import { addressKey } from "./rpc/address.ts";
 import { cutKey } from "./rpc/cut.ts";
 import { gate, type GateOptions } from "./rpc/gate.ts";
 import { peerKey, readPeer, type Peer } from "./rpc/interceptors/authenticate.ts";
@@ -27,13 +28,16 @@ import { requestLog } from "./rpc/interceptors/request-log.ts";
 export interface ServerIdentity {
   readonly chain: string;
   readonly key: string;
-  readonly ca: string;
+  /** The CAs whose client certificates are taken: two while the CA is being replaced. */
+  readonly ca: readonly string[];
 }
 
 export interface HttpOptions extends Omit<GateOptions, "observe"> {
   readonly host: string;
   readonly port: number;
   readonly identity: ServerIdentity;
+  /** The pin of the CA that issued a client certificate, if it is trusted now. */
+  readonly issuerOf: (certificate: Uint8Array) => string | undefined;
   readonly metrics: Metrics;
   /** Empty when this server may get calls; otherwise what is missing, in words. */
   readonly unready: () => Promise<readonly string[]>;
@@ -104,7 +108,7 @@ export async function listen(options: HttpOptions): Promise<HttpServer> {
 }
 
 function tlsOptions({ chain, key, ca }: ServerIdentity) {
-  return { cert: chain, key, ca };
+  return { cert: chain, key, ca: [...ca] };
 }
 
 function requestHandler(options: HttpOptions): (request: Request, response: Response) => void {
@@ -117,7 +121,8 @@ function requestHandler(options: HttpOptions): (request: Request, response: Resp
     interceptors: [requestLog(log, metrics.observeCall), refusals(log)],
     contextValues: (request) =>
       createContextValues()
-        .set(peerKey, peerOf(request))
+        .set(peerKey, peerOf(request, options.issuerOf))
+        .set(addressKey, addressOf(request))
         .set(cutKey, () => cut(request)),
     acceptCompression: [compressionGzip],
     readMaxBytes: readBytesMax,
@@ -155,15 +160,20 @@ function cut(request: Request): void {
   else request.socket.destroy();
 }
 
+function addressOf(request: Request): string {
+  const socket = "stream" in request ? request.stream.session?.socket : request.socket;
+  return socket?.remoteAddress ?? "";
+}
+
 const peers = new WeakMap<TLSSocket, Outcome<Peer>>();
 
 /** A certificate is parsed once per connection. HTTP/2 hides its socket behind a proxy, HTTP/1.1 does not. */
-function peerOf(request: Request): Outcome<Peer> {
+function peerOf(request: Request, issuerOf: HttpOptions["issuerOf"]): Outcome<Peer> {
   const outer: unknown = "stream" in request ? request.stream.session?.socket : request.socket;
   const socket = outer as TLSSocket;
   const known = peers.get(socket);
   if (known !== undefined) return known;
-  const peer = readPeer(socket);
+  const peer = readPeer(socket, issuerOf);
   peers.set(socket, peer);
   return peer;
 }

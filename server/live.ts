@@ -3,8 +3,9 @@ import type { Logger } from "pino";
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { signAssignment, type Signer } from "#trust";
+import { signAssignment, signCaBundle, type Signer } from "#trust";
 
+import type { CaKeeper } from "./ca-keeper.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
 import { agentPermissions, agentReadBytesMax, agentService } from "./rpc/agent-service/service.ts";
@@ -21,6 +22,7 @@ export interface LiveOptions {
   readonly org: string;
   readonly agentCertificateMs: number;
   readonly assignmentSigner: Signer;
+  readonly cas: CaKeeper;
   /** Starts a loop that is stopped with the server. */
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   readonly log: Logger;
@@ -63,6 +65,8 @@ export function startLive(options: LiveOptions): Live {
     clock,
     certificateMs: options.agentCertificateMs,
     sign: (assignment) => signAssignment({ ...assignment, org }, options.assignmentSigner),
+    signCas: (bundle) => signCaBundle({ ...bundle, org }, options.assignmentSigner),
+    cas: options.cas,
     onReport: nudge,
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
   });

@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 
+import { CaService } from "#proto/fleet/v1/ca";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { spkiPin } from "#trust";
+import { issuerPin, spkiPin } from "#trust";
 import type { Logger } from "pino";
 
+import { openCaKeeper, type CaKeeper } from "./ca-keeper.ts";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
@@ -18,6 +21,7 @@ import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
+import { caPermissions, caService } from "./rpc/ca-service.ts";
 import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
@@ -25,7 +29,7 @@ import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
-import { issueIdentity, openState, type State } from "./state.ts";
+import { issueIdentity, openState, replaceCa, type State } from "./state.ts";
 import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
@@ -76,6 +80,23 @@ async function openMigrated(
   }
 }
 
+/** Follows the fleet's CA, on this server's disk too. */
+async function openKeeper(config: Config, db: Database, state: State, log: Logger): Promise<CaKeeper> {
+  const keeper = await openCaKeeper({
+    db,
+    own: state.ca,
+    keep: (ca) => {
+      replaceCa(join(config.stateDir, "ca"), ca);
+      log.info({ caPin: spkiPin(ca.certificate) }, "the CA was replaced on disk");
+    },
+  });
+  keeper.onChange(({ issuer, trustedPins }) => {
+    log.info({ presents: issuer.pin, trusts: trustedPins }, "the CAs of the fleet changed");
+    return Promise.resolve();
+  });
+  return keeper;
+}
+
 async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
   const state = await openState(config.stateDir, config.org, now());
   const database = await openMigrated(config, log, undo);
@@ -87,7 +108,8 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
     },
   });
   undo.push(() => db.$client.end());
-  const work = startWork(config, db, state, log);
+  const keeper = await openKeeper(config, db, state, log);
+  const work = startWork({ config, db, state, keeper, log });
   const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
@@ -104,15 +126,14 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   undo.push(() => Promise.resolve(metrics.stop()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
-  const caPin = spkiPin(state.ca.certificate);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, publicAddress, caPin, live });
+  const services = mountServices({ config, db, state, keeper, publicAddress, live });
   let isDraining = false;
   const http = await startHttp({
     config,
     db,
-    state,
+    keeper,
     work,
     services,
     metrics,
@@ -133,13 +154,14 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
     }
   }
   const id = randomUUID();
+  const caPin = keeper.current().issuer.pin;
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
 
 interface HttpParts {
   readonly config: Config;
   readonly db: Database;
-  readonly state: State;
+  readonly keeper: CaKeeper;
   readonly work: Work;
   readonly services: readonly Mounted[];
   readonly metrics: Metrics;
@@ -148,7 +170,7 @@ interface HttpParts {
 }
 
 /** Opens the port, and keeps the certificate that it is opened with fresh. */
-async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promise<HttpServer> {
+async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Promise<HttpServer> {
   const { org, agentCertificateMs, serverCertificateMs: lifetimeMs } = config;
   const hosts = [
     config.listenHost,
@@ -158,23 +180,32 @@ async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promi
     ...rest,
     host: config.listenHost,
     port: config.listenPort,
-    identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    identity: await issueIdentity(keeper.current(), hosts, now(), lifetimeMs),
+    issuerOf: (certificate) => issuerPin(certificate, keeper.current().trusted),
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
-      authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
+      authenticate(
+        { db, org, agentCertificateMs, cas: () => keeper.current() },
+        requestHeader,
+        values.get(peerKey),
+        now(),
+      ),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
-  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
+  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, keeper, hosts, lifetimeMs));
   return http;
 }
 
-/** Renews the server's certificate when half of its life is over. */
-function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], lifetimeMs: number) {
+/** Renews the server's certificate when half of its life is over, and when the CAs change. */
+function keepIdentity(http: HttpServer, keeper: CaKeeper, hosts: readonly string[], lifetimeMs: number) {
   let renewAtMs = now().getTime() + lifetimeMs / 2;
-  return async () => {
-    if (now().getTime() < renewAtMs) return;
-    http.replaceIdentity(await issueIdentity(state.ca, hosts, now(), lifetimeMs));
+  const renew = async () => {
+    http.replaceIdentity(await issueIdentity(keeper.current(), hosts, now(), lifetimeMs));
     renewAtMs = now().getTime() + lifetimeMs / 2;
+  };
+  keeper.onChange(renew);
+  return async () => {
+    if (now().getTime() >= renewAtMs) await renew();
   };
 }
 
@@ -186,7 +217,15 @@ interface Work {
   stop(): Promise<void>;
 }
 
-function startWork(config: Config, db: Database, state: State, log: Logger): Work {
+interface WorkParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly state: State;
+  readonly keeper: CaKeeper;
+  readonly log: Logger;
+}
+
+function startWork({ config, db, state, keeper: cas, log }: WorkParts): Work {
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
   const every: Work["every"] = (name, everyMs, activate) => {
@@ -195,7 +234,7 @@ function startWork(config: Config, db: Database, state: State, log: Logger): Wor
     return loop;
   };
   const assignmentSigner = state.signers.assignment;
-  const live = startLive({ db, org, agentCertificateMs, assignmentSigner, every, log, clock: now });
+  const live = startLive({ db, org, agentCertificateMs, assignmentSigner, cas, every, log, clock: now });
   every("metadata", minuteMs, () => keepMetadata(db, state.signers, now));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
@@ -213,25 +252,28 @@ interface ServiceParts {
   readonly config: Config;
   readonly db: Database;
   readonly state: State;
+  readonly keeper: CaKeeper;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
-  readonly caPin: string;
   readonly live: Live;
 }
 
-function mountServices({ config, db, state, publicAddress, caPin, live }: ServiceParts): readonly Mounted[] {
+function mountServices({ config, db, state, keeper, publicAddress, live }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
-  const { ca, signers } = state;
+  const { signers } = state;
+  const cas = () => keeper.current();
+  const caPins = () => cas().trustedPins;
   const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
-    mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPin, now })),
+    mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPins, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,
-      enrollmentService({ db, org, ca, agentCertificateMs, now }),
+      enrollmentService({ db, org, cas, agentCertificateMs, now }),
     ),
+    mount(CaService, caPermissions, caService({ db, org, keeper, now })),
     ...live.services,
   ];
 }

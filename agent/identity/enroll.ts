@@ -101,7 +101,7 @@ async function ask(
   join: JoinString,
   asking: Asking,
 ): Promise<{ readonly response: EnrollResponse; readonly identity: Identity }> {
-  const ca = await fetchPinnedCa(join.host, join.port, join.caPin.replace("sha256:", ""));
+  const ca = await fetchPinnedCa(join.host, join.port, join.caPins);
   const csr = await createCsr(asking.privateKey);
   const response = await withEnrollmentClient({ url: urlOf(join), ca: [ca] }, (client) =>
     client.enroll(
@@ -137,6 +137,7 @@ function identityOf(response: EnrollResponse, join: JoinString, own: Asking): Id
     server: urlOf(join),
     certificateChain: response.certificateChain.map(certificateToPem).join("\n"),
     ca: response.caCertificates.map(certificateToPem),
+    caVersion: 0,
     notBeforeMs: certificate.validFromDate.getTime(),
     notAfterMs: certificate.validToDate.getTime(),
   };

@@ -19,6 +19,8 @@ export interface Identity {
   readonly certificateChain: string;
   /** PEM, those to trust. */
   readonly ca: readonly string[];
+  /** The version of the signed list that they are from; 0 for those of the enrolment. */
+  readonly caVersion: number;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
 }
@@ -60,7 +62,8 @@ function complete(value: unknown): Identity {
   const missing = texts.find((key) => typeof identity?.[key] !== "string");
   if (missing !== undefined) throw new Error(`"${missing}" is missing`);
   if (!Array.isArray(identity?.ca)) throw new Error('"ca" is missing');
-  return identity as Identity;
+  // Identities from before CAs could be replaced have the ones of their enrolment.
+  return { ...(identity as Identity), caVersion: identity.caVersion ?? 0 };
 }
 
 /** Replaces the identity; durable before it returns. */

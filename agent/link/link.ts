@@ -7,6 +7,7 @@ import type { SessionEnd, TransportChoice, TransportName } from "../domain/trans
 import { connectAgent } from "./clients.ts";
 import type { AgentConnection, Endpoint } from "./clients.ts";
 import { speakByLongPoll } from "./long-poll.ts";
+import { isIdentityRefused } from "./refused.ts";
 import { createSession } from "./session.ts";
 import type { Session, Speaker } from "./session.ts";
 import { speakOverStream } from "./stream.ts";
@@ -32,6 +33,8 @@ export interface LinkState {
   readonly connected: boolean;
   readonly transport: TransportName;
   readonly because: string;
+  /** One end does not take the other for what it says it is. */
+  readonly isRefused: boolean;
 }
 
 /** The link to the server: connects, speaks, and comes back after every loss, for as long as the agent runs. */
@@ -102,12 +105,13 @@ async function keepConnected(own: Own): Promise<void> {
     const windowMs = failures === 1 ? Math.min(own.windowMs, 1_000) : own.windowMs;
     const delayMs = drainMs ?? reconnectDelayMs(Math.max(0, failures - 1), windowMs, Math.random());
     const because = error === undefined ? "the server drains" : ConnectError.from(error).rawMessage;
-    options.onState({ connected: false, transport: name, because });
+    options.onState({ connected: false, transport: name, because, isRefused: isIdentityRefused(error) });
     options.log.info(
       { transport: name, because, delayMs },
       "link lost, detection goes on; will connect again",
     );
-    await sleep(delayMs, stopping.signal);
+    // A new certificate is a reason to try at once.
+    await sleep(delayMs, AbortSignal.any([stopping.signal, own.again.signal]));
   }
 }
 
@@ -129,7 +133,7 @@ async function holdSession(own: Own, name: TransportName, streamDueMs?: number):
   let spoke = false;
   let drainMs: number | undefined;
   const take = async (response: SyncResponse): Promise<boolean> => {
-    if (!spoke) options.onState({ connected: true, transport: name, because: "" });
+    if (!spoke) options.onState({ connected: true, transport: name, because: "", isRefused: false });
     spoke = true;
     if (response.tuning !== undefined) {
       own.beatMs = beatOf(response.tuning);

@@ -27,6 +27,7 @@ function speaker() {
     ratesAcknowledged: (through) => (own.ledger = acknowledge(own.ledger, through)),
     trustVersions: () => ({}),
     labelsDigest: () => new Uint8Array(),
+    caBundleVersion: () => 0n,
   };
   return { own, says };
 }

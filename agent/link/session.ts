@@ -21,6 +21,7 @@ export interface Speaker {
   rates(): readonly RateBucket[];
   trustVersions(): MessageInitShape<typeof TrustVersionsSchema>;
   labelsDigest(): Uint8Array;
+  caBundleVersion(): bigint;
   /** The server has these minutes now. */
   ratesAcknowledged(throughMinuteMs: number): void;
 }
@@ -62,6 +63,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         rates: [...rates],
         trustVersions: speaker.trustVersions(),
         labelsDigest: speaker.labelsDigest(),
+        caBundleVersion: speaker.caBundleVersion(),
         waitMs,
         goodbye,
       });

@@ -1,6 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { RateSeriesSchema, type Cluster, type ClusterService } from "#proto/fleet/v1/cluster";
+import {
+  RateSeriesSchema,
+  type Cluster,
+  type ClusterService,
+  type LabelClusterRequest,
+} from "#proto/fleet/v1/cluster";
 import type { Selector as SelectorMessage } from "#proto/fleet/v1/common";
 
 import { relabel } from "../domain/labels.ts";
@@ -8,6 +13,7 @@ import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
 import { invalid, refuse } from "../domain/refusal.ts";
 import { matchesSelector } from "../domain/selector.ts";
+import { listUsableTokensOf, revokeAgent } from "../store/agents.ts";
 import { findBundleNames } from "../store/bundles.ts";
 import {
   findCluster,
@@ -20,7 +26,7 @@ import {
 } from "../store/clusters.ts";
 import type { Database } from "../store/pool.ts";
 import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
-import { fromSelector } from "./messages.ts";
+import { fromSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
@@ -29,6 +35,7 @@ export const clusterPermissions = {
   getCluster: "cluster:read",
   labelCluster: "cluster:write",
   retireCluster: "cluster:write",
+  revokeAgent: "cluster:write",
   getRates: "cluster:read",
 } satisfies Record<keyof (typeof ClusterService)["method"], Permission>;
 
@@ -69,18 +76,16 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
       return show(orRefuse(await findCluster(db, request.cluster)));
     },
     async labelCluster(request) {
-      // Setting and removing hold whatever the other labels are, so a change in between is taken in and not refused.
-      const attemptsMax = 5;
-      for (let attempt = 1; ; attempt += 1) {
-        const before = orRefuse(await findCluster(db, request.cluster));
-        const labels = orRefuse(relabel(before.labels, request.set, request.remove));
-        const replaced = await replaceLabels(db, before, labels);
-        if (replaced.ok || attempt === attemptsMax) return show(orRefuse(replaced));
-      }
+      return show(await label(db, request));
     },
     async retireCluster(request) {
       const found = orRefuse(await findCluster(db, request.cluster));
       return show(orRefuse(await retireCluster(db, found.id, now())));
+    },
+    async revokeAgent(request) {
+      const cluster = orRefuse(await findCluster(db, request.cluster));
+      const revoked = await revoke(options, cluster, request.agent);
+      return { ...(await show(cluster)), ...revoked };
     },
     async getRates(request) {
       const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
@@ -105,6 +110,23 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
       return { series };
     },
   };
+}
+
+/** Setting and removing hold whatever the other labels are, so a change in between is taken in and not refused. */
+async function label(db: Database, { cluster, set, remove }: LabelClusterRequest): Promise<ClusterRow> {
+  const attemptsMax = 5;
+  for (let attempt = 1; ; attempt += 1) {
+    const before = orRefuse(await findCluster(db, cluster));
+    const labels = orRefuse(relabel(before.labels, set, remove));
+    const replaced = await replaceLabels(db, before, labels);
+    if (replaced.ok || attempt === attemptsMax) return orRefuse(replaced);
+  }
+}
+
+async function revoke({ db, now }: ClusterServiceOptions, cluster: ClusterRow, idOrName: string) {
+  const { id, name, revokedAt } = orRefuse(await revokeAgent(db, cluster, idOrName, now()));
+  const usableTokenIds = [...(await listUsableTokensOf(db, id, now()))];
+  return { agentId: id, agentName: name, revokedAt: toTimestamp(revokedAt), usableTokenIds };
 }
 
 async function toMessages(

@@ -5,6 +5,8 @@ import type { Logger } from "pino";
 import type { Db } from "../store/pool.ts";
 import { storeRates } from "../store/rates.ts";
 import { createBatcher } from "./batcher.ts";
+import type { CaKeeper } from "../ca-keeper.ts";
+import { createCaBook, type SignCas } from "./cas.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
 import { createDesiredBook, type SignAssignment } from "./desired.ts";
 import type { SyncPorts } from "./handle-sync.ts";
@@ -15,6 +17,8 @@ import { defaultTuning, type Tuning } from "./tuning.ts";
 export interface SessionsOptions {
   readonly db: Db;
   readonly sign: SignAssignment;
+  readonly signCas: SignCas;
+  readonly cas: CaKeeper;
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
   /** Called when an agent proved or tried something; must not throw. */
@@ -29,7 +33,6 @@ export interface SessionsOptions {
 /** What the transports work with. */
 export interface SessionPorts extends SyncPorts {
   readonly registry: Registry;
-  readonly log: Logger;
   readonly random: () => number;
 }
 
@@ -54,6 +57,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
   const desired = createDesiredBook({ db, clock, tuning, sign: options.sign });
+  const cas = createCaBook({ cas: () => options.cas.current(), clock, tuning, sign: options.signCas });
   const presence = createPresenceBook(db, registry, clock);
   const rates = createBatcher(
     (rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows),
@@ -61,10 +65,13 @@ export function createSessions(options: SessionsOptions): Sessions {
     rateRowsMax,
   );
   const feed = createChangeFeed(db, clock, async ({ clusterIds, isTrustChanged }: Changed) => {
-    if (isTrustChanged) desired.forgetTrust();
-    for (const clusterId of await desired.refresh(clusterIds)) {
-      registry.endCluster(clusterId, { kind: "revoked" });
+    if (isTrustChanged) {
+      desired.forgetTrust();
+      await options.cas.refresh();
     }
+    const gone = await desired.refresh(clusterIds);
+    for (const clusterId of gone.clusterIds) registry.endCluster(clusterId, { kind: "revoked" });
+    for (const agentId of gone.agentIds) registry.endAgent(agentId, { kind: "revoked" });
     if (isTrustChanged) registry.wakeAll();
     else registry.wake(clusterIds);
   });
@@ -73,6 +80,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       db,
       serverId: randomUUID(),
       desired,
+      cas,
       presence,
       rates,
       tuning,

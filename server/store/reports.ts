@@ -12,6 +12,8 @@ export interface Report {
   readonly components: readonly ReportedComponent[];
   readonly attempts: readonly ReportedAttempt[];
   readonly conditions: readonly StoredCondition[];
+  /** Pins of the CAs that the agent trusts. */
+  readonly trustedCas: readonly string[];
 }
 
 export interface ReportedComponent {
@@ -60,7 +62,8 @@ export async function storeReport(
   const { rows } = await db.execute(sql`
     with fence as (
       update agents set observed_generation = ${report.observedGeneration},
-        conditions = ${JSON.stringify(report.conditions)}::jsonb, last_seen_at = ${at}
+        conditions = ${JSON.stringify(report.conditions)}::jsonb, last_seen_at = ${at},
+        trusted_cas = ${param(report.trustedCas)}::text[]
       where id = ${session.agentId} and session_id = ${session.sessionId} and session_epoch = ${session.epoch}
         and revoked_at is null
       returning id
