@@ -106,6 +106,7 @@ export function pathsOf(stateDir: string) {
     clusterUid: join(stateDir, "identity", "cluster-uid"),
     starts: join(stateDir, "identity", "starts"),
     trusted: join(stateDir, "trust", "trusted.json"),
+    auditHead: join(stateDir, "trust", "audit-heads.json"),
     current: join(stateDir, "current.json"),
     bundles: join(stateDir, "bundles"),
     pipeline: join(stateDir, "pipeline"),

@@ -64,7 +64,10 @@ export function observePipeline(ports: ObserverPorts): Observer {
 function noteInputs(stats: PipelineStats, conditions: Conditions): void {
   const now = new Map<string, string>();
   for (const source of stats.unfedSources) now.set(`detect/unfed ${source}`, describeUnfed(source));
-  for (const { alias, plugin, filesFailing, lastError } of stats.inputs) {
+  for (const { alias, plugin, filesFailing, lastError, waitingFor } of stats.inputs) {
+    if (waitingFor !== undefined) {
+      now.set(`input/waiting ${alias}`, `Input "${alias}" (${plugin}) waits: ${waitingFor}`);
+    }
     if (lastError === undefined) continue;
     const files = filesFailing > 1 ? ` (${filesFailing} files)` : "";
     now.set(`input/failing ${alias}`, `Input "${alias}" (${plugin}): ${lastError}${files}`);
@@ -90,7 +93,7 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
     if (output.full) {
       conditions.raise(
         full,
-        `The queue of output "${output.alias}" is full, reading waits for it: ${output.lastError ?? waiting}`,
+        `The queue of output "${output.alias}" is full, inputs that feed it wait: ${output.lastError ?? waiting}`,
       );
     } else conditions.clear(full);
     if (output.lastError !== undefined) {

@@ -3,6 +3,8 @@ import type { Logger } from "pino";
 import type { SyncResponse } from "#proto/agent/v1/agent";
 import { certificateToPem, signReport } from "#trust";
 import { deliverAlerts } from "./alerts.ts";
+import { openAuditHead } from "./audit-head.ts";
+import type { AuditHeadStore } from "./audit-head.ts";
 import { readAllowList } from "./allow-list.ts";
 import { createApplier } from "./applier.ts";
 import type { Applier, ApplierPorts } from "./applier.ts";
@@ -80,6 +82,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   await applier.resume();
 
   const certificate = keepCertificate(renewalOf(config, own, conditions, log));
+  const carry = noteCarried(stored.auditHead, () => noteChange(own));
   const link = startLink({
     log,
     transport: config.transport,
@@ -88,6 +91,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     take: async (response: SyncResponse) => {
       const ports = { ...stored, conditions, log, ...casOf(own, stored.paths.identity) };
       const { labelsChanged } = takeResponse(response, ports);
+      carry.look();
       if (response.renewCertificate) certificate.renewSoon();
       if (labelsChanged) applier.reload();
       applier.nudge();
@@ -165,6 +169,25 @@ function noteChange(own: Own): void {
   own.link?.wake();
 }
 
+/**
+ * A head that is newer by minutes is worth a report of its own; every report carries the newest anyway. By chance, so that
+ * a fleet does not report all at once because somebody paused a rollout.
+ */
+function noteCarried(auditHead: AuditHeadStore, onChange: () => void) {
+  let reportedMs = auditHead.get()?.head.time.getTime();
+  let afterMs = 0;
+  return {
+    look(): void {
+      const timeMs = auditHead.get()?.head.time.getTime();
+      if (timeMs === undefined || (reportedMs !== undefined && timeMs - reportedMs < afterMs)) return;
+      if (timeMs === reportedMs) return;
+      reportedMs = timeMs;
+      afterMs = 10 * 60_000 + Math.random() * 50 * 60_000;
+      onChange();
+    },
+  };
+}
+
 /** One condition at a time for what keeps the applier from working. */
 function noteTrouble(conditions: Conditions): ApplierPorts["onTrouble"] {
   let raised: string | undefined;
@@ -184,6 +207,7 @@ function openStored(config: Config, identity: Identity) {
     current: openCurrent(paths.current),
     trust: openTrustStore(paths.trusted, { org: identity.org, clusterId: identity.clusterId }),
     bundles: openBundleStore(paths.bundles),
+    auditHead: openAuditHead(paths.auditHead, identity.org),
   };
 }
 
@@ -223,7 +247,7 @@ function noteRefusedAlert(conditions: Conditions, log: Logger) {
 
 function speakerOf(
   own: Own,
-  { current, trust }: ReturnType<typeof openStored>,
+  { current, trust, auditHead }: ReturnType<typeof openStored>,
   conditions: Conditions,
   applier: Applier,
 ): Speaker {
@@ -233,6 +257,7 @@ function speakerOf(
     current: current.get,
     running: () => applier.running(),
     trust,
+    auditHead,
     conditions,
     reportVersion: () => own.reportVersion,
     rates: () => own.ledger.buckets,

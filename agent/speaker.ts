@@ -9,6 +9,7 @@ import {
   RateBucketSchema,
 } from "#proto/agent/v1/agent";
 import type { ComponentState, RateBucket as RateBucketMessage } from "#proto/agent/v1/agent";
+import type { AuditHeadStore } from "./audit-head.ts";
 import type { Conditions } from "./conditions.ts";
 import type { Current, RunningSet } from "./current.ts";
 import { kinds } from "./domain/apply-plan.ts";
@@ -28,6 +29,7 @@ export interface SpeakerSources {
   /** What runs now, which is not what ran last when that does not load. */
   readonly running: () => RunningSet;
   readonly trust: TrustStore;
+  readonly auditHead: Pick<AuditHeadStore, "get">;
   readonly conditions: Conditions;
   readonly reportVersion: () => number;
   readonly rates: () => readonly RateBucket[];
@@ -61,6 +63,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
         .map(({ code, message, sinceMs }) =>
           create(ConditionSchema, { code, message, since: timestampFromMs(sinceMs) }),
         ),
+      ...carriedBy(sources),
     }),
     sign: sources.sign,
     rates: () => sources.rates().map(rateMessage),
@@ -75,12 +78,31 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
       };
     },
     caBundleVersion: () => BigInt(sources.identity().caVersion),
+    auditHead: () => {
+      const held = sources.auditHead.get();
+      if (held === undefined) return undefined;
+      const { sequence, hash, time } = held.head;
+      return {
+        sequence: BigInt(sequence),
+        hash: Buffer.from(hash, "hex"),
+        time: timestampFromMs(time.getTime()),
+      };
+    },
     labelsDigest: () => labelsDigest(sources.current().labels),
   };
 }
 
 function pinOfPem(pem: string): string {
   return spkiPin(new X509Certificate(pem).raw);
+}
+
+/** The head as the server signed it, so that nobody has to take the agent's word for it. */
+function carriedBy({ auditHead }: SpeakerSources) {
+  const held = auditHead.get();
+  if (held === undefined) return {};
+  const { payloadType, payload, signatures } = held.envelope;
+  const wire = signatures.map(({ keyId, signature }) => ({ keyId, signature: Uint8Array.from(signature) }));
+  return { auditHead: { payloadType, payload: Uint8Array.from(payload), signatures: wire } };
 }
 
 /** SHA-256 over the labels as JSON with sorted keys; the server compares it with its own. */

@@ -7,8 +7,18 @@ import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { SyncResponseSchema } from "#proto/agent/v1/agent";
-import { createCa, generateKey, signAssignment, signCaBundle, spkiPin } from "#trust";
-import type { Assignment, TargetRef } from "#trust";
+import {
+  auditDigest,
+  auditLink,
+  createCa,
+  generateKey,
+  signAssignment,
+  signAuditHead,
+  signCaBundle,
+  spkiPin,
+} from "#trust";
+import type { Assignment, Signer, TargetRef } from "#trust";
+import { openAuditHead } from "./audit-head.ts";
 import { createConditions } from "./conditions.ts";
 import { openCurrent } from "./current.ts";
 import { enroll } from "./identity/enroll.ts";
@@ -24,18 +34,20 @@ async function listener(t: TestContext, fleet: AgentFleet) {
   const current = openCurrent(home.paths.current);
   const trust = openTrustStore(home.paths.trusted, identity);
   const conditions = createConditions(() => undefined);
+  const auditHead = openAuditHead(home.paths.auditHead, identity.org);
   let cas: { version: number; pins: readonly string[] } = { version: 0, pins: [] };
   const take = (response: MessageInitShape<typeof SyncResponseSchema>) =>
     takeResponse(create(SyncResponseSchema, response), {
       current,
       trust,
+      auditHead,
       conditions,
       log,
       caVersion: () => cas.version,
       setCas: (version, ders) => (cas = { version, pins: ders.map(spkiPin) }),
     });
   const why = (code: string) => conditions.list().find((c) => c.code === code)?.message ?? "";
-  return { home, identity, current, trust, conditions, take, why, cas: () => cas };
+  return { home, identity, current, trust, auditHead, conditions, take, why, cas: () => cas };
 }
 
 /** The metadata that the server holds now, as it would send it. */
@@ -191,4 +203,46 @@ test("a list of CAs is taken from the assignment role alone, and never an older 
   take({ caBundle: await sent(2) });
   assert.match(why("ca-bundle/refused"), /^trust\/stale-generation/);
   assert.equal(cas().version, 3);
+});
+
+/** A log of these words, as an update that leads from its first row to the last. */
+async function auditOf(signer: Signer, words: readonly string[], time: number = 0) {
+  const links = words.map((word) => auditDigest(word));
+  const hash = links.reduce((before, digest) => auditLink(before, digest), new Uint8Array(32));
+  const at = new Date(1_767_225_600_000 + time * 1_000);
+  const head = { org: "default", sequence: words.length, hash: Buffer.from(hash).toString("hex"), time: at };
+  const { payloadType, payload, signatures } = await signAuditHead(head, signer);
+  const wire = signatures.map(({ keyId, signature }) => ({ keyId, signature: Uint8Array.from(signature) }));
+  return {
+    audit: {
+      head: { payloadType, payload: Uint8Array.from(payload), signatures: wire },
+      links: links.map((link) => Uint8Array.from(link)),
+    },
+  };
+}
+
+test("the head of the audit log only moves on; a log that was rewritten or set back is a condition, and the old head stays", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { home, identity, auditHead, conditions, take, why } = await listener(t, fleet);
+  const { timestamp } = fleet.at.state.signers;
+  const holds = () => auditHead.get()?.head.sequence;
+  take(await auditOf(timestamp, ["a", "b"]));
+  take(await auditOf(timestamp, ["a", "b", "c", "d"]));
+  assert.deepEqual([holds(), conditions.list()], [4, []]);
+  take(await auditOf(timestamp, ["a", "b"]));
+  assert.match(why("audit/rewritten"), /went back.*this agent holds row 4/);
+  take(await auditOf(timestamp, ["a", "b", "c", "D"]));
+  assert.match(why("audit/rewritten"), /was rewritten/);
+  take(await auditOf(timestamp, ["a", "b", "C", "d", "e", "f"]));
+  assert.match(why("audit/rewritten"), /was rewritten/);
+  take(await auditOf(generateKey(), ["a", "b", "c", "d", "e"]));
+  assert.match(why("audit/refused"), /^trust\/unknown-key/);
+  assert.equal(holds(), 4, "what was seen stays as evidence");
+  const again = openAuditHead(home.paths.auditHead, identity.org);
+  assert.equal(again.get()?.head.sequence, 4, "also over a restart");
+  assert.equal(openAuditHead(home.paths.auditHead, "another").get(), undefined);
+  take(await auditOf(timestamp, ["a", "b", "c", "d", "e"]));
+  assert.deepEqual([holds(), conditions.list()], [5, []], "the log that was known is welcome again");
+  take(await auditOf(timestamp, ["a", "b", "c", "d", "e"], 60));
+  assert.equal(auditHead.get()?.head.time.getTime(), 1_767_225_660_000, "nothing happened, and it is newer");
 });

@@ -1,9 +1,11 @@
 import type { Logger } from "pino";
 import type { SyncResponse } from "#proto/agent/v1/agent";
+import type { AuditHeadStore } from "./audit-head.ts";
 import { problemOf } from "./agent-error.ts";
 import type { Conditions } from "./conditions.ts";
 import { spkiPin } from "#trust";
 import type { CurrentStore } from "./current.ts";
+import type { AuditStep } from "#trust";
 import type { TrustStore } from "./trust-store.ts";
 
 /** What an answer of the server is taken into. */
@@ -14,6 +16,7 @@ export interface ResponsePorts {
   readonly caVersion: () => number;
   /** Trusts these CAs from now on, and no others. Durable when it answers. */
   readonly setCas: (version: number, cas: readonly Uint8Array[]) => void;
+  readonly auditHead: AuditHeadStore;
   readonly conditions: Conditions;
   readonly log: Logger;
 }
@@ -63,8 +66,33 @@ function takeParts(
     if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
   }
   takeCas(response, ports, now);
+  takeAudit(response, ports);
   return { labelsChanged: takeLabels(response, ports) };
 }
+
+/** After the metadata, which may bring the key that signed it. */
+function takeAudit({ audit }: SyncResponse, ports: ResponsePorts): void {
+  if (audit === undefined) return;
+  const taken = ports.auditHead.take(audit, ports.trust.held());
+  report(ports, "audit", taken);
+  if (!taken.ok) return;
+  const held = ports.auditHead.get()?.head;
+  const known = held === undefined ? "" : `row ${held.sequence} with hash ${held.hash.slice(0, 12)}`;
+  const why = auditWords[taken.value];
+  if (why === undefined) {
+    if (taken.value !== "older") ports.conditions.clear("audit/rewritten");
+    return;
+  }
+  const text = `The server's audit log ${why}; this agent holds ${known} and keeps it as evidence: run fleetctl audit verify`;
+  if (ports.conditions.raise("audit/rewritten", text)) ports.log.error({ step: taken.value }, text);
+}
+
+/** What is wrong with a log, in words; nothing for those that go on. */
+const auditWords: { readonly [S in AuditStep]?: string } = {
+  "went-back": "went back: it ends before a row that the server signed",
+  forked: "was rewritten: it does not hold a row that the server signed",
+  unproved: "is not proved to go on from the row that the server signed",
+};
 
 function takeCas(response: SyncResponse, ports: ResponsePorts, now: Date): void {
   if (response.caBundle === undefined) return;

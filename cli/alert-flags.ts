@@ -59,7 +59,8 @@ export function alertFilterFrom(flags: FilterFlags, now: number): AlertFilter {
   });
 }
 
-function timeFrom(text: string | undefined, flag: string, now: number): number | undefined {
+/** Milliseconds since 1970 of a duration back from now, or of a time. */
+export function timeFrom(text: string | undefined, flag: string, now: number): number | undefined {
   if (text === undefined) return undefined;
   const seconds = parseDuration(text);
   if (seconds !== undefined) return now - seconds * 1000;

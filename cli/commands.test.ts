@@ -146,7 +146,7 @@ test("token api create prints the secret alone; list never shows it; revoke ends
   const made = await runCli(["token", "api", "create", "ci", "--role", "operator", "--ttl", "90d"]);
   assert.equal(made.out, "at_0.s3cret\n");
   const listed = await runCli(["token", "api", "list"]);
-  assert.match(listed.out, /at_0 +ci +operator +usable +90d/);
+  assert.match(listed.out, /at_0 +ci +operator +the whole fleet +usable +90d/);
   assert.ok(!listed.out.includes("s3cret"));
   await runCli(["token", "api", "revoke", "at_0"]);
   assert.match((await runCli(["token", "api", "list"])).out, /revoked/);
@@ -239,7 +239,7 @@ test("login verifies server, CA and token, stores them for the owner only, and m
   const args = ["login", "--name", "here", "--server", context.server, "--ca-pin", pin];
   const { code, out, talk } = await runCli(args, { input: `${fleet.token}\n` });
   assert.equal(code, 0, talk);
-  assert.match(out, /as context here.*It has 1 cluster\./);
+  assert.match(out, /as context here.*You see 1 cluster\./);
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.deepEqual(JSON.parse(await readFile(file, "utf8")).contexts.here, {
     server: context.server,

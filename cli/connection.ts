@@ -6,6 +6,7 @@ import { Http2Connection } from "#wire";
 import { type Context, type Contexts, contextsPath, parseCa, parseServer, readContexts } from "./contexts.ts";
 import { explainCall, type Place } from "./explain.ts";
 import { misused } from "./failure.ts";
+import { renewed } from "./oidc/renew.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -21,20 +22,34 @@ export interface Connection extends Place {
   close(): void;
 }
 
+/** A server, and a token for it unless one is about to log in. */
+export interface Reach {
+  readonly server: string;
+  readonly ca: string;
+  readonly token?: string | undefined;
+}
+
 /** A call may take this long unless it streams. */
 const callTimeoutMs = 30_000;
 /** Above the 16 MiB that a push may carry. */
 const messageBytesMax = 32 * 1024 * 1024;
 
-/** Finds the context that is meant and opens a connection for it; nothing is sent before the first call. */
+/**
+ * Finds the context that is meant and opens a connection for it; nothing is sent before the first call, unless the
+ * context's login has to be renewed.
+ */
 export async function connect(wanted: Wanted, env: Env): Promise<Connection> {
   const { name, context } = await chooseContext(wanted, env);
-  return openConnection(name, context);
+  const token = await renewed(name, context, contextsPath(env), (secret) =>
+    openConnection(name, { ...context, token: secret }),
+  );
+  return openConnection(name, { ...context, token });
 }
 
 /** A connection over TLS that trusts the context's CA and nothing else. */
-export function openConnection(name: string, context: Context): Connection {
-  if (!/^[\x21-\x7e]+$/.test(context.token)) {
+export function openConnection(name: string, context: Reach): Connection {
+  const { token } = context;
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
     throw misused(
       `The token of context "${name}" is no API token: it holds a blank, a line break or a character outside ASCII`,
       "Copy it again: it is one line, at_ID.SECRET",
@@ -51,7 +66,7 @@ export function openConnection(name: string, context: Context): Connection {
     httpVersion: "2",
     baseUrl: context.server,
     sessionManager,
-    interceptors: [explaining(place), bearing(context.token)],
+    interceptors: token === undefined ? [explaining(place)] : [explaining(place), bearing(token)],
     defaultTimeoutMs: callTimeoutMs,
     readMaxBytes: messageBytesMax,
     writeMaxBytes: messageBytesMax,

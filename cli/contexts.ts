@@ -14,6 +14,18 @@ export interface Context {
   readonly ca: string;
   /** Secret. */
   readonly token: string;
+  /** How the token was come by, when by a login; absent for an API token. */
+  readonly login?: StoredLogin;
+}
+
+/** A login as it is kept between commands. */
+export interface StoredLogin {
+  readonly issuer: string;
+  readonly clientId: string;
+  /** Milliseconds since 1970; the token is useless then. */
+  readonly expiresAt: number;
+  /** Gets the next token without asking. Secret; absent when the provider gives none. */
+  readonly refreshToken?: string;
 }
 
 export interface Contexts {
@@ -124,10 +136,23 @@ function parseContexts(path: string, value: unknown): Contexts {
       if (typeof found !== "string" || found === "") throw broken(path, `context "${name}" has no "${key}"`);
       return found;
     };
-    contexts[name] = { server: text("server"), ca: text("ca"), token: text("token") };
+    const login = isRecord(entry) ? parseLogin(entry["login"]) : undefined;
+    const context = { server: text("server"), ca: text("ca"), token: text("token") };
+    contexts[name] = login === undefined ? context : { ...context, login };
   }
   const current = value["current"];
   return typeof current === "string" ? { current, contexts } : { contexts };
+}
+
+/** What is not whole is no login: the token is used until it ends, and then one logs in again. */
+function parseLogin(value: unknown): StoredLogin | undefined {
+  if (!isRecord(value)) return undefined;
+  const { issuer, clientId, expiresAt, refreshToken } = value;
+  if (typeof issuer !== "string" || typeof clientId !== "string" || typeof expiresAt !== "number") {
+    return undefined;
+  }
+  const login = { issuer, clientId, expiresAt };
+  return typeof refreshToken === "string" ? { ...login, refreshToken } : login;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

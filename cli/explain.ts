@@ -33,10 +33,11 @@ export function explainCall(error: ConnectError, place: Place): Failure {
     case Code.Unauthenticated:
       return failure(error, exitCodes.refused, `${place.server} does not accept the token${as}: ${words}`, [
         `fleetctl login --server ${place.server} --token-file FILE   with a valid token`,
+        `fleetctl login --oidc --server ${place.server}   where people log in by an identity provider`,
       ]);
     case Code.PermissionDenied:
       return failure(error, exitCodes.refused, words, [
-        "Ask an admin of the fleet for an API token with a wider role: fleetctl token api create --role operator",
+        "Ask an admin of the fleet for a wider role or scope; fleetctl whoami   shows yours",
       ]);
     case Code.Aborted:
       return failure(error, exitCodes.refused, words, [

@@ -87,6 +87,19 @@ export function selectorFrom(flags: SelectorValues): Selector {
   return selectorOf(requirements);
 }
 
+/** The clusters that a credential reaches. */
+export const scopeFlag = Flags.string({
+  summary: "Only clusters whose labels match, written as for -l; the whole fleet if not given.",
+  helpValue: "SELECTOR",
+  env: envOf("scope"),
+});
+
+/** The scope that the flag means. An empty text is refused: a variable that is not set must not mean everything. */
+export function scopeFrom(scope: string | undefined): Selector {
+  if (scope?.trim() === "") throw misused("--scope is empty", "--scope team=payments, or leave it away");
+  return selectorFrom(scope === undefined ? {} : { selector: [scope] });
+}
+
 /** The values of a flag that may be repeated: commas separate too, and the environment gives one text. */
 export function valuesOf(values: readonly string[] | undefined): string[] {
   return asList(values).flatMap((value) =>

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { buffer } from "node:stream/consumers";
 import { styleText } from "node:util";
@@ -27,6 +28,8 @@ export interface Screen {
   now(): number;
   /** Asks without echo, on the terminal. */
   askSecret(question: string): Promise<string>;
+  /** Asks the person's browser to show a page. Nothing is known of whether it does. */
+  openBrowser(url: string): void;
   /** Runs work that ends in good order when the person interrupts it; elsewhere an interrupt just ends the process. */
   interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
@@ -95,6 +98,7 @@ export function processScreen(): Screen {
     paint: coloured ? (tone, text) => styleText(styles[tone], text, { validateStream: false }) : plain,
     now: () => Date.now(),
     askSecret,
+    openBrowser,
     interruptible,
   };
 }
@@ -111,6 +115,16 @@ async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Prom
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }
+}
+
+/** Detached and unheard: the address is told as well, for where there is no browser. */
+function openBrowser(url: string): void {
+  const [command, ...args] = { darwin: ["open"], win32: ["explorer"] }[process.platform as string] ?? [
+    "xdg-open",
+  ];
+  const child = spawn(command ?? "xdg-open", [...args, url], { stdio: "ignore", detached: true });
+  child.on("error", () => {});
+  child.unref();
 }
 
 /** Reads a line from the terminal with the echo off. Interrupting ends the process as anywhere else. */

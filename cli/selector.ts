@@ -47,6 +47,11 @@ export function renderSelector(selector: Selector): string {
   return parts.length === 0 ? "every cluster" : parts.join(",");
 }
 
+/** A scope in the same words; "the whole fleet" when it has no requirements. */
+export function renderScope(scope: Selector | undefined): string {
+  return scope === undefined || scope.requirements.length === 0 ? "the whole fleet" : renderSelector(scope);
+}
+
 export function selectorOf(requirements: readonly Requirement[]): Selector {
   return create(SelectorSchema, { requirements: [...requirements] });
 }

@@ -2,6 +2,7 @@
 export const topics = {
   agent: { description: "Take single agents out of the fleet." },
   alerts: { description: "See what the clusters' rules caught." },
+  audit: { description: "See who did what, and prove that nobody rewrote it." },
   bundle: { description: "Build, sign, push and compare bundles of rules or shipper configs." },
   cluster: { description: "See the clusters of the fleet and what each of them proves." },
   context: { description: "Choose which server to talk to." },

@@ -8,8 +8,8 @@ import { type ValueTest, valueTest } from "./value-tests.ts";
 
 /** At most this many fields tell kinds of events apart. */
 const facetsMax = 10;
-/** A field that fewer than one rule in so many looks at is not worth a look at every event. */
-const rareness = 10;
+/** A field that fewer than one rule in so many looks at is not worth a look at every event; two rules of a usual set are. */
+const rareness = 60;
 /** Classes of values beyond those that rules name, such as users whose names start alike. */
 const furtherClasses = 48;
 /** With more of them, to find the class of a new value would cost too much. */

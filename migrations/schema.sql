@@ -1,5 +1,7 @@
 create sequence change_seq;
 
+create function audit_is_append_only(); -- its text stands in the migration
+
 create table agent_components (
   agent_id text not null,
   kind text not null,
@@ -34,6 +36,7 @@ create table agents (
   conditions jsonb not null default '[]'::jsonb,
   revoked_at timestamp with time zone,
   created_at timestamp with time zone not null,
+  audit_head bytea,
   certificate_ca text not null default ''::text,
   trusted_cas text[] not null default '{}'::text[],
   instance_id text not null default ''::text,
@@ -97,9 +100,14 @@ create table api_tokens (
   created_by text not null,
   last_used_at timestamp with time zone,
   revoked_at timestamp with time zone,
+  scope jsonb not null default '[]'::jsonb,
+  issuer text,
+  subject text,
   constraint api_tokens_pkey primary key (id),
-  constraint api_tokens_role_check check ((role = any (array['viewer'::text, 'operator'::text, 'admin'::text])))
+  constraint api_tokens_of_a_login check (((issuer is null) = (subject is null))),
+  constraint api_tokens_role_check check ((role = any (array['viewer'::text, 'operator'::text, 'approver'::text, 'admin'::text])))
 );
+create index api_tokens_by_login on public.api_tokens using btree (issuer, subject, expires_at) where (issuer is not null);
 
 create table assignments (
   cluster_id text not null,
@@ -131,6 +139,40 @@ create table attempts (
   constraint attempts_pkey primary key (agent_id, kind, at, phase),
   constraint attempts_agent_id_fkey foreign key (agent_id) references agents(id)
 );
+
+create table audit_chains (
+  org text not null,
+  sequence bigint not null,
+  hash bytea not null,
+  constraint audit_chains_pkey primary key (org)
+);
+create trigger audit_chains_only_grow before update on public.audit_chains for each row when (((new.org <> old.org) or (new.sequence <> (old.sequence + 1)))) execute function audit_is_append_only();
+create trigger audit_chains_stay before delete or truncate on public.audit_chains for each statement execute function audit_is_append_only();
+
+create table audit_entries (
+  org text not null,
+  sequence bigint not null,
+  previous bytea not null,
+  body text not null,
+  hash bytea not null,
+  constraint audit_entries_pkey primary key (org, sequence),
+  constraint audit_entries_sequence_check check ((sequence > 0))
+);
+create index audit_entries_by_actor on public.audit_entries using btree (org, (((body)::jsonb #>> '{actor,name}'::text[])), sequence);
+create index audit_entries_by_method on public.audit_entries using btree (org, (((body)::jsonb ->> 'method'::text)), sequence);
+create index audit_entries_by_target on public.audit_entries using btree (org, (((body)::jsonb ->> 'target'::text)), sequence);
+create trigger audit_entries_append_only before delete or update or truncate on public.audit_entries for each statement execute function audit_is_append_only();
+
+create table audit_heads (
+  org text not null,
+  sequence bigint not null,
+  signed_at timestamp with time zone not null,
+  payload bytea not null,
+  key_id text not null,
+  signature bytea not null,
+  constraint audit_heads_pkey primary key (org, sequence, signed_at)
+);
+create trigger audit_heads_append_only before delete or update or truncate on public.audit_heads for each statement execute function audit_is_append_only();
 
 create table bundles (
   digest text not null,
@@ -210,6 +252,7 @@ create table join_tokens (
   created_at timestamp with time zone not null,
   created_by text not null,
   revoked_at timestamp with time zone,
+  scope jsonb not null default '[]'::jsonb,
   cluster_uid text,
   cidr text,
   constraint join_tokens_pkey primary key (id),
@@ -279,6 +322,7 @@ create table rollouts (
   created_by text not null,
   created_at timestamp with time zone not null,
   finished_at timestamp with time zone,
+  scope jsonb not null default '[]'::jsonb,
   constraint rollouts_request_id_key unique (request_id),
   constraint rollouts_pkey primary key (id),
   constraint rollouts_digest_fkey foreign key (digest) references bundles(digest),

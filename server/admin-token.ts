@@ -1,3 +1,4 @@
+import { hostname, userInfo } from "node:os";
 import { parseArgs } from "node:util";
 
 import { pino } from "pino";
@@ -5,10 +6,12 @@ import { pino } from "pino";
 import { duration, readConfig } from "./config.ts";
 import { borrowDatabase, databaseFailure } from "./database.ts";
 import { parseApiTokenRequest } from "./domain/token.ts";
-import { sentence } from "./domain/refusal.ts";
+import { accept, sentence } from "./domain/refusal.ts";
+import { wholeFleet } from "./domain/scope.ts";
 import { Failure } from "./failure.ts";
 import { createApiToken } from "./rpc/token-service.ts";
 import { migrate } from "./store/migrate.ts";
+import { appendAudit } from "./store/audit-entries.ts";
 import { openPool } from "./store/pool.ts";
 
 const minuteMs = 60_000;
@@ -27,8 +30,20 @@ export async function adminToken(args: readonly string[], env: NodeJS.ProcessEnv
     await migrate(database.url);
     const db = openPool({ url: database.url, connectionsMax: 1, onIdleError: () => {} });
     try {
-      const wanted = { name, role: "admin" as const, ttlMs };
-      return (await createApiToken(db, wanted, "admin-token command", new Date())).secret;
+      return await db.transaction(async (tx) => {
+        const wanted = { name, role: "admin" as const, scope: wholeFleet, ttlMs };
+        const { token, secret } = await createApiToken(tx, wanted, "admin-token command", new Date());
+        const pen = { org: config.org, server: hostname(), now: () => new Date() };
+        await appendAudit(tx, pen, {
+          actor: { kind: "command", id: "admin-token", name: userInfo().username, role: "" },
+          method: "admin-token",
+          target: token.id,
+          request: { name, role: "admin", ttl_seconds: String(ttlMs / 1000) },
+          outcome: "ok",
+          why: "",
+        });
+        return secret;
+      });
     } finally {
       await db.$client.end();
     }
@@ -54,7 +69,8 @@ function readArgs(args: readonly string[]): { readonly name: string; readonly tt
   if (typeof ttlMs !== "number") {
     throw new Failure(`--ttl: "${values.ttl.slice(0, 80)}" ${ttlMs.problem}; ${usage}`, 2);
   }
-  const wanted = parseApiTokenRequest({ name: values.name, role: "admin", ttlSeconds: ttlMs / 1000 });
+  const asked = { name: values.name, role: "admin", ttlSeconds: ttlMs / 1000 };
+  const wanted = parseApiTokenRequest(asked, accept(wholeFleet), wholeFleet);
   if (!wanted.ok) throw new Failure(`${sentence(wanted.refusal)}; ${usage}`, 2);
   return { name: values.name, ttlMs };
 }

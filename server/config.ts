@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 
 import { Failure } from "./failure.ts";
+import { defaultLimits, type Limits } from "./limits.ts";
 
 /** What the server is told from outside. Durations are milliseconds. */
 export interface Config {
@@ -21,6 +22,9 @@ export interface Config {
   readonly rateRetentionDays: number;
   /** How long running calls may take to end after SIGTERM. */
   readonly drainMs: number;
+  /** The file that says how people log in by their identity provider; undefined when they do not. */
+  readonly oidcFile: string | undefined;
+  readonly limits: Limits;
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -48,7 +52,40 @@ export const variables: readonly (readonly [name: string, fallback: string, mean
   ],
   ["FALCONRY_ALERT_RETENTION_DAYS", "30", "days that alerts are kept, 1 to 3650"],
   ["FALCONRY_RATE_RETENTION_DAYS", "14", "days that minute rates are kept, 1 to 3650"],
+  ["FALCONRY_OIDC_FILE", "none", "how people log in by their identity provider: a YAML file"],
   ["FALCONRY_DRAIN_TIMEOUT", "20s", "how long running calls may take to end after SIGTERM, 1s to 10m"],
+  ["FALCONRY_CONNECTIONS", `${defaultLimits.connection.max}`, "most open connections, 10 to 1000000"],
+  [
+    "FALCONRY_NEWCOMERS",
+    `${defaultLimits.connection.newcomersMax}`,
+    "most connections on which nobody has proved who they are, 10 to 100000",
+  ],
+  [
+    "FALCONRY_NEWCOMERS_PER_ADDRESS",
+    `${defaultLimits.connection.newcomersPerAddressMax}`,
+    "the same for one address, 1 to 100000; behind a balancer that hides addresses, as FALCONRY_NEWCOMERS",
+  ],
+  [
+    "FALCONRY_CONNECTION_RATE",
+    `${defaultLimits.connection.opening.perSecond}`,
+    "connections that one address may open per second, and five times that at once, 1 to 100000",
+  ],
+  [
+    "FALCONRY_STREAMS",
+    `${defaultLimits.http.streamsMax}`,
+    "calls at the same time on one connection, 4 to 1000",
+  ],
+  [
+    "FALCONRY_REQUEST_TIMEOUT",
+    "60s",
+    "until the body of a call has arrived, 6s to 10m; handshakes, heads and answers get parts of it",
+  ],
+  [
+    "FALCONRY_CALLS_IN_WORK",
+    `${defaultLimits.call.inWorkMax}`,
+    "calls in work at the same time, 10 to 100000; beyond it agents are told to come back",
+  ],
+  ["FALCONRY_CALL_RATE_PERCENT", "100", "what callers may do of the rates in docs/limits.md, 1 to 10000"],
 ];
 
 /** Reads the environment. Lists every problem at once, with exit code 2. */
@@ -81,10 +118,42 @@ export function readConfig(env: Env): Config {
     serverCertificateMs: read("FALCONRY_SERVER_CERTIFICATE_TTL", duration(2_000, 90 * dayMs)),
     alertRetentionDays: read("FALCONRY_ALERT_RETENTION_DAYS", wholeNumber(1, 3650)),
     rateRetentionDays: read("FALCONRY_RATE_RETENTION_DAYS", wholeNumber(1, 3650)),
+    oidcFile: env["FALCONRY_OIDC_FILE"] ? resolve(env["FALCONRY_OIDC_FILE"]) : undefined,
     drainMs: read("FALCONRY_DRAIN_TIMEOUT", duration(1_000, 600_000)),
+    limits: readLimits(read),
   };
   if (problems.length > 0) throw new Failure(`The configuration is wrong:\n  ${problems.join("\n  ")}`, 2);
   return config;
+}
+
+/** What an operator may change of the limits, laid over the rest. */
+function readLimits(read: <T>(name: string, parse: Parse<T>) => T): Limits {
+  const { connection, http, call } = defaultLimits;
+  const requestMs = read("FALCONRY_REQUEST_TIMEOUT", duration(6_000, 600_000));
+  const perSecond = read("FALCONRY_CONNECTION_RATE", wholeNumber(1, 100_000));
+  return {
+    connection: {
+      ...connection,
+      max: read("FALCONRY_CONNECTIONS", wholeNumber(10, 1_000_000)),
+      newcomersMax: read("FALCONRY_NEWCOMERS", wholeNumber(10, 100_000)),
+      newcomersPerAddressMax: read("FALCONRY_NEWCOMERS_PER_ADDRESS", wholeNumber(1, 100_000)),
+      opening: { perSecond, burst: 5 * perSecond },
+      handshakeMs: requestMs / 6,
+      proveMs: requestMs / 4,
+    },
+    http: {
+      ...http,
+      streamsMax: read("FALCONRY_STREAMS", wholeNumber(4, 1_000)),
+      requestMs,
+      headersMs: requestMs / 6,
+      stallMs: requestMs / 2,
+    },
+    call: {
+      ...call,
+      inWorkMax: read("FALCONRY_CALLS_IN_WORK", wholeNumber(10, 100_000)),
+      ratePercent: read("FALCONRY_CALL_RATE_PERCENT", wholeNumber(1, 10_000)),
+    },
+  };
 }
 
 const parseListen: Parse<{ host: string; port: number }> = (text) => {

@@ -6,10 +6,12 @@ import { RolloutService } from "#proto/fleet/v1/rollout";
 import { signAssignment, signCaBundle, type Signer } from "#trust";
 
 import type { CaKeeper } from "./ca-keeper.ts";
+import { messageBytesMax } from "./limits.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
-import { agentPermissions, agentReadBytesMax, agentService } from "./rpc/agent-service/service.ts";
+import { agentPermissions, agentService } from "./rpc/agent-service/service.ts";
 import { alertPermissions, alertService } from "./rpc/alert-service.ts";
+import type { Audit } from "./rpc/audit.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
 import { createSessions } from "./sessions/sessions.ts";
@@ -21,6 +23,7 @@ export interface LiveOptions {
   readonly db: Database;
   readonly org: string;
   readonly agentCertificateMs: number;
+  readonly audit: Audit;
   readonly assignmentSigner: Signer;
   readonly cas: CaKeeper;
   /** Starts a loop that is stopped with the server. */
@@ -49,7 +52,7 @@ const rolloutsMs = 800;
 const changesMs = 800;
 
 export function startLive(options: LiveOptions): Live {
-  const { db, org, log, clock, every } = options;
+  const { db, org, audit, log, clock, every } = options;
   const rolloutChanges = createSignal();
   const alertArrivals = createSignal();
   const leaving = new AbortController();
@@ -61,6 +64,7 @@ export function startLive(options: LiveOptions): Live {
   };
   const sessions = createSessions({
     db,
+    org,
     log,
     clock,
     certificateMs: options.agentCertificateMs,
@@ -79,13 +83,13 @@ export function startLive(options: LiveOptions): Live {
         agentPermissions,
         agentService(sessions.ports, () => alertArrivals.ring()),
         {
-          readMaxBytes: agentReadBytesMax,
+          readMaxBytes: messageBytesMax.agent,
         },
       ),
       mount(
         RolloutService,
         rolloutPermissions,
-        rolloutService({ db, clock, nudge, changes: rolloutChanges, leaving: leaving.signal }),
+        rolloutService({ db, audit, clock, nudge, changes: rolloutChanges, leaving: leaving.signal }),
       ),
       mount(
         AlertService,

@@ -7,6 +7,8 @@ import type { ObserveCall } from "./rpc/interceptors/request-log.ts";
 /** What the server tells Prometheus. */
 export interface Metrics {
   readonly observeCall: ObserveCall;
+  /** A connection that was cut or not let in, a request that was cut, a call that was refused for its size, rate or load. */
+  readonly countRefused: (what: "connection" | "request" | "call", reason: string) => void;
   /** Gives a gauge a source that is asked at each scrape. */
   gauge(name: string, help: string, read: () => number): void;
   text(): Promise<string>;
@@ -39,6 +41,12 @@ export function createMetrics(pool: Pool, loops: () => readonly LoopStatus[]): M
   function gauge(name: string, help: string, read: () => number): void {
     const made: Gauge = new Gauge({ name, help, registers: [registry], collect: () => made.set(read()) });
   }
+  const refused = new Counter({
+    name: "falconry_refused_total",
+    help: "Connections and requests that were cut, and calls that were refused, by the limit that they met.",
+    labelNames: ["what", "reason"],
+    registers: [registry],
+  });
   gauge("falconry_database_connections", "Open connections of the pool.", () => pool.totalCount);
   gauge("falconry_database_connections_idle", "Open connections that nobody uses.", () => pool.idleCount);
   gauge("falconry_database_waiting", "Callers that wait for a connection.", () => pool.waitingCount);
@@ -47,6 +55,9 @@ export function createMetrics(pool: Pool, loops: () => readonly LoopStatus[]): M
     observeCall: ({ service, method, code, seconds }) => {
       requests.inc({ service, method, code });
       durations.observe({ service, method }, seconds);
+    },
+    countRefused: (what, reason) => {
+      refused.inc({ what, reason });
     },
     gauge,
     text: () => registry.metrics(),

@@ -1,8 +1,11 @@
 import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { join } from "node:path";
 
-import { CaService } from "#proto/fleet/v1/ca";
+import { AuditService } from "#proto/fleet/v1/audit";
+import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
+import { CaService } from "#proto/fleet/v1/ca";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
@@ -14,22 +17,32 @@ import { openCaKeeper, type CaKeeper } from "./ca-keeper.ts";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
+import { messageBytesMax } from "./limits.ts";
 import { startLive, type Live } from "./live.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { readOidcFile } from "./oidc/config.ts";
+import { createProvider, type Provider } from "./oidc/provider.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
+import { auditHeadsEveryMs, signAuditHeads } from "./reconcile/audit-heads.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
+import { createAudit, type Audit } from "./rpc/audit.ts";
+import { auditPermissions, auditService } from "./rpc/audit-service.ts";
+import { authPermissions, authService } from "./rpc/auth-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
+import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
 import { caPermissions, caService } from "./rpc/ca-service.ts";
-import { bundlePermissions, bundleService, pushBytesMax } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
+import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
 import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
 import { issueIdentity, openState, replaceCa, type State } from "./state.ts";
+import { removeLogins } from "./store/api-tokens.ts";
+import type { AuditPen } from "./store/audit-entries.ts";
 import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
@@ -50,6 +63,8 @@ export interface RunningServer {
 const drainWindowMs = 5_000;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
+/** A login that is over is kept so long, for whoever asks who that was. */
+const loginsKeptMs = 30 * 24 * hourMs;
 const now = () => new Date();
 
 /** Brings a server up on its database, or fails with one line that says what is in the way. */
@@ -98,6 +113,8 @@ async function openKeeper(config: Config, db: Database, state: State, log: Logge
 }
 
 async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
+  const provider =
+    config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
   const state = await openState(config.stateDir, config.org, now());
   const database = await openMigrated(config, log, undo);
   const db = openPool({
@@ -109,7 +126,10 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   });
   undo.push(() => db.$client.end());
   const keeper = await openKeeper(config, db, state, log);
-  const work = startWork({ config, db, state, keeper, log });
+  const id = randomUUID();
+  const pen: AuditPen = { org: config.org, server: `${hostname()}/${id.slice(0, 8)}`, now };
+  const audit = createAudit(pen);
+  const work = startWork({ config, db, state, keeper, audit, log });
   const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
@@ -128,7 +148,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
 
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, keeper, publicAddress, live });
+  const services = mountServices({ config, db, state, keeper, audit, provider, publicAddress, live });
   let isDraining = false;
   const http = await startHttp({
     config,
@@ -137,6 +157,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
     work,
     services,
     metrics,
+    writeRefusal: createRefusalWriter({ db, pen, log }),
     log,
     isDraining: () => isDraining,
   });
@@ -153,7 +174,6 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
       });
     }
   }
-  const id = randomUUID();
   const caPin = keeper.current().issuer.pin;
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
@@ -165,6 +185,7 @@ interface HttpParts {
   readonly work: Work;
   readonly services: readonly Mounted[];
   readonly metrics: Metrics;
+  readonly writeRefusal: WriteRefusal;
   readonly log: Logger;
   readonly isDraining: () => boolean;
 }
@@ -182,6 +203,8 @@ async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Prom
     port: config.listenPort,
     identity: await issueIdentity(keeper.current(), hosts, now(), lifetimeMs),
     issuerOf: (certificate) => issuerPin(certificate, keeper.current().trusted),
+    limits: config.limits,
+    databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
       authenticate(
@@ -192,6 +215,9 @@ async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Prom
       ),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
+  rest.metrics.gauge("falconry_newcomers", "Open connections on which nobody has proved who they are.", () =>
+    http.newcomerCount(),
+  );
   work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, keeper, hosts, lifetimeMs));
   return http;
 }
@@ -222,10 +248,11 @@ interface WorkParts {
   readonly db: Database;
   readonly state: State;
   readonly keeper: CaKeeper;
+  readonly audit: Audit;
   readonly log: Logger;
 }
 
-function startWork({ config, db, state, keeper: cas, log }: WorkParts): Work {
+function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): Work {
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
   const every: Work["every"] = (name, everyMs, activate) => {
@@ -234,9 +261,24 @@ function startWork({ config, db, state, keeper: cas, log }: WorkParts): Work {
     return loop;
   };
   const assignmentSigner = state.signers.assignment;
-  const live = startLive({ db, org, agentCertificateMs, assignmentSigner, cas, every, log, clock: now });
-  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now));
+  const live = startLive({
+    db,
+    org,
+    agentCertificateMs,
+    audit,
+    assignmentSigner,
+    cas,
+    every,
+    log,
+    clock: now,
+  });
+  const itself = { kind: "server", id: "", name: "", role: "" } as const;
+  const note = audit.noteOf(itself, "SignMetadata");
+  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now, note));
+  const signer = state.signers.timestamp;
+  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, signer, now }));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
+  every("logins", hourMs, () => removeLogins(db, new Date(now().getTime() - loginsKeptMs)));
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
   return {
     live,
@@ -253,27 +295,33 @@ interface ServiceParts {
   readonly db: Database;
   readonly state: State;
   readonly keeper: CaKeeper;
+  readonly audit: Audit;
+  readonly provider: Provider | undefined;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
   readonly live: Live;
 }
 
-function mountServices({ config, db, state, keeper, publicAddress, live }: ServiceParts): readonly Mounted[] {
+function mountServices({ config, db, state, keeper, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
   const { signers } = state;
+  const { provider, publicAddress, live } = rest;
   const cas = () => keeper.current();
   const caPins = () => cas().trustedPins;
-  const bundles = bundleService({ db, org, signers, checkLoads: checkBundleLoads, now });
+  const bundles = bundleService({ db, org, audit, signers, checkLoads: checkBundleLoads, now });
   return [
-    mount(ClusterService, clusterPermissions, clusterService({ db, now })),
-    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: pushBytesMax }),
-    mount(TokenService, tokenPermissions, tokenService({ db, publicAddress, caPins, now })),
-    mount(TrustService, trustPermissions, trustService({ db, org, signers, now })),
+    mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
+    mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
+    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPins, now })),
+    mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
+    mount(TrustService, trustPermissions, trustService({ db, org, audit, signers, now })),
+    mount(CaService, caPermissions, caService({ db, org, audit, keeper, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,
-      enrollmentService({ db, org, cas, agentCertificateMs, now }),
+      enrollmentService({ db, org, audit, cas, agentCertificateMs, now }),
+      { readMaxBytes: messageBytesMax.enrollment },
     ),
-    mount(CaService, caPermissions, caService({ db, org, keeper, now })),
+    mount(AuditService, auditPermissions, auditService({ db, org })),
     ...live.services,
   ];
 }

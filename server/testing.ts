@@ -30,6 +30,7 @@ import { pino, type Logger } from "pino";
 import { freshDatabase, type TestDatabase } from "../test/support/postgres.ts";
 import { readConfig, type Config } from "./config.ts";
 import type { Role } from "./domain/permission.ts";
+import { wholeFleet, type Scope } from "./domain/scope.ts";
 import { createApiToken } from "./rpc/token-service.ts";
 import { serve, type RunningServer } from "./serve.ts";
 import { openState, type State } from "./state.ts";
@@ -44,10 +45,12 @@ export interface TestServer {
   readonly ca: string;
   readonly baseUrl: string;
   /** A client for a person with a role. */
-  client<S extends DescService>(service: S, role?: Role): Promise<Client<S>>;
+  client<S extends DescService>(service: S, role?: Role, scope?: Scope): Promise<Client<S>>;
+  /** A client with a bearer token. */
+  bearing<S extends DescService>(service: S, token: string): Client<S>;
   /** A client without credentials, or with a client certificate. */
   bare<S extends DescService>(service: S, identity?: ClientIdentity): Client<S>;
-  token(role: Role): Promise<string>;
+  token(role: Role, scope?: Scope): Promise<string>;
   /** Has the clients that are made from now on trust another CA too. */
   trust(pem: string): void;
 }
@@ -100,19 +103,18 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     return createConnectTransport({
       baseUrl,
       httpVersion: "2",
-      nodeOptions: { ca: trusted, ...identity },
+      // As our own clients: no more calls at once than the server takes before it has said how many.
+      nodeOptions: { ca: trusted, peerMaxConcurrentStreams: 16, ...identity },
       idleConnectionTimeoutMs: 1_000,
       interceptors: [authorize],
     });
   };
-  const tokens = new Map<Role, Promise<string>>();
-  const token = (role: Role): Promise<string> => {
-    const made =
-      tokens.get(role) ??
-      createApiToken(db, { name: `test ${role}`, role, ttlMs: 3_600_000 }, "test", new Date()).then(
-        ({ secret }) => secret,
-      );
-    tokens.set(role, made);
+  const tokens = new Map<string, Promise<string>>();
+  const token = (role: Role, scope: Scope = wholeFleet): Promise<string> => {
+    const key = `${role} ${JSON.stringify(scope)}`;
+    const wish = { name: `test ${role}`, role, scope, ttlMs: 3_600_000 };
+    const made = tokens.get(key) ?? createApiToken(db, wish, "test", new Date()).then(({ secret }) => secret);
+    tokens.set(key, made);
     return made;
   };
   return {
@@ -126,7 +128,9 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     trust: (pem) => {
       trusted.push(pem);
     },
-    client: async (service, role = "admin") => createClient(service, transport(undefined, await token(role))),
+    client: async (service, role = "admin", scope = wholeFleet) =>
+      createClient(service, transport(undefined, await token(role, scope))),
+    bearing: (service, bearer) => createClient(service, transport(undefined, bearer)),
     bare: (service, identity) => createClient(service, transport(identity)),
   };
 }

@@ -5,6 +5,7 @@ import type { Place, Problem } from "./problem.ts";
 import { limits } from "./section.ts";
 import type { ConfigFile, Entry, Include, Section, SectionKind, Sections } from "./section.ts";
 import { insteadOf, refusalOf } from "./unsupported.ts";
+import { depthMax, nestsTooDeep } from "./yaml-depth.ts";
 
 /**
  * Reads the YAML format. Every scalar stays the text it was written as, so `off`, `5m` and `010` mean here what they
@@ -13,6 +14,10 @@ import { insteadOf, refusalOf } from "./unsupported.ts";
 export function readYaml(file: ConfigFile): Sections {
   const lines = new LineCounter();
   const reader = new Reader(file.name, lines);
+  if (nestsTooDeep(file.content)) {
+    reader.refuse(0, `Not read: it is nested more than ${depthMax} levels deep`);
+    return { sections: [], includes: [], problems: reader.problems };
+  }
   let document: Document.Parsed;
   try {
     // Duplicate keys are found below: the package's own check is quadratic.

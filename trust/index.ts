@@ -9,6 +9,37 @@ export {
   type AssignmentContext,
 } from "./assignment.ts";
 export {
+  auditBodyBytesMax,
+  auditDigest,
+  auditGenesis,
+  auditLink,
+  auditRow,
+  readAuditEntry,
+  type AuditActor,
+  type AuditEntry,
+  type AuditRow,
+} from "./audit.ts";
+export {
+  auditHeadType,
+  auditLinksMax,
+  judgeAuditHead,
+  readAuditHead,
+  signAuditHead,
+  verifyAuditHead,
+  verifyTrustedHead,
+  type AuditHead,
+  type AuditStep,
+} from "./audit-head.ts";
+export {
+  auditAuthority,
+  createAuditVerifier,
+  type AuditFault,
+  type AuditProblem,
+  type AuditVerdict,
+  type AuditVerifier,
+  type SignedHead,
+} from "./audit-verify.ts";
+export {
   buildBundle,
   bundleDigest,
   checkEngine,

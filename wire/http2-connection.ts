@@ -25,7 +25,9 @@ export class Http2Connection extends Http2SessionManager {
   readonly #kept = new WeakSet<ClientHttp2Session>();
 
   constructor(url: string, keepAlive?: KeepAlive, options?: SecureClientSessionOptions) {
-    super(url, {}, options);
+    // Until the server has said how many calls it takes at the same time, no more than this wait for no answer: what is
+    // over its bound by then would be refused.
+    super(url, {}, { peerMaxConcurrentStreams: callsUnasked, ...options });
     this.#keepAlive = keepAlive;
   }
 
@@ -44,6 +46,8 @@ export class Http2Connection extends Http2SessionManager {
     return stream;
   }
 }
+
+const callsUnasked = 8;
 
 function takeUp(stream: ClientHttp2Stream): void {
   const body = new PassThrough();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { issuedAtMs, reconnectDelayMs, renewAfterMs } from "./backoff.ts";
+import { askedDelayMs, issuedAtMs, readRetryAfter, reconnectDelayMs, renewAfterMs } from "./backoff.ts";
 
 const backdatedMs = 300_000;
 
@@ -28,4 +28,27 @@ test("reconnectDelayMs() never waits longer than five minutes, and still throws 
     ),
   );
   assert.notEqual(reconnectDelayMs(30, 5_000, 0.2), reconnectDelayMs(30, 5_000, 0.8));
+});
+
+test("a server that says when to come back is left alone until then, and agents that were told the same spread", () => {
+  fc.assert(
+    fc.property(
+      fc.nat(10_000_000),
+      fc.nat(300_000),
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      (asked, own, dice) => {
+        const delay = askedDelayMs(asked, own, dice);
+        assert.ok(delay >= Math.min(asked, 300_000) && delay >= own && delay <= Math.max(own, 450_000));
+      },
+    ),
+  );
+  assert.notEqual(askedDelayMs(5_000, 0, 0.1), askedDelayMs(5_000, 0, 0.9));
+});
+
+test("only a number of seconds counts as a time to come back", () => {
+  assert.deepEqual(
+    ["5", "0", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999", ""].map(readRetryAfter),
+    [5_000, 0, ...Array<undefined>(5)],
+  );
+  assert.equal(readRetryAfter(null), undefined);
 });

@@ -10,6 +10,23 @@ export function reconnectDelayMs(failures: number, windowMs: number, dice: numbe
   return Math.floor(span * dice);
 }
 
+/** A server that wants to be left alone for longer than this is asked again all the same. */
+export const askedMsMax = 300_000;
+
+/**
+ * How long to wait when the server said how long, in milliseconds: at least that, and up to half as much again, so that
+ * those whom it told the same do not come back at once. `ownMs` is what the agent would have waited by itself.
+ */
+export function askedDelayMs(askedMs: number, ownMs: number, dice: number): number {
+  const least = Math.min(askedMs, askedMsMax);
+  return Math.max(ownMs, Math.floor(least + (least / 2) * dice));
+}
+
+/** What `Retry-After` says, in milliseconds; undefined when it says nothing that a number of seconds is. */
+export function readRetryAfter(text: string | null): number | undefined {
+  return text !== null && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
 /** How long to wait before trying failed work again, in milliseconds: from one second, doubling to a minute, full jitter. */
 export function retryDelayMs(failures: number, dice: number): number {
   const span = Math.min(60_000, 1_000 * 2 ** Math.min(failures, 10));

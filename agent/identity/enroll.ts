@@ -11,7 +11,8 @@ import { AgentError } from "../agent-error.ts";
 import type { Config } from "../config.ts";
 import { pathsOf } from "../config.ts";
 import { openCurrent } from "../current.ts";
-import { retryDelayMs } from "../domain/backoff.ts";
+import { askedDelayMs, retryDelayMs } from "../domain/backoff.ts";
+import { retryAfterOf } from "../link/retry-after.ts";
 import { withEnrollmentClient } from "../link/clients.ts";
 import { writeTrusted } from "../trust-store.ts";
 import { agentVersion } from "../version.ts";
@@ -42,7 +43,9 @@ export async function enroll(config: Config, log: Logger, signal: AbortSignal): 
       rmSync(paths.pendingKey, { force: true });
       return identity;
     } catch (error) {
-      const delayMs = retryDelayMs(failures, Math.random());
+      const ownMs = retryDelayMs(failures, Math.random());
+      const askedMs = retryAfterOf(error);
+      const delayMs = askedMs === undefined ? ownMs : askedDelayMs(askedMs, ownMs, Math.random());
       if (!isPassing(error) || signal.aborted) throw inWords(error, join);
       log.warn({ because: (error as Error).message, delayMs }, "enrolment has to wait, will try again");
       await new Promise((resolve) => setTimeout(resolve, delayMs));

@@ -9,6 +9,7 @@ import { sql } from "drizzle-orm";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import type { SyncResponse } from "#proto/agent/v1/agent";
 import { certificateToPem, issueServerCertificate, signReport } from "#trust";
+import { openAuditHead } from "../audit-head.ts";
 import { createConditions } from "../conditions.ts";
 import { openCurrent } from "../current.ts";
 import { enroll } from "../identity/enroll.ts";
@@ -52,6 +53,7 @@ function linked(t: TestContext, { home, identity }: Enrolled, options: Partial<L
     current: openCurrent(home.paths.current).get,
     running: () => ({}),
     trust: openTrustStore(home.paths.trusted, identity),
+    auditHead: openAuditHead(home.paths.auditHead, identity.org),
     conditions,
     reportVersion: () => version,
     rates: () => [],

@@ -1,13 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { SyncResponse, Tuning } from "#proto/agent/v1/agent";
-import { reconnectDelayMs } from "../domain/backoff.ts";
+import { askedDelayMs, askedMsMax, reconnectDelayMs } from "../domain/backoff.ts";
 import { chooseTransport, firstChoice } from "../domain/transport-choice.ts";
 import type { SessionEnd, TransportChoice, TransportName } from "../domain/transport-choice.ts";
 import { connectAgent } from "./clients.ts";
 import type { AgentConnection, Endpoint } from "./clients.ts";
 import { speakByLongPoll } from "./long-poll.ts";
 import { isIdentityRefused } from "./refused.ts";
+import { retryAfterOf } from "./retry-after.ts";
 import { createSession } from "./session.ts";
 import type { Session, Speaker } from "./session.ts";
 import { speakOverStream } from "./stream.ts";
@@ -103,7 +104,9 @@ async function keepConnected(own: Own): Promise<void> {
     if (options.transport === "auto" && choice.current !== name) failures = 1;
     // The first try after a failure to connect comes soon: most outages are a restart.
     const windowMs = failures === 1 ? Math.min(own.windowMs, 1_000) : own.windowMs;
-    const delayMs = drainMs ?? reconnectDelayMs(Math.max(0, failures - 1), windowMs, Math.random());
+    const ownMs = reconnectDelayMs(Math.max(0, failures - 1), windowMs, Math.random());
+    const askedMs = retryAfterOf(error);
+    const delayMs = drainMs ?? (askedMs === undefined ? ownMs : askedDelayMs(askedMs, ownMs, Math.random()));
     const because = error === undefined ? "the server drains" : ConnectError.from(error).rawMessage;
     options.onState({ connected: false, transport: name, because, isRefused: isIdentityRefused(error) });
     options.log.info(
@@ -140,7 +143,7 @@ async function holdSession(own: Own, name: TransportName, streamDueMs?: number):
       own.windowMs = response.tuning.reconnectWindowMs || own.windowMs;
     }
     await options.take(response);
-    if (response.drain !== undefined) drainMs = Math.min(response.drain.reconnectAfterMs, drainMsMax);
+    if (response.drain !== undefined) drainMs = Math.min(response.drain.reconnectAfterMs, askedMsMax);
     return drainMs === undefined;
   };
   const signal = AbortSignal.any([stopping.signal, again.signal]);
@@ -168,8 +171,6 @@ function isSuperseded(error: unknown): boolean {
   return error !== undefined && ConnectError.from(error).code === Code.Aborted;
 }
 
-/** A server that wants to be left alone for longer is asked again all the same. */
-const drainMsMax = 300_000;
 const beatMsMin = 1_000;
 const beatMsMax = 20_000;
 
@@ -195,7 +196,8 @@ function endOf(error: unknown, spoke: boolean): SessionEnd {
     // The system's own word counts before the one that Connect makes of it: a TLS alert comes as "aborted".
     return awayErrnos.has(code) ? "away" : "broken";
   }
-  // A refusal in words came through the transport, so the transport works.
+  // A refusal in words came through the transport, so the transport works. So did one that says when to come back.
+  if (retryAfterOf(error) !== undefined) return "away";
   const code = ConnectError.from(error).code;
   const refused = [
     Code.Unauthenticated,

@@ -25,6 +25,7 @@ function speaker() {
         }),
       ),
     ratesAcknowledged: (through) => (own.ledger = acknowledge(own.ledger, through)),
+    auditHead: () => undefined,
     trustVersions: () => ({}),
     labelsDigest: () => new Uint8Array(),
     caBundleVersion: () => 0n,

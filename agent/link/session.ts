@@ -5,6 +5,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StateReportSchema, SyncRequestSchema } from "#proto/agent/v1/agent";
 import type {
   HelloSchema,
+  KnownAuditHeadSchema,
   RateBucket,
   SyncRequest,
   SyncResponse,
@@ -20,6 +21,8 @@ export interface Speaker {
   sign(report: Uint8Array): Uint8Array;
   rates(): readonly RateBucket[];
   trustVersions(): MessageInitShape<typeof TrustVersionsSchema>;
+  /** Undefined when no head of the audit log is held. */
+  auditHead(): MessageInitShape<typeof KnownAuditHeadSchema> | undefined;
   labelsDigest(): Uint8Array;
   caBundleVersion(): bigint;
   /** The server has these minutes now. */
@@ -52,6 +55,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
       const says = sayHello || version !== acknowledgedVersion;
       const report = says ? buildReport(speaker, id, sequence) : undefined;
       const rates = speaker.rates();
+      const auditHead = speaker.auditHead();
       inFlight.set(sequence, { version: says ? version : undefined, minuteMs: lastMinuteOver(rates) });
       forgetOldest(inFlight);
       return create(SyncRequestSchema, {
@@ -64,6 +68,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         trustVersions: speaker.trustVersions(),
         labelsDigest: speaker.labelsDigest(),
         caBundleVersion: speaker.caBundleVersion(),
+        ...(auditHead === undefined ? {} : { auditHead }),
         waitMs,
         goodbye,
       });

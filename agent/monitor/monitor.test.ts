@@ -35,6 +35,7 @@ const input = {
   truncations: 0,
   lagMs: 2500,
   paused: false,
+  waitingFor: undefined,
   filesOpen: 2,
   filesFailing: 0,
   requests: {},

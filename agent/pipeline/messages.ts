@@ -62,7 +62,7 @@ export interface PipelineStats {
   readonly atEnd: boolean;
   /** Whether, besides, no input will ever have more: the end of a run that has one. */
   readonly ended: boolean;
-  /** Why reading waits, in words; undefined when it does not. */
+  /** Why the first input that does not read waits, in words; undefined when all read. Each input says its own. */
   readonly waitingFor: string | undefined;
   /** Sources of enabled rules that see no events, because no input gives them any. */
   readonly unfedSources: readonly string[];

@@ -1,26 +1,43 @@
 import { readFile } from "node:fs/promises";
 import { Flags } from "@oclif/core";
+import { AuthService } from "#proto/fleet/v1/auth";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { openConnection } from "../connection.ts";
-import { contextsPath, parseCa, parseServer, readContexts, saveContexts, withContext } from "../contexts.ts";
+import {
+  contextsPath,
+  parseCa,
+  parseServer,
+  readContexts,
+  saveContexts,
+  withContext,
+  type Context,
+  type Contexts,
+} from "../contexts.ts";
 import { misused } from "../failure.ts";
 import { FleetCommand } from "../fleet-command.ts";
-import { envOf, textFlag } from "../flags.ts";
+import { envOf, switchFlag, textFlag } from "../flags.ts";
 import { fetchCa } from "../fetch-ca.ts";
+import { findProvider, type Grant, type Provider } from "../oidc/provider.ts";
+import { exchange } from "../oidc/renew.ts";
 import { countOf } from "../output/text.ts";
 import { parsePin } from "../pin.ts";
+import { renderScope } from "../selector.ts";
 
 const tokenBytesMax = 4096;
 
 export default class Login extends FleetCommand {
   static override summary = "Store a server, its CA and a token as a context, after checking that they work.";
   static override description =
-    "The token comes from --token-file or from standard input, never from the command line, where other users could see it. The server must have a certificate of the given CA: by file, or by the pin of its key.";
+    "The token comes from your identity provider with --oidc, else from --token-file or from standard input; never from the command line, where other users could see it. The server must have a certificate of the given CA: by file, or by the pin of its key. Logging in again to a context needs neither server nor CA.";
   static override examples = [
     {
-      description: "With the pin that an admin gave you; the token is asked for.",
+      description: "With the pin that an admin gave you; your browser asks who you are.",
       command:
-        "<%= config.bin %> <%= command.id %> --server https://fleet.example.com:7443 --ca-pin sha256:9f86d08...",
+        "<%= config.bin %> <%= command.id %> --oidc --server https://fleet.example.com:7443 --ca-pin sha256:9f86d08...",
+    },
+    {
+      description: "Without a browser: confirm a code on another device.",
+      command: "<%= config.bin %> <%= command.id %> --device --name prod",
     },
     {
       description: "In a script, under a name of its own.",
@@ -37,33 +54,38 @@ export default class Login extends FleetCommand {
       exclusive: ["ca-pin"],
     }),
     "ca-pin": textFlag("ca-pin", "The pin of the CA's key, as join strings carry it.", "sha256:HEX"),
-    "token-file": textFlag(
-      "token-file",
-      "File that holds the API token; standard input if not given.",
-      "FILE",
-    ),
+    "token-file": Flags.string({
+      summary: "File that holds the API token; standard input if not given.",
+      helpValue: "FILE",
+      env: envOf("token-file"),
+      exclusive: ["oidc", "device"],
+    }),
+    oidc: switchFlag("oidc", "Log in with the fleet's identity provider, in a browser."),
+    device: switchFlag("device", "Log in with the fleet's identity provider, by a code for another device."),
   };
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(Login);
-    if (flags.server === undefined) {
-      throw misused("--server is missing", "fleetctl login --server https://HOST:PORT --ca-pin sha256:HEX");
-    }
-    const server = parseServer(flags.server);
     const path = contextsPath(process.env);
     const stored = await readContexts(path);
-    const name = flags.name ?? new URL(server).hostname;
+    const { name, server } = this.place(stored, flags.name, flags.server);
     const ca = await this.ca(server, flags.ca, flags["ca-pin"], stored.contexts[name]?.ca);
-    const context = { server, ca, token: await this.token(flags["token-file"]) };
+    const context =
+      flags.oidc || flags.device
+        ? await this.byProvider(name, { server, ca }, flags.device)
+        : { server, ca, token: await this.token(flags["token-file"]) };
     const connection = openConnection(name, context);
     try {
+      const { identity } = await connection.client(AuthService).whoAmI({});
       const { totalSize } = await connection.client(ClusterService).listClusters({ pageSize: 1 });
-      await saveContexts(path, withContext(stored, name, context));
+      // Read again: logging in may take minutes, and other commands renew other logins meanwhile.
+      await saveContexts(path, withContext(await readContexts(path), name, context));
+      const who = `${identity?.name}, ${identity?.role} of ${renderScope(identity?.scope)}`;
       this.answerWith(
         flags.output,
-        () => ({ name, server, file: path }),
+        () => ({ name, server, file: path, identity: identity?.name ?? "", role: identity?.role ?? "" }),
         () => [
-          `Logged in to ${server} as context ${name}, stored in ${path}. It has ${countOf(totalSize, "cluster")}.`,
+          `Logged in to ${server} as context ${name}, stored in ${path}. You are ${who}. You see ${countOf(totalSize, "cluster")}.`,
         ],
       );
     } catch (error) {
@@ -71,6 +93,54 @@ export default class Login extends FleetCommand {
     } finally {
       connection.close();
     }
+  }
+
+  /** The context that is meant. Only a context that is stored needs no server. */
+  private place(stored: Contexts, name: string | undefined, server: string | undefined) {
+    const known = name ?? (server === undefined ? stored.current : undefined);
+    const address = server ?? (known === undefined ? undefined : stored.contexts[known]?.server);
+    if (address === undefined) {
+      throw misused("--server is missing", "fleetctl login --server https://HOST:PORT --ca-pin sha256:HEX");
+    }
+    const parsed = parseServer(address);
+    return { name: known ?? new URL(parsed).hostname, server: parsed };
+  }
+
+  /** Asks the server where its people log in, lets the person do that there, and takes the result back to the server. */
+  private async byProvider(
+    name: string,
+    reach: { readonly server: string; readonly ca: string },
+    onDevice: boolean,
+  ): Promise<Context> {
+    const connection = openConnection(name, reach);
+    try {
+      const { issuer, clientId, scopes } = await connection.client(AuthService).getLoginOptions({});
+      const options = { issuer, clientId, scopes };
+      const provider = await findProvider(options);
+      const grant = await this.screen.interruptible((signal) => this.ask(provider, onDevice, signal));
+      const { token, login } = await exchange(connection, grant, options);
+      if (login.refreshToken === undefined) {
+        this.talk("The identity provider gives no refresh token: you log in again when this login ends.");
+      }
+      return { ...reach, token, login };
+    } catch (error) {
+      return await this.catch(error);
+    } finally {
+      connection.close();
+    }
+  }
+
+  private ask(provider: Provider, onDevice: boolean, signal: AbortSignal): Promise<Grant> {
+    if (onDevice) {
+      return provider.byDevice(({ url, code, whole }) => {
+        this.talk(`Open ${url} on any device and enter the code ${code}`);
+        if (whole !== undefined) this.talk(`Or follow ${whole}`);
+      }, signal);
+    }
+    return provider.byBrowser((url) => {
+      this.talk("Log in with your browser. If none opens, open this address on this machine:", url);
+      this.screen.openBrowser(url);
+    }, signal);
   }
 
   private async ca(

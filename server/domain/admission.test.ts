@@ -7,8 +7,9 @@ import { certificateOverlapMs, judgeCertificate } from "./certificate.ts";
 import { judgeJoinToken, judgeNamesakes, parseApplicant, type JoinTokenState } from "./enrollment.ts";
 import { digestBytes, digestFromBytes, isDigest, isId, makeId } from "./ids.ts";
 import { parseLabels, relabel } from "./labels.ts";
-import { isAllowed, roles, type Permission } from "./permission.ts";
-import { sentence, type Outcome } from "./refusal.ts";
+import { isAllowed, roles, type Permission, type Role } from "./permission.ts";
+import { accept, sentence, type Outcome } from "./refusal.ts";
+import { wholeFleet } from "./scope.ts";
 import { parseCredential } from "./secret.ts";
 import { parseApiTokenRequest, parseJoinTokenRequest } from "./token.ts";
 
@@ -37,27 +38,21 @@ test("digests survive the way to bytes and back; other lengths are none", () => 
   assert.equal(digestFromBytes(new Uint8Array(31)), undefined);
 });
 
-test("every role may do what the role before it may, and none may act as an agent", () => {
-  const permissions: Permission[] = [
-    "cluster:read",
-    "rollout:write",
-    "api-token:write",
-    "trust:write",
-    "join-token:write",
-  ];
-  for (const permission of permissions) {
-    const allowed = roles.map((role) => isAllowed(role, permission));
-    assert.deepEqual(
-      allowed,
-      allowed.toSorted((a, b) => Number(a) - Number(b)),
-      permission,
-    );
-    assert.ok(isAllowed("admin", permission));
+test("operators and approvers may not do each other's work, an admin may do all of it, and none may act as an agent", () => {
+  const may: Readonly<Partial<Record<Permission, readonly Role[]>>> = {
+    "self:read": ["viewer", "operator", "approver", "admin"],
+    "cluster:read": ["viewer", "operator", "approver", "admin"],
+    "rollout:write": ["operator", "admin"],
+    "rollout:approve": ["approver", "admin"],
+    "join-token:write": ["operator", "admin"],
+    "api-token:write": ["admin"],
+    "trust:write": ["admin"],
+    agent: [],
+  };
+  for (const [permission, expected] of Object.entries(may)) {
+    const allowed = roles.filter((role) => isAllowed(role, permission as Permission));
+    assert.deepEqual(allowed, expected, permission);
   }
-  assert.deepEqual(
-    roles.filter((role) => isAllowed(role, "agent")),
-    [],
-  );
 });
 
 const known = {
@@ -193,7 +188,7 @@ test("whatever a stranger sends, parsing answers and never throws", () => {
         ttlSeconds: 1,
         uses: 1,
       });
-      parseApiTokenRequest({ name: a, role: b, ttlSeconds: 0 });
+      parseApiTokenRequest({ name: a, role: b, ttlSeconds: 0 }, accept(wholeFleet), wholeFleet);
     }),
   );
 });

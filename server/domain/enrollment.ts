@@ -1,6 +1,7 @@
 import { nameProblems } from "./labels.ts";
 import { isInNetwork, parseNetwork } from "./network.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
+import { inScope, type Scope } from "./scope.ts";
 import { judgeToken } from "./secret.ts";
 
 /** What an agent says of itself when it enrols; it decides nothing about labels or identity. */
@@ -95,6 +96,20 @@ export function judgeBounds(
     return refuse({ kind: "precondition", why });
   }
   return accept(true);
+}
+
+/**
+ * Whether a token admits to the cluster with these labels, new or known. Its scope is that of whoever made it, so that
+ * nobody gets an agent into a cluster that does not exist for him. Says nothing of the cluster.
+ */
+export function judgeReach(
+  tokenId: string,
+  scope: Scope,
+  labels: Readonly<Record<string, string>>,
+): Outcome<true> {
+  if (inScope(scope, labels)) return accept(true);
+  const why = `The join token ${tokenId} does not reach a cluster of this name and UID: take another name, or ask an admin of the whole fleet for a token`;
+  return refuse({ kind: "precondition", why });
 }
 
 /** Which cluster an applicant belongs to: a known one, or a new one when undefined. */

@@ -1,17 +1,19 @@
-/** What a person or a program may be; each role may do all that the one before it may. */
-export type Role = "viewer" | "operator" | "admin";
+/** What a person or a program may be. */
+export type Role = "viewer" | "operator" | "approver" | "admin";
 
 /**
  * What a call demands of its caller. `public` is for callers without an identity, `agent` for agents with a client
- * certificate; the others are for API tokens.
+ * certificate; the others are for API tokens and logins.
  */
 export type Permission =
   | "public"
   | "agent"
+  | "self:read"
   | "cluster:read"
   | "cluster:write"
   | "rollout:read"
   | "rollout:write"
+  | "rollout:approve"
   | "bundle:read"
   | "bundle:write"
   | "alert:read"
@@ -20,18 +22,32 @@ export type Permission =
   | "join-token:read"
   | "join-token:write"
   | "api-token:read"
-  | "api-token:write";
+  | "api-token:write"
+  | "audit:read";
 
-export const roles: readonly Role[] = ["viewer", "operator", "admin"];
+export const roles: readonly Role[] = ["viewer", "operator", "approver", "admin"];
+
+/**
+ * The roles whose rights a role has. Operators and approvers stand beside each other, so that who starts a rollout is
+ * not by that the one who approves it.
+ */
+const includes = {
+  viewer: ["viewer"],
+  operator: ["viewer", "operator"],
+  approver: ["viewer", "approver"],
+  admin: ["viewer", "operator", "approver", "admin"],
+} as const satisfies Record<Role, readonly Role[]>;
 
 /** The least role that has a permission; `never` for those that no API token carries. */
 const leastRole = {
   public: "viewer",
   agent: "never",
+  "self:read": "viewer",
   "cluster:read": "viewer",
   "cluster:write": "operator",
   "rollout:read": "viewer",
   "rollout:write": "operator",
+  "rollout:approve": "approver",
   "bundle:read": "viewer",
   "bundle:write": "operator",
   "alert:read": "viewer",
@@ -41,16 +57,25 @@ const leastRole = {
   "join-token:write": "operator",
   "api-token:read": "admin",
   "api-token:write": "admin",
+  "audit:read": "admin",
 } as const satisfies Record<Permission, Role | "never">;
+
+/** What reaches every cluster by its nature, so that a credential with a scope does not carry it, whatever its role. */
+const fleetWide: readonly Permission[] = ["bundle:write", "trust:write"];
 
 export function isRole(text: string): text is Role {
   return roles.some((role) => role === text);
 }
 
-/** Whether an API token of the role may make calls that demand the permission. */
+/** Whether an API token or login of the role may make calls that demand the permission. */
 export function isAllowed(role: Role, permission: Permission): boolean {
   const least = leastRole[permission];
-  return least !== "never" && roles.indexOf(role) >= roles.indexOf(least);
+  return least !== "never" && (includes[role] as readonly Role[]).includes(least);
+}
+
+/** Whether only credentials for the whole fleet carry the permission. */
+export function isFleetWide(permission: Permission): boolean {
+  return fleetWide.includes(permission);
 }
 
 /** The least role to ask for, in words for a refusal. */

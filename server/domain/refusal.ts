@@ -25,9 +25,10 @@ export type Refusal =
   | { readonly kind: "changed"; readonly why: string }
   /** An offset or position beyond the end. */
   | { readonly kind: "out-of-range"; readonly why: string }
-  | { readonly kind: "over-limit"; readonly why: string }
+  /** `retryAfterMs` where waiting helps. */
+  | { readonly kind: "over-limit"; readonly why: string; readonly retryAfterMs?: number }
   /** Not now: draining, or something the server needs is away. The caller retries with backoff. */
-  | { readonly kind: "unavailable"; readonly why: string };
+  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number };
 
 /** The answer of everything that may refuse. */
 export type Outcome<T> =

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { wholeFleet } from "./scope.ts";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
@@ -49,6 +50,7 @@ const rollout: Rollout = {
   planDigest: "",
   waves: [],
   createdBy: "somebody",
+  scope: wholeFleet,
   createdAtMs: 1000,
 };
 

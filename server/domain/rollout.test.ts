@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { wholeFleet } from "./scope.ts";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
@@ -35,6 +36,7 @@ const rollout: Rollout = {
   planDigest: "",
   waves: [{ name: "canary eu", startedAtMs: 1 }, { name: "eu 2 of 2" }],
   createdBy: "somebody",
+  scope: wholeFleet,
   createdAtMs: 1,
 };
 

@@ -1,6 +1,7 @@
 import type { Digest, RolloutId } from "./ids.ts";
 import { accept, refuse, type Outcome } from "./refusal.ts";
 import type { RolloutSpec } from "./rollout-spec.ts";
+import type { Scope } from "./scope.ts";
 
 export type RolloutState = "running" | "paused" | "rolling-back" | "rolled-back" | "succeeded" | "aborted";
 
@@ -38,6 +39,8 @@ export interface Rollout {
   readonly planDigest: string;
   readonly waves: readonly Wave[];
   readonly createdBy: string;
+  /** That of whoever started it. */
+  readonly scope: Scope;
   readonly createdAtMs: number;
   readonly finishedAtMs?: number;
 }

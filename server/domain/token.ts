@@ -1,8 +1,9 @@
 import { uidProblems } from "./enrollment.ts";
-import { nameProblems, parseLabels } from "./labels.ts";
+import { nameProblems, parseLabels, withName } from "./labels.ts";
 import { parseNetwork } from "./network.ts";
 import { isRole, roles, type Role } from "./permission.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
+import { inScope, narrow, scopeText, type Scope } from "./scope.ts";
 
 const minuteSeconds = 60;
 const daySeconds = 86_400;
@@ -54,18 +55,36 @@ export function parseJoinTokenRequest(raw: {
   });
 }
 
+/**
+ * Whether somebody may make a join token: what it admits has to exist for him. The cluster is known by name only when the
+ * token is for one name.
+ */
+export function judgeJoinScope(
+  scope: Scope,
+  wish: Pick<JoinTokenWish, "labels" | "clusterName">,
+): Outcome<true> {
+  const labels = wish.clusterName === null ? wish.labels : withName(wish.labels, wish.clusterName);
+  if (inScope(scope, labels)) return accept(true);
+  const why = `The labels are outside your scope, which is ${scopeText(scope)}: a cluster that joined by them would not exist for you`;
+  return refuse({ kind: "forbidden", why });
+}
+
 export interface ApiTokenWish {
   readonly name: string;
   readonly role: Role;
+  readonly scope: Scope;
   readonly ttlMs: number;
 }
 
-/** Fills in the defaults of an API token and refuses what is out of bounds, every bad field at once. */
-export function parseApiTokenRequest(raw: {
-  readonly name: string;
-  readonly role: string;
-  readonly ttlSeconds: number;
-}): Outcome<ApiTokenWish> {
+/**
+ * Fills in the defaults of an API token and refuses what is out of bounds, every bad field at once. Its scope is never
+ * wider than `holder`, that of whoever makes it.
+ */
+export function parseApiTokenRequest(
+  raw: { readonly name: string; readonly role: string; readonly ttlSeconds: number },
+  wanted: Outcome<Scope>,
+  holder: Scope,
+): Outcome<ApiTokenWish> {
   const problems: Problem[] = [];
   if (!tokenNamePattern.test(raw.name)) {
     problems.push({
@@ -75,12 +94,15 @@ export function parseApiTokenRequest(raw: {
   }
   const ttlSeconds = raw.ttlSeconds === 0 ? apiTtl.fallback : raw.ttlSeconds;
   problems.push(...ttlProblems(ttlSeconds, apiTtl.max));
+  const scope = wanted.ok ? narrow(holder, wanted.value) : wanted;
+  if (!scope.ok && scope.refusal.kind === "invalid") problems.push(...scope.refusal.problems);
   if (!isRole(raw.role)) {
     problems.push({ field: "role", why: `"${raw.role.slice(0, 80)}" is none of ${roles.join(", ")}` });
     return refuse({ kind: "invalid", problems });
   }
   if (problems.length > 0) return refuse({ kind: "invalid", problems });
-  return accept({ name: raw.name, role: raw.role, ttlMs: ttlSeconds * 1000 });
+  if (!scope.ok) return scope;
+  return accept({ name: raw.name, role: raw.role, scope: scope.value, ttlMs: ttlSeconds * 1000 });
 }
 
 function ttlProblems(seconds: number, max: number): readonly Problem[] {

@@ -1,4 +1,5 @@
 import { sentence } from "../domain/refusal.ts";
+import type { AuditNote } from "../store/audit-entries.ts";
 import { lockMetadata } from "../store/metadata.ts";
 import { notifyChanged } from "../store/notify.ts";
 import type { Database } from "../store/pool.ts";
@@ -13,12 +14,15 @@ export async function keepMetadata(
   db: Database,
   signers: OnlineSigners,
   now: () => Date,
+  note: AuditNote,
 ): Promise<readonly string[]> {
   return db.transaction(async (tx) => {
     await lockMetadata(tx);
     const signed = await signOnline(tx, signers, now());
     if (!signed.ok) throw new Error(sentence(signed.refusal));
-    if (signed.value.length > 0) await notifyChanged(tx);
+    if (signed.value.length === 0) return signed.value;
+    await notifyChanged(tx);
+    await note(tx, { target: signed.value.join(", ") });
     return signed.value;
   });
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { wholeFleet } from "../domain/scope.ts";
 import { test } from "node:test";
 
 import { sql } from "drizzle-orm";
@@ -40,7 +41,7 @@ async function seed(db: TestDatabase, count: number): Promise<Rollout> {
   await db.execute(sql`insert into agents (id, cluster_id, name, public_key, certificate_serial, certificate_expires_at,
     created_at, last_seen_at)
     select 'ag_' || n, 'cl_' || n, 'node-1', '\\x00', '', now(), now(), now() from generate_series(1, ${count}::int) n`);
-  const plan = planRollout(spec, digest, await readFleet(db, "rules", clock()));
+  const plan = planRollout(spec, digest, await readFleet(db, wholeFleet, "rules", clock()));
   assert.ok(plan.ok);
   const rollout: Rollout = {
     id: makeId("rollout", new Uint8Array(10)),
@@ -53,6 +54,7 @@ async function seed(db: TestDatabase, count: number): Promise<Rollout> {
     planDigest: "",
     waves: plan.value.waves.map(({ name }) => ({ name })),
     createdBy: "test",
+    scope: wholeFleet,
     createdAtMs: Date.now(),
   };
   await db.transaction((tx) => insertRollout(tx, rollout, plan.value, ""));
@@ -126,13 +128,13 @@ test("two servers that are killed again and again give each cluster the bundle o
     while (!done.signal.aborted) {
       assert.ok(performance.now() < end, "the rollout never came to its end");
       await prove(db);
-      const found = await findRollout(db, rollout.id);
+      const found = await findRollout(db, wholeFleet, rollout.id);
       if (found.ok && found.value.state !== "running") done.abort();
     }
   };
   await Promise.all([server(), server(), fleet()]);
 
-  const found = await findRollout(db, rollout.id);
+  const found = await findRollout(db, wholeFleet, rollout.id);
   assert.equal(found.ok && found.value.state, "succeeded");
   assert.ok(kills > 5, `only ${kills} kills happened`);
   const { rows } = await db.execute<{ generation: string; state: string; early: boolean | null }>(sql`
@@ -185,6 +187,6 @@ test("the newest attempt is the one of the newest assignment, also of an agent w
     ('ag_1', 'rules', 'sha256:old', 0, now() + interval '1 day', 'applied'),
     ('ag_1', 'rules', ${digest}, 1, now(), 'rejected')`);
   await reconcileRollouts(db, clock);
-  const found = await findRollout(db, rollout.id);
+  const found = await findRollout(db, wholeFleet, rollout.id);
   assert.equal(found.ok && found.value.state, "paused");
 });

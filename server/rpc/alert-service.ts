@@ -15,6 +15,7 @@ import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
 import { priorityNumber, priorityWord } from "../domain/priority.ts";
 import { accept, invalid, type Outcome } from "../domain/refusal.ts";
+import type { Scope } from "../domain/scope.ts";
 import { createTailPlace } from "../domain/tail-place.ts";
 import type { Signal } from "../sessions/signal.ts";
 import {
@@ -28,6 +29,7 @@ import {
   type StoredAlert,
 } from "../store/alerts.ts";
 import type { Db } from "../store/pool.ts";
+import { scopeOf } from "./caller.ts";
 import { eitherEnd, sayWhyEnded, type Until } from "./leaving.ts";
 import { fromSelector } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -50,8 +52,8 @@ export interface AlertServiceOptions {
 export function alertService(options: AlertServiceOptions): ServiceImpl<typeof AlertService> {
   const { db, leaving } = options;
   return {
-    async listAlerts(request) {
-      const filter = orRefuse(fromFilter(request.filter));
+    async listAlerts(request, context) {
+      const filter = orRefuse(fromFilter(scopeOf(context), request.filter));
       const before = orRefuse(parsePlace(request.pageToken));
       const size = pageSize(request.pageSize);
       const found = await listAlerts(db, filter, size + 1, before);
@@ -63,10 +65,11 @@ export function alertService(options: AlertServiceOptions): ServiceImpl<typeof A
       };
     },
     tailAlerts(request, context) {
-      return tail(options, orRefuse(fromFilter(request.filter)), { caller: context.signal, leaving });
+      const filter = orRefuse(fromFilter(scopeOf(context), request.filter));
+      return tail(options, filter, { caller: context.signal, leaving });
     },
-    async getAlertStats(request) {
-      const filter = orRefuse(fromFilter(request.filter));
+    async getAlertStats(request, context) {
+      const filter = orRefuse(fromFilter(scopeOf(context), request.filter));
       const by = alertGroupings.find((each) => each === request.by);
       if (by === undefined) return orRefuse(invalid("by", `is none of ${alertGroupings.join(", ")}`));
       const counts = await countAlerts(db, filter, by);
@@ -115,7 +118,7 @@ async function* tail(
   sayWhyEnded(until);
 }
 
-function fromFilter(message: AlertFilterMessage | undefined): Outcome<AlertFilter> {
+function fromFilter(scope: Scope, message: AlertFilterMessage | undefined): Outcome<AlertFilter> {
   const selector = fromSelector("filter.selector", message?.selector);
   if (!selector.ok) return selector;
   const rules = message?.rules ?? [];
@@ -132,6 +135,7 @@ function fromFilter(message: AlertFilterMessage | undefined): Outcome<AlertFilte
   }
   const [since, until] = [message?.since, message?.until].map(toUs);
   return accept({
+    scope,
     selector: selector.value,
     rules,
     ...(priorityMax === undefined ? {} : { priorityMax }),

@@ -14,12 +14,14 @@ import {
 
 import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
+import type { Scope } from "../domain/scope.ts";
 import { countUses, findBundle, listBundles, type BundleRow } from "../store/bundles.ts";
 import { findMetadata } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
 import { pushBundles, type ReadyBundle } from "../store/push-bundles.ts";
 import type { OnlineSigners } from "../store/sign-metadata.ts";
-import { operatorOf } from "./caller.ts";
+import type { Audit } from "./audit.ts";
+import { operatorOf, scopeOf } from "./caller.ts";
 import { fromKind, fromTrust, toBundleRef, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -30,13 +32,12 @@ export const bundlePermissions = {
   getBundle: "bundle:read",
 } satisfies Record<keyof (typeof BundleService)["method"], Permission>;
 
-/** Bundles of at most 16 MiB together, and the metadata beside them. */
-export const pushBytesMax = bundleBytesMax + 1024 * 1024;
 const bundlesMax = 100;
 
 export interface BundleServiceOptions {
   readonly db: Database;
   readonly org: string;
+  readonly audit: Audit;
   readonly signers: OnlineSigners;
   /** Whether a bundle loads as agents will load it; answers with what it holds. */
   readonly checkLoads: (bundle: Bundle) => Promise<Outcome<Readonly<Record<string, number>>>>;
@@ -44,7 +45,7 @@ export interface BundleServiceOptions {
 }
 
 export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof BundleService> {
-  const { db, signers, now } = options;
+  const { db, audit, signers, now } = options;
   return {
     async pushBundles(request, context) {
       orRefuse(checkSizes(request.bundles));
@@ -60,24 +61,25 @@ export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof
         signers,
         pushedBy: operatorOf(context).name,
         now: now(),
+        note: audit.note(context, request),
         refusalOf: (refusal) => fromTrust("targets", refusal),
       });
-      return { bundles: await toMessages(db, orRefuse(pushed)) };
+      return { bundles: await toMessages(db, scopeOf(context), orRefuse(pushed)) };
     },
-    async listBundles(request) {
+    async listBundles(request, context) {
       const kind = fromKind(request.kind);
       if (kind === undefined && request.kind !== BundleKind.UNSPECIFIED) {
         return orRefuse(invalid("kind", `is ${request.kind}, which this server does not know`));
       }
-      const bundles = await toMessages(db, await listBundles(db, kind));
+      const bundles = await toMessages(db, scopeOf(context), await listBundles(db, kind));
       return { bundles: bundles.filter((bundle) => bundle.listed) };
     },
-    async getBundle(request) {
+    async getBundle(request, context) {
       const found = await findBundle(db, request.bundle);
       if (found === undefined) {
         return orRefuse(refuse({ kind: "not-found", what: "bundle", id: request.bundle.slice(0, 80) }));
       }
-      const [bundle] = await toMessages(db, [found]);
+      const [bundle] = await toMessages(db, scopeOf(context), [found]);
       return { bundle, content: found.content };
     },
   };
@@ -133,8 +135,8 @@ async function readBundle(
   return accept({ row, content: bytes });
 }
 
-async function toMessages(db: Database, rows: readonly BundleRow[]): Promise<BundleMessage[]> {
-  const uses = await countUses(db);
+async function toMessages(db: Database, scope: Scope, rows: readonly BundleRow[]): Promise<BundleMessage[]> {
+  const uses = await countUses(db, scope);
   const current = await findMetadata(db, "targets");
   return rows.map((row) =>
     create(BundleSchema, {

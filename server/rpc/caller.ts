@@ -3,13 +3,19 @@ import { Code, ConnectError, createContextKey, type HandlerContext } from "@conn
 import type { AgentId, ApiTokenId, ClusterId } from "../domain/ids.ts";
 import type { Role } from "../domain/permission.ts";
 import { refuse, type Outcome } from "../domain/refusal.ts";
+import type { Scope } from "../domain/scope.ts";
 
-/** A person or a program with an API token. */
+/** A person or a program with an API token, made by an admin or by a login. */
 export interface Operator {
   readonly kind: "operator";
   readonly tokenId: ApiTokenId;
   readonly name: string;
   readonly role: Role;
+  /** The clusters that exist for the caller. */
+  readonly scope: Scope;
+  readonly expiresAt: Date;
+  /** The identity that logged in; absent for a token that an admin made. */
+  readonly login?: { readonly issuer: string; readonly subject: string };
 }
 
 /** An agent with a client certificate that this fleet issued, neither revoked nor retired. */
@@ -46,4 +52,14 @@ export function operatorOf(context: Pick<HandlerContext, "values">): Operator {
   const caller = context.values.get(callerKey);
   if (caller.ok && caller.value.kind === "operator") return caller.value;
   throw new ConnectError("This call takes an API token", Code.Unauthenticated);
+}
+
+/** The clusters that exist for the operator that calls: what every query of clusters takes. */
+export function scopeOf(context: Pick<HandlerContext, "values">): Scope {
+  return operatorOf(context).scope;
+}
+
+/** The credential in words, for refusals. */
+export function credentialText({ name, login }: Operator): string {
+  return login === undefined ? `API token "${name}"` : `login of "${name}"`;
 }

@@ -1,17 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import {
-  RateSeriesSchema,
-  type Cluster,
-  type ClusterService,
-  type LabelClusterRequest,
-} from "#proto/fleet/v1/cluster";
+import { RateSeriesSchema, type Cluster, type ClusterService } from "#proto/fleet/v1/cluster";
 import type { Selector as SelectorMessage } from "#proto/fleet/v1/common";
 
 import { relabel } from "../domain/labels.ts";
 import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
 import { invalid, refuse } from "../domain/refusal.ts";
+import { judgeRelabel, type Scope } from "../domain/scope.ts";
 import { matchesSelector } from "../domain/selector.ts";
 import { listUsableTokensOf, revokeAgent } from "../store/agents.ts";
 import { findBundleNames } from "../store/bundles.ts";
@@ -25,6 +21,9 @@ import {
   type ClusterRow,
 } from "../store/clusters.ts";
 import type { Database } from "../store/pool.ts";
+import { listScopesInUse } from "../store/scopes.ts";
+import type { Audit } from "./audit.ts";
+import { scopeOf } from "./caller.ts";
 import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
 import { fromSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -41,6 +40,7 @@ export const clusterPermissions = {
 
 export interface ClusterServiceOptions {
   readonly db: Database;
+  readonly audit: Audit;
   readonly now: () => Date;
 }
 
@@ -53,16 +53,16 @@ const ratesMinutes = { fallback: 15, max: 1440 };
 const rateCellsMax = 300_000;
 
 export function clusterService(options: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
-  const { db, now } = options;
+  const { db, audit, now } = options;
   /** One cluster in full, as it is after whatever was done. */
   async function show(row: ClusterRow): Promise<{ cluster: Cluster | undefined }> {
     const [cluster] = await toMessages(options, [row], attemptsShown, true);
     return { cluster };
   }
   return {
-    async listClusters(request) {
+    async listClusters(request, context) {
       const after = orRefuse(parsePageToken(request.pageToken));
-      const chosen = await choose(db, request.selector, request.includeRetired);
+      const chosen = await choose(db, scopeOf(context), request.selector, request.includeRetired);
       const rest = chosen.filter((row) => row.name > after);
       const page = rest.slice(0, pageSize(request.pageSize));
       const last = page.at(-1);
@@ -72,27 +72,44 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
         totalSize: chosen.length,
       };
     },
-    async getCluster(request) {
-      return show(orRefuse(await findCluster(db, request.cluster)));
+    async getCluster(request, context) {
+      return show(orRefuse(await findCluster(db, scopeOf(context), request.cluster)));
     },
-    async labelCluster(request) {
-      return show(await label(db, request));
+    async labelCluster(request, context) {
+      const scope = scopeOf(context);
+      // Setting and removing hold whatever the other labels are, so a change in between is taken in and not refused.
+      const attemptsMax = 5;
+      for (let attempt = 1; ; attempt += 1) {
+        const before = orRefuse(await findCluster(db, scope, request.cluster));
+        const labels = orRefuse(relabel(before.labels, request.set, request.remove));
+        orRefuse(judgeRelabel(scope, await listScopesInUse(db, now()), before.labels, labels));
+        const replaced = await replaceLabels(db, before, labels, audit.note(context, request));
+        if (replaced.ok || attempt === attemptsMax) return show(orRefuse(replaced));
+      }
     },
-    async retireCluster(request) {
-      const found = orRefuse(await findCluster(db, request.cluster));
-      return show(orRefuse(await retireCluster(db, found.id, now())));
+    async retireCluster(request, context) {
+      const note = audit.note(context, request);
+      return show(orRefuse(await retireCluster(db, scopeOf(context), request.cluster, now(), note)));
     },
-    async revokeAgent(request) {
-      const cluster = orRefuse(await findCluster(db, request.cluster));
-      const revoked = await revoke(options, cluster, request.agent);
-      return { ...(await show(cluster)), ...revoked };
+    async revokeAgent(request, context) {
+      const scope = scopeOf(context);
+      const named = { cluster: request.cluster, agent: request.agent };
+      const revoked = orRefuse(await revokeAgent(db, scope, named, now(), audit.note(context, request)));
+      const usableTokenIds = [...(await listUsableTokensOf(db, scope, revoked.id, now()))];
+      return {
+        ...(await show(revoked.cluster)),
+        agentId: revoked.id,
+        agentName: revoked.name,
+        revokedAt: toTimestamp(revoked.revokedAt),
+        usableTokenIds,
+      };
     },
-    async getRates(request) {
+    async getRates(request, context) {
       const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
       if (minutes > ratesMinutes.max) {
         return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
       }
-      const chosen = await choose(db, request.selector, false);
+      const chosen = await choose(db, scopeOf(context), request.selector, false);
       if (chosen.length * minutes > rateCellsMax) {
         const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
         return orRefuse(refuse({ kind: "over-limit", why }));
@@ -110,23 +127,6 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
       return { series };
     },
   };
-}
-
-/** Setting and removing hold whatever the other labels are, so a change in between is taken in and not refused. */
-async function label(db: Database, { cluster, set, remove }: LabelClusterRequest): Promise<ClusterRow> {
-  const attemptsMax = 5;
-  for (let attempt = 1; ; attempt += 1) {
-    const before = orRefuse(await findCluster(db, cluster));
-    const labels = orRefuse(relabel(before.labels, set, remove));
-    const replaced = await replaceLabels(db, before, labels);
-    if (replaced.ok || attempt === attemptsMax) return orRefuse(replaced);
-  }
-}
-
-async function revoke({ db, now }: ClusterServiceOptions, cluster: ClusterRow, idOrName: string) {
-  const { id, name, revokedAt } = orRefuse(await revokeAgent(db, cluster, idOrName, now()));
-  const usableTokenIds = [...(await listUsableTokensOf(db, id, now()))];
-  return { agentId: id, agentName: name, revokedAt: toTimestamp(revokedAt), usableTokenIds };
 }
 
 async function toMessages(
@@ -147,11 +147,12 @@ async function toMessages(
 /** Sorted here by code unit, because pages are cut here and databases differ in how they order text. */
 async function choose(
   db: Database,
+  scope: Scope,
   selector: SelectorMessage | undefined,
   includeRetired: boolean,
 ): Promise<readonly ClusterRow[]> {
   const wanted = orRefuse(fromSelector("selector", selector));
-  const rows = await listClusters(db, includeRetired);
+  const rows = await listClusters(db, scope, includeRetired);
   const chosen = rows.filter((row) => matchesSelector(wanted, row.labels));
   return chosen.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

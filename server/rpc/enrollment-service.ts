@@ -15,6 +15,7 @@ import { enroll, type Certified } from "../store/enrollments.ts";
 import { listRootsAfter, type MetadataRow } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
 import { addressKey } from "./address.ts";
+import type { Audit } from "./audit.ts";
 import { agentOf } from "./caller.ts";
 import { fromTrust, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -28,6 +29,7 @@ export const enrollmentPermissions = {
 export interface EnrollmentServiceOptions {
   readonly db: Database;
   readonly org: string;
+  readonly audit: Audit;
   readonly cas: () => Pick<CaSet, "issuer" | "trusted">;
   readonly agentCertificateMs: number;
   readonly now: () => Date;
@@ -39,7 +41,7 @@ interface Issued extends Certified {
 }
 
 export function enrollmentService(options: EnrollmentServiceOptions): ServiceImpl<typeof EnrollmentService> {
-  const { db, org, now } = options;
+  const { db, org, audit, now } = options;
   return {
     async enroll(request, context) {
       const applicant = orRefuse(parseApplicant(request));
@@ -54,11 +56,13 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
       const keyHash = Buffer.from(csr.value.pin.slice("sha256:".length), "hex");
       const address = context.values.get(addressKey);
       const fresh = { clusterId: newId("cluster"), agentId: newId("agent") };
+      const actor = { kind: "join-token", id: token.id, name: "", role: "" } as const;
       const enrolled = orRefuse(
         await enroll(
           db,
           { applicant, address, token, keyHash, fresh, now: now() },
           ({ clusterId, agentId }) => issue(options, request.csr, { org, clusterId, agentId }),
+          audit.noteOf(actor, "EnrollmentService/Enroll"),
         ),
       );
       const { clusterId, agentId, labels, certified } = enrolled;

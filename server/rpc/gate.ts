@@ -4,19 +4,29 @@ import type { Logger } from "pino";
 
 import type { Permission } from "../domain/permission.ts";
 import { refuse, type Outcome } from "../domain/refusal.ts";
+import type { Throttle } from "../log-throttle.ts";
+import { connectionKey, type Admission } from "./admission.ts";
 import { callerKey, type Caller } from "./caller.ts";
+import { peerKey } from "./interceptors/authenticate.ts";
 import { authorize } from "./interceptors/authorize.ts";
+import type { WriteRefusal } from "./interceptors/audit-refusals.ts";
 import { toWire } from "./interceptors/refusals.ts";
 import { codeName, type ObserveCall } from "./interceptors/request-log.ts";
+import { standingKey } from "./interceptors/standing.ts";
 import type { Mounted } from "./mount.ts";
 import { orRefuse } from "./refusals.ts";
 
 export interface GateOptions {
+  readonly admission: Admission;
   readonly services: readonly Mounted[];
   readonly authenticate: (context: HandlerContext) => Promise<Outcome<Caller>>;
   readonly isDraining: () => boolean;
   readonly observe: ObserveCall;
+  /** Writes down what a known caller may not do. */
+  readonly writeRefusal: WriteRefusal;
   readonly log: Logger;
+  /** Keeps strangers from filling the log. */
+  readonly throttle: Throttle;
 }
 
 /**
@@ -30,16 +40,29 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
   return async (context) => {
     try {
       if (options.isDraining()) {
-        orRefuse(refuse({ kind: "unavailable", why: "The server is going away: try again" }));
+        const why = "The server is going away: try again";
+        orRefuse(refuse({ kind: "unavailable", why, retryAfterMs: 1_000 }));
       }
       const permission = permissions.get(context.method);
       if (permission === undefined) throw new Error(`${context.method.name} has no permission`);
-      if (permission === "public") return;
+      const connection = context.values.get(connectionKey);
+      orRefuse(options.admission.arrive(context, permission, context.values.get(peerKey).ok));
+      if (permission === "public") {
+        orRefuse(options.admission.enter(context, permission, undefined));
+        return;
+      }
       const caller = await options.authenticate(context);
       context.values.set(callerKey, caller);
+      context.values.set(standingKey, async () => authorize(await options.authenticate(context), permission));
+      if (caller.ok) connection.proved();
+      else connection.strike();
       orRefuse(authorize(caller, permission));
+      if (caller.ok) orRefuse(options.admission.enter(context, permission, caller.value));
     } catch (error) {
-      throw refused(toWire(error, context.signal, context.method.name, options.log), context, options);
+      const answer = toWire(error, context.signal, context.method.name, options.log);
+      const { method } = context;
+      await options.writeRefusal({ caller: context.values.get(callerKey), method, error: answer });
+      throw refused(answer, context, options);
     }
   };
 }
@@ -48,10 +71,10 @@ function refused(error: ConnectError, context: HandlerContext, options: GateOpti
   const { service, method } = context;
   options.observe({ service: service.typeName, method: method.name, code: codeName(error), seconds: 0 });
   if (error.code !== Code.Internal) {
-    options.log.info(
-      { rpc: `${service.typeName}/${method.name}`, refusal: error.rawMessage },
-      "call refused at the gate",
-    );
+    options.throttle(`gate ${codeName(error)}`, (leftOut) => {
+      const rpc = `${service.typeName}/${method.name}`;
+      options.log.info({ rpc, refusal: error.rawMessage, leftOut }, "call refused at the gate");
+    });
   }
   return error;
 }

@@ -4,13 +4,16 @@ import type { Refusal as TrustRefusal } from "#trust";
 import {
   BundleKind,
   BundleRefSchema,
+  RequirementSchema,
   Requirement_Operator,
+  SelectorSchema,
   type BundleRef,
   type Selector as SelectorMessage,
 } from "#proto/fleet/v1/common";
 
 import type { Outcome, Refusal } from "../domain/refusal.ts";
-import { parseSelector, type Selector } from "../domain/selector.ts";
+import { parseScope, type Scope } from "../domain/scope.ts";
+import { parseSelector, type RawRequirement, type Selector } from "../domain/selector.ts";
 import type { BundleName } from "../store/bundles.ts";
 import type { BundleKindName } from "../store/schema.ts";
 
@@ -59,12 +62,38 @@ const operators: Readonly<Record<Requirement_Operator, string>> = {
 
 /** Reads a selector off the wire; none chooses every cluster. */
 export function fromSelector(field: string, selector: SelectorMessage | undefined): Outcome<Selector> {
-  const raw = (selector?.requirements ?? []).map(({ key, operator, values }) => ({
+  return parseSelector(field, rawOf(selector));
+}
+
+/** Reads the scope of a credential to be off the wire; none is the whole fleet. */
+export function fromScope(field: string, selector: SelectorMessage | undefined): Outcome<Scope> {
+  return parseScope(field, rawOf(selector));
+}
+
+function rawOf(selector: SelectorMessage | undefined): readonly RawRequirement[] {
+  return (selector?.requirements ?? []).map(({ key, operator, values }) => ({
     key,
     operator: operators[operator] ?? "",
     values,
   }));
-  return parseSelector(field, raw);
+}
+
+const wireOperators = {
+  in: Requirement_Operator.IN,
+  "not-in": Requirement_Operator.NOT_IN,
+  exists: Requirement_Operator.EXISTS,
+  "not-exists": Requirement_Operator.NOT_EXISTS,
+} as const;
+
+export function toSelector(selector: Selector): SelectorMessage {
+  const requirements = selector.map((each) =>
+    create(RequirementSchema, {
+      key: each.key,
+      operator: wireOperators[each.operator],
+      values: "values" in each ? [...each.values] : [],
+    }),
+  );
+  return create(SelectorSchema, { requirements });
 }
 
 /** What makes input unreadable, whatever the state of the server. */

@@ -2,11 +2,14 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 
 import type { Permission } from "../domain/permission.ts";
+import { messageBytesMax } from "../limits.ts";
 
 /** A service with the permission of every method, ready to be routed. */
 export interface Mounted {
   readonly service: DescService;
   readonly permissions: ReadonlyMap<DescMethod, Permission>;
+  /** Bytes of one message, after unpacking. */
+  readonly readMaxBytes: number;
   readonly route: (router: ConnectRouter) => void;
 }
 
@@ -18,7 +21,7 @@ export function mount<S extends DescService>(
   service: S,
   permissions: Readonly<Record<keyof S["method"], Permission>>,
   implementation: ServiceImpl<S>,
-  options: { readonly readMaxBytes?: number } = {},
+  { readMaxBytes = messageBytesMax.operator }: { readonly readMaxBytes?: number } = {},
 ): Mounted {
   const byName = permissions as Readonly<Record<string, Permission>>;
   return {
@@ -29,8 +32,9 @@ export function mount<S extends DescService>(
         return permission === undefined ? [] : [[method, permission]];
       }),
     ),
+    readMaxBytes,
     route: (router) => {
-      router.service(service, implementation, options);
+      router.service(service, implementation, { readMaxBytes });
     },
   };
 }

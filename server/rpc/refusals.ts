@@ -19,7 +19,13 @@ const codes = {
 } as const satisfies Record<Refusal["kind"], Code>;
 
 export function toConnectError(refusal: Refusal): ConnectError {
-  return new ConnectError(sentence(refusal), codes[refusal.kind]);
+  return new ConnectError(sentence(refusal), codes[refusal.kind], retryAfter(refusal));
+}
+
+/** When to come back, as HTTP says it: in whole seconds, rounded up, so that who comes then gets through. */
+function retryAfter(refusal: Refusal): Record<string, string> | undefined {
+  if (!("retryAfterMs" in refusal) || refusal.retryAfterMs === undefined) return undefined;
+  return { "retry-after": String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000))) };
 }
 
 /** The value, or the refusal as the error that the client sees. */

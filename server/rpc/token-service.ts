@@ -9,16 +9,22 @@ import {
 } from "#proto/fleet/v1/token";
 import { formatJoinString, rootPin } from "#trust";
 
-import { parseApiTokenRequest, parseJoinTokenRequest } from "../domain/token.ts";
+import {
+  judgeJoinScope,
+  parseApiTokenRequest,
+  parseJoinTokenRequest,
+  type ApiTokenWish,
+} from "../domain/token.ts";
 import type { Permission } from "../domain/permission.ts";
 import { refuse } from "../domain/refusal.ts";
 import { newId, newSecret } from "../secrets.ts";
 import { insertApiToken, listApiTokens, revokeApiToken, type ApiToken } from "../store/api-tokens.ts";
 import { insertJoinToken, listJoinTokens, revokeJoinToken, type JoinToken } from "../store/join-tokens.ts";
 import { findMetadata } from "../store/metadata.ts";
-import type { Db } from "../store/pool.ts";
-import { operatorOf } from "./caller.ts";
-import { toTimestamp } from "./messages.ts";
+import type { Database, Db } from "../store/pool.ts";
+import type { Audit } from "./audit.ts";
+import { operatorOf, scopeOf } from "./caller.ts";
+import { fromScope, toSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
@@ -32,7 +38,8 @@ export const tokenPermissions = {
 } satisfies Record<keyof (typeof TokenService)["method"], Permission>;
 
 export interface TokenServiceOptions {
-  readonly db: Db;
+  readonly db: Database;
+  readonly audit: Audit;
   /** Where agents reach the fleet, for join strings. */
   readonly publicAddress: () => { readonly host: string; readonly port: number };
   /** "sha256:" and hex, over the public key of each CA that servers present or will present next. */
@@ -43,10 +50,12 @@ export interface TokenServiceOptions {
 const listMax = 1_000;
 
 export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof TokenService> {
-  const { db, now } = options;
+  const { db, audit, now } = options;
   return {
     async createJoinToken(request, context) {
+      const by = operatorOf(context);
       const wanted = orRefuse(parseJoinTokenRequest(request));
+      orRefuse(judgeJoinScope(by.scope, wanted));
       const root = await findMetadata(db, "root");
       if (root === undefined) {
         const why =
@@ -55,7 +64,7 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       }
       const { secret, hash } = newSecret();
       const createdAt = now();
-      const token = await insertJoinToken(db, {
+      const row = {
         id: newId("join token"),
         secretHash: hash,
         labels: wanted.labels,
@@ -65,8 +74,10 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
         usesMax: wanted.usesMax,
         expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
         createdAt,
-        createdBy: operatorOf(context).name,
-      });
+        createdBy: by.name,
+        scope: by.scope,
+      };
+      const token = await insertJoinToken(db, row, audit.note(context, request));
       const joinString = formatJoinString({
         tokenId: token.id,
         secret,
@@ -76,32 +87,50 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       });
       return { token: toJoinToken(token), joinString };
     },
-    async listJoinTokens() {
-      return { tokens: (await listJoinTokens(db, listMax)).map(toJoinToken) };
+    async listJoinTokens(_request, context) {
+      return { tokens: (await listJoinTokens(db, scopeOf(context), listMax)).map(toJoinToken) };
     },
-    async revokeJoinToken(request) {
-      return { token: toJoinToken(orRefuse(await revokeJoinToken(db, request.id, now()))) };
+    async revokeJoinToken(request, context) {
+      const note = audit.note(context, request);
+      const revoked = await revokeJoinToken(db, scopeOf(context), request.id, now(), note);
+      return { token: toJoinToken(orRefuse(revoked)) };
     },
     async createApiToken(request, context) {
-      const wanted = orRefuse(parseApiTokenRequest(request));
-      const { token, secret } = await createApiToken(db, wanted, operatorOf(context).name, now());
+      const by = operatorOf(context);
+      const scope = fromScope("scope", request.scope);
+      const wanted = orRefuse(parseApiTokenRequest(request, scope, by.scope));
+      const { token, secret } = await db.transaction(async (tx) => {
+        const made = await createApiToken(tx, wanted, by.name, now());
+        await audit.note(context, request)(tx, { target: made.token.id });
+        return made;
+      });
       return { token: toApiToken(token), secret };
     },
-    async listApiTokens() {
-      return { tokens: (await listApiTokens(db, listMax)).map(toApiToken) };
+    async listApiTokens(_request, context) {
+      const tokens = await listApiTokens(db, scopeOf(context), listMax, now());
+      return { tokens: tokens.map(toApiToken) };
     },
-    async revokeApiToken(request) {
-      return { token: toApiToken(orRefuse(await revokeApiToken(db, request.id, now()))) };
+    async revokeApiToken(request, context) {
+      const note = audit.note(context, request);
+      const revoked = await revokeApiToken(db, scopeOf(context), request.id, now(), note);
+      return { token: toApiToken(orRefuse(revoked)) };
     },
   };
+}
+
+/** The identity for which a login makes a token. */
+export interface Login {
+  readonly issuer: string;
+  readonly subject: string;
 }
 
 /** Stores a new API token and answers with what its holder sends: ID.SECRET, which is nowhere else. */
 export async function createApiToken(
   db: Db,
-  wanted: { readonly name: string; readonly role: ApiToken["role"]; readonly ttlMs: number },
+  wanted: ApiTokenWish,
   createdBy: string,
   now: Date,
+  login?: Login,
 ): Promise<{ readonly token: ApiToken; readonly secret: string }> {
   const { secret, hash } = newSecret();
   const token: ApiToken = {
@@ -114,6 +143,9 @@ export async function createApiToken(
     createdBy,
     lastUsedAt: null,
     revokedAt: null,
+    scope: wanted.scope,
+    issuer: login?.issuer ?? null,
+    subject: login?.subject ?? null,
   };
   await insertApiToken(db, token);
   return { token, secret: `${token.id}.${secret}` };
@@ -144,5 +176,8 @@ function toApiToken(token: ApiToken): ApiTokenMessage {
     createdAt: toTimestamp(token.createdAt),
     lastUsedAt: toTimestamp(token.lastUsedAt),
     revokedAt: toTimestamp(token.revokedAt),
+    scope: toSelector(token.scope),
+    createdBy: token.createdBy,
+    issuer: token.issuer ?? "",
   });
 }

@@ -7,8 +7,10 @@ import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import { findMetadata, insertMetadata, lockMetadata, type MetadataRow } from "../store/metadata.ts";
 import { notifyChanged } from "../store/notify.ts";
+import type { AuditNote } from "../store/audit-entries.ts";
 import type { Database, Transaction } from "../store/pool.ts";
 import { signOnline, type OnlineSigners } from "../store/sign-metadata.ts";
+import type { Audit } from "./audit.ts";
 import { fromTrust, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -22,12 +24,13 @@ export const trustPermissions = {
 export interface TrustServiceOptions {
   readonly db: Database;
   readonly org: string;
+  readonly audit: Audit;
   readonly signers: OnlineSigners;
   readonly now: () => Date;
 }
 
 export function trustService(options: TrustServiceOptions): ServiceImpl<typeof TrustService> {
-  const { db, org, signers } = options;
+  const { db, org, audit, signers } = options;
   return {
     async getTrust() {
       const onlineKeys = (["snapshot", "timestamp", "assignment"] as const).map((role) => {
@@ -44,8 +47,9 @@ export function trustService(options: TrustServiceOptions): ServiceImpl<typeof T
       );
       return { org, onlineKeys, roles };
     },
-    async publishRoot(request) {
-      const published = await db.transaction(async (tx) => publish(tx, options, request.root));
+    async publishRoot(request, context) {
+      const note = audit.note(context, request);
+      const published = await db.transaction(async (tx) => publish(tx, options, request.root, note));
       const { row, view } = orRefuse(published);
       return { root: statusOf(row, view.roles.root) };
     },
@@ -66,6 +70,7 @@ async function publish(
   tx: Transaction,
   { org, signers, now }: TrustServiceOptions,
   bytes: Uint8Array,
+  note: AuditNote,
 ): Promise<Outcome<{ readonly row: MetadataRow; readonly view: RootView }>> {
   await lockMetadata(tx);
   const at = now();
@@ -84,7 +89,11 @@ async function publish(
       why: `The root is for the org "${view.org ?? ""}"; this server is of "${org}"`,
     });
   }
-  if (current !== undefined && Buffer.from(current.body).equals(bytes)) return accept({ row: current, view });
+  const named = { target: `root ${view.version}` };
+  if (current !== undefined && Buffer.from(current.body).equals(bytes)) {
+    await note(tx, named);
+    return accept({ row: current, view });
+  }
   const row = {
     role: "root" as const,
     version: BigInt(view.version),
@@ -96,6 +105,7 @@ async function publish(
   // A root with other online keys makes what they signed before worthless.
   orRefuse(await signOnline(tx, signers, at));
   await notifyChanged(tx);
+  await note(tx, named);
   return accept({ row: { ...row, changed: 0n }, view });
 }
 

@@ -14,11 +14,12 @@ import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
 import { storeReport } from "../store/reports.ts";
 import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
+import type { AuditBook, KnownHead } from "./audit-book.ts";
 import type { Batcher } from "./batcher.ts";
 import type { CaBook } from "./cas.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
 import type { PresenceBook } from "./presence.ts";
-import { checkBounds, readRates, readReport, text } from "./read-request.ts";
+import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Who speaks, as the certificate of the connection proves it. */
@@ -40,6 +41,7 @@ export interface SyncPorts {
   readonly serverId: string;
   readonly desired: DesiredBook;
   readonly cas: CaBook;
+  readonly audit: AuditBook;
   readonly presence: PresenceBook;
   readonly rates: Batcher<RateRow>;
   readonly tuning: Tuning;
@@ -66,6 +68,8 @@ export interface Session {
   /** The newest list of CAs that the agent said it holds, or was sent. */
   caBundleVersion: bigint;
   isTuned: boolean;
+  /** The head of the audit log that the agent said it holds. */
+  auditHead: KnownHead | undefined;
 }
 
 export interface Synced {
@@ -122,6 +126,7 @@ export async function handleSync(
   }
   session.labelsDigest = request.labelsDigest;
   session.caBundleVersion = request.caBundleVersion;
+  session.auditHead = readKnownHead(request);
   // What the agent says counts: an assignment that got lost, or that it could not verify yet, is offered again.
   session.offeredGeneration = session.observedGeneration;
   if (request.goodbye) await endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock());
@@ -190,6 +195,7 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     offeredGeneration: 0n,
     caBundleVersion: 0n,
     isTuned: false,
+    auditHead: undefined,
   };
 }
 
@@ -218,6 +224,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     metadata: [...(await metadataFor(ports, session))],
     ...labelsFor(session, desired),
     ...(await caBundleFor(ports, session)),
+    ...(await auditFor(ports, session)),
     ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
   };
   session.isTuned = true;
@@ -266,6 +273,18 @@ async function caBundleFor(
 
 function wireEnvelope({ payloadType, payload, signatures }: Envelope) {
   return { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) };
+}
+
+/** A newer head of the audit log. No news by itself: it comes with whatever the agent is told next. */
+async function auditFor(
+  ports: SyncPorts,
+  session: Session,
+): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "audit">> {
+  const update = await ports.audit.updateFor(session.auditHead);
+  if (update === undefined) return {};
+  const { payloadType, payload, signatures } = update.envelope;
+  const head = { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) };
+  return { audit: { head, links: update.links.map((link) => Uint8Array.from(link)) } };
 }
 
 function wireSignature(from: { readonly keyId: string; readonly signature: Uint8Array }) {

@@ -1,10 +1,11 @@
 /** Everything an agent sends is checked here before anything else looks at it: size, shape, and whose word it is. */
 import { createPublicKey, verify } from "node:crypto";
 
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { preAuthEncoding, reportType } from "#trust";
 import {
+  EnvelopeSchema,
   StateReportSchema,
   type ComponentState,
   type RateBucket,
@@ -12,16 +13,22 @@ import {
   type SyncRequest,
 } from "#proto/agent/v1/agent";
 
+import { hasTooManyParts } from "../census.ts";
 import { digestFromBytes, isDigest } from "../domain/ids.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import type { BundleKind } from "../domain/rollout-spec.ts";
 import type { Report, ReportedAttempt, ReportedComponent } from "../store/reports.ts";
 import type { RateRow } from "../store/rates.ts";
+import type { KnownHead } from "./audit-book.ts";
 
 export const reportBytesMax = 64 * 1024;
+/** 64 conditions and a few components with all their fields are under a thousand. */
+const reportPartsMax = 2_000;
 export const waitMsMax = 60_000;
 const ratesMax = 1_500;
 const conditionsMax = 64;
+/** An envelope with one signature is a tenth of it. */
+const auditHeadBytesMax = 4 * 1024;
 const phases = new Set(["received", "verified", "staged", "applying", "applied", "rejected", "rolled-back"]);
 
 /** Refuses a message that is out of bounds before anything of it is used. */
@@ -71,6 +78,9 @@ export function readReport(request: SyncRequest, speaker: Speaker): Outcome<Repo
       "The state report is not signed by the key of the certificate on this connection: connect again";
     return refuse({ kind: "unauthenticated", why });
   }
+  if (hasTooManyParts(StateReportSchema, request.report, reportPartsMax)) {
+    return invalid("report", `has more than ${reportPartsMax} fields and elements`);
+  }
   let report: StateReport;
   try {
     report = fromBinary(StateReportSchema, request.report);
@@ -118,7 +128,15 @@ function readContent(report: StateReport): Outcome<Report> {
     since: (dateOf(since) ?? new Date(0)).toISOString(),
   }));
   const { observedGeneration, trustedCas } = report;
-  return accept({ observedGeneration, components, attempts, conditions, trustedCas });
+  const auditHead = report.auditHead === undefined ? undefined : toBinary(EnvelopeSchema, report.auditHead);
+  if (auditHead !== undefined && auditHead.length > auditHeadBytesMax) {
+    return invalid(
+      "report.audit_head",
+      `has ${auditHead.length} bytes; at most ${auditHeadBytesMax} are allowed`,
+    );
+  }
+  const carried = auditHead === undefined ? {} : { auditHead };
+  return accept({ observedGeneration, components, attempts, conditions, trustedCas, ...carried });
 }
 
 function kindOf(word: string): BundleKind | undefined {
@@ -152,6 +170,13 @@ function attemptOf(kind: BundleKind, { lastAttempt }: ComponentState): ReportedA
     reason,
     detail: text(lastAttempt.detail, 4_096),
   };
+}
+
+/** The head of the audit log that the agent says it holds; nothing for what cannot be one. */
+export function readKnownHead({ auditHead }: SyncRequest): KnownHead | undefined {
+  if (auditHead === undefined || auditHead.hash.length !== 32 || auditHead.sequence === 0n) return undefined;
+  const { sequence, hash } = auditHead;
+  return { sequence: cap(sequence), hash, timeMs: dateOf(auditHead.time)?.getTime() ?? 0 };
 }
 
 /** The minutes of a request. Those outside of what can be a minute now are left out: a clock that is wrong by years. */

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 
 import type { Db } from "../store/pool.ts";
 import { storeRates } from "../store/rates.ts";
+import { createAuditBook } from "./audit-book.ts";
 import { createBatcher } from "./batcher.ts";
 import type { CaKeeper } from "../ca-keeper.ts";
 import { createCaBook, type SignCas } from "./cas.ts";
@@ -16,6 +17,7 @@ import { defaultTuning, type Tuning } from "./tuning.ts";
 
 export interface SessionsOptions {
   readonly db: Db;
+  readonly org: string;
   readonly sign: SignAssignment;
   readonly signCas: SignCas;
   readonly cas: CaKeeper;
@@ -52,7 +54,7 @@ export interface Sessions {
 const rateRowsMax = 2_000;
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { db, clock, log } = options;
+  const { db, org, clock, log } = options;
   const random = options.random ?? Math.random;
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
@@ -81,6 +83,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       serverId: randomUUID(),
       desired,
       cas,
+      audit: createAuditBook(db, org, clock),
       presence,
       rates,
       tuning,

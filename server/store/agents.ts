@@ -1,9 +1,14 @@
-import { and, eq, gt, isNull, lt, or, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, isNull, lt, or, sql } from "drizzle-orm";
 
 import { refuse, accept, type Outcome } from "../domain/refusal.ts";
+import type { Scope } from "../domain/scope.ts";
+import type { AuditNote } from "./audit-entries.ts";
+import { findCluster, type ClusterRow } from "./clusters.ts";
+import { tokensIn } from "./join-tokens.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
 import { agents, clusters, enrollments, joinTokens, nextChange } from "./schema.ts";
+import { clustersIn } from "./scopes.ts";
 
 /** What is asked about an agent each time it calls. */
 export interface AgentStanding {
@@ -60,42 +65,70 @@ export interface RevokedAgent {
   readonly id: string;
   readonly name: string;
   readonly revokedAt: Date;
+  readonly cluster: ClusterRow;
 }
 
 /**
- * Takes an agent's identity back, and tells every server; by id or by name. Revoking again keeps the first time. What
- * the servers have to notice is a change of the cluster.
+ * Takes an agent's identity back, and tells every server; cluster and agent by id or by name. Revoking again keeps the
+ * first time. What the servers have to notice is a change of the cluster.
  */
 export async function revokeAgent(
   db: Database,
-  cluster: { readonly id: string; readonly name: string },
-  idOrName: string,
+  scope: Scope,
+  named: { readonly cluster: string; readonly agent: string },
   now: Date,
+  note: AuditNote,
 ): Promise<Outcome<RevokedAgent>> {
   return db.transaction(async (tx) => {
+    const found = await findCluster(tx, scope, named.cluster);
+    if (!found.ok) return found;
+    const { id: clusterId, name: clusterName } = found.value;
     const [row] = await tx
       .update(agents)
       .set({ revokedAt: sql`coalesce(${agents.revokedAt}, ${now.toISOString()}::timestamptz)` })
-      .where(and(eq(agents.clusterId, cluster.id), or(eq(agents.id, idOrName), eq(agents.name, idOrName))))
+      .where(
+        and(
+          inArray(
+            agents.clusterId,
+            tx
+              .select({ id: clusters.id })
+              .from(clusters)
+              .where(and(eq(clusters.id, clusterId), clustersIn(scope))),
+          ),
+          or(eq(agents.id, named.agent), eq(agents.name, named.agent)),
+        ),
+      )
       .returning({ id: agents.id, name: agents.name, revokedAt: agents.revokedAt });
     if (row === undefined) {
-      const what = `agent of cluster ${cluster.name}`;
-      return refuse({ kind: "not-found", what, id: idOrName.slice(0, 80) });
+      const what = `agent of cluster ${clusterName}`;
+      return refuse({ kind: "not-found", what, id: named.agent.slice(0, 80) });
     }
-    await tx.update(clusters).set({ changed: nextChange() }).where(eq(clusters.id, cluster.id));
+    const [cluster] = await tx
+      .update(clusters)
+      .set({ changed: nextChange() })
+      .where(eq(clusters.id, clusterId))
+      .returning();
+    if (cluster === undefined) throw new Error("An update answered without its row");
     await notifyChanged(tx);
-    return accept({ ...row, revokedAt: row.revokedAt ?? now });
+    await note(tx, { target: `${clusterName}/${row.name}` });
+    return accept({ ...row, revokedAt: row.revokedAt ?? now, cluster });
   });
 }
 
-/** Join tokens by which an agent enrolled and which admit others still: who has its disk may have them too. */
-export async function listUsableTokensOf(db: Db, agentId: string, now: Date): Promise<readonly string[]> {
+/** Join tokens of a scope by which an agent enrolled and which admit others still: who has its disk may have them too. */
+export async function listUsableTokensOf(
+  db: Db,
+  scope: Scope,
+  agentId: string,
+  now: Date,
+): Promise<readonly string[]> {
   const rows = await db
     .selectDistinct({ id: joinTokens.id })
     .from(joinTokens)
     .innerJoin(enrollments, eq(enrollments.tokenId, joinTokens.id))
     .where(
       and(
+        tokensIn(scope),
         eq(enrollments.agentId, agentId),
         isNull(joinTokens.revokedAt),
         gt(joinTokens.expiresAt, now),

@@ -1,8 +1,10 @@
 import { sql, type SQL } from "drizzle-orm";
 
+import type { Scope } from "../domain/scope.ts";
 import type { Selector } from "../domain/selector.ts";
 import { param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
+import { labelsIn } from "./scopes.ts";
 import { whereLabels } from "./selectors.ts";
 
 /** An alert as it is stored. Times are microseconds since 1970, which is what Postgres keeps. */
@@ -46,6 +48,8 @@ export async function storeAlerts(db: Db, rows: readonly AlertRow[], now: Date):
 
 /** All conditions that are set must hold. */
 export interface AlertFilter {
+  /** The clusters that exist for whoever asks. */
+  readonly scope: Scope;
   readonly selector: Selector;
   readonly rules: readonly string[];
   /** The least severe priority wanted, as a number. */
@@ -123,7 +127,7 @@ export async function countAlerts(
 }
 
 function matches(filter: AlertFilter): SQL {
-  const terms = [whereLabels(sql`c.labels`, filter.selector)];
+  const terms = [labelsIn(filter.scope, "c"), whereLabels(sql`c.labels`, filter.selector)];
   if (filter.rules.length > 0) terms.push(sql`a.rule = any(${param(filter.rules)}::text[])`);
   if (filter.priorityMax !== undefined) terms.push(sql`a.priority <= ${filter.priorityMax}`);
   if (filter.sinceUs !== undefined) terms.push(sql`a.time >= ${instant(sql`${filter.sinceUs}::bigint`)}`);

@@ -1,7 +1,9 @@
 import { and, count, countDistinct, desc, eq, inArray, isNotNull, isNull, or, sql } from "drizzle-orm";
 
+import type { Scope } from "../domain/scope.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { agentComponents, agents, assignments, bundles, clusters, type BundleKindName } from "./schema.ts";
+import { clustersIn } from "./scopes.ts";
 
 /** A bundle without its bytes. */
 export type BundleRow = Omit<typeof bundles.$inferSelect, "content">;
@@ -89,16 +91,17 @@ export async function markListed(tx: Transaction, paths: readonly string[], vers
     .where(inArray(bundles.targetPath, [...paths]));
 }
 
-/** How many clusters of the fleet are assigned a bundle and how many prove it, by digest. */
+/** How many clusters of a scope are assigned a bundle and how many prove it, by digest. */
 export async function countUses(
   db: Db,
+  scope: Scope,
 ): Promise<ReadonlyMap<string, { readonly assigned: number; readonly running: number }>> {
   const digest = sql<string | null>`unnest(array[${assignments.rulesDigest}, ${assignments.shipperDigest}])`;
   const each = db
     .select({ digest: digest.as("each_digest") })
     .from(assignments)
     .innerJoin(clusters, eq(clusters.id, assignments.clusterId))
-    .where(isNull(clusters.retiredAt))
+    .where(and(isNull(clusters.retiredAt), clustersIn(scope)))
     .as("each_assignment");
   const assigned = await db
     .select({ digest: each.digest, count: count() })
@@ -111,7 +114,12 @@ export async function countUses(
     .innerJoin(agents, eq(agents.id, agentComponents.agentId))
     .innerJoin(clusters, eq(clusters.id, agents.clusterId))
     .where(
-      and(isNotNull(agentComponents.runningDigest), isNull(agents.revokedAt), isNull(clusters.retiredAt)),
+      and(
+        isNotNull(agentComponents.runningDigest),
+        isNull(agents.revokedAt),
+        isNull(clusters.retiredAt),
+        clustersIn(scope),
+      ),
     )
     .groupBy(agentComponents.runningDigest);
   const uses = new Map<string, { assigned: number; running: number }>();

@@ -2,9 +2,13 @@ import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, sql } from "dri
 
 import { stepCa, type CaPhase, type CaStep, type GatedAgent } from "../domain/ca-rotation.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
+import type { Scope } from "../domain/scope.ts";
+import type { AuditNote } from "./audit-entries.ts";
+import { tokensIn } from "./join-tokens.ts";
 import { notifyChanged } from "./notify.ts";
 import { uniqueViolation, type Database, type Db } from "./pool.ts";
 import { agents, caRotations, clusters, joinTokens, nextChange } from "./schema.ts";
+import { clustersIn } from "./scopes.ts";
 
 export type CaRotationRow = typeof caRotations.$inferSelect;
 
@@ -25,7 +29,11 @@ export type NewCaRotation = Pick<
 > & { readonly toKey: Uint8Array };
 
 /** Begins a rotation, unless one is under way; of two who begin at once one is refused. */
-export async function beginCaRotation(db: Database, wanted: NewCaRotation): Promise<Outcome<CaRotationRow>> {
+export async function beginCaRotation(
+  db: Database,
+  wanted: NewCaRotation,
+  note: AuditNote,
+): Promise<Outcome<CaRotationRow>> {
   try {
     return await db.transaction(async (tx) => {
       const last = await newestCaRotation(tx);
@@ -43,6 +51,8 @@ export async function beginCaRotation(db: Database, wanted: NewCaRotation): Prom
         .returning();
       if (row === undefined) throw new Error("An insert answered without its row");
       await notifyChanged(tx);
+      const request = { from_pin: row.fromPin, to_pin: row.toPin };
+      await note(tx, { target: nameOf(row), request });
       return accept(row);
     });
   } catch (error) {
@@ -51,6 +61,11 @@ export async function beginCaRotation(db: Database, wanted: NewCaRotation): Prom
       "A rotation of the CA is under way: look at fleetctl trust ca status, and finish or cancel it first";
     return refuse({ kind: "precondition", why });
   }
+}
+
+/** As the audit log names it. */
+function nameOf({ number }: CaRotationRow): string {
+  return `CA rotation ${number}`;
 }
 
 /** Who did a step and whom they left behind. */
@@ -68,6 +83,7 @@ export async function stepCaRotation(
   db: Database,
   step: CaStep,
   decide: (tx: Db, row: CaRotationRow) => Promise<Outcome<CaDecision>>,
+  note: AuditNote,
 ): Promise<Outcome<CaRotationRow>> {
   return db.transaction(async (tx) => {
     const [row] = await tx
@@ -78,7 +94,11 @@ export async function stepCaRotation(
       .for("update");
     const phase = stepCa(row, step);
     if (!phase.ok) return phase;
-    if (row === undefined || row.phase === phase.value) return row === undefined ? noRotation() : accept(row);
+    if (row === undefined) return noRotation();
+    if (row.phase === phase.value) {
+      await note(tx, { target: nameOf(row) });
+      return accept(row);
+    }
     const decided = await decide(tx, row);
     if (!decided.ok) return decided;
     const [changed] = await tx
@@ -88,6 +108,7 @@ export async function stepCaRotation(
       .returning();
     if (changed === undefined) return noRotation();
     await notifyChanged(tx);
+    await note(tx, { target: nameOf(changed) });
     return accept(changed);
   });
 }
@@ -107,8 +128,8 @@ function changeOf(row: CaRotationRow, phase: CaPhase, { now, by, leftBehind }: C
   };
 }
 
-/** Agents that a rotation waits for, or that enrol again anyhow. */
-export async function listGatedAgents(db: Db): Promise<readonly GatedAgent[]> {
+/** Agents of a scope that a rotation waits for, or that enrol again anyhow. */
+export async function listGatedAgents(db: Db, scope: Scope): Promise<readonly GatedAgent[]> {
   const rows = await db
     .select({
       cluster: clusters.name,
@@ -119,16 +140,17 @@ export async function listGatedAgents(db: Db): Promise<readonly GatedAgent[]> {
     })
     .from(agents)
     .innerJoin(clusters, eq(clusters.id, agents.clusterId))
-    .where(and(isNull(agents.revokedAt), isNull(clusters.retiredAt)));
+    .where(and(clustersIn(scope), isNull(agents.revokedAt), isNull(clusters.retiredAt)));
   return rows.map(({ certificateExpiresAt, ...row }) => ({
     ...row,
     certificateExpiresMs: certificateExpiresAt.getTime(),
   }));
 }
 
-/** Join tokens that were made before a moment and can be used still. */
+/** Join tokens of a scope that were made before a moment and can be used still. */
 export async function listUsableTokensBefore(
   db: Db,
+  scope: Scope,
   madeBefore: Date,
   now: Date,
 ): Promise<readonly string[]> {
@@ -137,6 +159,7 @@ export async function listUsableTokensBefore(
     .from(joinTokens)
     .where(
       and(
+        tokensIn(scope),
         lt(joinTokens.createdAt, madeBefore),
         isNull(joinTokens.revokedAt),
         gt(joinTokens.expiresAt, now),

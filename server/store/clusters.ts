@@ -1,6 +1,8 @@
 import { and, asc, desc, eq, gte, inArray, isNull, or, sql, type AnyColumn } from "drizzle-orm";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
+import type { Scope } from "../domain/scope.ts";
+import type { AuditNote } from "./audit-entries.ts";
 import { param } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
@@ -14,6 +16,7 @@ import {
   rates,
   type Labels,
 } from "./schema.ts";
+import { clustersIn } from "./scopes.ts";
 
 export type ClusterRow = typeof clusters.$inferSelect;
 export type AgentRow = typeof agents.$inferSelect;
@@ -22,20 +25,24 @@ export type AttemptRow = typeof attempts.$inferSelect;
 export type AssignmentRow = typeof assignments.$inferSelect;
 export type RateRow = typeof rates.$inferSelect;
 
-/** The name, labels and standing of every cluster: what selectors choose from. */
-export async function listClusters(db: Db, includeRetired: boolean): Promise<readonly ClusterRow[]> {
+/** The name, labels and standing of every cluster of a scope: what selectors choose from. */
+export async function listClusters(
+  db: Db,
+  scope: Scope,
+  includeRetired: boolean,
+): Promise<readonly ClusterRow[]> {
   return db
     .select()
     .from(clusters)
-    .where(includeRetired ? undefined : isNull(clusters.retiredAt));
+    .where(and(clustersIn(scope), includeRetired ? undefined : isNull(clusters.retiredAt)));
 }
 
 /** By id or by name; names have no underscore, so the two never meet. */
-export async function findCluster(db: Db, idOrName: string): Promise<Outcome<ClusterRow>> {
+export async function findCluster(db: Db, scope: Scope, idOrName: string): Promise<Outcome<ClusterRow>> {
   const [row] = await db
     .select()
     .from(clusters)
-    .where(or(eq(clusters.id, idOrName), eq(clusters.name, idOrName)));
+    .where(and(clustersIn(scope), or(eq(clusters.id, idOrName), eq(clusters.name, idOrName))));
   return row === undefined ? noCluster(idOrName) : accept(row);
 }
 
@@ -129,6 +136,7 @@ export async function replaceLabels(
   db: Database,
   before: ClusterRow,
   labels: Labels,
+  note: AuditNote,
 ): Promise<Outcome<ClusterRow>> {
   return db.transaction(async (tx) => {
     const [row] = await tx
@@ -138,12 +146,19 @@ export async function replaceLabels(
       .returning();
     if (row === undefined) return refuse({ kind: "stale", what: "cluster", seen: before.changed });
     await notifyChanged(tx);
+    await note(tx, { target: row.name });
     return accept(row);
   });
 }
 
 /** Retires for good; retiring again keeps the first time. */
-export async function retireCluster(db: Database, id: string, now: Date): Promise<Outcome<ClusterRow>> {
+export async function retireCluster(
+  db: Database,
+  scope: Scope,
+  idOrName: string,
+  now: Date,
+  note: AuditNote,
+): Promise<Outcome<ClusterRow>> {
   return db.transaction(async (tx) => {
     const [row] = await tx
       .update(clusters)
@@ -151,10 +166,11 @@ export async function retireCluster(db: Database, id: string, now: Date): Promis
         retiredAt: sql`coalesce(${clusters.retiredAt}, ${now.toISOString()}::timestamptz)`,
         changed: nextChange(),
       })
-      .where(eq(clusters.id, id))
+      .where(and(clustersIn(scope), or(eq(clusters.id, idOrName), eq(clusters.name, idOrName))))
       .returning();
-    if (row === undefined) return noCluster(id);
+    if (row === undefined) return noCluster(idOrName);
     await notifyChanged(tx);
+    await note(tx, { target: row.name });
     return accept(row);
   });
 }

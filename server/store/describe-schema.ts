@@ -20,14 +20,18 @@ export async function describeSchema(client: Client | Pool): Promise<string> {
   const { rows: constraints } = await client.query<Part>(constraintsQuery);
   const { rows: indexes } = await client.query<Part>(indexesQuery);
   const { rows: sequences } = await client.query<{ text: string }>(sequencesQuery);
+  const { rows: triggers } = await client.query<Part>(triggersQuery);
+  const { rows: functions } = await client.query<{ text: string }>(functionsQuery);
   const of = (parts: readonly Part[], table: Table) => parts.filter((part) => part.table === table.name);
   const blocks = tables.map((table) => {
     const lines = [...of(columns, table), ...of(constraints, table)].map((part) => `  ${part.text}`);
     const head = `create table ${table.name} (\n${lines.join(",\n")}\n)`;
     const body = [`${head}${table.partition === null ? "" : ` partition by ${table.partition}`};`];
-    return [...body, ...of(indexes, table).map((part) => `${part.text};`)].join("\n");
+    const after = [...of(indexes, table), ...of(triggers, table)];
+    return [...body, ...after.map((part) => `${part.text};`)].join("\n");
   });
-  return `${[...sequences.map((sequence) => sequence.text), ...blocks].join("\n\n")}\n`;
+  const before = [...sequences, ...functions].map(({ text }) => text);
+  return `${[...before, ...blocks].join("\n\n")}\n`;
 }
 
 /** Tables of ours; the partitions that come and go with the days are not schema. */
@@ -68,3 +72,12 @@ const sequencesQuery = `
   where c.relnamespace = 'public'::regnamespace and c.relkind = 'S'
     and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'i')
   order by c.relname`;
+
+const triggersQuery = `
+  select c.relname as table, lower(pg_get_triggerdef(t.oid)) as text
+  from pg_class c join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
+  where ${ours} order by c.relname, t.tgname`;
+
+const functionsQuery = `
+  select 'create function ' || p.proname || '(); -- its text stands in the migration' as text
+  from pg_proc p where p.pronamespace = 'public'::regnamespace order by p.proname`;

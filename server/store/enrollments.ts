@@ -4,6 +4,7 @@ import {
   judgeBounds,
   judgeJoinToken,
   judgeNamesakes,
+  judgeReach,
   type Applicant,
   type KnownCluster,
   type Namesakes,
@@ -14,6 +15,7 @@ import { withName } from "../domain/labels.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { RolloutSpec } from "../domain/rollout-spec.ts";
 import { isSecret } from "../secrets.ts";
+import type { AuditNote } from "./audit-entries.ts";
 import { notifyChanged } from "./notify.ts";
 import { uniqueViolation, type Database, type Db, type Transaction } from "./pool.ts";
 import {
@@ -81,11 +83,13 @@ export async function enroll<C extends Certified>(
   db: Database,
   application: Application,
   certify: (identity: { clusterId: ClusterId; agentId: AgentId }) => Promise<Outcome<C>>,
+  note: AuditNote,
 ): Promise<Outcome<Enrolled<C>>> {
   try {
     return await db.transaction(async (tx) => {
       const done = await enrollIn(tx, application, certify);
       if (!done.ok) throw new Undo(done);
+      await note(tx, noteOf(application, done.value));
       return done;
     });
   } catch (error) {
@@ -98,6 +102,17 @@ export async function enroll<C extends Certified>(
       why: "Another agent of this cluster is enrolling right now: try again",
     });
   }
+}
+
+/** Which key of which machine was let in, as what. */
+function noteOf({ applicant, keyHash }: Application, { clusterId, agentId, certified }: Enrolled<Certified>) {
+  const { clusterName: cluster, clusterUid: cluster_uid, agentName: agent } = applicant;
+  const key = `sha256:${Buffer.from(keyHash).toString("hex")}`;
+  const { serial } = certified;
+  return {
+    target: agentId,
+    request: { cluster, cluster_uid, cluster_id: clusterId, agent, key, serial },
+  };
 }
 
 async function enrollIn<C extends Certified>(
@@ -115,6 +130,9 @@ async function enrollIn<C extends Certified>(
   const again = await findRepeated(tx, application);
   const admitted = judgeToken(token, application, again !== undefined);
   if (!admitted.ok) return admitted;
+  // First, so that a token learns nothing of clusters that it does not reach.
+  const reach = await judgeAllReach(tx, applicant, token);
+  if (!reach.ok) return reach;
   const known = judgeNamesakes(applicant, await findNamesakes(tx, applicant));
   if (!known.ok) return known;
   const cluster = known.value ?? (await insertCluster(tx, application, token.labels));
@@ -204,6 +222,21 @@ async function findNamesakes(tx: Transaction, applicant: Applicant): Promise<Nam
   const byName = toKnown(rows.find((row) => row.name === applicant.clusterName));
   const byUid = toKnown(rows.find((row) => row.uid === applicant.clusterUid));
   return { ...(byName === undefined ? {} : { byName }), ...(byUid === undefined ? {} : { byUid }) };
+}
+
+/** The clusters that the applicant could be, or the one that it would become. */
+async function judgeAllReach(
+  tx: Transaction,
+  { clusterName, clusterUid }: Applicant,
+  token: typeof joinTokens.$inferSelect,
+): Promise<Outcome<true>> {
+  const rows = await tx
+    .select({ labels: clusters.labels })
+    .from(clusters)
+    .where(or(eq(clusters.name, clusterName), eq(clusters.uid, clusterUid)));
+  const all = rows.length > 0 ? rows : [{ labels: withName(token.labels, clusterName) }];
+  const judged = all.map(({ labels }) => judgeReach(token.id, token.scope, labels));
+  return judged.find((each) => !each.ok) ?? accept(true);
 }
 
 async function insertCluster(

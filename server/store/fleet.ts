@@ -4,10 +4,17 @@ import type { Digest, RolloutId } from "../domain/ids.ts";
 import { askedAgents, isSilent } from "../domain/liveness.ts";
 import type { FleetCluster } from "../domain/rollout-plan.ts";
 import type { BundleKind } from "../domain/rollout-spec.ts";
+import type { Scope } from "../domain/scope.ts";
 import type { Db } from "./pool.ts";
+import { labelsIn } from "./scopes.ts";
 
-/** The whole fleet as a plan for one kind of bundle looks at it, without retired clusters. */
-export async function readFleet(db: Db, kind: BundleKind, now: Date): Promise<readonly FleetCluster[]> {
+/** The fleet of a scope as a plan for one kind of bundle looks at it, without retired clusters. */
+export async function readFleet(
+  db: Db,
+  scope: Scope,
+  kind: BundleKind,
+  now: Date,
+): Promise<readonly FleetCluster[]> {
   const nowMs = now.getTime();
   const { rows } = await db.execute<FleetRow>(sql`
     select c.id, c.name, c.labels, a.${sql.identifier(`${kind}_digest`)} as assigned, busy.id as "busyWith",
@@ -25,7 +32,7 @@ export async function readFleet(db: Db, kind: BundleKind, now: Date): Promise<re
       from agents g left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
       where g.revoked_at is null group by g.cluster_id
     ) agents on agents.cluster_id = c.id
-    where c.retired_at is null
+    where c.retired_at is null and ${labelsIn(scope, "c")}
     order by c.name`);
   return rows.map((row) => clusterOf(row, nowMs));
 }

@@ -7,6 +7,7 @@ import {
 } from "#trust";
 
 import { accept, refuse, type Outcome, type Refusal } from "../domain/refusal.ts";
+import type { AuditNote } from "./audit-entries.ts";
 import { insertBundle, listBundlesAt, markListed, type BundleRow } from "./bundles.ts";
 import { findMetadata, insertMetadata, lockMetadata } from "./metadata.ts";
 import { notifyChanged } from "./notify.ts";
@@ -26,6 +27,7 @@ export interface Push {
   readonly signers: OnlineSigners;
   readonly pushedBy: string;
   readonly now: Date;
+  readonly note: AuditNote;
   /** Puts what the trust room refused into the server's words. */
   readonly refusalOf: (refusal: TrustRefusal) => Refusal;
 }
@@ -86,7 +88,10 @@ async function pushIn(tx: Transaction, push: Push): Promise<readonly BundleRow[]
   const signed = await signOnline(tx, push.signers, push.now);
   if (!signed.ok) throw new Undo(signed.refusal);
   await notifyChanged(tx);
-  return listBundlesAt(tx, paths);
+  const pushed = await listBundlesAt(tx, paths);
+  const names = pushed.map(({ name, version: of }) => `${name}@${of}`).toSorted();
+  await push.note(tx, { target: [`targets ${view.version}`, ...names].join(", ") });
+  return pushed;
 }
 
 /** Every listed path is stored or comes along, with the very bytes; an agent must never be sent for what is missing. */

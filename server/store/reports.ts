@@ -14,6 +14,8 @@ export interface Report {
   readonly conditions: readonly StoredCondition[];
   /** Pins of the CAs that the agent trusts. */
   readonly trustedCas: readonly string[];
+  /** The head of the audit log that the agent carries: an encoded Envelope. */
+  readonly auditHead?: Uint8Array;
 }
 
 export interface ReportedComponent {
@@ -59,11 +61,13 @@ export async function storeReport(
 ): Promise<boolean> {
   const { components, attempts } = report;
   const at = sql`${now.toISOString()}::timestamptz`;
+  const carried = report.auditHead === undefined ? null : Buffer.from(report.auditHead);
   const { rows } = await db.execute(sql`
     with fence as (
       update agents set observed_generation = ${report.observedGeneration},
         conditions = ${JSON.stringify(report.conditions)}::jsonb, last_seen_at = ${at},
-        trusted_cas = ${param(report.trustedCas)}::text[]
+        trusted_cas = ${param(report.trustedCas)}::text[],
+        audit_head = coalesce(${carried}::bytea, audit_head)
       where id = ${session.agentId} and session_id = ${session.sessionId} and session_epoch = ${session.epoch}
         and revoked_at is null
       returning id

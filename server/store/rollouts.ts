@@ -1,16 +1,45 @@
-import { and, desc, eq, isNull, lt, or, sql } from "drizzle-orm";
+import { and, desc, eq, isNull, lt, or, sql, type SQL } from "drizzle-orm";
 
 import type { Digest, RolloutId } from "../domain/ids.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { RolloutPlan } from "../domain/rollout-plan.ts";
 import type { BundleKind, RolloutSpec } from "../domain/rollout-spec.ts";
 import type { Rollout, RolloutState, Wave } from "../domain/rollout.ts";
+import { isWholeFleet, type Scope } from "../domain/scope.ts";
 import { param } from "./assignments.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { rollouts } from "./schema.ts";
+import { labelsIn } from "./scopes.ts";
 
-export async function findRollout(db: Db, id: string): Promise<Outcome<Rollout>> {
-  const [row] = await db.select().from(rollouts).where(eq(rollouts.id, id));
+/**
+ * That a rollout exists for a scope: one of its clusters is in it. One without clusters, whose bundle ran everywhere
+ * already, exists for the scope that it was started under.
+ */
+function rolloutsIn(scope: Scope): SQL | undefined {
+  if (isWholeFleet(scope)) return undefined;
+  return sql`case when exists (select 1 from rollout_clusters rc where rc.rollout_id = ${rollouts.id})
+    then exists (select 1 from rollout_clusters rc join clusters c on c.id = rc.cluster_id
+      where rc.rollout_id = ${rollouts.id} and ${labelsIn(scope, "c")})
+    else ${rollouts.scope} = ${JSON.stringify(scope)}::jsonb end`;
+}
+
+/** The clusters of a rollout that exist for a scope, by id. */
+export async function listRolloutClusterIds(
+  db: Db,
+  scope: Scope,
+  rolloutId: RolloutId,
+): Promise<ReadonlySet<string>> {
+  const { rows } = await db.execute<{ id: string }>(sql`
+    select c.id from rollout_clusters rc join clusters c on c.id = rc.cluster_id
+    where rc.rollout_id = ${rolloutId} and ${labelsIn(scope, "c")}`);
+  return new Set(rows.map(({ id }) => id));
+}
+
+export async function findRollout(db: Db, scope: Scope, id: string): Promise<Outcome<Rollout>> {
+  const [row] = await db
+    .select()
+    .from(rollouts)
+    .where(and(eq(rollouts.id, id), rolloutsIn(scope)));
   return row === undefined ? refuse({ kind: "not-found", what: "rollout", id }) : accept(fromRow(row));
 }
 
@@ -38,7 +67,7 @@ export interface RolloutPage {
 }
 
 /** Newest first. */
-export async function listRollouts(db: Db, page: RolloutPage): Promise<readonly Rollout[]> {
+export async function listRollouts(db: Db, scope: Scope, page: RolloutPage): Promise<readonly Rollout[]> {
   const { before } = page;
   const createdAt = new Date(before?.createdAtMs ?? 0);
   const isOlder =
@@ -51,7 +80,7 @@ export async function listRollouts(db: Db, page: RolloutPage): Promise<readonly 
   const rows = await db
     .select()
     .from(rollouts)
-    .where(and(isOlder, page.unfinished ? isNull(rollouts.finishedAt) : undefined))
+    .where(and(rolloutsIn(scope), isOlder, page.unfinished ? isNull(rollouts.finishedAt) : undefined))
     .orderBy(desc(rollouts.createdAt), desc(rollouts.id))
     .limit(page.size);
   return rows.map(fromRow);
@@ -99,6 +128,7 @@ export async function insertRollout(
     createdBy: rollout.createdBy,
     createdAt: new Date(rollout.createdAtMs),
     finishedAt: null,
+    scope: rollout.scope,
   });
   const clusters = plan.waves.flatMap((wave, i) => wave.clusters.map((cluster) => ({ ...cluster, wave: i })));
   await tx.execute(sql`
@@ -123,6 +153,7 @@ function fromRow(row: typeof rollouts.$inferSelect): Rollout {
     planDigest: row.planDigest,
     waves: row.waves as readonly Wave[],
     createdBy: row.createdBy,
+    scope: row.scope,
     createdAtMs: row.createdAt.getTime(),
     ...(row.finishedAt === null ? {} : { finishedAtMs: row.finishedAt.getTime() }),
   };

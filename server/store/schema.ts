@@ -15,6 +15,9 @@ import {
   timestamp,
 } from "drizzle-orm/pg-core";
 
+import type { Role } from "../domain/permission.ts";
+import { wholeFleet, type Scope } from "../domain/scope.ts";
+
 /** Labels of a cluster; always with `region`. */
 export type Labels = Readonly<Record<string, string>>;
 
@@ -47,6 +50,8 @@ const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
   toDriver: (value) => Buffer.from(value),
 });
 const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+/** What is stored was read by `parseScope`. */
+const scope = (name: string) => jsonb(name).$type<Scope>().notNull().default(wholeFleet);
 const int8 = (name: string) => bigint(name, { mode: "bigint" });
 
 export const clusters = pgTable("clusters", {
@@ -87,6 +92,7 @@ export const agents = pgTable("agents", {
   earlierInstances: text("earlier_instances").array().notNull().default([]),
   starts: int8("starts").notNull().default(0n),
   suspicions: jsonb("suspicions").$type<readonly StoredSuspicion[]>().notNull().default([]),
+  auditHead: bytea("audit_head"),
 });
 
 export const agentComponents = pgTable(
@@ -159,6 +165,7 @@ export const rollouts = pgTable("rollouts", {
   createdBy: text("created_by").notNull(),
   createdAt: instant("created_at").notNull(),
   finishedAt: instant("finished_at"),
+  scope: scope("scope"),
 });
 
 export const rolloutClusters = pgTable(
@@ -201,6 +208,7 @@ export const joinTokens = pgTable("join_tokens", {
   revokedAt: instant("revoked_at"),
   clusterUid: text("cluster_uid"),
   cidr: text("cidr"),
+  scope: scope("scope"),
 });
 
 export const caRotations = pgTable("ca_rotations", {
@@ -236,12 +244,15 @@ export const apiTokens = pgTable("api_tokens", {
   id: text("id").primaryKey(),
   name: text("name").notNull(),
   secretHash: bytea("secret_hash").notNull(),
-  role: text("role").$type<"viewer" | "operator" | "admin">().notNull(),
+  role: text("role").$type<Role>().notNull(),
   expiresAt: instant("expires_at").notNull(),
   createdAt: instant("created_at").notNull(),
   createdBy: text("created_by").notNull(),
   lastUsedAt: instant("last_used_at"),
   revokedAt: instant("revoked_at"),
+  scope: scope("scope"),
+  issuer: text("issuer"),
+  subject: text("subject"),
 });
 
 export const alerts = pgTable(
@@ -281,4 +292,35 @@ export const rates = pgTable(
     seconds: smallint("seconds").notNull(),
   },
   (table) => [primaryKey({ columns: [table.minute, table.agentId] })],
+);
+
+export const auditChains = pgTable("audit_chains", {
+  org: text("org").primaryKey(),
+  sequence: int8("sequence").notNull(),
+  hash: bytea("hash").notNull(),
+});
+
+export const auditEntries = pgTable(
+  "audit_entries",
+  {
+    org: text("org").notNull(),
+    sequence: int8("sequence").notNull(),
+    previous: bytea("previous").notNull(),
+    body: text("body").notNull(),
+    hash: bytea("hash").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.org, table.sequence] })],
+);
+
+export const auditHeads = pgTable(
+  "audit_heads",
+  {
+    org: text("org").notNull(),
+    sequence: int8("sequence").notNull(),
+    signedAt: instant("signed_at").notNull(),
+    payload: bytea("payload").notNull(),
+    keyId: text("key_id").notNull(),
+    signature: bytea("signature").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.org, table.sequence, table.signedAt] })],
 );

@@ -9,6 +9,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type Alert, AlertService } from "#proto/fleet/v1/alert";
+import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleSchema, BundleService } from "#proto/fleet/v1/bundle";
 import {
   type Cluster,
@@ -232,6 +233,12 @@ function routes(router: Routes, fleet: FakeFleet): void {
       return { series: fleet.rates.filter((series) => names.has(series.clusterName)) };
     },
   });
+  router.service(AuthService, {
+    whoAmI: () => ({ identity: { name: "test", role: "admin", tokenId: "at_test", org: "default" } }),
+    getLoginOptions: () => {
+      throw new ConnectError("No identity provider is configured here", Code.FailedPrecondition);
+    },
+  });
   router.service(TokenService, tokens(fleet));
   const showCa = () => ({ ca: fleet.ca });
   router.service(CaService, {
@@ -294,11 +301,17 @@ function tokens(fleet: FakeFleet) {
     },
     listJoinTokens: () => ({ tokens: fleet.joinTokens }),
     revokeJoinToken: ({ id }: { id: string }) => ({ token: revoke(fleet.joinTokens, id) }),
-    createApiToken: (request: { name: string; role: string; ttlSeconds: number }) => {
+    createApiToken: (request: {
+      name: string;
+      role: string;
+      ttlSeconds: number;
+      scope?: Selector | undefined;
+    }) => {
       const token = create(ApiTokenSchema, {
         id: `at_${fleet.apiTokens.length}`,
         name: request.name,
         role: request.role,
+        ...(request.scope === undefined ? {} : { scope: request.scope }),
         expiresAt: timestampFromMs(Date.now() + (request.ttlSeconds || 2_592_000) * 1000),
       });
       fleet.apiTokens.unshift(token);

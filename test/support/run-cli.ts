@@ -28,6 +28,10 @@ export interface CliOptions {
   /** Sees the standard output as it grows. */
   readonly onOut?: (all: string) => void;
   readonly secret?: string;
+  /** Sees what the command tells beside its answer, as it grows. */
+  readonly onTalk?: (all: string) => void;
+  /** Plays the browser. */
+  readonly onBrowse?: (url: string) => void;
 }
 
 /** Runs `fleetctl` in this process, before a screen that remembers. `process.env` is the environment. */
@@ -41,6 +45,7 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
     },
     talk: (chunk) => {
       talk += chunk;
+      options.onTalk?.(talk);
     },
     readInput: async (bytesMax) => {
       const bytes = Buffer.from(options.input ?? "");
@@ -57,6 +62,7 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
     paint: plain,
     now: () => options.now ?? Date.now(),
     askSecret: async () => options.secret ?? "",
+    openBrowser: (url) => options.onBrowse?.(url),
     interruptible: (work) => work(options.interrupt ?? new AbortController().signal),
   };
   const code = await runFleetctl(argv, screen);

@@ -40,6 +40,7 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
   const key = generateKey();
   const sessions = createSessions({
     db,
+    org: "default",
     sign: () => signEnvelope("test", new Uint8Array(), [key]),
     signCas: () => signEnvelope("test", new Uint8Array(), [key]),
     cas: oneCa,

@@ -20,9 +20,6 @@ export const agentPermissions = {
   deliverAlerts: "agent",
 } satisfies Record<keyof (typeof AgentService)["method"], Permission>;
 
-/** What an agent may send in one message: 500 alerts of ordinary size. */
-export const agentReadBytesMax = 8 * 1024 * 1024;
-
 /** `onAlerts` is called when alerts were stored; it must not throw. */
 export function agentService(ports: SessionPorts, onAlerts: () => void): ServiceImpl<typeof AgentService> {
   return {

@@ -10,9 +10,9 @@ import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
 import { judgeToken, parseCredential } from "../../domain/secret.ts";
 import { isSecret } from "../../secrets.ts";
 import { findAgentStanding } from "../../store/agents.ts";
-import { findApiToken, touchApiToken } from "../../store/api-tokens.ts";
+import { findApiToken, touchApiToken, type ApiToken } from "../../store/api-tokens.ts";
 import type { Db } from "../../store/pool.ts";
-import type { AgentCaller, Caller } from "../caller.ts";
+import { credentialText, type AgentCaller, type Caller, type Operator } from "../caller.ts";
 
 /** Who the certificate of a connection names. Our CA vouches for it; whether it may still come in is for the store. */
 export interface Peer {
@@ -111,10 +111,17 @@ async function bearer(db: Db, authorization: string, now: Date): Promise<Outcome
     });
   }
   const state = { expiresAtMs: token.expiresAt.getTime(), isRevoked: token.revokedAt !== null };
-  const judged = judgeToken(`API token "${token.name}"`, state, now.getTime());
+  const operator = toOperator(token);
+  const judged = judgeToken(credentialText(operator), state, now.getTime());
   if (!judged.ok) return judged;
   await touchApiToken(db, token.id, now);
-  return accept({ kind: "operator", tokenId: token.id as ApiTokenId, name: token.name, role: token.role });
+  return accept(operator);
+}
+
+/** Who comes with an API token. */
+export function toOperator({ id, name, role, scope, expiresAt, issuer, subject }: ApiToken): Operator {
+  const login = issuer === null || subject === null ? {} : { login: { issuer, subject } };
+  return { kind: "operator", tokenId: id as ApiTokenId, name, role, scope, expiresAt, ...login };
 }
 
 async function certified(on: Authentication, peer: Peer, now: Date): Promise<Outcome<AgentCaller>> {

@@ -1,6 +1,7 @@
-import { isAllowed, roleFor, type Permission } from "../../domain/permission.ts";
+import { isAllowed, isFleetWide, roleFor, type Permission } from "../../domain/permission.ts";
 import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
-import type { Caller } from "../caller.ts";
+import { isWholeFleet, scopeText } from "../../domain/scope.ts";
+import { credentialText, type Caller } from "../caller.ts";
 
 /** Whether a caller may make calls that demand the permission. Nobody in particular may make public ones. */
 export function authorize(caller: Outcome<Caller>, permission: Permission): Outcome<true> {
@@ -13,8 +14,15 @@ export function authorize(caller: Outcome<Caller>, permission: Permission): Outc
       why: `This call takes ${roleFor(permission)}, not a client certificate`,
     });
   }
-  const { name, role } = caller.value;
-  if (isAllowed(role, permission)) return accept(true);
-  const why = `The API token "${name}" has role ${role}; this call takes ${roleFor(permission)}`;
-  return refuse({ kind: "forbidden", why });
+  const { role, scope } = caller.value;
+  const credential = credentialText(caller.value);
+  if (!isAllowed(role, permission)) {
+    const why = `The ${credential} has role ${role}; this call takes ${roleFor(permission)}`;
+    return refuse({ kind: "forbidden", why });
+  }
+  if (isFleetWide(permission) && !isWholeFleet(scope)) {
+    const why = `The ${credential} has the scope ${scopeText(scope)}; this call reaches every cluster and takes a credential for the whole fleet`;
+    return refuse({ kind: "forbidden", why });
+  }
+  return accept(true);
 }

@@ -2,6 +2,7 @@ import type { ListRolloutsRequest, Rollout as RolloutMessage } from "#proto/flee
 
 import { pageSize, pageToken, parsePageToken } from "../../domain/page.ts";
 import { accept, invalid, type Outcome } from "../../domain/refusal.ts";
+import type { Scope } from "../../domain/scope.ts";
 import type { Db } from "../../store/pool.ts";
 import type { Rollout } from "../../domain/rollout.ts";
 import { countRolloutClusters, listRollouts, type RolloutPage } from "../../store/rollouts.ts";
@@ -13,6 +14,7 @@ const rolloutsMax = 50;
 
 export async function list(
   db: Db,
+  scope: Scope,
   request: ListRolloutsRequest,
   now: Date,
 ): Promise<{ readonly rollouts: RolloutMessage[]; readonly nextPageToken: string }> {
@@ -20,10 +22,10 @@ export async function list(
   const size = Math.min(pageSize(request.pageSize), rolloutsMax);
   const { unfinished } = request;
   const page = { size: size + 1, unfinished, ...(before === undefined ? {} : { before }) };
-  const found = await listRollouts(db, page);
+  const found = await listRollouts(db, scope, page);
   const shown = found.slice(0, await fitting(db, found.slice(0, size)));
   const rollouts: RolloutMessage[] = [];
-  for (const rollout of shown) rollouts.push(await loadMessage(db, rollout, now));
+  for (const rollout of shown) rollouts.push(await loadMessage(db, scope, rollout, now));
   const last = found.length > shown.length ? shown.at(-1) : undefined;
   return { rollouts, nextPageToken: last === undefined ? "" : pageToken(`${last.createdAtMs}:${last.id}`) };
 }

@@ -11,11 +11,14 @@ import {
 } from "#proto/fleet/v1/rollout";
 
 import { standing, type RolloutCluster, type RolloutClusterState } from "../../domain/rollout-cluster.ts";
+import type { Scope } from "../../domain/scope.ts";
 import { isFinished, type Rollout, type RolloutState } from "../../domain/rollout.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
 import { readRolloutSnapshot } from "../../store/rollout-clusters.ts";
+import { listRolloutClusterIds } from "../../store/rollouts.ts";
 import { refOf } from "../messages.ts";
+import { partOf } from "./part.ts";
 import { toSpec } from "./spec.ts";
 
 const states = {
@@ -36,12 +39,19 @@ const clusterStates = {
   removed: WireClusterState.REMOVED,
 } as const satisfies Record<RolloutClusterState, WireClusterState>;
 
-/** The rollout with its waves, clusters and the names of their bundles as they are now. */
-export async function loadMessage(db: Db, rollout: Rollout, now: Date): Promise<RolloutMessage> {
+/** The rollout with its waves, the clusters of a scope, and the names of their bundles as they are now. */
+export async function loadMessage(
+  db: Db,
+  scope: Scope,
+  rollout: Rollout,
+  now: Date,
+): Promise<RolloutMessage> {
   const { clusters } = await readRolloutSnapshot(db, rollout, now);
   const digests = clusters.flatMap(({ previous }) => (previous === undefined ? [] : [previous]));
   const names = await findBundleNames(db, [rollout.digest, ...digests]);
-  return toMessage(rollout, clusters, names);
+  const message = toMessage(rollout, clusters, names);
+  const seen = await listRolloutClusterIds(db, scope, rollout.id);
+  return clusters.every(({ id }) => seen.has(id)) ? message : partOf(message, seen);
 }
 
 export function toMessage(

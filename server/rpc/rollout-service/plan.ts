@@ -11,6 +11,7 @@ import {
 } from "#proto/fleet/v1/rollout";
 
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
+import type { Scope } from "../../domain/scope.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
 import { readBundleContents } from "../../store/rollout-bundles.ts";
@@ -20,8 +21,8 @@ import { diffBundles } from "./diff.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 
 /** What a rollout would do. Stores nothing. */
-export async function plan(db: Db, spec: RolloutSpec, now: Date): Promise<Plan> {
-  const prepared = orRefuse(await preparePlan(db, spec, now));
+export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): Promise<Plan> {
+  const prepared = orRefuse(await preparePlan(db, scope, spec, now));
   const clusters = prepared.plan.waves.flatMap((wave) => wave.clusters);
   const replaced = Map.groupBy(clusters, (cluster) => cluster.previous ?? "");
   const names = await findBundleNames(db, [...replaced.keys()]);

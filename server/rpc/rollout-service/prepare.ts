@@ -9,6 +9,7 @@ import {
   type RolloutPlan,
 } from "../../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
+import type { Scope } from "../../domain/scope.ts";
 import { matchesSelector } from "../../domain/selector.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import { readFleet } from "../../store/fleet.ts";
@@ -23,9 +24,14 @@ export interface Prepared {
   readonly fleet: readonly FleetCluster[];
 }
 
-/** Computes the plan of a spec. Inside the transaction that starts it, or for showing only. */
-export async function preparePlan(db: Db, spec: RolloutSpec, now: Date): Promise<Outcome<Prepared>> {
-  const fleet = await readFleet(db, spec.kind, now);
+/** Computes the plan of a spec over the clusters of a scope: there are no others. Inside the transaction that starts it, or for showing only. */
+export async function preparePlan(
+  db: Db,
+  scope: Scope,
+  spec: RolloutSpec,
+  now: Date,
+): Promise<Outcome<Prepared>> {
+  const fleet = await readFleet(db, scope, spec.kind, now);
   const wanted = spec.bundle === "" ? await chooseName(db, spec, fleet) : accept(spec.bundle);
   if (!wanted.ok) return wanted;
   const bundle = await findRolloutBundle(db, spec.kind, wanted.value);

@@ -4,11 +4,13 @@ import type { RolloutService } from "#proto/fleet/v1/rollout";
 
 import { parseId } from "../../domain/ids.ts";
 import type { Permission } from "../../domain/permission.ts";
+import type { Scope } from "../../domain/scope.ts";
 import type { Rollout } from "../../domain/rollout.ts";
 import type { Signal } from "../../sessions/signal.ts";
 import type { Database } from "../../store/pool.ts";
 import { findRollout } from "../../store/rollouts.ts";
-import { operatorOf } from "../caller.ts";
+import type { Audit } from "../audit.ts";
+import { operatorOf, scopeOf } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { abort } from "./abort.ts";
 import { list } from "./list.ts";
@@ -35,6 +37,7 @@ export const rolloutPermissions = {
 
 export interface RolloutServiceOptions {
   readonly db: Database;
+  readonly audit: Audit;
   readonly clock: () => Date;
   /** Makes the reconciler look now. */
   readonly nudge: () => void;
@@ -45,44 +48,50 @@ export interface RolloutServiceOptions {
 }
 
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
-  const { db, clock, nudge, changes, leaving } = options;
-  async function answer(rollout: Rollout) {
-    return { rollout: await loadMessage(db, rollout, clock()) };
+  const { db, audit, clock, nudge, changes, leaving } = options;
+  async function answer(scope: Scope, rollout: Rollout) {
+    return { rollout: await loadMessage(db, scope, rollout, clock()) };
   }
-  async function decided(rollout: Rollout) {
+  async function decided(scope: Scope, rollout: Rollout) {
     nudge();
     changes.ring();
-    return answer(rollout);
+    return answer(scope, rollout);
   }
   return {
-    async planRollout(request) {
-      return { plan: await plan(db, orRefuse(fromSpec(request.spec)), clock()) };
+    async planRollout(request, context) {
+      return { plan: await plan(db, scopeOf(context), orRefuse(fromSpec(request.spec)), clock()) };
     },
     async startRollout(request, context) {
-      return decided(await start(db, request, operatorOf(context).name, clock()));
+      const by = operatorOf(context);
+      return decided(by.scope, await start(db, request, by, clock(), audit.note(context, request)));
     },
-    listRollouts(request) {
-      return list(db, request, clock());
+    listRollouts(request, context) {
+      return list(db, scopeOf(context), request, clock());
     },
-    async getRollout(request) {
+    async getRollout(request, context) {
       const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
-      return answer(orRefuse(await findRollout(db, id)));
+      const scope = scopeOf(context);
+      return answer(scope, orRefuse(await findRollout(db, scope, id)));
     },
     watchRollout(request, context) {
       const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
-      return watch(db, id, changes, clock, { caller: context.signal, leaving });
+      return watch(db, scopeOf(context), id, changes, clock, { caller: context.signal, leaving });
     },
     async pauseRollout(request, context) {
-      return decided(await pause(db, request, operatorOf(context).name, clock()));
+      const by = operatorOf(context);
+      return decided(by.scope, await pause(db, request, by, clock(), audit.note(context, request)));
     },
     async resumeRollout(request, context) {
-      return decided(await resume(db, request, operatorOf(context).name, clock()));
+      const by = operatorOf(context);
+      return decided(by.scope, await resume(db, request, by, clock(), audit.note(context, request)));
     },
     async abortRollout(request, context) {
-      return decided(await abort(db, request, operatorOf(context).name, clock()));
+      const by = operatorOf(context);
+      return decided(by.scope, await abort(db, request, by, clock(), audit.note(context, request)));
     },
     async undoRollout(request, context) {
-      return decided(await undo(db, request, operatorOf(context).name, clock()));
+      const by = operatorOf(context);
+      return decided(by.scope, await undo(db, request, by, clock(), audit.note(context, request)));
     },
   };
 }

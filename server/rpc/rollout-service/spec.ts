@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 
-import { RequirementSchema, Requirement_Operator, SelectorSchema } from "#proto/fleet/v1/common";
 import {
   OnFailure,
   RolloutSpecSchema,
@@ -9,8 +8,7 @@ import {
 
 import { invalid, type Outcome } from "../../domain/refusal.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
-import type { Selector } from "../../domain/selector.ts";
-import { fromKind, fromSelector, toKind } from "../messages.ts";
+import { fromKind, fromSelector, toKind, toSelector } from "../messages.ts";
 
 const policies = { pause: OnFailure.PAUSE, "roll-back": OnFailure.ROLL_BACK } as const;
 
@@ -51,22 +49,4 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
   });
-}
-
-const operators = {
-  in: Requirement_Operator.IN,
-  "not-in": Requirement_Operator.NOT_IN,
-  exists: Requirement_Operator.EXISTS,
-  "not-exists": Requirement_Operator.NOT_EXISTS,
-} as const;
-
-function toSelector(selector: Selector) {
-  const requirements = selector.map((each) =>
-    create(RequirementSchema, {
-      key: each.key,
-      operator: operators[each.operator],
-      values: "values" in each ? [...each.values] : [],
-    }),
-  );
-  return create(SelectorSchema, { requirements });
 }

@@ -6,8 +6,11 @@ import { idBytes, makeId } from "../../domain/ids.ts";
 import { invalid, refuse } from "../../domain/refusal.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { Rollout } from "../../domain/rollout.ts";
-import type { Database } from "../../store/pool.ts";
-import { findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
+import type { Scope } from "../../domain/scope.ts";
+import type { AuditNote } from "../../store/audit-entries.ts";
+import type { Database, Transaction } from "../../store/pool.ts";
+import { findRollout, findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
+import type { Operator } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
@@ -19,27 +22,42 @@ import { fromSpec } from "./spec.ts";
 export async function start(
   db: Database,
   request: StartRolloutRequest,
-  createdBy: string,
+  by: Operator,
   now: Date,
+  note: AuditNote,
 ): Promise<Rollout> {
   if (request.requestId.length > 100) orRefuse(invalid("request_id", "is longer than 100 characters"));
   const spec = orRefuse(fromSpec(request.spec));
   return db.transaction(async (tx) => {
     await lockRollouts(tx, spec.kind);
-    const before = request.requestId === "" ? undefined : await findRolloutByRequest(tx, request.requestId);
-    if (before !== undefined) return before;
-    const prepared = orRefuse(await preparePlan(tx, spec, now));
+    const before = await repeated(tx, by.scope, request.requestId);
+    if (before !== undefined) {
+      await note(tx, { target: before.id });
+      return before;
+    }
+    const prepared = orRefuse(await preparePlan(tx, by.scope, spec, now));
     if (request.planDigest !== "" && request.planDigest !== prepared.planDigest) {
       const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
       orRefuse(refuse({ kind: "changed", why }));
     }
-    const rollout = newRollout(spec, prepared, createdBy, now.getTime());
+    const rollout = newRollout(spec, prepared, by, now.getTime());
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
+    await note(tx, { target: rollout.id });
     return rollout;
   });
 }
 
-function newRollout(spec: RolloutSpec, prepared: Prepared, createdBy: string, nowMs: number): Rollout {
+/** What an earlier call with the request id started. An id that somebody outside the scope took is refused. */
+async function repeated(tx: Transaction, scope: Scope, requestId: string): Promise<Rollout | undefined> {
+  const before = requestId === "" ? undefined : await findRolloutByRequest(tx, requestId);
+  if (before === undefined) return undefined;
+  const seen = await findRollout(tx, scope, before.id);
+  if (seen.ok) return seen.value;
+  const why = "take another request_id, for example a random one";
+  return orRefuse(refuse({ kind: "already-exists", what: "request", id: requestId, why }));
+}
+
+function newRollout(spec: RolloutSpec, prepared: Prepared, by: Operator, nowMs: number): Rollout {
   return {
     id: makeId("rollout", randomBytes(idBytes)),
     spec,
@@ -50,7 +68,8 @@ function newRollout(spec: RolloutSpec, prepared: Prepared, createdBy: string, no
     generation: 1n,
     planDigest: prepared.planDigest,
     waves: prepared.plan.waves.map(({ name }, i) => (i === 0 ? { name, startedAtMs: nowMs } : { name })),
-    createdBy,
+    createdBy: by.name,
+    scope: by.scope,
     createdAtMs: nowMs,
   };
 }

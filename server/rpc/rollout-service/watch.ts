@@ -2,6 +2,8 @@ import { equals } from "@bufbuild/protobuf";
 
 import { RolloutClusterState, RolloutSchema, RolloutState, type Rollout } from "#proto/fleet/v1/rollout";
 
+import type { RolloutId } from "../../domain/ids.ts";
+import type { Scope } from "../../domain/scope.ts";
 import type { Db } from "../../store/pool.ts";
 import { findRollout } from "../../store/rollouts.ts";
 import type { Signal } from "../../sessions/signal.ts";
@@ -18,7 +20,8 @@ const lookMs = 500;
  */
 export async function* watch(
   db: Db,
-  rolloutId: string,
+  scope: Scope,
+  rolloutId: RolloutId,
   changes: Signal,
   clock: () => Date,
   until: Until,
@@ -27,7 +30,8 @@ export async function* watch(
   let sent: Rollout | undefined;
   while (!signal.aborted) {
     const rung = changes.wait(lookMs, signal);
-    const rollout = await loadMessage(db, orRefuse(await findRollout(db, rolloutId)), clock());
+    const found = orRefuse(await findRollout(db, scope, rolloutId));
+    const rollout = await loadMessage(db, scope, found, clock());
     if (sent === undefined || !equals(RolloutSchema, sent, rollout)) yield { rollout };
     sent = rollout;
     if (isAtRest(rollout)) return;

@@ -4,9 +4,9 @@ import { FleetCommand } from "../../../fleet-command.ts";
 import { requiredArg } from "../../../flags.ts";
 
 export default class TokenApiRevoke extends FleetCommand {
-  static override summary = "Make an API token useless from now on.";
+  static override summary = "Make an API token or a login useless from now on, on every server.";
   static override description =
-    "Whoever uses it is refused at the next call. Revoking twice is not an error.";
+    "Whoever uses it is refused at the next call, and what they watch ends within seconds. Revoking twice is not an error.";
   static override examples = [
     { description: "Somebody left the team.", command: "<%= config.bin %> <%= command.id %> at_91bd" },
     {
@@ -14,7 +14,7 @@ export default class TokenApiRevoke extends FleetCommand {
       command: "<%= config.bin %> <%= command.id %> at_91bd -o json",
     },
   ];
-  static override args = { token: requiredArg("Id of the API token, as token api list shows it.") };
+  static override args = { token: requiredArg("Id of the API token or login, as token api list shows it.") };
 
   override async run(): Promise<void> {
     const { args, flags } = await this.parse(TokenApiRevoke);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/agent.proto.
  */
 export const file_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEipwIKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEhkKEWNhX2J1bmRsZV92ZXJzaW9uGAsgASgEIsUBCgVIZWxsbxIVCg1hZ2VudF92ZXJzaW9uGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhMKC2NsdXN0ZXJfdWlkGAMgASgJEhQKDGNhcGFiaWxpdGllcxgEIAMoCRIUCgxwcm90b2NvbF9taW4YBSABKA0SFAoMcHJvdG9jb2xfbWF4GAYgASgNEhEKCXRyYW5zcG9ydBgHIAEoCRITCgtpbnN0YW5jZV9pZBgIIAEoCRIOCgZzdGFydHMYCSABKAQijAIKC1N0YXRlUmVwb3J0EhIKCmNsdXN0ZXJfaWQYASABKAkSEAoIYWdlbnRfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIbChNvYnNlcnZlZF9nZW5lcmF0aW9uGAYgASgEEiwKCmNvbXBvbmVudHMYByADKAsyGC5hZ2VudC52MS5Db21wb25lbnRTdGF0ZRInCgpjb25kaXRpb25zGAggAygLMhMuYWdlbnQudjEuQ29uZGl0aW9uEhMKC3RydXN0ZWRfY2FzGAkgAygJIpIBCg5Db21wb25lbnRTdGF0ZRIMCgRraW5kGAEgASgJEhYKDnJ1bm5pbmdfZGlnZXN0GAIgASgMEjEKDXJ1bm5pbmdfc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKDGxhc3RfYXR0ZW1wdBgEIAEoCzIRLmFnZW50LnYxLkF0dGVtcHQihAEKB0F0dGVtcHQSDgoGZGlnZXN0GAEgASgMEhIKCmdlbmVyYXRpb24YAiABKAQSDQoFcGhhc2UYAyABKAkSDgoGcmVhc29uGAQgASgJEg4KBmRldGFpbBgFIAEoCRImCgJhdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVQoJQ29uZGl0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAivwEKClJhdGVCdWNrZXQSKgoGbWludXRlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZldmVudHMYAiABKAQSDQoFYnl0ZXMYAyABKAQSDgoGYWxlcnRzGAQgASgEEg8KB2Ryb3BwZWQYBSABKAQSDgoGcGFya2VkGAYgASgEEg4KBmxhZ19tcxgHIAEoBBIUCgxkZXRlY3Rpb25fdXMYCCABKAQSDwoHc2Vjb25kcxgJIAEoDSJTCg1UcnVzdFZlcnNpb25zEgwKBHJvb3QYASABKAQSDwoHdGFyZ2V0cxgCIAEoBBIQCghzbmFwc2hvdBgDIAEoBBIRCgl0aW1lc3RhbXAYBCABKAQi3QIKDFN5bmNSZXNwb25zZRIUCgxhY2tfc2VxdWVuY2UYASABKAQSJgoKYXNzaWdubWVudBgCIAEoCzISLmFnZW50LnYxLkVudmVsb3BlEiQKCG1ldGFkYXRhGAMgAygLMhIuYWdlbnQudjEuTWV0YWRhdGESIAoGdHVuaW5nGAQgASgLMhAuYWdlbnQudjEuVHVuaW5nEhIKCm5lZWRfaGVsbG8YBSABKAgSGQoRcmVuZXdfY2VydGlmaWNhdGUYBiABKAgSHgoFZHJhaW4YByABKAsyDy5hZ2VudC52MS5EcmFpbhIvCgtzZXJ2ZXJfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIAoGbGFiZWxzGAkgASgLMhAuYWdlbnQudjEuTGFiZWxzEiUKCWNhX2J1bmRsZRgKIAEoCzISLmFnZW50LnYxLkVudmVsb3BlImUKBkxhYmVscxIsCgZsYWJlbHMYASADKAsyHC5hZ2VudC52MS5MYWJlbHMuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaCghFbnZlbG9wZRIUCgxwYXlsb2FkX3R5cGUYASABKAkSDwoHcGF5bG9hZBgCIAEoDBInCgpzaWduYXR1cmVzGAMgAygLMhMuYWdlbnQudjEuU2lnbmF0dXJlIi4KCVNpZ25hdHVyZRIOCgZrZXlfaWQYASABKAkSEQoJc2lnbmF0dXJlGAIgASgMIjcKCE1ldGFkYXRhEgwKBHJvbGUYASABKAkSDwoHdmVyc2lvbhgCIAEoBBIMCgRib2R5GAMgASgMIk4KBlR1bmluZxIUCgxoZWFydGJlYXRfbXMYASABKA0SEQoJcmVwb3J0X21zGAIgASgNEhsKE3JlY29ubmVjdF93aW5kb3dfbXMYAyABKA0iIwoFRHJhaW4SGgoScmVjb25uZWN0X2FmdGVyX21zGAEgASgNIjIKEEZldGNoQmxvYlJlcXVlc3QSDgoGZGlnZXN0GAEgASgJEg4KBm9mZnNldBgCIAEoBCIyChFGZXRjaEJsb2JSZXNwb25zZRINCgVjaHVuaxgBIAEoDBIOCgZsZW5ndGgYAiABKAQiNwoURGVsaXZlckFsZXJ0c1JlcXVlc3QSHwoGYWxlcnRzGAEgAygLMg8uYWdlbnQudjEuQWxlcnQiwQEKBUFsZXJ0EgoKAmlkGAEgASgJEgwKBHJ1bGUYAiABKAkSEAoIcHJpb3JpdHkYAyABKAkSDgoGc291cmNlGAQgASgJEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm91dHB1dBgGIAEoCRIMCgRib2R5GAcgASgJEhAKCGF1ZGl0X2lkGAggASgJEgwKBHRhZ3MYCSADKAkSFAoMcnVsZXNfZGlnZXN0GAogASgMIikKFURlbGl2ZXJBbGVydHNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoDTKdAgoMQWdlbnRTZXJ2aWNlEjwKB0Nvbm5lY3QSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZSgBMAESNQoEU3luYxIVLmFnZW50LnYxLlN5bmNSZXF1ZXN0GhYuYWdlbnQudjEuU3luY1Jlc3BvbnNlEkYKCUZldGNoQmxvYhIaLmFnZW50LnYxLkZldGNoQmxvYlJlcXVlc3QaGy5hZ2VudC52MS5GZXRjaEJsb2JSZXNwb25zZTABElAKDURlbGl2ZXJBbGVydHMSHi5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVxdWVzdBofLmFnZW50LnYxLkRlbGl2ZXJBbGVydHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEi1QIKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZBIZChFjYV9idW5kbGVfdmVyc2lvbhgMIAEoBCLFAQoFSGVsbG8SFQoNYWdlbnRfdmVyc2lvbhgBIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgCIAEoCRITCgtjbHVzdGVyX3VpZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSFAoMcHJvdG9jb2xfbWluGAUgASgNEhQKDHByb3RvY29sX21heBgGIAEoDRIRCgl0cmFuc3BvcnQYByABKAkSEwoLaW5zdGFuY2VfaWQYCCABKAkSDgoGc3RhcnRzGAkgASgEIrQCCgtTdGF0ZVJlcG9ydBISCgpjbHVzdGVyX2lkGAEgASgJEhAKCGFnZW50X2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSEAoIc2VxdWVuY2UYBCABKAQSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGwoTb2JzZXJ2ZWRfZ2VuZXJhdGlvbhgGIAEoBBIsCgpjb21wb25lbnRzGAcgAygLMhguYWdlbnQudjEuQ29tcG9uZW50U3RhdGUSJwoKY29uZGl0aW9ucxgIIAMoCzITLmFnZW50LnYxLkNvbmRpdGlvbhImCgphdWRpdF9oZWFkGAkgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSEwoLdHJ1c3RlZF9jYXMYCiADKAkikgEKDkNvbXBvbmVudFN0YXRlEgwKBGtpbmQYASABKAkSFgoOcnVubmluZ19kaWdlc3QYAiABKAwSMQoNcnVubmluZ19zaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoMbGFzdF9hdHRlbXB0GAQgASgLMhEuYWdlbnQudjEuQXR0ZW1wdCKEAQoHQXR0ZW1wdBIOCgZkaWdlc3QYASABKAwSEgoKZ2VuZXJhdGlvbhgCIAEoBBINCgVwaGFzZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSDgoGZGV0YWlsGAUgASgJEiYKAmF0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJVCglDb25kaXRpb24SDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK/AQoKUmF0ZUJ1Y2tldBIqCgZtaW51dGUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgCIAEoBBINCgVieXRlcxgDIAEoBBIOCgZhbGVydHMYBCABKAQSDwoHZHJvcHBlZBgFIAEoBBIOCgZwYXJrZWQYBiABKAQSDgoGbGFnX21zGAcgASgEEhQKDGRldGVjdGlvbl91cxgIIAEoBBIPCgdzZWNvbmRzGAkgASgNIlMKDVRydXN0VmVyc2lvbnMSDAoEcm9vdBgBIAEoBBIPCgd0YXJnZXRzGAIgASgEEhAKCHNuYXBzaG90GAMgASgEEhEKCXRpbWVzdGFtcBgEIAEoBCKDAwoMU3luY1Jlc3BvbnNlEhQKDGFja19zZXF1ZW5jZRgBIAEoBBImCgphc3NpZ25tZW50GAIgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSJAoIbWV0YWRhdGEYAyADKAsyEi5hZ2VudC52MS5NZXRhZGF0YRIgCgZ0dW5pbmcYBCABKAsyEC5hZ2VudC52MS5UdW5pbmcSEgoKbmVlZF9oZWxsbxgFIAEoCBIZChFyZW5ld19jZXJ0aWZpY2F0ZRgGIAEoCBIeCgVkcmFpbhgHIAEoCzIPLmFnZW50LnYxLkRyYWluEi8KC3NlcnZlcl90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgZsYWJlbHMYCSABKAsyEC5hZ2VudC52MS5MYWJlbHMSJAoFYXVkaXQYCiABKAsyFS5hZ2VudC52MS5BdWRpdFVwZGF0ZRIlCgljYV9idW5kbGUYCyABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSJaCg5Lbm93bkF1ZGl0SGVhZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoYXNoGAIgASgMEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KC0F1ZGl0VXBkYXRlEiAKBGhlYWQYASABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRINCgVsaW5rcxgCIAMoDCJlCgZMYWJlbHMSLAoGbGFiZWxzGAEgAygLMhwuYWdlbnQudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoIRW52ZWxvcGUSFAoMcGF5bG9hZF90eXBlGAEgASgJEg8KB3BheWxvYWQYAiABKAwSJwoKc2lnbmF0dXJlcxgDIAMoCzITLmFnZW50LnYxLlNpZ25hdHVyZSIuCglTaWduYXR1cmUSDgoGa2V5X2lkGAEgASgJEhEKCXNpZ25hdHVyZRgCIAEoDCI3CghNZXRhZGF0YRIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSDAoEYm9keRgDIAEoDCJOCgZUdW5pbmcSFAoMaGVhcnRiZWF0X21zGAEgASgNEhEKCXJlcG9ydF9tcxgCIAEoDRIbChNyZWNvbm5lY3Rfd2luZG93X21zGAMgASgNIiMKBURyYWluEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgBIAEoDSIyChBGZXRjaEJsb2JSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiMgoRRmV0Y2hCbG9iUmVzcG9uc2USDQoFY2h1bmsYASABKAwSDgoGbGVuZ3RoGAIgASgEIjcKFERlbGl2ZXJBbGVydHNSZXF1ZXN0Eh8KBmFsZXJ0cxgBIAMoCzIPLmFnZW50LnYxLkFsZXJ0IsEBCgVBbGVydBIKCgJpZBgBIAEoCRIMCgRydWxlGAIgASgJEhAKCHByaW9yaXR5GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYBiABKAkSDAoEYm9keRgHIAEoCRIQCghhdWRpdF9pZBgIIAEoCRIMCgR0YWdzGAkgAygJEhQKDHJ1bGVzX2RpZ2VzdBgKIAEoDCIpChVEZWxpdmVyQWxlcnRzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0ynQIKDEFnZW50U2VydmljZRI8CgdDb25uZWN0EhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2UoATABEjUKBFN5bmMSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZRJGCglGZXRjaEJsb2ISGi5hZ2VudC52MS5GZXRjaEJsb2JSZXF1ZXN0GhsuYWdlbnQudjEuRmV0Y2hCbG9iUmVzcG9uc2UwARJQCg1EZWxpdmVyQWxlcnRzEh4uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1JlcXVlc3QaHy5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.SyncRequest
@@ -88,9 +88,16 @@ export type SyncRequest = Message<"agent.v1.SyncRequest"> & {
   labelsDigest: Uint8Array;
 
   /**
+   * The head of the audit log that the agent holds; absent when it holds none.
+   *
+   * @generated from field: agent.v1.KnownAuditHead audit_head = 11;
+   */
+  auditHead?: KnownAuditHead | undefined;
+
+  /**
    * The version of the CA bundle that the agent holds; 0 means none since it enrolled.
    *
-   * @generated from field: uint64 ca_bundle_version = 11;
+   * @generated from field: uint64 ca_bundle_version = 12;
    */
   caBundleVersion: bigint;
 };
@@ -214,9 +221,16 @@ export type StateReport = Message<"agent.v1.StateReport"> & {
   conditions: Condition[];
 
   /**
+   * The head of the audit log that the agent holds, as the server signed it.
+   *
+   * @generated from field: agent.v1.Envelope audit_head = 9;
+   */
+  auditHead?: Envelope | undefined;
+
+  /**
    * The CAs that the agent trusts to make servers' certificates: "sha256:" and the hash of each key.
    *
-   * @generated from field: repeated string trusted_cas = 9;
+   * @generated from field: repeated string trusted_cas = 10;
    */
   trustedCas: string[];
 };
@@ -498,10 +512,17 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
   labels?: Labels | undefined;
 
   /**
+   * Absent when the agent holds the newest head.
+   *
+   * @generated from field: agent.v1.AuditUpdate audit = 10;
+   */
+  audit?: AuditUpdate | undefined;
+
+  /**
    * The CAs to trust from now on, when the agent holds an older version: signed by the assignment role, of type
    * "application/vnd.falconry.ca-bundle+json".
    *
-   * @generated from field: agent.v1.Envelope ca_bundle = 10;
+   * @generated from field: agent.v1.Envelope ca_bundle = 11;
    */
   caBundle?: Envelope | undefined;
 };
@@ -512,6 +533,61 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
   messageDesc(file_agent_v1_agent, 8);
+
+/**
+ * @generated from message agent.v1.KnownAuditHead
+ */
+export type KnownAuditHead = Message<"agent.v1.KnownAuditHead"> & {
+  /**
+   * @generated from field: uint64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * @generated from field: bytes hash = 2;
+   */
+  hash: Uint8Array;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message agent.v1.KnownAuditHead.
+ * Use `create(KnownAuditHeadSchema)` to create a new message.
+ */
+export const KnownAuditHeadSchema: GenMessage<KnownAuditHead> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 9);
+
+/**
+ * A signed head of the audit log, and what proves that it is the log of the head that the agent named, grown.
+ *
+ * @generated from message agent.v1.AuditUpdate
+ */
+export type AuditUpdate = Message<"agent.v1.AuditUpdate"> & {
+  /**
+   * Type "application/vnd.falconry.audit-head+json", signed by the timestamp role.
+   *
+   * @generated from field: agent.v1.Envelope head = 1;
+   */
+  head?: Envelope | undefined;
+
+  /**
+   * SHA-256 of the body of each row after the one the agent named, up to that of the head; at most 4,096.
+   *
+   * @generated from field: repeated bytes links = 2;
+   */
+  links: Uint8Array[];
+};
+
+/**
+ * Describes the message agent.v1.AuditUpdate.
+ * Use `create(AuditUpdateSchema)` to create a new message.
+ */
+export const AuditUpdateSchema: GenMessage<AuditUpdate> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 10);
 
 /**
  * The labels of the cluster on the server.
@@ -530,7 +606,7 @@ export type Labels = Message<"agent.v1.Labels"> & {
  * Use `create(LabelsSchema)` to create a new message.
  */
 export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 9);
+  messageDesc(file_agent_v1_agent, 11);
 
 /**
  * A signed document in the manner of DSSE: signatures are over the pre-authentication encoding of type and payload.
@@ -559,7 +635,7 @@ export type Envelope = Message<"agent.v1.Envelope"> & {
  * Use `create(EnvelopeSchema)` to create a new message.
  */
 export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 10);
+  messageDesc(file_agent_v1_agent, 12);
 
 /**
  * @generated from message agent.v1.Signature
@@ -581,7 +657,7 @@ export type Signature = Message<"agent.v1.Signature"> & {
  * Use `create(SignatureSchema)` to create a new message.
  */
 export const SignatureSchema: GenMessage<Signature> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 11);
+  messageDesc(file_agent_v1_agent, 13);
 
 /**
  * TUF metadata as published, byte for byte.
@@ -612,7 +688,7 @@ export type Metadata = Message<"agent.v1.Metadata"> & {
  * Use `create(MetadataSchema)` to create a new message.
  */
 export const MetadataSchema: GenMessage<Metadata> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 12);
+  messageDesc(file_agent_v1_agent, 14);
 
 /**
  * How the agent should behave towards the server.
@@ -647,7 +723,7 @@ export type Tuning = Message<"agent.v1.Tuning"> & {
  * Use `create(TuningSchema)` to create a new message.
  */
 export const TuningSchema: GenMessage<Tuning> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 13);
+  messageDesc(file_agent_v1_agent, 15);
 
 /**
  * @generated from message agent.v1.Drain
@@ -664,7 +740,7 @@ export type Drain = Message<"agent.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 14);
+  messageDesc(file_agent_v1_agent, 16);
 
 /**
  * @generated from message agent.v1.FetchBlobRequest
@@ -688,7 +764,7 @@ export type FetchBlobRequest = Message<"agent.v1.FetchBlobRequest"> & {
  * Use `create(FetchBlobRequestSchema)` to create a new message.
  */
 export const FetchBlobRequestSchema: GenMessage<FetchBlobRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 15);
+  messageDesc(file_agent_v1_agent, 17);
 
 /**
  * @generated from message agent.v1.FetchBlobResponse
@@ -712,7 +788,7 @@ export type FetchBlobResponse = Message<"agent.v1.FetchBlobResponse"> & {
  * Use `create(FetchBlobResponseSchema)` to create a new message.
  */
 export const FetchBlobResponseSchema: GenMessage<FetchBlobResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 16);
+  messageDesc(file_agent_v1_agent, 18);
 
 /**
  * @generated from message agent.v1.DeliverAlertsRequest
@@ -731,7 +807,7 @@ export type DeliverAlertsRequest = Message<"agent.v1.DeliverAlertsRequest"> & {
  * Use `create(DeliverAlertsRequestSchema)` to create a new message.
  */
 export const DeliverAlertsRequestSchema: GenMessage<DeliverAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 17);
+  messageDesc(file_agent_v1_agent, 19);
 
 /**
  * @generated from message agent.v1.Alert
@@ -797,7 +873,7 @@ export type Alert = Message<"agent.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 18);
+  messageDesc(file_agent_v1_agent, 20);
 
 /**
  * @generated from message agent.v1.DeliverAlertsResponse
@@ -816,7 +892,7 @@ export type DeliverAlertsResponse = Message<"agent.v1.DeliverAlertsResponse"> & 
  * Use `create(DeliverAlertsResponseSchema)` to create a new message.
  */
 export const DeliverAlertsResponseSchema: GenMessage<DeliverAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 19);
+  messageDesc(file_agent_v1_agent, 21);
 
 /**
  * The link between an agent and the server: desired state down, proved state up. One state machine serves both

@@ -305,7 +305,7 @@ export const AlertCountSchema: GenMessage<AlertCount> = /*@__PURE__*/
   messageDesc(file_fleet_v1_alert, 8);
 
 /**
- * What the clusters' rules caught.
+ * What the clusters' rules caught. A caller with a scope sees the alerts of the clusters in it, and no others.
  *
  * @generated from service fleet.v1.AlertService
  */

@@ -55,14 +55,14 @@ export type Bundle = Message<"fleet.v1.Bundle"> & {
   pushedBy: string;
 
   /**
-   * Clusters that are assigned it.
+   * Clusters of the caller's scope that are assigned it.
    *
    * @generated from field: uint32 assigned_count = 7;
    */
   assignedCount: number;
 
   /**
-   * Clusters that prove it.
+   * Clusters of the caller's scope that prove it.
    *
    * @generated from field: uint32 running_count = 8;
    */
@@ -205,7 +205,8 @@ export const GetBundleResponseSchema: GenMessage<GetBundleResponse> = /*@__PURE_
   messageDesc(file_fleet_v1_bundle, 6);
 
 /**
- * Signed bundles. The server stores and hands out what was signed elsewhere; it cannot make one.
+ * Signed bundles. The server stores and hands out what was signed elsewhere; it cannot make one. Bundles belong to the
+ * whole fleet: every viewer reads them, and pushing takes a credential without a scope.
  *
  * @generated from service fleet.v1.BundleService
  */

@@ -786,7 +786,8 @@ export const ClusterHealthSchema: GenEnum<ClusterHealth> = /*@__PURE__*/
   enumDesc(file_fleet_v1_cluster, 0);
 
 /**
- * The clusters of the fleet and what each of them proves.
+ * The clusters of the fleet and what each of them proves. For a caller with a scope the clusters outside do not exist: they
+ * are not listed and not counted, and NOT_FOUND has the same words as for a name that nobody has.
  *
  * @generated from service fleet.v1.ClusterService
  */
@@ -818,7 +819,8 @@ export const ClusterService: GenService<{
   /**
    * Sets and removes labels. Takes effect for the next plan; it assigns nothing by itself.
    *
-   * Refuses with NOT_FOUND, and with INVALID_ARGUMENT when a label is not valid or `region` would be removed.
+   * Refuses with NOT_FOUND, with INVALID_ARGUMENT when a label is not valid or `region` would be removed, and with
+   * PERMISSION_DENIED when the cluster would leave the caller's scope, or enter or leave one that the caller does not hold.
    *
    * @generated from rpc fleet.v1.ClusterService.LabelCluster
    */

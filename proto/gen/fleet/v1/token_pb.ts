@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Selector } from "./common_pb.ts";
+import { file_fleet_v1_common } from "./common_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/token.proto.
  */
 export const file_fleet_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChRmbGVldC92MS90b2tlbi5wcm90bxIIZmxlZXQudjEi9AIKCUpvaW5Ub2tlbhIKCgJpZBgBIAEoCRIvCgZsYWJlbHMYAiADKAsyHy5mbGVldC52MS5Kb2luVG9rZW4uTGFiZWxzRW50cnkSFAoMY2x1c3Rlcl9uYW1lGAMgASgJEhAKCHVzZXNfbWF4GAQgASgNEgwKBHVzZXMYBSABKA0SLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgJIAEoCRITCgtjbHVzdGVyX3VpZBgKIAEoCRIMCgRjaWRyGAsgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi4QEKFkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QSPAoGbGFiZWxzGAEgAygLMiwuZmxlZXQudjEuQ3JlYXRlSm9pblRva2VuUmVxdWVzdC5MYWJlbHNFbnRyeRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLdHRsX3NlY29uZHMYAyABKA0SDAoEdXNlcxgEIAEoDRITCgtjbHVzdGVyX3VpZBgFIAEoCRIMCgRjaWRyGAYgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUgoXQ3JlYXRlSm9pblRva2VuUmVzcG9uc2USIgoFdG9rZW4YASABKAsyEy5mbGVldC52MS5Kb2luVG9rZW4SEwoLam9pbl9zdHJpbmcYAiABKAkiFwoVTGlzdEpvaW5Ub2tlbnNSZXF1ZXN0Ij0KFkxpc3RKb2luVG9rZW5zUmVzcG9uc2USIwoGdG9rZW5zGAEgAygLMhMuZmxlZXQudjEuSm9pblRva2VuIiQKFlJldm9rZUpvaW5Ub2tlblJlcXVlc3QSCgoCaWQYASABKAkiPQoXUmV2b2tlSm9pblRva2VuUmVzcG9uc2USIgoFdG9rZW4YASABKAsyEy5mbGVldC52MS5Kb2luVG9rZW4i9AEKCEFwaVRva2VuEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEcm9sZRgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkgKFUNyZWF0ZUFwaVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBHJvbGUYAiABKAkSEwoLdHRsX3NlY29uZHMYAyABKA0iSwoWQ3JlYXRlQXBpVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLmZsZWV0LnYxLkFwaVRva2VuEg4KBnNlY3JldBgCIAEoCSIWChRMaXN0QXBpVG9rZW5zUmVxdWVzdCI7ChVMaXN0QXBpVG9rZW5zUmVzcG9uc2USIgoGdG9rZW5zGAEgAygLMhIuZmxlZXQudjEuQXBpVG9rZW4iIwoVUmV2b2tlQXBpVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJIjsKFlJldm9rZUFwaVRva2VuUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5mbGVldC52MS5BcGlUb2tlbjKPBAoMVG9rZW5TZXJ2aWNlElYKD0NyZWF0ZUpvaW5Ub2tlbhIgLmZsZWV0LnYxLkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QaIS5mbGVldC52MS5DcmVhdGVKb2luVG9rZW5SZXNwb25zZRJTCg5MaXN0Sm9pblRva2VucxIfLmZsZWV0LnYxLkxpc3RKb2luVG9rZW5zUmVxdWVzdBogLmZsZWV0LnYxLkxpc3RKb2luVG9rZW5zUmVzcG9uc2USVgoPUmV2b2tlSm9pblRva2VuEiAuZmxlZXQudjEuUmV2b2tlSm9pblRva2VuUmVxdWVzdBohLmZsZWV0LnYxLlJldm9rZUpvaW5Ub2tlblJlc3BvbnNlElMKDkNyZWF0ZUFwaVRva2VuEh8uZmxlZXQudjEuQ3JlYXRlQXBpVG9rZW5SZXF1ZXN0GiAuZmxlZXQudjEuQ3JlYXRlQXBpVG9rZW5SZXNwb25zZRJQCg1MaXN0QXBpVG9rZW5zEh4uZmxlZXQudjEuTGlzdEFwaVRva2Vuc1JlcXVlc3QaHy5mbGVldC52MS5MaXN0QXBpVG9rZW5zUmVzcG9uc2USUwoOUmV2b2tlQXBpVG9rZW4SHy5mbGVldC52MS5SZXZva2VBcGlUb2tlblJlcXVlc3QaIC5mbGVldC52MS5SZXZva2VBcGlUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChRmbGVldC92MS90b2tlbi5wcm90bxIIZmxlZXQudjEi9AIKCUpvaW5Ub2tlbhIKCgJpZBgBIAEoCRIvCgZsYWJlbHMYAiADKAsyHy5mbGVldC52MS5Kb2luVG9rZW4uTGFiZWxzRW50cnkSFAoMY2x1c3Rlcl9uYW1lGAMgASgJEhAKCHVzZXNfbWF4GAQgASgNEgwKBHVzZXMYBSABKA0SLgoKZXhwaXJlc19hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgJIAEoCRITCgtjbHVzdGVyX3VpZBgKIAEoCRIMCgRjaWRyGAsgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi4QEKFkNyZWF0ZUpvaW5Ub2tlblJlcXVlc3QSPAoGbGFiZWxzGAEgAygLMiwuZmxlZXQudjEuQ3JlYXRlSm9pblRva2VuUmVxdWVzdC5MYWJlbHNFbnRyeRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLdHRsX3NlY29uZHMYAyABKA0SDAoEdXNlcxgEIAEoDRITCgtjbHVzdGVyX3VpZBgFIAEoCRIMCgRjaWRyGAYgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUgoXQ3JlYXRlSm9pblRva2VuUmVzcG9uc2USIgoFdG9rZW4YASABKAsyEy5mbGVldC52MS5Kb2luVG9rZW4SEwoLam9pbl9zdHJpbmcYAiABKAkiFwoVTGlzdEpvaW5Ub2tlbnNSZXF1ZXN0Ij0KFkxpc3RKb2luVG9rZW5zUmVzcG9uc2USIwoGdG9rZW5zGAEgAygLMhMuZmxlZXQudjEuSm9pblRva2VuIiQKFlJldm9rZUpvaW5Ub2tlblJlcXVlc3QSCgoCaWQYASABKAkiPQoXUmV2b2tlSm9pblRva2VuUmVzcG9uc2USIgoFdG9rZW4YASABKAsyEy5mbGVldC52MS5Kb2luVG9rZW4iuwIKCEFwaVRva2VuEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEcm9sZRgDIAEoCRIuCgpleHBpcmVzX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiEKBXNjb3BlGAggASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISEgoKY3JlYXRlZF9ieRgJIAEoCRIOCgZpc3N1ZXIYCiABKAkiawoVQ3JlYXRlQXBpVG9rZW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSDAoEcm9sZRgCIAEoCRITCgt0dGxfc2Vjb25kcxgDIAEoDRIhCgVzY29wZRgEIAEoCzISLmZsZWV0LnYxLlNlbGVjdG9yIksKFkNyZWF0ZUFwaVRva2VuUmVzcG9uc2USIQoFdG9rZW4YASABKAsyEi5mbGVldC52MS5BcGlUb2tlbhIOCgZzZWNyZXQYAiABKAkiFgoUTGlzdEFwaVRva2Vuc1JlcXVlc3QiOwoVTGlzdEFwaVRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLmZsZWV0LnYxLkFwaVRva2VuIiMKFVJldm9rZUFwaVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSI7ChZSZXZva2VBcGlUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIuZmxlZXQudjEuQXBpVG9rZW4yjwQKDFRva2VuU2VydmljZRJWCg9DcmVhdGVKb2luVG9rZW4SIC5mbGVldC52MS5DcmVhdGVKb2luVG9rZW5SZXF1ZXN0GiEuZmxlZXQudjEuQ3JlYXRlSm9pblRva2VuUmVzcG9uc2USUwoOTGlzdEpvaW5Ub2tlbnMSHy5mbGVldC52MS5MaXN0Sm9pblRva2Vuc1JlcXVlc3QaIC5mbGVldC52MS5MaXN0Sm9pblRva2Vuc1Jlc3BvbnNlElYKD1Jldm9rZUpvaW5Ub2tlbhIgLmZsZWV0LnYxLlJldm9rZUpvaW5Ub2tlblJlcXVlc3QaIS5mbGVldC52MS5SZXZva2VKb2luVG9rZW5SZXNwb25zZRJTCg5DcmVhdGVBcGlUb2tlbhIfLmZsZWV0LnYxLkNyZWF0ZUFwaVRva2VuUmVxdWVzdBogLmZsZWV0LnYxLkNyZWF0ZUFwaVRva2VuUmVzcG9uc2USUAoNTGlzdEFwaVRva2VucxIeLmZsZWV0LnYxLkxpc3RBcGlUb2tlbnNSZXF1ZXN0Gh8uZmxlZXQudjEuTGlzdEFwaVRva2Vuc1Jlc3BvbnNlElMKDlJldm9rZUFwaVRva2VuEh8uZmxlZXQudjEuUmV2b2tlQXBpVG9rZW5SZXF1ZXN0GiAuZmxlZXQudjEuUmV2b2tlQXBpVG9rZW5SZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * Lets agents enrol, within bounds.
@@ -246,7 +248,7 @@ export type ApiToken = Message<"fleet.v1.ApiToken"> & {
   name: string;
 
   /**
-   * "viewer", "operator" or "admin".
+   * "viewer", "operator", "approver" or "admin".
    *
    * @generated from field: string role = 3;
    */
@@ -271,6 +273,25 @@ export type ApiToken = Message<"fleet.v1.ApiToken"> & {
    * @generated from field: google.protobuf.Timestamp revoked_at = 7;
    */
   revokedAt?: Timestamp | undefined;
+
+  /**
+   * The clusters that exist for its holder; without requirements, the whole fleet.
+   *
+   * @generated from field: fleet.v1.Selector scope = 8;
+   */
+  scope?: Selector | undefined;
+
+  /**
+   * @generated from field: string created_by = 9;
+   */
+  createdBy: string;
+
+  /**
+   * The provider that vouched for the person, for a login; empty for a token that an admin made.
+   *
+   * @generated from field: string issuer = 10;
+   */
+  issuer: string;
 };
 
 /**
@@ -300,6 +321,13 @@ export type CreateApiTokenRequest = Message<"fleet.v1.CreateApiTokenRequest"> & 
    * @generated from field: uint32 ttl_seconds = 3;
    */
   ttlSeconds: number;
+
+  /**
+   * Without requirements, as wide as the caller's.
+   *
+   * @generated from field: fleet.v1.Selector scope = 4;
+   */
+  scope?: Selector | undefined;
 };
 
 /**
@@ -398,6 +426,8 @@ export const RevokeApiTokenResponseSchema: GenMessage<RevokeApiTokenResponse> = 
 /**
  * Tokens: join tokens for agents, API tokens for people and CI. Only hashes of the secrets are stored.
  *
+ * A caller with a scope sees and makes only tokens that are within it.
+ *
  * @generated from service fleet.v1.TokenService
  */
 export const TokenService: GenService<{
@@ -405,7 +435,8 @@ export const TokenService: GenService<{
    * Makes a join token. The secret is in the answer and nowhere else.
    *
    * Refuses with INVALID_ARGUMENT when a label, the TTL (1 minute to 30 days) or the uses (1 to 10,000) are out of
-   * bounds, and with FAILED_PRECONDITION when no trust root has been published: an agent could not verify anything.
+   * bounds, with FAILED_PRECONDITION when no trust root has been published (an agent could not verify anything), and with
+   * PERMISSION_DENIED when the labels are outside the caller's scope.
    *
    * @generated from rpc fleet.v1.TokenService.CreateJoinToken
    */
@@ -437,9 +468,11 @@ export const TokenService: GenService<{
     output: typeof RevokeJoinTokenResponseSchema;
   },
   /**
-   * Makes an API token with a role. The secret is in the answer and nowhere else.
+   * Makes an API token with a role and a scope, which is narrowed to the caller's. The secret is in the answer and
+   * nowhere else.
    *
-   * Refuses with INVALID_ARGUMENT when the role is unknown or the TTL is out of bounds (1 minute to 366 days).
+   * Refuses with INVALID_ARGUMENT when the role is unknown, the scope cannot be read, or the TTL is out of bounds
+   * (1 minute to 366 days).
    *
    * @generated from rpc fleet.v1.TokenService.CreateApiToken
    */
@@ -449,7 +482,7 @@ export const TokenService: GenService<{
     output: typeof CreateApiTokenResponseSchema;
   },
   /**
-   * Lists API tokens, newest first, without secrets.
+   * Lists API tokens and logins that can still be used, and API tokens that cannot; newest first, without secrets.
    *
    * @generated from rpc fleet.v1.TokenService.ListApiTokens
    */
@@ -459,7 +492,7 @@ export const TokenService: GenService<{
     output: typeof ListApiTokensResponseSchema;
   },
   /**
-   * Makes an API token useless from now on. Revoking twice is not an error.
+   * Makes an API token or a login useless from now on, on every server. Revoking twice is not an error.
    *
    * Refuses with NOT_FOUND.
    *

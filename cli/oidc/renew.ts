@@ -1,0 +1,65 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { AuthService, type LoginResponse } from "#proto/fleet/v1/auth";
+import type { Connection } from "../connection.ts";
+import { readContexts, saveContexts, type Context, type StoredLogin } from "../contexts.ts";
+import { refused } from "../failure.ts";
+import { withLock } from "../lock.ts";
+import { findProvider, type Grant, type LoginOptions } from "./provider.ts";
+
+/** A token with less than this left is renewed first, so that it lasts for the command. */
+const earlyMs = 60_000;
+
+/** A token of the fleet, for what the identity provider gave. */
+export async function exchange(
+  connection: Connection,
+  grant: Grant,
+  { issuer, clientId }: LoginOptions,
+): Promise<{ readonly token: string; readonly login: StoredLogin; readonly response: LoginResponse }> {
+  const response = await connection.client(AuthService).login({ token: grant.idToken });
+  const expiresAt = response.identity?.expiresAt;
+  const login = {
+    issuer,
+    clientId,
+    expiresAt: expiresAt === undefined ? 0 : timestampMs(expiresAt),
+    ...(grant.refreshToken === undefined ? {} : { refreshToken: grant.refreshToken }),
+  };
+  return { token: response.secret, login, response };
+}
+
+/**
+ * The token to use for a context: its own, or a new one when it is that of a login that ends and can be renewed. One
+ * command at a time renews, because a provider takes a refresh token only once.
+ */
+export async function renewed(
+  name: string,
+  context: Context,
+  path: string,
+  open: (token: undefined) => Connection,
+): Promise<string> {
+  if (!isDue(context.login)) return context.token;
+  return withLock(`${path}.lock`, async () => {
+    const stored = await readContexts(path);
+    const current = stored.contexts[name] ?? context;
+    const { login } = current;
+    if (login === undefined || !isDue(login)) return current.token;
+    if (login.refreshToken === undefined) {
+      if (login.expiresAt > Date.now()) return current.token;
+      throw refused(`The login of context "${name}" is over`, `fleetctl login --oidc --name ${name}`);
+    }
+    const options = { issuer: login.issuer, clientId: login.clientId, scopes: [] };
+    const grant = await (await findProvider(options)).refresh(login.refreshToken);
+    const connection = open(undefined);
+    try {
+      const next = await exchange(connection, grant, options);
+      const replaced = { ...current, token: next.token, login: next.login };
+      await saveContexts(path, { ...stored, contexts: { ...stored.contexts, [name]: replaced } });
+      return next.token;
+    } finally {
+      connection.close();
+    }
+  });
+}
+
+function isDue(login: StoredLogin | undefined): boolean {
+  return login !== undefined && login.expiresAt - Date.now() < earlyMs;
+}

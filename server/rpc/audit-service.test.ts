@@ -1,0 +1,249 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import { EnrollmentService } from "#proto/agent/v1/enrollment";
+import { AuditService, type AuditEntry, type ExportAuditResponse } from "#proto/fleet/v1/audit";
+import { BundleService } from "#proto/fleet/v1/bundle";
+import { CaService } from "#proto/fleet/v1/ca";
+import { ClusterService } from "#proto/fleet/v1/cluster";
+import { BundleKind } from "#proto/fleet/v1/common";
+import { RolloutService } from "#proto/fleet/v1/rollout";
+import { TokenService } from "#proto/fleet/v1/token";
+import { TrustService } from "#proto/fleet/v1/trust";
+
+import { appendAudit } from "../store/audit-entries.ts";
+import { enrollRequest, publishRoot, startTestServer, type TestServer } from "../testing.ts";
+import { startTestFleet } from "./agent-service/fixture.ts";
+import { isAudited, methodName } from "./audit.ts";
+
+async function entriesOf(at: TestServer, filter: object = {}): Promise<readonly AuditEntry[]> {
+  const audit = await at.client(AuditService);
+  return (await audit.listAudit({ filter, pageSize: 1000 })).entries;
+}
+
+/** Begins twice, because the first is cancelled. */
+async function replaceCa(at: TestServer): Promise<void> {
+  const ca = await at.client(CaService);
+  await ca.rotateCa({});
+  await ca.cancelCa({});
+  const begun = await ca.rotateCa({});
+  for (const { certificate } of begun.ca?.authorities ?? []) at.trust(certificate);
+  await ca.switchCa({ leaveBehind: ["eu-7"] });
+  await ca.finishCa({});
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "ok",
+    (error: unknown) => Code[ConnectError.from(error).code],
+  );
+
+test("every call that changes something leaves a row with who, what, on what and how it ended", async (t) => {
+  const fleet = await startTestFleet(t);
+  const { at } = fleet;
+  await fleet.enrol("eu-1");
+  const clusters = await at.client(ClusterService);
+  const rollouts = await at.client(RolloutService);
+  const tokens = await at.client(TokenService);
+  await clusters.labelCluster({ cluster: "eu-1", set: { team: "payments" } });
+  const { rollout } = await rollouts.startRollout({
+    spec: { kind: BundleKind.RULES, bundle: "starter@1.0.0" },
+  });
+  const rolloutId = rollout?.id ?? "";
+  const at1 = async () => ({
+    rolloutId,
+    generation: (await rollouts.getRollout({ rolloutId })).rollout?.generation ?? 0n,
+  });
+  await rollouts.pauseRollout(await at1());
+  await rollouts.resumeRollout(await at1());
+  await rollouts.abortRollout(await at1());
+  await rollouts.undoRollout(await at1()).catch(() => {});
+  const made = await tokens.createApiToken({ name: "ci", role: "viewer" });
+  await tokens.revokeApiToken({ id: made.token?.id ?? "" });
+  const { token } = await tokens.createJoinToken({ labels: { region: "eu" } });
+  await tokens.revokeJoinToken({ id: token?.id ?? "" });
+  await clusters.revokeAgent({ cluster: "eu-1", agent: "node-1" });
+  await clusters.retireCluster({ cluster: "eu-1" });
+  await replaceCa(at);
+
+  const entries = await entriesOf(at);
+  const written = new Set(entries.map(({ method }) => method));
+  const wanted = at.server.services
+    .flatMap(({ permissions }) => [...permissions])
+    .flatMap(([method, permission]) => (isAudited(permission) ? [methodName(method)] : []));
+  assert.ok(wanted.length >= 13, "the comparison must not pass because it saw nothing");
+  assert.deepEqual(
+    wanted.filter((method) => !written.has(method)),
+    [],
+    "a call left no row",
+  );
+  const label = entries.find(({ method }) => method === "ClusterService/LabelCluster");
+  assert.deepEqual(
+    [label?.actor?.name, label?.actor?.role, label?.target, label?.outcome, label?.request["set"]],
+    ["test admin", "admin", "eu-1", "ok", '[["team","payments"]]'],
+  );
+  const revoked = entries.find(({ method }) => method === "ClusterService/RevokeAgent");
+  assert.deepEqual([revoked?.target, revoked?.request["agent"]], ["eu-1/node-1", "node-1"]);
+  const switched = entries.find(({ method }) => method === "CaService/SwitchCa");
+  assert.deepEqual([switched?.target, switched?.request["leave_behind"]], ["CA rotation 2", '["eu-7"]']);
+  const begun = entries.find(({ method }) => method === "CaService/RotateCa");
+  assert.match(begun?.request["to_pin"] ?? "", /^sha256:[0-9a-f]{64}$/);
+  const enrolled = entries.find(({ method }) => method === "EnrollmentService/Enroll");
+  assert.equal(enrolled?.actor?.kind, "join-token");
+  assert.equal(enrolled?.request["cluster"], "eu-1");
+  assert.ok(entries.every(({ server }) => server !== ""));
+  const text = JSON.stringify(entries, (_, value: unknown) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
+  assert.ok(!text.includes(made.secret.split(".")[1] ?? "?"), "a secret is in the log");
+});
+
+test("who is refused is in the log, once a minute, and a pasted token is not", async (t) => {
+  const at = await startTestServer(t);
+  const viewer = await at.client(ClusterService, "viewer");
+  for (let i = 0; i < 5; i += 1) {
+    assert.equal(await codeOf(viewer.retireCluster({ cluster: "eu-1" })), "PermissionDenied");
+  }
+  assert.equal(await codeOf((await at.client(TokenService, "viewer")).listApiTokens({})), "PermissionDenied");
+  const tokens = await at.client(TokenService);
+  const { token, secret } = await tokens.createApiToken({ name: "ci", role: "viewer" });
+  assert.equal(await codeOf(tokens.revokeApiToken({ id: secret })), "NotFound");
+  const seen = (await entriesOf(at)).map(({ actor, method, target, outcome }) => [
+    actor?.name,
+    method,
+    target,
+    outcome,
+  ]);
+  assert.deepEqual(seen.toReversed(), [
+    ["test viewer", "ClusterService/RetireCluster", "", "permission_denied"],
+    ["test viewer", "TokenService/ListApiTokens", "", "permission_denied"],
+    ["test admin", "TokenService/CreateApiToken", token?.id, "ok"],
+    ["test admin", "TokenService/RevokeApiToken", `${token?.id}.[secret]`, "not_found"],
+  ]);
+  const refused = await entriesOf(at, {
+    refused: true,
+    actors: ["test viewer"],
+    methods: ["ClusterService/RetireCluster"],
+  });
+  assert.match(refused[0]?.why ?? "", /role viewer; this call takes/);
+  assert.equal(await codeOf((await at.client(AuditService, "operator")).listAudit({})), "PermissionDenied");
+});
+
+test("strangers and agents that fail to enrol write nothing: they could fill the log", async (t) => {
+  const at = await startTestServer(t);
+  await publishRoot(at);
+  const before = (await entriesOf(at)).length;
+  assert.equal(await codeOf(at.bare(ClusterService).retireCluster({ cluster: "eu-1" })), "Unauthenticated");
+  const { request } = await enrollRequest(`falconry://jt_${"a".repeat(16)}.${"b".repeat(43)}@x`);
+  assert.equal(await codeOf(at.bare(EnrollmentService).enroll(request)), "Unauthenticated");
+  assert.equal((await entriesOf(at)).length, before);
+});
+
+test("an action that is rolled back leaves no row and no gap", async (t) => {
+  const at = await startTestServer(t);
+  const pen = { org: "default", server: "s", now: () => new Date() };
+  const actor = { kind: "server", id: "", name: "", role: "" } as const;
+  const facts = { actor, method: "m", target: "", request: {}, outcome: "ok", why: "" };
+  const failing = at.db.transaction(async (tx) => {
+    await appendAudit(tx, pen, facts);
+    throw new Error("the action failed");
+  });
+  await assert.rejects(failing, /the action failed/);
+  // As when the server or the database is killed between the row and the end of the transaction.
+  const killed = at.db.transaction(async (tx) => {
+    await appendAudit(tx, pen, facts);
+    const { rows } = await tx.execute<{ pid: number }>("select pg_backend_pid() as pid");
+    await at.db.$client.query("select pg_terminate_backend($1)", [rows[0]?.pid]);
+    await tx.execute("select 1");
+  });
+  await assert.rejects(killed);
+  await at.db.transaction((tx) => appendAudit(tx, pen, { ...facts, target: "done" }));
+  const entries = await entriesOf(at);
+  assert.deepEqual(
+    entries.map(({ sequence, target }) => [sequence, target]),
+    [[1n, "done"]],
+  );
+  // The other way round: an action whose row cannot be written does not happen.
+  await at.db.$client.query("alter table audit_entries rename to audit_entries_away");
+  const tokens = await at.client(TokenService);
+  assert.equal(await codeOf(tokens.createApiToken({ name: "unseen", role: "admin" })), "Internal");
+  await at.db.$client.query("alter table audit_entries_away rename to audit_entries");
+  const { tokens: known } = await tokens.listApiTokens({});
+  assert.ok(!known.some(({ name }) => name === "unseen"));
+});
+
+test("fifty calls at once, over two servers, leave a chain without gaps in which each is once", async (t) => {
+  const at = await startTestServer(t);
+  const beside = await startTestServer(t, { beside: at });
+  const [here, there] = [await at.client(TokenService), await beside.client(TokenService)];
+  const made = await Promise.all(
+    Array.from({ length: 50 }, (_, i) =>
+      (i % 2 === 0 ? here : there).createApiToken({ name: `ci-${i}`, role: "viewer" }),
+    ),
+  );
+  const entries = await entriesOf(at, { methods: ["TokenService/CreateApiToken"] });
+  assert.deepEqual(
+    entries.map(({ target }) => target).toSorted(),
+    made.map(({ token }) => token?.id ?? "").toSorted(),
+  );
+  assert.deepEqual(
+    entries.map(({ sequence }) => Number(sequence)).toReversed(),
+    Array.from({ length: 50 }, (_, i) => i + 1),
+  );
+  const pages: AuditEntry[] = [];
+  const audit = await at.client(AuditService);
+  for (let pageToken = ""; ;) {
+    const page = await audit.listAudit({ pageSize: 7, pageToken });
+    pages.push(...page.entries);
+    pageToken = page.nextPageToken;
+    if (pageToken === "") break;
+  }
+  assert.deepEqual(pages, entries, "pages add up to the whole");
+});
+
+test("the server's own role can neither change nor remove a row", async (t) => {
+  const at = await startTestServer(t);
+  await publishRoot(at);
+  const { $client } = at.db;
+  for (const statement of [
+    "update audit_entries set body = '{}'",
+    "delete from audit_entries",
+    "truncate audit_entries",
+    "delete from audit_heads",
+    "truncate audit_heads",
+    "update audit_chains set sequence = 0",
+    "delete from audit_chains",
+  ]) {
+    await assert.rejects($client.query(statement), /append-only/, statement);
+  }
+});
+
+test("an export has heads before rows, and a head is signed soon after the log grew", async (t) => {
+  const at = await startTestServer(t);
+  await publishRoot(at);
+  const trust = await at.client(TrustService);
+  assert.ok((await trust.getTrust({})).roles.length > 0);
+  const bundles = await at.client(BundleService);
+  assert.equal(
+    await codeOf(bundles.pushBundles({ bundles: [], targets: new Uint8Array([1]) })),
+    "InvalidArgument",
+  );
+  const audit = await at.client(AuditService);
+  for (;;) {
+    const parts: ExportAuditResponse[] = [];
+    for await (const part of audit.exportAudit({})) parts.push(part);
+    const heads = parts.flatMap((part) => part.heads);
+    const rows = parts.flatMap((part) => part.rows);
+    assert.deepEqual(
+      rows.map(({ sequence }) => sequence),
+      [1n, 2n],
+    );
+    if (heads.length === 0 || !Buffer.from(heads.at(-1)?.payload ?? "").includes('"sequence":2')) continue;
+    assert.ok(
+      parts.findIndex((part) => part.heads.length > 0) < parts.findIndex((part) => part.rows.length > 0),
+    );
+    assert.equal(parts[0]?.roots.length, 1);
+    return;
+  }
+});
