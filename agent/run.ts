@@ -20,7 +20,7 @@ import { factsOf } from "./facts.ts";
 import { enrollAgain } from "./identity/enroll.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { Instance } from "./identity/starts.ts";
-import { endpointOf, writeIdentity } from "./identity/identity.ts";
+import { caFloor, endpointOf, writeIdentity } from "./identity/identity.ts";
 import type { Renewal, RenewalPorts } from "./identity/renew.ts";
 import { keepCertificate } from "./identity/renew.ts";
 import { beginInstance } from "./identity/starts.ts";
@@ -74,7 +74,8 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     conditions,
     log,
     client: () => own.link?.client(),
-    facts: () => factsOf(own.identity, stored.current.get().labels, config.variables),
+    facts: (labels) => factsOf(own.identity, labels, config.variables),
+    org: identity.org,
     onChange: () => noteChange(own),
     onTrouble: noteTrouble(conditions),
     signal: stopping.signal,
@@ -89,9 +90,10 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     endpoint: () => endpointOf(own.identity),
     speaker: speakerOf(own, stored, conditions, applier),
     take: async (response: SyncResponse) => {
-      const ports = { ...stored, conditions, log, ...casOf(own, stored.paths.identity) };
-      const { labelsChanged } = takeResponse(response, ports);
+      const ports = { ...stored, conditions, log, ...casOf(own, stored) };
+      const { labelsChanged, generationChanged } = takeResponse(response, ports);
       carry.look();
+      if (generationChanged) noteChange(own);
       if (response.renewCertificate) certificate.renewSoon();
       if (labelsChanged) applier.reload();
       applier.nudge();
@@ -141,12 +143,16 @@ function renewalOf(config: Config, own: Own, conditions: Conditions, log: Logger
 }
 
 /** The CAs that the agent trusts: durable before they count, and told with the next report. */
-function casOf(own: Own, path: string): Pick<ResponsePorts, "caVersion" | "setCas"> {
+function casOf(
+  own: Own,
+  { paths, trust }: ReturnType<typeof openStored>,
+): Pick<ResponsePorts, "caVersion" | "setCas"> {
   return {
-    caVersion: () => own.identity.caVersion,
+    caVersion: () => caFloor(own.identity, trust.assigners()),
     setCas: (caVersion, cas) => {
-      const next = { ...own.identity, ca: cas.map(certificateToPem), caVersion };
-      writeIdentity(path, next);
+      const ca = cas.map(certificateToPem);
+      const next = { ...own.identity, ca, caVersion, caAssigners: trust.assigners() };
+      writeIdentity(paths.identity, next);
       own.identity = next;
       noteChange(own);
     },

@@ -15,6 +15,7 @@ import type { Current, RunningSet } from "./current.ts";
 import { kinds } from "./domain/apply-plan.ts";
 import type { RateBucket } from "./domain/rates.ts";
 import { spkiPin } from "#trust";
+import { caFloor } from "./identity/identity.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { Instance } from "./identity/starts.ts";
 import type { Speaker } from "./link/session.ts";
@@ -77,7 +78,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
         timestamp: BigInt(timestamp),
       };
     },
-    caBundleVersion: () => BigInt(sources.identity().caVersion),
+    caBundleVersion: () => BigInt(caFloor(sources.identity(), sources.trust.assigners())),
     auditHead: () => {
       const held = sources.auditHead.get();
       if (held === undefined) return undefined;

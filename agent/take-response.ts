@@ -26,14 +26,18 @@ const skewMsMax = 300_000;
 const labelsMax = 64;
 const labelCharsMax = 256;
 
+/** What changed that others have to hear of. */
+export interface Taken {
+  readonly labelsChanged: boolean;
+  /** Another generation of the same targets: nothing is applied for it, so nobody else would report it. */
+  readonly generationChanged: boolean;
+}
+
 /**
  * Takes metadata, then assignment, then labels in, each only as far as it verifies. Nothing here can stop what runs: a
  * refusal raises a condition that names it.
  */
-export function takeResponse(
-  response: SyncResponse,
-  ports: ResponsePorts,
-): { readonly labelsChanged: boolean } {
+export function takeResponse(response: SyncResponse, ports: ResponsePorts): Taken {
   const now = new Date();
   noteSkew(response, ports.conditions, now);
   try {
@@ -45,20 +49,18 @@ export function takeResponse(
     const { code, message } = problemOf(error, "state/not-stored");
     const text = `What the server sent cannot be stored: ${code}: ${message}`;
     if (ports.conditions.raise(notStored, text)) ports.log.error({ err: error }, text);
-    return { labelsChanged: false };
+    return { labelsChanged: false, generationChanged: false };
   }
 }
 
 const notStored = "state/not-stored";
 
-function takeParts(
-  response: SyncResponse,
-  ports: ResponsePorts,
-  now: Date,
-): { readonly labelsChanged: boolean } {
+function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Taken {
+  const before = ports.current.get().assignment;
   if (response.metadata.length > 0) {
     const updated = ports.trust.update(response.metadata, now);
     report(ports, "metadata", updated);
+    forgetGeneration(ports);
   }
   if (response.assignment !== undefined) {
     const accepted = ports.trust.accept(response.assignment, now);
@@ -66,8 +68,25 @@ function takeParts(
     if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
   }
   takeCas(response, ports, now);
+  const after = ports.current.get().assignment;
+  const generationChanged =
+    before !== undefined &&
+    after !== undefined &&
+    before.generation !== after.generation &&
+    JSON.stringify(before.targets) === JSON.stringify(after.targets);
   takeAudit(response, ports);
-  return { labelsChanged: takeLabels(response, ports) };
+  return { labelsChanged: takeLabels(response, ports), generationChanged };
+}
+
+/**
+ * A root with another assignment key clears the floor. What the former key assigned goes on running, but its generation
+ * is no longer the newest that was seen: else a thief who raised it would keep every later assignment away.
+ */
+function forgetGeneration({ current, trust }: ResponsePorts): void {
+  const { assignment } = current.get();
+  const generation = trust.generationFloor();
+  if (assignment === undefined || assignment.generation <= generation) return;
+  current.set({ ...current.get(), assignment: { ...assignment, generation } });
 }
 
 /** After the metadata, which may bring the key that signed it. */

@@ -43,6 +43,8 @@ create table agents (
   earlier_instances text[] not null default '{}'::text[],
   starts bigint not null default 0,
   suspicions jsonb not null default '[]'::jsonb,
+  root_version bigint not null default 0,
+  targets_version bigint not null default 0,
   constraint agents_cluster_id_name_key unique (cluster_id, name),
   constraint agents_pkey primary key (id),
   constraint agents_cluster_id_fkey foreign key (cluster_id) references clusters(id)

@@ -25,6 +25,7 @@ import { createProvider, type Provider } from "./oidc/provider.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { auditHeadsEveryMs, signAuditHeads } from "./reconcile/audit-heads.ts";
+import { watchLives, type LivesWatch } from "./reconcile/lives.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
 import { createAudit, type Audit } from "./rpc/audit.ts";
@@ -144,6 +145,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   undo.push(() => listener.stop());
   const metrics = createMetrics(db.$client, () => work.loops.map((loop) => loop.status()));
   undo.push(() => Promise.resolve(metrics.stop()));
+  metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
   let port = config.listenPort;
@@ -239,6 +241,7 @@ function keepIdentity(http: HttpServer, keeper: CaKeeper, hosts: readonly string
 interface Work {
   readonly live: Live;
   readonly loops: readonly Loop[];
+  readonly lives: LivesWatch;
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   stop(): Promise<void>;
 }
@@ -260,29 +263,25 @@ function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): W
     loops.push(loop);
     return loop;
   };
-  const assignmentSigner = state.signers.assignment;
-  const live = startLive({
-    db,
-    org,
-    agentCertificateMs,
-    audit,
-    assignmentSigner,
-    cas,
-    every,
-    log,
-    clock: now,
-  });
+  const { keyring } = state;
+  const live = startLive({ db, org, agentCertificateMs, audit, keyring, cas, every, log, clock: now });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");
-  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now, note));
-  const signer = state.signers.timestamp;
-  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, signer, now }));
+  const lives = watchLives(db, log);
+  every("metadata", minuteMs, async () => {
+    // The alarms are raised as well when nothing can be signed: then above all.
+    const [kept] = await Promise.allSettled([keepMetadata(db, keyring, now, note)]);
+    await lives.look(now());
+    if (kept.status === "rejected") throw kept.reason;
+  });
+  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, keyring, now }));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("logins", hourMs, () => removeLogins(db, new Date(now().getTime() - loginsKeptMs)));
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
   return {
     live,
     loops,
+    lives,
     every,
     stop: async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
@@ -303,17 +302,17 @@ interface ServiceParts {
 
 function mountServices({ config, db, state, keeper, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
-  const { signers } = state;
+  const { keyring } = state;
   const { provider, publicAddress, live } = rest;
   const cas = () => keeper.current();
   const caPins = () => cas().trustedPins;
-  const bundles = bundleService({ db, org, audit, signers, checkLoads: checkBundleLoads, now });
+  const bundles = bundleService({ db, org, audit, keyring, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
     mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPins, now })),
     mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
-    mount(TrustService, trustPermissions, trustService({ db, org, audit, signers, now })),
+    mount(TrustService, trustPermissions, trustService({ db, org, audit, keyring, now })),
     mount(CaService, caPermissions, caService({ db, org, audit, keeper, now })),
     mount(
       EnrollmentService,

@@ -27,15 +27,14 @@ import {
 import type { CaSet } from "./ca-keeper.ts";
 import { Failure } from "./failure.ts";
 import type { ServerIdentity } from "./http.ts";
-import type { OnlineSigners } from "./store/sign-metadata.ts";
+import { openKeyring, type KeySets } from "./keyring.ts";
+import { onlineRoles, type Keyring } from "./store/sign-metadata.ts";
 
 /** What a server is, apart from its database: whoever holds this directory can act as the fleet's server. */
 export interface State {
   readonly ca: CertifiedKey;
-  readonly signers: OnlineSigners;
+  readonly keyring: Keyring;
 }
-
-const onlineRoles = ["snapshot", "timestamp", "assignment"] as const;
 
 /**
  * Opens the state directory; makes the CA and the online keys on the first start. Each set appears whole or not at all,
@@ -45,7 +44,7 @@ export async function openState(dir: string, org: string, now: Date): Promise<St
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const ca = await openCa(join(dir, "ca"), org, now);
-    return { ca, signers: openKeys(join(dir, "keys")) };
+    return { ca, keyring: openKeyring(dir, keySets) };
   } catch (error) {
     throw stateFailure(error, dir);
   }
@@ -80,23 +79,21 @@ export function replaceCa(dir: string, ca: CertifiedKey): void {
   writeFileAtomic.sync(join(dir, "ca.crt"), certificateToPem(ca.certificate), { mode: 0o600 });
 }
 
-function openKeys(dir: string): OnlineSigners {
-  if (onlineRoles.every((role) => readIfThere(join(dir, `${role}.json`)) === undefined)) {
-    createWhole(
-      dir,
-      Object.fromEntries(
-        onlineRoles.map((role) => [`${role}.json`, encodeKeyFile(generateKey(), undefined)]),
-      ),
-    );
-  }
-  const read = (role: string): SigningKey => {
-    const path = join(dir, `${role}.json`);
-    const key = decodeKeyFile(readFileSync(path, "utf8"), undefined);
-    if (key.ok) return key.value;
-    throw new Failure(`The online key ${path} cannot be used: ${key.refusal.message}`, 2);
-  };
-  return { snapshot: read("snapshot"), timestamp: read("timestamp"), assignment: read("assignment") };
-}
+const keySets: KeySets = {
+  make: (dir) => {
+    const made = onlineRoles.map((role) => [`${role}.json`, encodeKeyFile(generateKey(), undefined)]);
+    createWhole(dir, Object.fromEntries(made) as Record<string, string>);
+  },
+  read: (dir) => {
+    const read = (role: string): SigningKey => {
+      const path = join(dir, `${role}.json`);
+      const key = decodeKeyFile(readFileSync(path, "utf8"), undefined);
+      if (key.ok) return key.value;
+      throw new Failure(`The online key ${path} cannot be used: ${key.refusal.message}`, 2);
+    };
+    return { snapshot: read("snapshot"), timestamp: read("timestamp"), assignment: read("assignment") };
+  },
+};
 
 function readIfThere(path: string): string | undefined {
   try {

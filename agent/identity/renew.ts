@@ -1,12 +1,11 @@
 import { X509Certificate } from "node:crypto";
 import type { Logger } from "pino";
-import { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { certificateToPem, createCsr, generatePrivateKey } from "#trust";
+import { createCsr, generatePrivateKey } from "#trust";
 import { issuedAtMs, renewAfterMs, retryDelayMs } from "../domain/backoff.ts";
 import type { Conditions } from "../conditions.ts";
 import { withEnrollmentClient } from "../link/clients.ts";
 import { isIdentityRefused } from "../link/refused.ts";
-import { endpointOf, writeIdentity } from "./identity.ts";
+import { checkIssued, endpointOf, writeIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 
 /** What renewal works on. */
@@ -131,13 +130,7 @@ async function renew(identity: Identity): Promise<Renewed> {
   const response = await withEnrollmentClient(endpointOf(identity), (client) =>
     client.renewCertificate({ csr }, { timeoutMs: 30_000 }),
   );
-  const [leaf] = response.certificateChain;
-  if (leaf === undefined) throw new Error(`${EnrollmentService.typeName} answered without a certificate`);
-  const certificate = new X509Certificate(leaf);
-  return {
-    privateKey,
-    certificateChain: response.certificateChain.map(certificateToPem).join("\n"),
-    notBeforeMs: certificate.validFromDate.getTime(),
-    notAfterMs: certificate.validToDate.getTime(),
-  };
+  // What the agent trusts judges the answer, and not what the answer would have it trust.
+  const cas = identity.ca.map((pem) => new X509Certificate(pem).raw);
+  return { privateKey, ...checkIssued(response.certificateChain, cas, { ...identity, privateKey }) };
 }

@@ -59,6 +59,25 @@ const cases: readonly (readonly [string, readonly Partial<AgentFacts>[], string,
     /reports output\/unreachable: no route/,
   ],
   [
+    "whose root metadata has half of its life behind it",
+    [{ conditions: [{ code: "trust/aging root", message: "More than half" }] }],
+    "healthy",
+    /^$/,
+  ],
+  [
+    "whose targets metadata is about to expire",
+    [
+      {
+        conditions: [
+          { code: "trust/aging root", message: "More than half" },
+          { code: "trust/expiring targets", message: "More than 80 %" },
+        ],
+      },
+    ],
+    "degraded",
+    /reports trust\/expiring targets: More than 80 %/,
+  ],
+  [
     "with one silent agent of two",
     [{}, { name: "node-2", lastSeenMs: nowMs - 61_000 }],
     "silent",

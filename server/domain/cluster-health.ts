@@ -71,7 +71,8 @@ function judgeAgent(assignment: AssignmentFacts, agent: AgentFacts, nowMs: numbe
       nowMs >= agent.certificateExpiresMs ? ", and its certificate has expired: enrol it again" : "";
     return { health: "silent", reason: `${who} ${since}${expired}` };
   }
-  const [condition] = agent.conditions;
+  // Half a life is a word to those who sign, and nothing that is wrong with a cluster.
+  const condition = agent.conditions.find(({ code }) => !code.startsWith("trust/aging "));
   const failure = agent.components
     .map((each) => failureOf(assignment, each))
     .find((why) => why !== undefined);

@@ -64,6 +64,9 @@ const requests: Readonly<Record<string, (about: Things) => object>> = {
   CancelCa: () => ({}),
   GetMetadata: () => ({}),
   PublishRoot: () => ({}),
+  PrepareOnlineKeys: () => ({}),
+  ListAudit: () => ({}),
+  ExportAudit: () => ({}),
   ListRollouts: () => ({}),
   GetRollout: ({ rollout }) => ({ rolloutId: rollout }),
   WatchRollout: ({ rollout }) => ({ rolloutId: rollout }),
@@ -142,9 +145,15 @@ async function say(call: Call, method: DescMethod, request: object): Promise<str
   const said: string[] = [];
   const tell = (message: Message) => said.push(JSON.stringify(toJson(method.output, message)));
   try {
-    const answer = call(request, { timeoutMs: method.methodKind === "unary" ? 10_000 : 250 });
+    // A tail of alerts that do not come has no end of its own; everything else answers.
+    const answer = call(request, { timeoutMs: method.name === "TailAlerts" ? 250 : 30_000 });
     if (answer instanceof Promise) tell(await answer);
-    else for await (const message of answer) tell(message);
+    else {
+      for await (const message of answer) {
+        tell(message);
+        break;
+      }
+    }
     return `ok ${said.join(" ")}`;
   } catch (error) {
     const { code, rawMessage } = ConnectError.from(error);

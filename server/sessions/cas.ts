@@ -4,8 +4,8 @@ import type { CaSet } from "../ca-keeper.ts";
 import { isTurnToRenew } from "../domain/ca-rotation.ts";
 import type { Tuning } from "./tuning.ts";
 
-/** Signs with the server's assignment key, for the organisation of the fleet. */
-export type SignCas = (bundle: Omit<CaBundle, "org">) => Promise<Envelope>;
+/** Signs with the assignment key that the newest root names, for the organisation of the fleet. */
+export type SignCas = (bundle: Omit<CaBundle, "org">, root: Uint8Array | undefined) => Promise<Envelope>;
 
 /** What sessions have to know of the fleet's CAs. */
 export interface CaBook {
@@ -19,24 +19,33 @@ export interface CaBook {
 export interface CaBookOptions {
   readonly cas: () => CaSet;
   readonly sign: SignCas;
+  /** The newest root; the same bytes until another may be there. */
+  readonly root: () => Promise<Uint8Array | undefined>;
   readonly clock: () => Date;
   readonly tuning: Pick<Tuning, "assignmentMs" | "caRenewalMs">;
 }
 
-/** The list is signed once per version, and again when half of its life is over. */
-export function createCaBook({ cas, sign, clock, tuning }: CaBookOptions): CaBook {
+/** The list is signed once per version and root, and again when half of its life is over. */
+export function createCaBook({ cas, sign, root: readNewest, clock, tuning }: CaBookOptions): CaBook {
   let signed:
-    | { readonly version: number; readonly atMs: number; readonly value: Promise<Envelope> }
+    | {
+        readonly version: number;
+        readonly root: Uint8Array | undefined;
+        readonly atMs: number;
+        readonly value: Promise<Envelope>;
+      }
     | undefined;
   return {
     bundle: async () => {
+      if (cas().bundleVersion === 0) return undefined;
+      const root = await readNewest();
       const { bundleVersion: version, trusted } = cas();
-      if (version === 0) return undefined;
       const atMs = clock().getTime();
-      if (signed?.version !== version || atMs - signed.atMs >= tuning.assignmentMs / 2) {
+      const isSame = signed?.version === version && signed.root === root;
+      if (signed === undefined || !isSame || atMs - signed.atMs >= tuning.assignmentMs / 2) {
         const expires = new Date(Math.floor((atMs + tuning.assignmentMs) / 1000) * 1000);
-        const value = sign({ version, cas: trusted, expires });
-        signed = { version, atMs, value };
+        const value = sign({ version, cas: trusted, expires }, root);
+        signed = { version, root, atMs, value };
         value.catch(() => (signed = undefined));
       }
       return { version: BigInt(version), envelope: await signed.value };

@@ -118,7 +118,12 @@ export async function handleSync(
     ports.onReport();
   }
   await ports.rates.add(readRates(request, caller.agentId, caller.clusterId, ports.clock()));
-  ports.presence.note({ agentId: caller.agentId, sessionId: session.sessionId, epoch: session.epoch });
+  ports.presence.note({
+    agentId: caller.agentId,
+    sessionId: session.sessionId,
+    epoch: session.epoch,
+    trustVersions: request.trustVersions,
+  });
   session.sequence = request.sequence;
   if (request.trustVersions !== undefined) {
     const { root, timestamp, snapshot, targets } = request.trustVersions;

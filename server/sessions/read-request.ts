@@ -127,7 +127,8 @@ function readContent(report: StateReport): Outcome<Report> {
     message: text(message, 1_000),
     since: (dateOf(since) ?? new Date(0)).toISOString(),
   }));
-  const { observedGeneration, trustedCas } = report;
+  const observedGeneration = cap(report.observedGeneration);
+  const { trustedCas } = report;
   const auditHead = report.auditHead === undefined ? undefined : toBinary(EnvelopeSchema, report.auditHead);
   if (auditHead !== undefined && auditHead.length > auditHeadBytesMax) {
     return invalid(

@@ -59,7 +59,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
   const desired = createDesiredBook({ db, clock, tuning, sign: options.sign });
-  const cas = createCaBook({ cas: () => options.cas.current(), clock, tuning, sign: options.signCas });
+  const cas = createCaBook({
+    cas: () => options.cas.current(),
+    sign: options.signCas,
+    root: async () => (await desired.trustChain()).findLast(({ role }) => role === "root")?.body,
+    clock,
+    tuning,
+  });
   const presence = createPresenceBook(db, registry, clock);
   const rates = createBatcher(
     (rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows),

@@ -84,6 +84,8 @@ export const agents = pgTable("agents", {
   lastSeenAt: instant("last_seen_at"),
   observedGeneration: int8("observed_generation").notNull().default(0n),
   conditions: jsonb("conditions").$type<readonly StoredCondition[]>().notNull().default([]),
+  rootVersion: int8("root_version").notNull().default(0n),
+  targetsVersion: int8("targets_version").notNull().default(0n),
   revokedAt: instant("revoked_at"),
   createdAt: instant("created_at").notNull(),
   certificateCa: text("certificate_ca").notNull().default(""),

@@ -176,6 +176,8 @@ export interface Presence {
   readonly sessionId: string;
   readonly epoch: bigint;
   readonly lastSeenAt: Date;
+  /** The versions of trust metadata that it says it holds. */
+  readonly trustVersions?: { readonly root: bigint; readonly targets: bigint } | undefined;
 }
 
 /**
@@ -185,16 +187,24 @@ export interface Presence {
 export async function flushPresence(db: Db, seen: readonly Presence[]): Promise<ReadonlySet<string>> {
   if (seen.length === 0) return new Set();
   const { rows } = await db.execute<{ id: string }>(sql`
-    update agents g set last_seen_at = greatest(g.last_seen_at, x.at)
+    update agents g set last_seen_at = greatest(g.last_seen_at, x.at),
+      root_version = coalesce(x.root, g.root_version), targets_version = coalesce(x.targets, g.targets_version)
     from unnest(
       ${param(seen.map((each) => each.agentId))}::text[],
       ${param(seen.map((each) => each.sessionId))}::text[],
       ${param(seen.map((each) => String(each.epoch)))}::bigint[],
-      ${param(seen.map((each) => each.lastSeenAt.toISOString()))}::timestamptz[]
-    ) as x (id, session_id, epoch, at)
+      ${param(seen.map((each) => each.lastSeenAt.toISOString()))}::timestamptz[],
+      ${param(seen.map((each) => textOf(each.trustVersions?.root)))}::bigint[],
+      ${param(seen.map((each) => textOf(each.trustVersions?.targets)))}::bigint[]
+    ) as x (id, session_id, epoch, at, root, targets)
     where g.id = x.id and g.session_id = x.session_id and g.session_epoch = x.epoch and g.revoked_at is null
     returning g.id`);
   return new Set(rows.map((row) => row.id));
+}
+
+/** A version for the database, whose numbers end before those of the wire do: what is beyond them is no version of ours. */
+function textOf(version: bigint | undefined): string | null {
+  return version === undefined || version > 2n ** 63n - 1n ? null : String(version);
 }
 
 /** Notes that a session has ended, unless a newer one has begun. */
