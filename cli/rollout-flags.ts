@@ -40,6 +40,10 @@ export const rolloutFlags = {
       "Show the plan (waves, clusters, what changes in rules and coverage, who cannot take it) and do nothing.",
     env: envOf("dry-run"),
   }),
+  "allow-coverage-loss": Flags.boolean({
+    summary: "Start although clusters will notice less, as --dry-run shows it; it is kept with the rollout.",
+    env: envOf("allow-coverage-loss"),
+  }),
   plan: textFlag(
     "plan",
     "Refuse when the plan is no longer the one with this digest, as --dry-run showed it.",
@@ -57,6 +61,7 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] &
     readonly all: boolean;
     readonly bundle?: string | undefined;
     readonly strategy?: string | undefined;
+    readonly "allow-coverage-loss": boolean;
   };
 
 /** The spec that the flags and the strategy file mean; 0 leaves a choice to the server, as the contract says. */
@@ -70,6 +75,7 @@ export async function specFrom(kind: BundleKind, flags: SpecFlags): Promise<Roll
     selector,
     ...strategyFields(choice),
     onFailure: choice.onFailure === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
+    allowCoverageLoss: flags["allow-coverage-loss"],
   });
 }
 

@@ -11,7 +11,7 @@ import { planLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { parseShare } from "./strategy-flags.ts";
 
-const all = { all: true } as const;
+const all = { all: true, "allow-coverage-loss": false } as const;
 const filed = (file: string) => ({ ...all, strategy: file });
 
 async function file(t: TestContext, text: string): Promise<string> {
@@ -139,7 +139,7 @@ test("a plan says in words who is offline and what becomes of them, what bounds 
         removed: ["Old rule"],
         rulesBefore: 12,
         rulesAfter: 11,
-        coverageLost: ["mitre_impact"],
+        tagsLost: ["mitre_impact"],
       },
     ],
   });
@@ -151,7 +151,7 @@ test("a plan says in words who is offline and what becomes of them, what bounds 
     "starter@1.0.0 -> starter@1.1.0 on 3 clusters:",
     "  - Old rule",
     "  enabled rules: 12 -> 11",
-    "  covers no longer: mitre_impact",
+    "  threats no longer watched for: mitre_impact",
   ]);
   assert.match(lines(OfflinePolicy.WAIT)[1] ?? "", /their wave waits until they are heard of: eu-9/);
   assert.match(

@@ -3,8 +3,9 @@ import type { Logger } from "pino";
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { signAssignment, type Signer } from "#trust";
+import { readRoot, signAssignment, signCaBundle } from "#trust";
 
+import type { CaKeeper } from "./ca-keeper.ts";
 import { messageBytesMax } from "./limits.ts";
 import { reconcileCatchUps } from "./reconcile/catch-ups.ts";
 import type { Loop } from "./reconcile/driver.ts";
@@ -15,16 +16,18 @@ import type { Audit } from "./rpc/audit.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
 import { createSessions } from "./sessions/sessions.ts";
-import { createSignal } from "./sessions/signal.ts";
+import { createSignal, type Signal } from "./sessions/signal.ts";
 import type { Tuning } from "./sessions/tuning.ts";
 import type { Database } from "./store/pool.ts";
+import type { Keyring, OnlineSigners } from "./store/sign-metadata.ts";
 
 export interface LiveOptions {
   readonly db: Database;
   readonly org: string;
+  readonly keyring: Pick<Keyring, "signersFor">;
   readonly agentCertificateMs: number;
   readonly audit: Audit;
-  readonly assignmentSigner: Signer;
+  readonly cas: CaKeeper;
   /** Starts a loop that is stopped with the server. */
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   readonly log: Logger;
@@ -57,22 +60,20 @@ export function startLive(options: LiveOptions): Live {
   const rolloutChanges = createSignal();
   const alertArrivals = createSignal();
   const leaving = new AbortController();
-  const rollouts = every("rollouts", rolloutsMs, async () => {
-    if (await reconcileRollouts(db, clock)) rolloutChanges.ring();
-  });
-  every("catch-ups", catchUpsMs, async () => {
-    if (await reconcileCatchUps(db, clock)) rolloutChanges.ring();
-  });
+  const rollouts = startRolloutLoops(options, rolloutChanges);
   const nudge = () => {
     rollouts.nudge();
   };
+  const signerFor = assignmentSigners(options.keyring);
   const sessions = createSessions({
     db,
     org,
     log,
     clock,
     certificateMs: options.agentCertificateMs,
-    sign: (assignment) => signAssignment({ ...assignment, org }, options.assignmentSigner),
+    sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
+    signCas: (bundle, root) => signCaBundle({ ...bundle, org }, signerFor(root)),
+    cas: options.cas,
     onReport: nudge,
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
   });
@@ -110,6 +111,29 @@ export function startLive(options: LiveOptions): Live {
       return drain(sessions, windowMs);
     },
   };
+}
+
+/** The assignment key that a root names. A root is read once, however many assignments are signed under it. */
+function assignmentSigners(keyring: Pick<Keyring, "signersFor">) {
+  let last: { readonly root: Uint8Array | undefined; readonly signers: OnlineSigners } | undefined;
+  return (root: Uint8Array | undefined) => {
+    if (last === undefined || last.root !== root) {
+      const view = root === undefined ? undefined : readRoot(root);
+      if (view !== undefined && !view.ok) throw new Error(view.refusal.message);
+      last = { root, signers: keyring.signersFor(view?.value) };
+    }
+    return last.signers.assignment;
+  };
+}
+
+/** The loop of rollouts that run, and that of clusters which one that succeeded still owes its bundle. */
+function startRolloutLoops({ db, clock, every }: LiveOptions, changes: Signal): Loop {
+  every("catch-ups", catchUpsMs, async () => {
+    if (await reconcileCatchUps(db, clock)) changes.ring();
+  });
+  return every("rollouts", rolloutsMs, async () => {
+    if (await reconcileRollouts(db, clock)) changes.ring();
+  });
 }
 
 async function drain(sessions: ReturnType<typeof createSessions>, windowMs: number): Promise<void> {

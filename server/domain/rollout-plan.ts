@@ -96,11 +96,11 @@ function planned(cluster: FleetCluster, digest: Digest): PlannedCluster {
 
 /**
  * The text whose hash is the plan's digest: the same plan has the same text on every server. Holds all that decides what
- * happens, also to clusters that come later: the whole spec but for the bundle's name, which the digest stands for. What
- * is only told (names, who is silent) is left out, so that it does not make a plan stale.
+ * happens, also to clusters that come later: the whole spec but for the bundle's name, which the digest stands for, and
+ * for what only lets it start. What is only told (names, who is silent) is left out, so that it does not make a plan stale.
  */
 export function canonicalPlan(spec: RolloutSpec, plan: RolloutPlan): string {
-  const { bundle: _name, ...rest } = spec;
+  const { bundle: _name, allowCoverageLoss: _word, ...rest } = spec;
   return JSON.stringify([
     "falconry rollout plan 2",
     plan.digest,

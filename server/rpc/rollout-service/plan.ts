@@ -15,19 +15,19 @@ import { failuresAllowed, unavailableAllowed } from "../../domain/rollout-strate
 import type { Scope } from "../../domain/scope.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
-import { readBundleContents } from "../../store/rollout-bundles.ts";
 import { refOf, toBundleRef } from "../messages.ts";
 import { orRefuse } from "../refusals.ts";
-import { diffBundles } from "./diff.ts";
+import { compareBundles } from "./compare.ts";
+import type { CoverageLoss } from "./coverage.ts";
 import { findEngineProblems } from "./engines.ts";
+import type { TagChange } from "./tags.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 
 /** What a rollout would do. Stores nothing. */
 export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): Promise<Plan> {
   const prepared = orRefuse(await preparePlan(db, scope, spec, now));
   const clusters = prepared.plan.waves.flatMap((wave) => wave.clusters);
-  const replaced = Map.groupBy(clusters, (cluster) => cluster.previous ?? "");
-  const names = await findBundleNames(db, [...replaced.keys()]);
+  const names = await findBundleNames(db, [...new Set(clusters.flatMap(({ previous }) => previous ?? []))]);
   return create(PlanSchema, {
     digest: prepared.planDigest,
     bundle: toBundleRef(prepared.bundle),
@@ -36,7 +36,7 @@ export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): 
     silent: namesOf(prepared, prepared.plan.silent),
     engineProblems: [...(await findEngineProblems(db, prepared))],
     ...boundsOf(spec, clusters.length),
-    diffs: await diffsOf(db, prepared, replaced, names),
+    diffs: await diffsOf(db, prepared, names),
   });
 }
 
@@ -74,32 +74,41 @@ function namesOf({ fleet }: Prepared, ids: readonly string[]): string[] {
 
 async function diffsOf(
   db: Db,
-  { bundle }: Prepared,
-  replaced: ReadonlyMap<string, readonly unknown[]>,
+  prepared: Prepared,
   names: ReadonlyMap<string, BundleName>,
 ): Promise<BundleDiff[]> {
-  const contents = await readBundleContents(db, [bundle.digest, ...replaced.keys()]);
-  const after = contents.get(bundle.digest);
-  const diffs: BundleDiff[] = [];
-  for (const [digest, clusters] of replaced) {
-    const before = contents.get(digest);
+  const { bundle } = prepared;
+  return orRefuse(await compareBundles(db, prepared)).map(({ from: digest, layers, clusters, change }) => {
     const from = refOf(names, bundle.kind, digest);
-    if (after === undefined) continue;
-    const change = await diffBundles(before, after);
-    diffs.push(
-      create(BundleDiffSchema, {
-        ...(from === undefined ? {} : { from }),
-        to: toBundleRef(bundle),
-        added: [...change.added],
-        removed: [...change.removed],
-        changed: [...change.changed],
-        clusterCount: clusters.length,
-        rulesBefore: change.coverage?.rulesBefore ?? 0,
-        rulesAfter: change.coverage?.rulesAfter ?? 0,
-        coverageGained: [...(change.coverage?.gained ?? [])],
-        coverageLost: [...(change.coverage?.lost ?? [])],
-      }),
-    );
-  }
-  return diffs;
+    return create(BundleDiffSchema, {
+      ...(from === undefined ? {} : { from }),
+      to: toBundleRef(bundle),
+      added: [...change.added],
+      removed: [...change.removed],
+      changed: [...change.changed],
+      clusterCount: clusters.length,
+      layers: [...layers],
+      ...toTags(change.tags),
+      ...(change.loss === undefined ? {} : { loss: toLoss(change.loss) }),
+    });
+  });
+}
+
+function toTags(tags: TagChange | undefined) {
+  if (tags === undefined) return {};
+  const { rulesBefore, rulesAfter, gained, lost } = tags;
+  return { rulesBefore, rulesAfter, tagsGained: [...gained], tagsLost: [...lost] };
+}
+
+const requestsShownMax = 100;
+
+function toLoss({ removed, disabled, protected: protection, requestsBefore, requestsLost }: CoverageLoss) {
+  return {
+    removed: [...removed],
+    disabled: [...disabled],
+    protected: [...protection],
+    requestsBefore,
+    requestsLost: requestsLost.length,
+    requests: requestsLost.slice(0, requestsShownMax),
+  };
 }

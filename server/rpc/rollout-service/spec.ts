@@ -37,6 +37,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
     ...(strategy.value === undefined ? {} : { strategy: strategy.value }),
+    ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
   });
 }
 
@@ -52,6 +53,7 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     soakSeconds: spec.soakSeconds,
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
+    allowCoverageLoss: spec.allowCoverageLoss === true,
     ...toStrategy(spec),
   });
 }

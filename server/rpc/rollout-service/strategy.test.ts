@@ -131,7 +131,7 @@ test("a plan names agents whose engine is too old for the bundle, and is not sta
   );
 });
 
-test("a plan says what coverage a bundle gains and loses", async (t) => {
+test("a plan says which threats a bundle watches for anew and no longer", async (t) => {
   const rule = (name: string, tags: string) =>
     `- rule: ${name}\n  desc: d\n  condition: ka.verb=get\n  output: o\n  priority: INFO\n  source: k8s_audit\n  tags: [${tags}]\n`;
   const of = (version: string, content: string) =>
@@ -147,5 +147,5 @@ test("a plan says what coverage a bundle gains and loses", async (t) => {
   const { plan } = await rollouts.planRollout({ spec: { kind: BundleKind.RULES, bundle: "starter@3.1.0" } });
   const diff = plan?.diffs[0];
   assert.deepEqual([diff?.rulesBefore, diff?.rulesAfter], [2, 1]);
-  assert.deepEqual([diff?.coverageGained, diff?.coverageLost], [["t1609"], ["mitre_impact", "t1059"]]);
+  assert.deepEqual([diff?.tagsGained, diff?.tagsLost], [["t1609"], ["mitre_impact", "t1059"]]);
 });

@@ -1,4 +1,4 @@
--- 0005: a rollout takes clusters that join it after it was planned, and owes the bundle to some after its end.
+-- 0009: a rollout takes clusters that join it after it was planned, and owes the bundle to some after its end.
 
 -- It was not in the plan: it joined the fleet or the selector afterwards.
 alter table rollout_clusters add column late boolean not null default false;
