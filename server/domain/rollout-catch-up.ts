@@ -8,7 +8,7 @@ const atOnceMax = 10;
 
 /**
  * What a rollout that succeeded still owes: clusters that were silent or came too late get the bundle when they are heard
- * of. They are judged as in the rollout, and none gets it any more once more clusters failed than it allows. What a later
+ * of. They are judged as in the rollout, and once more clusters failed than it allows the others leave it instead. What a later
  * rollout decided about a cluster is never touched.
  */
 export function planCatchUp(snapshot: RolloutSnapshot): readonly ClusterChange[] {
@@ -26,11 +26,15 @@ export function planCatchUp(snapshot: RolloutSnapshot): readonly ClusterChange[]
 
   const counted = clusters.filter((cluster) => cluster.state !== "removed").length;
   const failed = clusters.filter((cluster) => cluster.state === "failed").length;
-  if (failed > failuresAllowed(spec, counted)) return [];
+  const allowed = failuresAllowed(spec, counted);
+  const heard = clusters.filter((c) => c.state === "waiting" && c.heldBy === undefined && !isSilent(c));
+  if (failed > allowed) {
+    const reason = `not caught up: ${failed} failed, ${allowed} allowed`;
+    return heard.map(({ id }): ClusterChange => ({ id, to: "removed", reason }));
+  }
   const unproved = clusters.filter((cluster) => cluster.state === "assigned").length;
   const room = Math.min(roomFor(spec, clusters), Math.max(0, atOnceMax - unproved));
-  return clusters
-    .filter((c) => c.state === "waiting" && c.heldBy === undefined && !isSilent(c))
+  return heard
     .slice(0, room)
     .map(({ id }): ClusterChange => ({ id, to: "assigned", assign: digest, reason: "" }));
 }

@@ -172,9 +172,10 @@ test("a skipped cluster that comes back after the end is given the bundle, and i
   assert.ok(await reconcileCatchUps(db, clock));
   // No failure is allowed, so the one that comes back next is not given it either.
   await hear(db, "eu-3");
-  assert.equal(await reconcileCatchUps(db, clock), false);
+  assert.ok(await reconcileCatchUps(db, clock));
   assert.deepEqual(await assigned(db), { "eu-1": "b", "eu-2": "a", "eu-3": "a" });
-  assert.deepEqual(await states(db, rollout), { "eu-1": "proved", "eu-2": "failed", "eu-3": "waiting" });
+  assert.deepEqual(await states(db, rollout), { "eu-1": "proved", "eu-2": "failed", "eu-3": "removed" });
+  assert.equal(await reconcileCatchUps(db, clock), false);
 });
 
 test("a cluster that enrolled in the moment in which a rollout ended is caught up; relabelling later assigns nothing", async (t) => {
@@ -188,6 +189,20 @@ test("a cluster that enrolled in the moment in which a rollout ended is caught u
   await relabel(db, "eu-2", "prod");
   while (await reconcileCatchUps(db, clock)) await prove(db);
   assert.deepEqual(await assigned(db), { "eu-1": "b", "eu-2": "a", "eu-3": "b" });
+});
+
+test("a cluster that left a rollout before its turn is taken in again when its labels match again, but not after the end", async (t) => {
+  const db = await newFleet(t);
+  for (const name of ["eu-1", "eu-2", "eu-3"]) await addCluster(db, name, "prod");
+  const rollout = await start(db);
+  for (const name of ["eu-2", "eu-3"]) await relabel(db, name, "test");
+  await reconcileRollouts(db, clock);
+  assert.deepEqual(await states(db, rollout), { "eu-1": "assigned", "eu-2": "removed", "eu-3": "removed" });
+  await relabel(db, "eu-2", "prod");
+  await toTheEnd(db, rollout);
+  await relabel(db, "eu-3", "prod");
+  while (await reconcileCatchUps(db, clock)) await prove(db);
+  assert.deepEqual(await states(db, rollout), { "eu-1": "proved", "eu-2": "proved", "eu-3": "removed" });
 });
 
 test("a latecomer that another rollout holds is left to that one", async (t) => {

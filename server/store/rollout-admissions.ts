@@ -52,7 +52,10 @@ export async function admitLate(db: Db, rollout: Rollout): Promise<number> {
 async function listLate(db: Db, rollout: Rollout): Promise<readonly Latecomer[]> {
   const { kind, selector } = rollout.spec;
   const createdAt = sql`${new Date(rollout.createdAtMs).toISOString()}::timestamptz`;
-  const since = rollout.state === "succeeded" ? sql`c.created_at >= ${createdAt}` : sql`true`;
+  const isOver = rollout.state === "succeeded";
+  const since = isOver ? sql`c.created_at >= ${createdAt}` : sql`true`;
+  // Who left before it was given the bundle may come back while the rollout runs, and not after.
+  const isIn = isOver ? sql`true` : sql`(rc.state <> 'removed' or rc.generation > 0)`;
   const digest = sql.identifier(`${kind}_digest`);
   const { rows } = await db.execute<Latecomer>(sql`
     select c.id, c.labels, a.${digest} as assigned
@@ -60,7 +63,7 @@ async function listLate(db: Db, rollout: Rollout): Promise<readonly Latecomer[]>
     where c.retired_at is null and ${since} and ${labelsIn(rollout.scope, "c")}
       and ${whereLabels(sql`c.labels`, selector)} and a.${digest} is distinct from ${rollout.digest}
       and not exists (select 1 from rollout_clusters rc
-        where rc.rollout_id = ${rollout.id} and rc.cluster_id = c.id and (rc.state <> 'removed' or rc.generation > 0))
+        where rc.rollout_id = ${rollout.id} and rc.cluster_id = c.id and ${isIn})
       and not exists (select 1 from rollouts r join rollout_clusters rc on rc.rollout_id = r.id
         where r.kind = ${kind} and r.id <> ${rollout.id} and rc.cluster_id = c.id and rc.state <> 'removed'
           and (r.finished_at is null or r.created_at > ${createdAt}))
@@ -68,8 +71,11 @@ async function listLate(db: Db, rollout: Rollout): Promise<readonly Latecomer[]>
   return rows;
 }
 
-/** How long after its end a rollout still takes clusters that joined the fleet while it ran. */
-const lateMs = 24 * 3_600_000;
+/**
+ * How long after its end a rollout still takes clusters that joined the fleet in that moment: much longer than an enrolment
+ * takes, and short, because each such rollout is a query over the fleet every few seconds.
+ */
+const lateMs = 3_600_000;
 
 export interface CatchUp {
   readonly rollout: Rollout;
