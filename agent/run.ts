@@ -26,11 +26,20 @@ import type { KeptPipeline } from "./keep-pipeline.ts";
 import type { Link, LinkState } from "./link/link.ts";
 import { startLink } from "./link/link.ts";
 import type { Speaker } from "./link/session.ts";
+import { openLogTail } from "./log-tail.ts";
+import type { LogTail } from "./log-tail.ts";
 import { observePipeline } from "./observe.ts";
 import type { PipelineAlert } from "./pipeline/pipeline.ts";
 import { createSpeaker } from "./speaker.ts";
 import { takeResponse } from "./take-response.ts";
+import { openTrials } from "./trials.ts";
+import type { Trials } from "./trials.ts";
 import { openTrustStore } from "./trust-store.ts";
+
+/** So long nothing may be read while the log grows, and so long an output of a new config may fail. */
+const stallMs = 60_000;
+/** A millisecond per event is some twenty times what rules cost that are written well. */
+const detectionUsMax = 1_000;
 
 /** A running agent. */
 export interface RunningAgent {
@@ -56,10 +65,18 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   const stopping = new AbortController();
   const stored = openStored(config, identity);
   const conditions = createConditions(() => noteChange(own));
-  const pipeline = openPipeline(config, own, conditions, log, () => applier);
+  const pipeline = openPipeline(config, own, conditions, log, stored.tail, () => applier);
+  const trials = openTrials({
+    ...stored,
+    pipelineDir: stored.paths.pipeline,
+    bounds: { soakMs: config.soakMs, stallMs, detectionUsMax },
+    kill: (because) => pipeline.kill(because),
+    onDecided: () => applier.nudge(),
+  });
   const applier: Applier = createApplier({
     ...stored,
     pipeline,
+    trials,
     conditions,
     log,
     client: () => own.link?.client(),
@@ -100,6 +117,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     pipeline,
     conditions,
     ...stored,
+    onStats: (stats) => trials.look(stats),
     onRates: (next) => (own.ledger = next(own.ledger)),
   });
   return {
@@ -107,10 +125,20 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
       stopping.abort();
       observer.stop();
       certificate.stop();
+      noteClosed(trials, log);
       await pipeline.stop();
       await link.stop();
     },
   };
+}
+
+/** Before the pipeline drains, which may take longer than whoever stops the agent waits. */
+function noteClosed(trials: Trials, log: Logger): void {
+  try {
+    trials.closed();
+  } catch (error) {
+    log.error({ err: error }, "that the agent stopped could not be written down; its next start takes it for a crash");
+  }
 }
 
 /** What could not be fetched while the server was away can be now. */
@@ -166,6 +194,7 @@ function openStored(config: Config, identity: Identity) {
     trust: openTrustStore(paths.trusted, { org: identity.org, clusterId: identity.clusterId }),
     bundles: openBundleStore(paths.bundles),
     auditHead: openAuditHead(paths.auditHead, identity.org),
+    tail: openLogTail(paths.logTail),
   };
 }
 
@@ -174,6 +203,7 @@ function openPipeline(
   own: Own,
   conditions: Conditions,
   log: Logger,
+  tail: LogTail,
   applier: () => Applier,
 ): KeptPipeline {
   return keepPipeline({
@@ -184,11 +214,15 @@ function openPipeline(
       const onRefused = noteRefusedAlert(conditions, log);
       void deliverAlerts(batch, own.link?.client(), onRefused).then(() => ack(), ack);
     },
-    onProblem: ({ code, message }) => log.warn({ code }, message),
-    onCrash: (because, restarts) => {
+    onProblem: ({ code, message }) => {
+      tail.add(`${code}: ${message}`);
+      log.warn({ code }, message);
+    },
+    onCrash: (because, restarts, stack) => {
+      if (stack !== "") tail.add(stack.split("\n").slice(0, 8).join("\n"));
       const what = `The pipeline died and was started again, ${restarts} times since the agent began`;
       conditions.raise("pipeline/crashed", `${what}: ${because}`);
-      applier().lost();
+      applier().lost(because);
     },
     onRestart: () => applier().nudge(),
     onRecovered: () => conditions.clear("pipeline/crashed"),

@@ -68,6 +68,8 @@ ${more}`;
 /** A folder for one agent: its state, its audit log and its allow-list. */
 export interface Home {
   readonly config: Config;
+  /** What an agent of its own process is started with. */
+  readonly env: Readonly<Record<string, string>>;
   readonly paths: ReturnType<typeof pathsOf>;
   /** Writes an event that the rules notice, and names it. */
   exec(auditId: string): void;
@@ -92,7 +94,7 @@ export function newHome(
     allowList,
     JSON.stringify({ tailDirectories: [join(dir, "log")], fileDirectories: [join(dir, "out")] }),
   );
-  const read = readConfig({
+  const wholeEnv = {
     FALCONRY_STATE_DIR: join(dir, "state"),
     FALCONRY_JOIN: joinString,
     FALCONRY_CLUSTER: "eu-1",
@@ -100,12 +102,14 @@ export function newHome(
     FALCONRY_ALLOW_FILE: allowList,
     FALCONRY_VAR_AUDIT_LOG: auditLog,
     ...env,
-  });
+  };
+  const read = readConfig(wholeEnv);
   if ("problems" in read) throw new Error(read.problems.join("; "));
   const { config } = read;
   const paths = pathsOf(config.stateDir);
   return {
     config,
+    env: wholeEnv,
     paths,
     exec: (auditId) => {
       const objectRef = { resource: "pods", subresource: "exec", namespace: "default", name: "web" };

@@ -45,6 +45,8 @@ export interface Pipeline {
   stats(): Promise<PipelineStats>;
   /** Delivers what it can within the grace time, saves positions and ends. The rest stays on disk. */
   stop(): Promise<void>;
+  /** Ends a worker that no longer answers, as a crash would. */
+  kill(): void;
   /** Resolves when the worker has ended, for whatever reason. */
   readonly exited: Promise<PipelineExit>;
 }
@@ -116,6 +118,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
       if (!isGone) await ask<true>((id) => ({ kind: "stop", id })).catch(() => {});
       await exited;
     },
+    kill: () => void worker.terminate(),
     exited,
   };
 }

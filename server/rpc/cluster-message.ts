@@ -180,6 +180,7 @@ function toAgent(row: AgentRow, parts: ClusterParts, names: Names): Agent {
           reason: each.reason,
           detail: each.detail,
           at: toTimestamp(each.at),
+          logTail: each.logTail,
         }),
       ),
     conditions: row.conditions.map(({ code, message, since }) =>
