@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import { AgentError, problemOf } from "./agent-error.ts";
 import { createLoop } from "./apply-loop.ts";
@@ -14,7 +15,7 @@ import type { LogTail } from "./log-tail.ts";
 import type { ApplyResult, PipelineFacts } from "./pipeline/pipeline.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createLive } from "./live-set.ts";
-import type { Hashes, LiveSet } from "./live-set.ts";
+import type { Hashes, Labels, LiveSet } from "./live-set.ts";
 import type { Trials } from "./trials.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -28,7 +29,9 @@ export interface ApplierPorts extends LoopPorts {
   readonly tail: LogTail;
   readonly conditions: Conditions;
   readonly client: () => AgentConnection["client"] | undefined;
-  readonly facts: () => PipelineFacts;
+  readonly facts: (labels: Labels) => PipelineFacts;
+  /** The organisation of this agent. */
+  readonly org: string;
   /** Told after each change of what runs or was tried. */
   readonly onChange: () => void;
   readonly log: Logger;
@@ -142,13 +145,14 @@ function toRestore({ current }: State): Hashes {
 
 /** Hands a worker that runs nothing what ran. One bundle that does not load never keeps the other from running. */
 async function restore(state: State): Promise<void> {
+  const { labels, provedLabels = labels } = state.current.get();
   const known = toRestore(state);
   state.trials.reopen();
-  const whole = await state.live.hand(known);
+  const whole = await state.live.hand(known, provedLabels);
   for (const kind of kinds) {
     const sha256 = known[kind];
     if (sha256 === undefined) continue;
-    const result = whole.ok ? whole : await handOrGood(state, kind, sha256);
+    const result = whole.ok ? whole : await handOrGood(state, kind, sha256, provedLabels);
     const code = `last-known-good/${kind}`;
     if (result.ok) {
       state.conditions.clear(code);
@@ -159,21 +163,33 @@ async function restore(state: State): Promise<void> {
     state.conditions.raise(code, `The ${kind} that ran last do not load: ${reason}: ${detail}`);
   }
   state.restore = false;
+  if (!isDeepStrictEqual(labels, provedLabels)) state.reload = true;
 }
 
 /** A bundle on trial that cannot be loaded again, such as one that the disk lost, makes way and is tried anew. */
-async function handOrGood(state: State, kind: Kind, sha256: string): Promise<ApplyResult> {
-  const result = await state.live.hand({ [kind]: sha256 });
+async function handOrGood(
+  state: State,
+  kind: Kind,
+  sha256: string,
+  labels: Labels,
+): Promise<ApplyResult> {
+  const result = await state.live.hand({ [kind]: sha256 }, labels);
   const good = state.current.get().running[kind]?.sha256;
   if (result.ok || state.trials.of(kind)?.sha256 !== sha256) return result;
   state.trials.end(kind);
-  return good === undefined ? result : state.live.hand({ [kind]: good });
+  return good === undefined ? result : state.live.hand({ [kind]: good }, labels);
 }
 
 /** Loads what runs with new facts; when that is refused, what runs goes on with the old ones, and that is a condition. */
 async function reload(state: State): Promise<void> {
-  const result = await state.live.hand(state.live.hashes());
+  // Before it begins, so that labels that change meanwhile are not taken for those that are loaded now.
   state.reload = false;
+  const result = await state.live
+    .hand(state.live.hashes(), state.current.get().labels)
+    .catch((error: unknown) => {
+      state.reload = true;
+      throw error;
+    });
   if (result.ok) return state.conditions.clear("labels/not-applied");
   const { kind, reason, detail } = result;
   state.log.error({ kind, reason, detail }, "what runs does not load with the new labels");
@@ -212,12 +228,19 @@ async function attempt(state: State, target: Target, generation: number): Promis
 }
 
 /** The worker's answer; undefined when it is gone, which counts against the bundle on trial. */
-async function handOver(state: State, { kind, sha256 }: Target): Promise<ApplyResult | undefined> {
+async function handOver(state: State, target: Target): Promise<ApplyResult | undefined> {
+  const { kind, sha256 } = target;
+  const { labels } = state.current.get();
   try {
-    const together = await state.live.hand({ ...state.live.hashes(), [kind]: sha256 });
+    const together = await state.live.hand({ ...state.live.hashes(), [kind]: sha256 }, labels, target);
     if (together.ok || together.kind === kind) return together;
+    const loadedWith = state.live.labels();
+    if (loadedWith !== undefined && !isDeepStrictEqual(loadedWith, labels)) {
+      // What runs does not load with the new labels, which nobody signed: they must not keep a release out.
+      return await state.live.hand({ ...state.live.hashes(), [kind]: sha256 }, loadedWith, target);
+    }
     // The other bundle runs in memory but cannot be read again from disk: that is no fault of this one.
-    return await state.live.hand({ [kind]: sha256 });
+    return await state.live.hand({ [kind]: sha256 }, labels, target);
   } catch (error) {
     if (!isWorkerGone(error)) throw error;
     return undefined;
@@ -237,8 +260,13 @@ function keepAsGood({ live, current, conditions, trials, log }: State, kind: Kin
   if (isOnTrial) trials.proved(kind);
   if (isOnTrial && trials.verdict(kind).kind !== "passed") return;
   const known = current.get();
-  if (known.running[kind]?.sha256 !== proved.sha256) {
-    current.set({ ...known, running: { ...known.running, [kind]: proved } });
+  const isKnown = known.running[kind]?.sha256 === proved.sha256;
+  // Labels are proved with what is last-known-good; a bundle on trial says nothing about that.
+  const isAllGood = kinds.every((each) => each === kind || trials.of(each) === undefined);
+  const provedLabels = isAllGood ? (live.labels() ?? known.labels) : known.provedLabels;
+  if (!isKnown || !isDeepStrictEqual(known.provedLabels, provedLabels)) {
+    const labels = provedLabels === undefined ? {} : { provedLabels };
+    current.set({ ...known, running: { ...known.running, [kind]: proved }, ...labels });
   }
   if (!isOnTrial) return;
   trials.end(kind);

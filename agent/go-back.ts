@@ -31,7 +31,8 @@ export async function goBack(
   writeDown(state, kind, trial, { phase, reason, detail });
   log.warn({ kind, sha256: trial.sha256, reason, detail }, `bundle ${phase}, last-known-good runs`);
   if (isRunning && good !== undefined) {
-    const back = await live.hand({ ...live.hashes(), [kind]: good });
+    const labels = live.labels() ?? current.get().labels;
+    const back = await live.hand({ ...live.hashes(), [kind]: good }, labels);
     // A worker that keeps the bad bundle is worth less than a new one, which gets last-known-good.
     if (!back.ok) state.pipeline.kill(`last-known-good did not load beside what runs: ${back.reason}`);
   }

@@ -6,6 +6,7 @@ import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createMonitor } from "./monitor/monitor.ts";
 import { describeUnfed } from "./pipeline/pipeline.ts";
 import type { PipelineStats } from "./pipeline/pipeline.ts";
+import { noteLives } from "./trust-lives.ts";
 import type { TrustStore } from "./trust-store.ts";
 
 /** What the observer looks at and where it puts what it saw. */
@@ -26,14 +27,6 @@ export interface Observer {
 }
 
 const everyMs = 1_000;
-/** Parts of a role's life after which its age is worth a word; the server signs anew at half of it. */
-const expiryWarningMs = {
-  timestamp: 6 * 3_600_000,
-  snapshot: 48 * 3_600_000,
-  targets: 7 * 86_400_000,
-  root: 30 * 86_400_000,
-};
-
 export function observePipeline(ports: ObserverPorts): Observer {
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
@@ -50,7 +43,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
     if (isStopped) return;
-    noteExpiries(ports.trust, ports.conditions, Date.now());
+    noteLives(ports.trust.lives(), ports.conditions, new Date());
     timer = setTimeout(() => void look(), everyMs);
   };
   void look();
@@ -105,24 +98,5 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
         `Output "${output.alias}" cannot deliver: ${output.lastError}. Nothing is lost, records wait on disk`,
       );
     } else conditions.clear(away);
-  }
-}
-
-function noteExpiries(trust: TrustStore, conditions: Conditions, nowMs: number): void {
-  for (const [role, expires] of Object.entries(trust.expiries())) {
-    const leftMs = expires.getTime() - nowMs;
-    const code = `trust/expiring ${role}`;
-    if (leftMs > expiryWarningMs[role as keyof typeof expiryWarningMs]) conditions.clear(code);
-    else if (leftMs > 0) {
-      conditions.raise(
-        code,
-        `The ${role} metadata expires at ${expires.toISOString()}: whoever signs it has to sign anew`,
-      );
-    } else {
-      conditions.raise(
-        code,
-        `The ${role} metadata expired at ${expires.toISOString()}: what runs goes on, nothing new starts until it is signed anew`,
-      );
-    }
   }
 }

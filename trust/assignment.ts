@@ -202,16 +202,24 @@ export function checkBundle(target: TargetRef, bytes: Uint8Array, org: string): 
   const intact = checkTargetBytes(target, bytes);
   if (!intact.ok) return intact;
   const bundle = parseBundle(bytes);
-  if (!bundle.ok) return bundle;
-  if (bundle.value.org !== org) {
-    const seen = quote(bundle.value.org);
+  return bundle.ok ? checkBundleFits(target, bundle.value, org) : bundle;
+}
+
+/** Accepts a bundle, whose bytes were checked, only as one of this organisation under the path that was signed for. */
+export function checkBundleFits(
+  target: Pick<TargetRef, "kind" | "path">,
+  bundle: Bundle,
+  org: string,
+): Checked<Bundle> {
+  if (bundle.org !== org) {
+    const seen = quote(bundle.org);
     return refuse(
       "trust/wrong-org",
       `${target.path} is a bundle of org ${seen}; this agent belongs to ${quote(org)}`,
     );
   }
-  if (targetPath(bundle.value) !== target.path || bundle.value.kind !== target.kind) {
-    return refuse("trust/not-listed", `${target.path} holds the bundle of ${targetPath(bundle.value)}`);
+  if (targetPath(bundle) !== target.path || bundle.kind !== target.kind) {
+    return refuse("trust/not-listed", `${target.path} holds the bundle of ${targetPath(bundle)}`);
   }
-  return bundle;
+  return accept(bundle);
 }

@@ -72,7 +72,12 @@ function statsAt(port: number, more: Partial<PipelineStats> = {}): PipelineStats
     unfedSources: [],
     detectionUs: 2_000_000,
     running: { rules: "sha256:aa", shipper: "sha256:bb" },
-    monitor: { host: "127.0.0.1", port, health: { errorsMax: 5, givenUpMax: 5, periodMs: 60_000 } },
+    monitor: {
+      at: { file: "a.conf", line: 1, column: 1 },
+      host: "127.0.0.1",
+      port,
+      health: { errorsMax: 5, givenUpMax: 5, periodMs: 60_000 },
+    },
     inputs: [input],
     filters: [filter],
     outputs: [output],

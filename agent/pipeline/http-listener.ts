@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { HttpInputConfig } from "#shipper";
 import { codeOf, reasonOf } from "./files.ts";
-import { readSecretFile } from "./secret.ts";
+import { readCaFile, readSecretFile } from "./secret.ts";
 import type { MayUseSecret } from "./secret.ts";
 
 /** What a request gets. */
@@ -258,7 +258,7 @@ class WatchedFiles {
       cert: readSecretFile(tls.certFile, this.#mayUse),
       key: readSecretFile(tls.keyFile, this.#mayUse),
       minVersion: "TLSv1.2",
-      ...(tls.caFile === undefined ? {} : { ca: fs.readFileSync(tls.caFile) }),
+      ...(tls.caFile === undefined ? {} : { ca: readCaFile(tls.caFile, this.#mayUse) }),
     };
   }
 

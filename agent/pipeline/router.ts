@@ -1,4 +1,11 @@
-import type { Alert, AuditRecords, Detection as EngineDetection, Detector, RecordDetector } from "#engine";
+import type {
+  Alert,
+  AuditRecords,
+  Detection as EngineDetection,
+  Detector,
+  RecordDetector,
+  RuleSet,
+} from "#engine";
 import { compileMatch } from "#shipper";
 import type { DetectConfig, PipelineConfig } from "#shipper";
 import { alertId, toPipelineAlert, withoutFields } from "./alert.ts";
@@ -17,6 +24,8 @@ export interface Detection {
   readonly detector: Detector;
   /** For rules of source `syscall`, when there are any. */
   readonly calls?: RecordDetector;
+  /** The rules themselves, for those that come after them to be compared with. */
+  readonly rules: Pick<RuleSet, "compiled">;
   /** Of the rules that are enabled. */
   readonly sources: ReadonlySet<string>;
   readonly digest: string;

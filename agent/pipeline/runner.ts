@@ -13,7 +13,7 @@ import { openFilters } from "./filter-chain.ts";
 import { newFilterCounters } from "./filter.ts";
 import type { FilterCounters } from "./filter.ts";
 import { failure, loadRulesBundle, loadShipperBundle } from "./load-bundle.ts";
-import type { PipelineFacts } from "./load-bundle.ts";
+import type { ApplyFailure, PipelineFacts } from "./load-bundle.ts";
 import { newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
 import type { Feed, Wait } from "./feed.ts";
@@ -21,6 +21,7 @@ import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions }
 import type { OutputContext } from "./output.ts";
 import { pipelineStats } from "./pipeline-stats.ts";
 import { noteMs, PositionKeeper } from "./position-keeper.ts";
+import { rulesProblem, shipperProblem } from "./protect.ts";
 import { Replay } from "./replay.ts";
 import { Router } from "./router.ts";
 import type { Detection } from "./router.ts";
@@ -133,8 +134,10 @@ export class Runner {
         ? undefined
         : loadShipperBundle(shipperSource, facts, this.#options.allowList);
     if (shipper?.ok === false) return shipper;
-
     const before = this.#detection;
+    const denied = this.#protectionProblem(rules?.value, shipper?.value);
+    if (denied !== undefined) return denied;
+
     if (rules !== undefined) this.#detection = rules.value;
     if (shipper !== undefined && (isMoved || !isDeepStrictEqual(shipper.value, this.#active?.config))) {
       const why = await this.#swap(shipper.value, facts);
@@ -159,6 +162,20 @@ export class Runner {
       ...(shipper === undefined ? {} : { shipper: shipper.digest }),
     };
     return { ok: true, running: this.#running };
+  }
+
+  /** Whether what is to run would take from protected rules what those that run have. */
+  #protectionProblem(
+    rules: Detection | undefined,
+    shipper: PipelineConfig | undefined,
+  ): ApplyFailure | undefined {
+    const guard = this.#options.allowList;
+    const running = this.#detection?.rules;
+    const lost = rules === undefined ? undefined : rulesProblem(running, rules.rules, guard);
+    if (lost !== undefined) return failure("rules", "rules/protected", lost);
+    if (shipper === undefined) return undefined;
+    const starved = shipperProblem(this.#active?.config, shipper, rules?.rules ?? running, guard);
+    return starved === undefined ? undefined : failure("shipper", "shipper/protected", starved);
   }
 
   #askToReopen(active: Active): void {

@@ -20,6 +20,8 @@ export interface RolloutSpec {
   readonly soakSeconds: number;
   readonly deadlineSeconds: number;
   readonly onFailure: "pause" | "roll-back";
+  /** Whether it may start although coverage is lost; a person's word, kept with the rollout. */
+  readonly allowCoverageLoss?: boolean;
 }
 
 const bounds = {

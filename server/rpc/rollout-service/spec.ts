@@ -33,6 +33,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     soakSeconds: message.soakSeconds,
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
+    ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
   });
 }
 
@@ -48,5 +49,6 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     soakSeconds: spec.soakSeconds,
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
+    allowCoverageLoss: spec.allowCoverageLoss === true,
   });
 }
