@@ -167,12 +167,7 @@ async function restore(state: State): Promise<void> {
 }
 
 /** A bundle on trial that cannot be loaded again, such as one that the disk lost, makes way and is tried anew. */
-async function handOrGood(
-  state: State,
-  kind: Kind,
-  sha256: string,
-  labels: Labels,
-): Promise<ApplyResult> {
+async function handOrGood(state: State, kind: Kind, sha256: string, labels: Labels): Promise<ApplyResult> {
   const result = await state.live.hand({ [kind]: sha256 }, labels);
   const good = state.current.get().running[kind]?.sha256;
   if (result.ok || state.trials.of(kind)?.sha256 !== sha256) return result;

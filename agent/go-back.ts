@@ -23,7 +23,10 @@ export async function goBack(
   if (isRunning && good === undefined) {
     // Poor detection is better than none: there is nothing to go back to.
     const why = verdict === undefined ? trial.lastDeath : `${verdict.reason}: ${verdict.detail}`;
-    conditions.raise(`soak/failed ${kind}`, `The ${kind} do not pass their soak and nothing ran before: ${why}`);
+    conditions.raise(
+      `soak/failed ${kind}`,
+      `The ${kind} do not pass their soak and nothing ran before: ${why}`,
+    );
     return;
   }
   const { reason, detail } = verdict ?? deathOf(trial);

@@ -49,14 +49,14 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
   let restarts = 0;
   let isStopping = false;
   let killedBecause: string | undefined;
-  let asked: Promise<PipelineStats | undefined> | undefined;
+  const asker = createAsker();
   let timer: NodeJS.Timeout | undefined;
 
   const watch = (worker: Pipeline): void => {
     void worker.exited.then(({ code, error }) => {
       if (isStopping) return;
       pipeline = undefined;
-      asked = undefined;
+      asker.forget();
       failures += 1;
       restarts += 1;
       const because = killedBecause ?? error?.message ?? `it ended with code ${code}`;
@@ -91,27 +91,8 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
       clearTimeout(timer);
       restart();
     },
-    async apply(request, facts) {
-      if (pipeline === undefined) {
-        throw new AgentError("pipeline/away", "The pipeline is being started again");
-      }
-      const hanging = setTimeout(() => kill(`it loaded for ${applyMs / 1000} s and was not done`), applyMs);
-      try {
-        return await pipeline.apply(request, facts);
-      } catch (error) {
-        const why = killedBecause ?? (error as Error).message;
-        throw new AgentError("pipeline/crashed", `The pipeline died while it loaded the bundle: ${why}`);
-      } finally {
-        clearTimeout(hanging);
-      }
-    },
-    stats: async () => {
-      // One question at a time: a worker that hangs gets no queue of them.
-      asked ??= pipeline?.stats().catch(() => undefined);
-      const answer = await Promise.race([asked, late()]);
-      if (answer !== "late") asked = undefined;
-      return answer === "late" ? undefined : answer;
-    },
+    apply: (request, facts) => applyTo(pipeline, request, facts, kill),
+    stats: () => asker.ask(pipeline),
     restarts: () => restarts,
     async stop() {
       isStopping = true;
@@ -121,7 +102,37 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
   };
 }
 
-async function late(): Promise<"late"> {
-  await pause(answerMs, undefined, { ref: false });
-  return "late";
+async function applyTo(
+  pipeline: Pipeline | undefined,
+  request: ApplyRequest,
+  facts: PipelineFacts,
+  kill: (because: string) => void,
+): Promise<ApplyResult> {
+  if (pipeline === undefined) throw new AgentError("pipeline/away", "The pipeline is being started again");
+  const hanging = setTimeout(() => kill(`it loaded for ${applyMs / 1000} s and was not done`), applyMs);
+  try {
+    return await pipeline.apply(request, facts);
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new AgentError("pipeline/crashed", `The pipeline died while it loaded the bundle: ${why}`);
+  } finally {
+    clearTimeout(hanging);
+  }
+}
+
+/** Asks one question at a time: a worker that hangs gets no queue of them. */
+function createAsker() {
+  let asked: Promise<PipelineStats | undefined> | undefined;
+  return {
+    forget: () => {
+      asked = undefined;
+    },
+    async ask(pipeline: Pipeline | undefined): Promise<PipelineStats | undefined> {
+      asked ??= pipeline?.stats().catch(() => undefined);
+      const answer = await Promise.race([asked, pause(answerMs, "late" as const, { ref: false })]);
+      if (answer === "late") return undefined;
+      asked = undefined;
+      return answer;
+    },
+  };
 }

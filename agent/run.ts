@@ -66,24 +66,13 @@ interface Own {
  * The link, the pipeline worker and the applier meet only in what is stored.
  */
 export async function runAgent(config: Config, identity: Identity, log: Logger): Promise<RunningAgent> {
-  const own: Own = {
-    identity,
-    instance: beginInstanceOf(config, log),
-    link: undefined,
-    reportVersion: 0,
-    ledger: emptyLedger,
-  };
+  const instance = beginInstanceOf(config, log);
+  const own: Own = { identity, instance, link: undefined, reportVersion: 0, ledger: emptyLedger };
   const stopping = new AbortController();
   const stored = openStored(config, identity);
   const conditions = createConditions(() => noteChange(own));
   const pipeline = openPipeline(config, own, conditions, log, stored.tail, () => applier);
-  const trials = openTrials({
-    ...stored,
-    pipelineDir: stored.paths.pipeline,
-    bounds: { soakMs: config.soakMs, stallMs, detectionUsMax },
-    kill: (because) => pipeline.kill(because),
-    onDecided: () => applier.nudge(),
-  });
+  const trials = trialsOf(config, stored, pipeline, () => applier);
   const applier: Applier = createApplier({
     ...stored,
     pipeline,
@@ -101,20 +90,21 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
 
   const certificate = keepCertificate(renewalOf(config, own, conditions, log));
   const carry = noteCarried(stored.auditHead, () => noteChange(own));
+  const take = async (response: SyncResponse): Promise<void> => {
+    const ports = { ...stored, conditions, log, ...casOf(own, stored) };
+    const { labelsChanged, generationChanged } = takeResponse(response, ports);
+    carry.look();
+    if (generationChanged) noteChange(own);
+    if (response.renewCertificate) certificate.renewSoon();
+    if (labelsChanged) applier.reload();
+    applier.nudge();
+  };
   const link = startLink({
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
     speaker: speakerOf(own, stored, conditions, applier),
-    take: async (response: SyncResponse) => {
-      const ports = { ...stored, conditions, log, ...casOf(own, stored) };
-      const { labelsChanged, generationChanged } = takeResponse(response, ports);
-      carry.look();
-      if (generationChanged) noteChange(own);
-      if (response.renewCertificate) certificate.renewSoon();
-      if (labelsChanged) applier.reload();
-      applier.nudge();
-    },
+    take,
     onState: whenConnected(applier, certificate, log),
   });
   own.link = link;
@@ -137,12 +127,30 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   };
 }
 
+function trialsOf(
+  config: Config,
+  stored: ReturnType<typeof openStored>,
+  pipeline: KeptPipeline,
+  applier: () => Applier,
+): Trials {
+  return openTrials({
+    ...stored,
+    pipelineDir: stored.paths.pipeline,
+    bounds: { soakMs: config.soakMs, stallMs, detectionUsMax },
+    kill: (because) => pipeline.kill(because),
+    onDecided: () => applier().nudge(),
+  });
+}
+
 /** Before the pipeline drains, which may take longer than whoever stops the agent waits. */
 function noteClosed(trials: Trials, log: Logger): void {
   try {
     trials.closed();
   } catch (error) {
-    log.error({ err: error }, "that the agent stopped could not be written down; its next start takes it for a crash");
+    log.error(
+      { err: error },
+      "that the agent stopped could not be written down; its next start takes it for a crash",
+    );
   }
 }
 

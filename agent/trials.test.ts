@@ -1,10 +1,10 @@
 /** Agents as processes of their own, with bundles that kill their workers or them: the old bundle runs on, and why is told. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -48,7 +48,10 @@ class Supervised {
   start(): void {
     this.starts += 1;
     const main = join(import.meta.dirname, "main.ts");
-    const child = spawn(process.execPath, [main], { env: this.#env, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(process.execPath, [main], {
+      env: this.#env,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
     this.#child = child;
     child.once("exit", () => {
       if (!this.#isStopping) this.start();
@@ -153,7 +156,10 @@ test("after kill -9 at any point of an apply exactly the old or exactly the new 
     await new Promise((resolve) => setTimeout(resolve, delayMs));
     await agent.kill();
     const { running, trials } = home.current();
-    for (const sha256 of [running.rules?.sha256, trials.rules?.sinceMs === undefined ? undefined : trials.rules.sha256]) {
+    for (const sha256 of [
+      running.rules?.sha256,
+      trials.rules?.sinceMs === undefined ? undefined : trials.rules.sha256,
+    ]) {
       if (sha256 === undefined) continue;
       const bytes = readFileSync(join(home.paths.bundles, `${sha256}.json`));
       assert.equal(createHash("sha256").update(bytes).digest("hex"), sha256);
@@ -164,4 +170,29 @@ test("after kill -9 at any point of an apply exactly the old or exactly the new 
   }
   await fleet.assign("rules", "starter@1.1.0");
   await until("what is assigned runs in the end", async () => (await fleet.proved("rules")) === digests[1]);
+});
+
+test("a full disk swaps nothing: what ran goes on, the bundle runs once there is room", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const [good, next] = fleet.bundles;
+  assert.ok(good && next);
+  const home = newHome(t, await fleet.joinString());
+  mkdirSync(home.config.stateDir, { recursive: true });
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", home.config.stateDir]);
+  if (mounted.status !== 0) return t.skip("needs the right to mount a small tmpfs");
+  t.after(() => spawnSync("umount", ["-l", home.config.stateDir]));
+  const agent = await home.start();
+  await until("it is there", async () => (await fleet.agent())?.transport === "stream");
+  await fleet.assign("rules", "starter@1.0.0");
+  await until("the good rules are proved", async () => (await fleet.proved("rules")) === good.digest);
+  const fill = join(home.config.stateDir, "fill");
+  spawnSync("dd", ["if=/dev/zero", `of=${fill}`, "bs=4k"]);
+  await fleet.assign("rules", "starter@1.1.0");
+  await until("the server is told", async () =>
+    (await fleet.agent())?.conditions.some(({ code }) => code === "disk/full" || code === "state/not-stored"),
+  );
+  assert.equal(await fleet.proved("rules"), good.digest);
+  rmSync(fill);
+  await until("the next rules are proved", async () => (await fleet.proved("rules")) === next.digest);
+  await agent.stop();
 });

@@ -83,11 +83,15 @@ class Book implements Trials {
 
   proved(kind: Kind): void {
     const trial = this.of(kind);
-    if (trial !== undefined && trial.sinceMs === undefined) this.#set(kind, { ...trial, sinceMs: Date.now() });
+    if (trial !== undefined && trial.sinceMs === undefined) {
+      this.#set(kind, { ...trial, sinceMs: Date.now() });
+    }
   }
 
   reopen(): void {
-    this.#change((trial) => (trial.sinceMs === undefined || isDead(trial) ? trial : { ...trial, isOpen: true }));
+    this.#change((trial) =>
+      trial.sinceMs === undefined || isDead(trial) ? trial : { ...trial, isOpen: true },
+    );
     this.#logs = watchLogs(this.#ports.pipelineDir);
     this.#answeredMs = performance.now();
   }
@@ -145,7 +149,11 @@ class Book implements Trials {
     if (!isOnTrial) this.#logs = undefined;
     if (bytes !== this.#last?.bytes) this.#logs?.mark();
     const isLogAhead = this.#logs?.hasGrown() ?? false;
-    const outputs = stats.outputs.map(({ alias, delivered, lastError }) => ({ alias, delivered, error: lastError }));
+    const outputs = stats.outputs.map(({ alias, delivered, lastError }) => ({
+      alias,
+      delivered,
+      error: lastError,
+    }));
     return { atMs, bytes, events, detectionUs, isLogAhead, outputs };
   }
 

@@ -19,7 +19,9 @@ export async function loadClusters(
   ids: readonly string[],
 ): Promise<readonly Cluster[]> {
   const found = await Promise.allSettled(ids.map((cluster) => service.getCluster({ cluster })));
-  return found.flatMap((each) => (each.status === "fulfilled" ? [present(each.value.cluster, "cluster")] : []));
+  return found.flatMap((each) =>
+    each.status === "fulfilled" ? [present(each.value.cluster, "cluster")] : [],
+  );
 }
 
 /** The refusals of a bundle, newest first for each agent. */

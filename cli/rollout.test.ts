@@ -213,7 +213,10 @@ test("rollout watch -o json gives a line for each thing that is new, and the sta
   served.fleet.rollouts.release("eu-3");
   const { code, out } = await watch;
   assert.equal(code, 0);
-  const news = out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+  const news = out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   const ofHeld = news.filter(({ cluster }) => cluster === "eu-3").map(({ from, to }) => [from, to]);
   assert.deepEqual(ofHeld, [
     ["waiting", "assigned"],
@@ -231,7 +234,10 @@ test("rollout explain names the cluster that holds it up, and the command to typ
   await until(() => served.fleet.rollouts.find(id).wave === 1);
   const { code, out, talk } = await runCli(["rollout", "explain"]);
   assert.equal(code, 0, talk);
-  assert.match(out.replaceAll("\n", " "), /It waits for eu-3, which got the bundle \ds ago and has not proved it: applying/);
+  assert.match(
+    out.replaceAll("\n", " "),
+    /It waits for eu-3, which got the bundle \ds ago and has not proved it: applying/,
+  );
   assert.match(talk, /fleetctl cluster show eu-3/);
   const json = JSON.parse((await runCli(["rollout", "explain", id, "-o", "json"])).out);
   assert.deepEqual([json.state, json.heldUpBy], ["running", ["eu-3"]]);
@@ -254,10 +260,16 @@ test("rollout show and cluster show tell the refusal of an agent with the end of
   await runCli("rollout rules --region eu --watch".split(" "));
   const { out } = await runCli(["rollout", "show"]);
   assert.match(out, /rolled-back by eu-2, agent node-1, generation 7/);
-  assert.match(out, / {2}soak\/crash-loop: The pipeline died 3 times within its soak\n {4}\| 12:00 died: out of memory\n/);
+  assert.match(
+    out,
+    / {2}soak\/crash-loop: The pipeline died 3 times within its soak\n {4}\| 12:00 died: out of memory\n/,
+  );
   const shown = await runCli(["cluster", "show", "eu-2"]);
   assert.match(shown.out, /log before starter@1\.0\.0 was rolled-back/);
   assert.match(shown.out, /\| 12:01 died: \\u001b\[2Jout of memory/);
   const why = await runCli(["rollout", "explain"]);
-  assert.match(why.out.replaceAll("\n", " "), /eu-2 failed: agent "node-1" went back by itself: soak\/crash-loop; it was never heard of/);
+  assert.match(
+    why.out.replaceAll("\n", " "),
+    /eu-2 failed: agent "node-1" went back by itself: soak\/crash-loop; it was never heard of/,
+  );
 });

@@ -16,7 +16,12 @@ const look = (atMs: number, change: Partial<Look> = {}): Look => ({
 const output = (error: string | undefined, delivered = 0): OutputLook => ({ alias: "es", delivered, error });
 
 /** A look each second, and what the soak says after the last one. */
-function soak(seconds: number, at: (second: number) => Partial<Look>, before?: Look, kind: "rules" | "shipper" = "shipper") {
+function soak(
+  seconds: number,
+  at: (second: number) => Partial<Look>,
+  before?: Look,
+  kind: "rules" | "shipper" = "shipper",
+) {
   let state = beginSoak(before, look(0, at(0)));
   for (let second = 1; second <= seconds; second++) state = watch(state, look(second * 1_000, at(second)));
   return judgeSoak(state, kind, bounds);
@@ -65,18 +70,28 @@ test("an output that has failed since the config came fails it", () => {
 test("an output that failed before, or delivered since, is not held against the config; nor is any against rules", () => {
   const down = () => ({ outputs: [output("ECONNREFUSED")] });
   assert.equal(reasonOf(soak(300, down, look(-1, { outputs: [output("ECONNREFUSED")] }))), "passed");
-  const once = (second: number) => ({ outputs: [output(second < 10 ? undefined : "503", Math.min(second, 9))] });
+  const once = (second: number) => ({
+    outputs: [output(second < 10 ? undefined : "503", Math.min(second, 9))],
+  });
   assert.equal(reasonOf(soak(300, once, look(-1))), "passed");
   assert.equal(reasonOf(soak(300, down, look(-1), "rules")), "passed");
 });
 
 test("rules that cost more than the bound fail once enough events were seen; dear rules are held to their own past", () => {
-  const costing = (us: number) => (second: number) => ({ bytes: second, events: second * 10, detectionUs: second * 10 * us });
+  const costing = (us: number) => (second: number) => ({
+    bytes: second,
+    events: second * 10,
+    detectionUs: second * 10 * us,
+  });
   assert.equal(reasonOf(soak(19, costing(5_000))), "waits");
   assert.equal(reasonOf(soak(20, costing(5_000))), "soak/too-slow");
   assert.equal(reasonOf(soak(300, costing(900))), "passed");
   // A worker that goes on counts on: what came before the bundle is not the bundle's.
   const past = look(-1, { events: 1_000, detectionUs: 2_000_000 });
-  const after = (second: number) => ({ bytes: second, events: 1_000 + second * 10, detectionUs: 2_000_000 + second * 50_000 });
+  const after = (second: number) => ({
+    bytes: second,
+    events: 1_000 + second * 10,
+    detectionUs: 2_000_000 + second * 50_000,
+  });
   assert.equal(reasonOf(soak(300, after, past, "rules")), "passed");
 });

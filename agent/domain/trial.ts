@@ -109,11 +109,15 @@ export type SoakVerdict =
 
 /** What a soak says of a bundle of a kind. Outputs say something about a shipper config only. */
 export function judgeSoak(soak: Soak, kind: Kind, bounds: SoakBounds): SoakVerdict {
-  const failed = stalled(soak, bounds) ?? tooDear(soak, bounds) ?? (kind === "shipper" ? failingOutput(soak, bounds) : undefined);
+  const failed =
+    stalled(soak, bounds) ??
+    tooDear(soak, bounds) ??
+    (kind === "shipper" ? failingOutput(soak, bounds) : undefined);
   if (failed !== undefined) return { kind: "failed", ...failed };
   const isOver = soak.last.atMs - soak.first.atMs >= bounds.soakMs;
   // What has begun to go wrong is waited for, or the last minute of a soak would count for nothing.
-  const isUndecided = soak.last.atMs > soak.readAtMs || (kind === "shipper" && Object.keys(soak.failingSince).length > 0);
+  const isUndecided =
+    soak.last.atMs > soak.readAtMs || (kind === "shipper" && Object.keys(soak.failingSince).length > 0);
   return { kind: isOver && !isUndecided ? "passed" : "waits" };
 }
 

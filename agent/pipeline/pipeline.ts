@@ -65,12 +65,7 @@ const maxYoungGenerationSizeMb = 48;
  */
 export function startPipeline(options: PipelineOptions): Pipeline {
   const { onAlerts, onProblem, ...workerData } = options;
-  // Compiled, this file and the worker's are .js; as they are, both are .ts.
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
-    workerData,
-    resourceLimits: { maxYoungGenerationSizeMb },
-  });
+  const worker = startWorker(workerData);
   const pending = new Map<number, Pending>();
   let ids = 0;
   let failure: Error | undefined;
@@ -127,6 +122,15 @@ export function startPipeline(options: PipelineOptions): Pipeline {
     kill: () => void worker.terminate(),
     exited,
   };
+}
+
+function startWorker(workerData: WorkerOptions): Worker {
+  // Compiled, this file and the worker's are .js; as they are, both are .ts.
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+    workerData,
+    resourceLimits: { maxYoungGenerationSizeMb },
+  });
 }
 
 function goneError(cause: Error | undefined): Error {

@@ -47,7 +47,9 @@ export const namedMax = 3;
 export function holdingUp({ state, waves, wave }: Explained): readonly ClusterProgress[] {
   const all = waves.flatMap(({ clusters }) => clusters);
   if (state === "succeeded" || state === "aborted") return [];
-  if (state === "rolling-back" || state === "rolled-back") return all.filter(({ step }) => step === "reverted");
+  if (state === "rolling-back" || state === "rolled-back") {
+    return all.filter(({ step }) => step === "reverted");
+  }
   const begun = waves.slice(0, wave + 1).flatMap(({ clusters }) => clusters);
   const assigned = begun.filter(({ step }) => step === "assigned");
   const failed = all.filter(({ step }) => step === "failed");
@@ -77,7 +79,10 @@ export function explainRollout(
   };
 }
 
-function stands({ id, kind, bundle, state, wave, waves, createdAt, finishedAt }: Explained, now: number): string {
+function stands(
+  { id, kind, bundle, state, wave, waves, createdAt, finishedAt }: Explained,
+  now: number,
+): string {
   const what = `Rollout ${id} of ${kind} ${clean(bundle)}`;
   const current = waves[wave];
   const counted = waves.flatMap(({ clusters }) => clusters).filter(({ step }) => step !== "removed");
@@ -95,9 +100,10 @@ function stands({ id, kind, bundle, state, wave, waves, createdAt, finishedAt }:
   return `${what} is ${word}${age}, in wave ${wave + 1} of ${waves.length} ("${clean(current.name)}"${begun}, ${waveProved}); in all ${proved}.`;
 }
 
-/** While it waits for clusters alone, what follows about them says it better. */
+/** What follows about the clusters says it better where the server says the same of them. */
 function isServersWord({ state, because }: Explained, holding: readonly ClusterProgress[]): boolean {
-  return because !== "" && !(state === "running" && holding.length > 0);
+  const isSaid = holding.slice(0, namedMax).some(({ reason }) => reason !== "" && because.includes(reason));
+  return because !== "" && !isSaid && !(state === "running" && holding.length > 0);
 }
 
 function about(cluster: ClusterProgress, facts: readonly ClusterFacts[], now: number): string {
@@ -114,13 +120,21 @@ function about(cluster: ClusterProgress, facts: readonly ClusterFacts[], now: nu
   return `${heads[step] ?? `${name} is ${step}${why}`}${known === undefined ? "" : heard(known, reason, now)}.`;
 }
 
-function heard({ health, healthReason, lastSeenAt, refusal }: ClusterFacts, said: string, now: number): string {
-  const seen = lastSeenAt === undefined ? "was never heard of" : `was last heard of ${renderAge(now - lastSeenAt)} ago`;
-  const isNew = healthReason !== "" && !said.includes(healthReason) && refusal === undefined;
+function heard(
+  { health, healthReason, lastSeenAt, refusal }: ClusterFacts,
+  said: string,
+  now: number,
+): string {
+  const seen =
+    lastSeenAt === undefined ? "was never heard of" : `was last heard of ${renderAge(now - lastSeenAt)} ago`;
+  const isNew =
+    healthReason !== "" && health !== "silent" && !said.includes(healthReason) && refusal === undefined;
   const why = isNew ? ` (${sentence(healthReason)})` : "";
   // The reason of a failed cluster quotes the refusal already.
   const tried =
-    refusal === undefined || said.includes(refusal.slice(0, 60)) ? "" : `; its last refusal: ${sentence(refusal)}`;
+    refusal === undefined || said.includes(refusal.slice(0, 60))
+      ? ""
+      : `; its last refusal: ${sentence(refusal)}`;
   return `; it ${seen} and is ${health}${why}${tried}`;
 }
 
@@ -137,7 +151,8 @@ function goesOn(
   now: number,
 ): string {
   const next = waves[wave + 1];
-  const then = next === undefined ? "and then it is done" : `and then wave ${wave + 2} ("${clean(next.name)}") begins`;
+  const then =
+    next === undefined ? "and then it is done" : `and then wave ${wave + 2} ("${clean(next.name)}") begins`;
   switch (state) {
     case "running": {
       const soak = soakMs === 0 ? "" : `, stays so for ${renderAge(soakMs)}`;
@@ -170,7 +185,10 @@ function commands({ id, state }: Explained, holding: readonly ClusterProgress[])
       return [...first, `fleetctl rollout resume ${id}`, `fleetctl rollout undo ${id}`];
     case "rolling-back":
       return [...first, `fleetctl rollout watch ${id}`];
-    default:
+    case "succeeded":
+    case "aborted":
+    case "rolled-back":
+    case "unknown":
       return [`fleetctl rollout show ${id}`];
   }
 }

@@ -12,10 +12,19 @@ export type RolloutNews =
       readonly to: string;
       readonly reason: string;
     }
-  | { readonly event: "gate"; readonly wave: number; readonly gate: string; readonly state: string; readonly words: string };
+  | {
+      readonly event: "gate";
+      readonly wave: number;
+      readonly gate: string;
+      readonly state: string;
+      readonly words: string;
+    };
 
 /** What is new in a picture; everything that is no longer as it began when there was none before. */
-export function newsBetween(before: RolloutProgress | undefined, after: RolloutProgress): readonly RolloutNews[] {
+export function newsBetween(
+  before: RolloutProgress | undefined,
+  after: RolloutProgress,
+): readonly RolloutNews[] {
   const isOtherState = before?.state !== after.state || before.because !== after.because;
   const state = { event: "state", state: after.state, because: after.because } as const;
   const waves = after.waves.flatMap((wave: Wave, index): RolloutNews[] => {

@@ -36,7 +36,11 @@ export default class RolloutExplain extends RolloutCommand {
     const service = await this.client(RolloutService, flags);
     const rollout = present((await service.getRollout({ rolloutId })).rollout, "rollout");
     const progress = progressOf(rollout);
-    const names = new Set(holdingUp(progress).slice(0, namedMax).map(({ name }) => name));
+    const names = new Set(
+      holdingUp(progress)
+        .slice(0, namedMax)
+        .map(({ name }) => name),
+    );
     const ids = rollout.waves
       .flatMap(({ clusters }) => clusters)
       .flatMap(({ clusterId, clusterName }) => (names.has(clusterName) ? [clusterId] : []));
@@ -45,10 +49,18 @@ export default class RolloutExplain extends RolloutCommand {
     const why = explainRollout(progress, facts, limitsOf(rollout.spec), this.screen.now());
     this.answerWith(
       flags.output,
-      () => ({ rollout: rolloutId, state: progress.state, text: why.text, heldUpBy: [...why.heldUpBy], next: [...why.next] }),
+      () => ({
+        rollout: rolloutId,
+        state: progress.state,
+        text: why.text,
+        heldUpBy: [...why.heldUpBy],
+        next: [...why.next],
+      }),
       () => wrap(why.text, Math.max(40, this.screen.columns)),
     );
-    if (flags.output === "table" || flags.output === "wide") for (const line of why.next) this.talk(`  ${line}`);
+    if (flags.output === "table" || flags.output === "wide") {
+      for (const line of why.next) this.talk(`  ${line}`);
+    }
   }
 }
 

@@ -38,9 +38,8 @@ export default class RolloutShow extends RolloutCommand {
     if (failed.length === 0) return [];
     const clusters = await loadClusters(await this.client(ClusterService, flags), failed.slice(0, shownMax));
     const refusals = refusalsOf(clusters, rollout.bundle?.digest ?? "").slice(0, shownMax);
-    const { now, paint } = this.screen;
     const rest = failed.length - shownMax;
     const more = rest > 0 ? ["", `... and ${rest} more failed: fleetctl cluster show CLUSTER`] : [];
-    return [...refusalLines(refusals, now(), paint), ...more];
+    return [...refusalLines(refusals, this.screen.now(), this.screen.paint), ...more];
   }
 }
