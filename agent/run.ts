@@ -40,8 +40,8 @@ import { openTrials } from "./trials.ts";
 import type { Trials } from "./trials.ts";
 import { openTrustStore } from "./trust-store.ts";
 
-/** So long nothing may be read while the log grows, and so long an output of a new config may fail. */
-const stallMs = 60_000;
+/** So long nothing may be read while the log grows, and so long an output of a new config may fail: a minute by default. */
+const stallMsOf = (soakMs: number): number => Math.max(5_000, soakMs / 5);
 /** A millisecond per event is some twenty times what rules cost that are written well. */
 const detectionUsMax = 1_000;
 
@@ -136,7 +136,7 @@ function trialsOf(
   return openTrials({
     ...stored,
     pipelineDir: stored.paths.pipeline,
-    bounds: { soakMs: config.soakMs, stallMs, detectionUsMax },
+    bounds: { soakMs: config.soakMs, stallMs: stallMsOf(config.soakMs), detectionUsMax },
     kill: (because) => pipeline.kill(because),
     onDecided: () => applier().nudge(),
   });

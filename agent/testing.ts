@@ -46,7 +46,7 @@ export function rules(version: string, change: Partial<Bundle> = {}): BuiltBundl
 }
 
 /** Tails the node's audit log into detection and the fleet. */
-export function shipper(version: string, more = ""): BuiltBundle {
+export function shipper(version: string, more = "", change: Partial<Bundle> = {}): BuiltBundle {
   const content = `[INPUT]
   Name tail
   Tag audit
@@ -62,7 +62,9 @@ export function shipper(version: string, more = ""): BuiltBundle {
   Match *
 ${more}`;
   const files = [{ path: "fluent-bit.conf", content }];
-  return must(buildBundle({ org: "default", kind: "shipper", name: "default", version, files, layers: [] }));
+  return must(
+    buildBundle({ org: "default", kind: "shipper", name: "default", version, files, layers: [], ...change }),
+  );
 }
 
 /** A folder for one agent: its state, its audit log and its allow-list. */

@@ -4,7 +4,8 @@ import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -176,16 +177,19 @@ test("a full disk swaps nothing: what ran goes on, the bundle runs once there is
   const fleet = await startAgentFleet(t);
   const [good, next] = fleet.bundles;
   assert.ok(good && next);
-  const home = newHome(t, await fleet.joinString());
-  mkdirSync(home.config.stateDir, { recursive: true });
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", home.config.stateDir]);
+  const small = mkdtempSync(join(tmpdir(), "falconry-small-"));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", small]);
   if (mounted.status !== 0) return t.skip("needs the right to mount a small tmpfs");
-  t.after(() => spawnSync("umount", ["-l", home.config.stateDir]));
-  const agent = await home.start();
+  t.after(() => {
+    spawnSync("umount", ["-l", small]);
+    rmSync(small, { recursive: true, force: true });
+  });
+  const home = newHome(t, await fleet.joinString(), { FALCONRY_STATE_DIR: small });
+  await home.start();
   await until("it is there", async () => (await fleet.agent())?.transport === "stream");
   await fleet.assign("rules", "starter@1.0.0");
   await until("the good rules are proved", async () => (await fleet.proved("rules")) === good.digest);
-  const fill = join(home.config.stateDir, "fill");
+  const fill = join(small, "fill");
   spawnSync("dd", ["if=/dev/zero", `of=${fill}`, "bs=4k"]);
   await fleet.assign("rules", "starter@1.1.0");
   await until("the server is told", async () =>
@@ -194,5 +198,29 @@ test("a full disk swaps nothing: what ran goes on, the bundle runs once there is
   assert.equal(await fleet.proved("rules"), good.digest);
   rmSync(fill);
   await until("the next rules are proved", async () => (await fleet.proved("rules")) === next.digest);
-  await agent.stop();
+});
+
+test("a shipper config that reads nothing while the log grows goes back by itself, and says so", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const config = shipper("1.0.0");
+  const { content = "" } = config.bundle.files[0] ?? {};
+  const files = [
+    { path: "fluent-bit.conf", content: content.replace("${AUDIT_LOG}", "${AUDIT_LOG}.elsewhere") },
+  ];
+  const blind = shipper("2.0.0", "", { files });
+  await fleet.release(config, blind);
+  const home = newHome(t, await fleet.joinString(), { FALCONRY_SOAK_SECONDS: "10" });
+  await home.start();
+  await until("it is there", async () => (await fleet.agent())?.transport === "stream");
+  await fleet.assign("rules", "starter@1.0.0");
+  await until("the rules are proved", async () => (await fleet.proved("rules")) !== undefined);
+  await fleet.assign("shipper", "default@1.0.0");
+  home.list("before");
+  await until("it has soaked", () => home.current().running.shipper?.sha256 === hex(config.digest));
+  await fleet.assign("shipper", "default@2.0.0");
+  const refusal = await refusalOf(fleet, blind, () => home.list("unread"));
+  assert.deepEqual([refusal.phase, refusal.reason], ["rolled-back", "soak/not-reading"]);
+  home.exec("after");
+  await until("detection goes on", async () => (await fleet.alerts()).includes("after"));
+  assert.equal(await fleet.proved("shipper"), config.digest);
 });
