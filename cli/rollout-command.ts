@@ -69,6 +69,7 @@ export abstract class RolloutCommand extends FleetCommand {
     flags: Wanted & { readonly output: Format },
     watch: boolean,
     wanted: RolloutStep,
+    asEvents: boolean = false,
   ): Promise<void> {
     const asText = flags.output === "table" || flags.output === "wide";
     if (!watch) {
@@ -79,14 +80,15 @@ export abstract class RolloutCommand extends FleetCommand {
       return;
     }
     const service = await this.client(RolloutService, flags);
-    const last = await watchRollout(service, rollout.id, this.screen, asText);
-    if (!asText) this.answer(flags.output, RolloutSchema, last, () => []);
+    const style = asText ? "text" : asEvents ? "events" : "silent";
+    const last = await watchRollout(service, rollout.id, this.screen, style);
+    if (style === "silent") this.answer(flags.output, RolloutSchema, last, () => []);
     const failure = failureOf(last, wanted);
     if (failure !== undefined) throw failure;
   }
 
   /** One rollout with each of its clusters. */
-  protected show(rollout: Rollout, format: Format): void {
+  protected show(rollout: Rollout, format: Format, more: readonly string[] = []): void {
     const { paint, columns } = this.screen;
     const progress = progressOf(rollout);
     const cells: readonly Column<ReturnType<typeof clusterRows>[number]>[] = [
@@ -99,6 +101,7 @@ export abstract class RolloutCommand extends FleetCommand {
       ...renderPicture(progress, this.screen.now(), columns, paint),
       "",
       ...renderTable(clusterRows(progress), cells, { wide, paint }),
+      ...more,
     ]);
   }
 

@@ -138,6 +138,7 @@ create table attempts (
   phase text not null,
   reason text not null default ''::text,
   detail text not null default ''::text,
+  log_tail text not null default ''::text,
   constraint attempts_pkey primary key (agent_id, kind, at, phase),
   constraint attempts_agent_id_fkey foreign key (agent_id) references agents(id)
 );

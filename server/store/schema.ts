@@ -122,6 +122,7 @@ export const attempts = pgTable(
     phase: text("phase").notNull(),
     reason: text("reason").notNull().default(""),
     detail: text("detail").notNull().default(""),
+    logTail: text("log_tail").notNull().default(""),
   },
   (table) => [primaryKey({ columns: [table.agentId, table.kind, table.at, table.phase] })],
 );
