@@ -25,6 +25,9 @@ export function planLines(plan: Plan, paint: Paint): string[] {
             `silent now, they will hold up their wave until its deadline: ${listed(plan.silent)}`,
           ),
         ]),
+    ...(plan.gates.length === 0
+      ? []
+      : [`judged by proof, ${plan.gates.map(({ name, limit }) => `${name} ${limit}`).join(", ")}`]),
     ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
   ];
 }

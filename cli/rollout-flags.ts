@@ -1,7 +1,7 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
 import type { BundleKind, Selector } from "#proto/fleet/v1/common";
-import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
+import { type GateSettingSchema, OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
 import { misused } from "./failure.ts";
 import {
   countFlag,
@@ -48,6 +48,12 @@ export const rolloutFlags = {
     default: "pause" as const,
     env: envOf("on-failure"),
   })(),
+  gate: listFlag(
+    "gate",
+    "Judge each wave by this, with the usual limit or another: health, ingest, drops, lag, cost, alerts, new-alerts, silence. Health is on by itself, all are with a soak of 5m or longer.",
+    "NAME[=LIMIT]",
+  ),
+  "no-gate": listFlag("no-gate", "Do not judge waves by this.", "NAME"),
   "dry-run": Flags.boolean({
     summary: "Show the plan (waves, clusters, what changes in the rules) and do nothing.",
     env: envOf("dry-run"),
@@ -74,6 +80,8 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] & {
   readonly soak?: number | undefined;
   readonly deadline?: number | undefined;
   readonly "on-failure": "pause" | "rollback";
+  readonly gate?: string[] | undefined;
+  readonly "no-gate"?: string[] | undefined;
 };
 
 /** The spec that the flags mean; 0 leaves a choice to the server, as the contract says. */
@@ -90,7 +98,20 @@ export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
     soakSeconds: flags.soak ?? 0,
     deadlineSeconds: flags.deadline ?? 0,
     onFailure: flags["on-failure"] === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
+    gates: gatesFrom(flags),
   });
+}
+
+/** Which gates are on and off; what they are called and how their limits are written the server knows. */
+function gatesFrom(flags: SpecFlags): MessageInitShape<typeof GateSettingSchema>[] {
+  const on = valuesOf(flags.gate).map((text) => {
+    const [name = "", ...limit] = text.split("=");
+    return { name, limit: limit.join("="), off: false };
+  });
+  const off = valuesOf(flags["no-gate"]).map((name) => ({ name, limit: "", off: true }));
+  const both = on.find(({ name }) => off.some((each) => each.name === name));
+  if (both !== undefined) throw misused(`--gate and --no-gate both name "${both.name.slice(0, 80)}"`);
+  return [...on, ...off];
 }
 
 /** An empty selector means every cluster, which nobody may mean by forgetting a flag. */

@@ -140,5 +140,6 @@ export function canonicalPlan(spec: RolloutSpec, plan: RolloutPlan): string {
     spec.deadlineSeconds,
     spec.onFailure,
     plan.waves.map((wave) => [wave.name, wave.clusters.map((c) => [c.id, c.previous ?? null])]),
+    (spec.gates ?? []).map(({ name, limit }) => [name, limit]),
   ]);
 }

@@ -19,6 +19,7 @@ import { refOf, toBundleRef } from "../messages.ts";
 import { orRefuse } from "../refusals.ts";
 import { diffBundles } from "./diff.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
+import { toGates } from "./spec.ts";
 
 /** What a rollout would do. Stores nothing. */
 export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): Promise<Plan> {
@@ -33,6 +34,7 @@ export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): 
     unchanged: namesOf(prepared, prepared.plan.unchanged),
     silent: namesOf(prepared, prepared.plan.silent),
     diffs: await diffsOf(db, prepared, replaced, names),
+    gates: toGates(spec),
   });
 }
 

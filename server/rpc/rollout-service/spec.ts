@@ -1,11 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 
 import {
+  GateSettingSchema,
   OnFailure,
   RolloutSpecSchema,
+  type GateSetting,
   type RolloutSpec as RolloutSpecMessage,
 } from "#proto/fleet/v1/rollout";
 
+import { parseGates, renderLimit } from "../../domain/gates/gate.ts";
 import { invalid, type Outcome } from "../../domain/refusal.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
 import { fromKind, fromSelector, toKind, toSelector } from "../messages.ts";
@@ -22,6 +25,8 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
   if (message.onFailure > OnFailure.ROLL_BACK) {
     return invalid("spec.on_failure", "has to be pause or roll back");
   }
+  const gates = parseGates(message.gates, message.soakSeconds);
+  if (!gates.ok) return gates;
   return parseRolloutSpec({
     kind,
     bundle: message.bundle,
@@ -33,7 +38,13 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     soakSeconds: message.soakSeconds,
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
+    gates: gates.value,
   });
+}
+
+/** The gates that are on, as they could be asked for again. */
+export function toGates({ gates = [] }: RolloutSpec): GateSetting[] {
+  return gates.map((gate) => create(GateSettingSchema, { name: gate.name, limit: renderLimit(gate) }));
 }
 
 export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
@@ -48,5 +59,6 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     soakSeconds: spec.soakSeconds,
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
+    gates: toGates(spec),
   });
 }

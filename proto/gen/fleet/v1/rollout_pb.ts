@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKMAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUi8wIKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCCKhAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkiogEKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYimAEKCkJ1bmRsZURpZmYSIQoEZnJvbRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIfCgJ0bxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhINCgVhZGRlZBgDIAMoCRIPCgdyZW1vdmVkGAQgAygJEg8KB2NoYW5nZWQYBSADKAkSFQoNY2x1c3Rlcl9jb3VudBgGIAEoDSI5ChJQbGFuUm9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjIjMKE1BsYW5Sb2xsb3V0UmVzcG9uc2USHAoEcGxhbhgBIAEoCzIOLmZsZWV0LnYxLlBsYW4iYwoTU3RhcnRSb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSEwoLcGxhbl9kaWdlc3QYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI6ChRTdGFydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChNMaXN0Um9sbG91dHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEhIKCnVuZmluaXNoZWQYAyABKAgiVAoUTGlzdFJvbGxvdXRzUmVzcG9uc2USIwoIcm9sbG91dHMYASADKAsyES5mbGVldC52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChFHZXRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjgKEkdldFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCIpChNXYXRjaFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOgoUV2F0Y2hSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTUGF1c2VSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUUGF1c2VSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPgoUUmVzdW1lUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjsKFVJlc3VtZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNBYm9ydFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRBYm9ydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI8ChJVbmRvUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjkKE1VuZG9Sb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQqVwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIUChBPTl9GQUlMVVJFX1BBVVNFEAESGAoUT05fRkFJTFVSRV9ST0xMX0JBQ0sQAirZAQoMUm9sbG91dFN0YXRlEh0KGVJPTExPVVRfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVST0xMT1VUX1NUQVRFX1JVTk5JTkcQARIYChRST0xMT1VUX1NUQVRFX1BBVVNFRBACEh4KGlJPTExPVVRfU1RBVEVfUk9MTElOR19CQUNLEAMSHQoZUk9MTE9VVF9TVEFURV9ST0xMRURfQkFDSxAEEhsKF1JPTExPVVRfU1RBVEVfU1VDQ0VFREVEEAUSGQoVUk9MTE9VVF9TVEFURV9BQk9SVEVEEAYqjgIKE1JvbGxvdXRDbHVzdGVyU3RhdGUSJQohUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1dBSVRJTkcQARIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfQVNTSUdORUQQAhIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfUFJPVkVEEAMSIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0ZBSUxFRBAEEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRVZFUlRFRBAFEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRU1PVkVEEAYy0AUKDlJvbGxvdXRTZXJ2aWNlEkoKC1BsYW5Sb2xsb3V0EhwuZmxlZXQudjEuUGxhblJvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuUGxhblJvbGxvdXRSZXNwb25zZRJNCgxTdGFydFJvbGxvdXQSHS5mbGVldC52MS5TdGFydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVzcG9uc2USTQoMTGlzdFJvbGxvdXRzEh0uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVxdWVzdBoeLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1Jlc3BvbnNlEkcKCkdldFJvbGxvdXQSGy5mbGVldC52MS5HZXRSb2xsb3V0UmVxdWVzdBocLmZsZWV0LnYxLkdldFJvbGxvdXRSZXNwb25zZRJPCgxXYXRjaFJvbGxvdXQSHS5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVzcG9uc2UwARJNCgxQYXVzZVJvbGxvdXQSHS5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVzcG9uc2USUAoNUmVzdW1lUm9sbG91dBIeLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXF1ZXN0Gh8uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlc3BvbnNlEk0KDEFib3J0Um9sbG91dBIdLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXNwb25zZRJKCgtVbmRvUm9sbG91dBIcLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKyAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlU2V0dGluZyI3CgtHYXRlU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgJEgsKA29mZhgDIAEoCCJvCgtHYXRlVmVyZGljdBIMCgRnYXRlGAEgASgJEiIKBXN0YXRlGAIgASgOMhMuZmxlZXQudjEuR2F0ZVN0YXRlEhAKCG1lYXN1cmVkGAMgASgJEg0KBWxpbWl0GAQgASgJEg0KBXdvcmRzGAUgASgJIvMCCgdSb2xsb3V0EgoKAmlkGAEgASgJEiMKBHNwZWMYAiABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxIjCgZidW5kbGUYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSJQoFc3RhdGUYBCABKA4yFi5mbGVldC52MS5Sb2xsb3V0U3RhdGUSDwoHYmVjYXVzZRgFIAEoCRIMCgR3YXZlGAYgASgNEhIKCmdlbmVyYXRpb24YByABKAQSEwoLcGxhbl9kaWdlc3QYCCABKAkSHQoFd2F2ZXMYCSADKAsyDi5mbGVldC52MS5XYXZlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAwgASgJEg8KB3BhcnRpYWwYDSABKAgixwEKBFdhdmUSDAoEbmFtZRgBIAEoCRIqCghjbHVzdGVycxgCIAMoCzIYLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVWZXJkaWN0IpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkiyAEKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlU2V0dGluZyKYAQoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI+ChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCppCglHYXRlU3RhdGUSGgoWR0FURV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEdBVEVfU1RBVEVfSE9MRFMQARIUChBHQVRFX1NUQVRFX1dBSVRTEAISFAoQR0FURV9TVEFURV9GQUlMUxADKlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIq2QEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMtAFCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -86,6 +86,14 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: fleet.v1.OnFailure on_failure = 10;
    */
   onFailure: OnFailure;
+
+  /**
+   * What each wave is judged by besides proofs. A gate that is not named is on as by default: "health" always, the others
+   * when the soak is five minutes or longer. In answers all gates that are on, with their limits.
+   *
+   * @generated from field: repeated fleet.v1.GateSetting gates = 60;
+   */
+  gates: GateSetting[];
 };
 
 /**
@@ -94,6 +102,82 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
  */
 export const RolloutSpecSchema: GenMessage<RolloutSpec> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 0);
+
+/**
+ * A gate that is asked for, or switched off.
+ *
+ * @generated from message fleet.v1.GateSetting
+ */
+export type GateSetting = Message<"fleet.v1.GateSetting"> & {
+  /**
+   * "health", "ingest", "drops", "lag", "cost", "alerts", "new-alerts" or "silence".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * In the gate's unit: "50%", "30s", "3x" or "100/h"; empty means the usual limit.
+   *
+   * @generated from field: string limit = 2;
+   */
+  limit: string;
+
+  /**
+   * @generated from field: bool off = 3;
+   */
+  off: boolean;
+};
+
+/**
+ * Describes the message fleet.v1.GateSetting.
+ * Use `create(GateSettingSchema)` to create a new message.
+ */
+export const GateSettingSchema: GenMessage<GateSetting> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 1);
+
+/**
+ * What a gate of a wave says.
+ *
+ * @generated from message fleet.v1.GateVerdict
+ */
+export type GateVerdict = Message<"fleet.v1.GateVerdict"> & {
+  /**
+   * @generated from field: string gate = 1;
+   */
+  gate: string;
+
+  /**
+   * @generated from field: fleet.v1.GateState state = 2;
+   */
+  state: GateState;
+
+  /**
+   * What was seen, in the unit of the limit; empty while nothing is.
+   *
+   * @generated from field: string measured = 3;
+   */
+  measured: string;
+
+  /**
+   * @generated from field: string limit = 4;
+   */
+  limit: string;
+
+  /**
+   * Why, in words.
+   *
+   * @generated from field: string words = 5;
+   */
+  words: string;
+};
+
+/**
+ * Describes the message fleet.v1.GateVerdict.
+ * Use `create(GateVerdictSchema)` to create a new message.
+ */
+export const GateVerdictSchema: GenMessage<GateVerdict> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 2);
 
 /**
  * A rollout that is stored.
@@ -167,7 +251,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
 
   /**
    * Clusters outside the caller's scope are not shown, nor what could name them: waves without a cluster of the scope,
-   * the spec's selector and order of regions, and why the rollout is in its state.
+   * the spec's selector and order of regions, what gates said, and why the rollout is in its state.
    *
    * @generated from field: bool partial = 13;
    */
@@ -179,7 +263,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  * Use `create(RolloutSchema)` to create a new message.
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 1);
+  messageDesc(file_fleet_v1_rollout, 3);
 
 /**
  * Clusters that are taken together.
@@ -208,6 +292,13 @@ export type Wave = Message<"fleet.v1.Wave"> & {
    * @generated from field: google.protobuf.Timestamp finished_at = 4;
    */
   finishedAt?: Timestamp | undefined;
+
+  /**
+   * What its gates said last; empty before its first cluster proved.
+   *
+   * @generated from field: repeated fleet.v1.GateVerdict gates = 60;
+   */
+  gates: GateVerdict[];
 };
 
 /**
@@ -215,7 +306,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 2);
+  messageDesc(file_fleet_v1_rollout, 4);
 
 /**
  * One cluster in a rollout.
@@ -273,7 +364,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 3);
+  messageDesc(file_fleet_v1_rollout, 5);
 
 /**
  * What a rollout would do.
@@ -316,6 +407,13 @@ export type Plan = Message<"fleet.v1.Plan"> & {
    * @generated from field: repeated fleet.v1.BundleDiff diffs = 6;
    */
   diffs: BundleDiff[];
+
+  /**
+   * The gates that judge each wave.
+   *
+   * @generated from field: repeated fleet.v1.GateSetting gates = 60;
+   */
+  gates: GateSetting[];
 };
 
 /**
@@ -323,7 +421,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 4);
+  messageDesc(file_fleet_v1_rollout, 6);
 
 /**
  * What changes when one bundle replaces another.
@@ -369,7 +467,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 5);
+  messageDesc(file_fleet_v1_rollout, 7);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -386,7 +484,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -403,7 +501,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -432,7 +530,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -449,7 +547,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -478,7 +576,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -500,7 +598,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -517,7 +615,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -534,7 +632,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -551,7 +649,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -568,7 +666,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -592,7 +690,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -609,7 +707,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -631,7 +729,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -648,7 +746,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -670,7 +768,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -687,7 +785,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -709,7 +807,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -726,7 +824,47 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 25);
+
+/**
+ * Only HOLDS lets a wave pass. Silence and missing data give WAITS, which fails at the deadline.
+ *
+ * @generated from enum fleet.v1.GateState
+ */
+export const GateState = {
+  /**
+   * @generated from enum value: GATE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: GATE_STATE_HOLDS = 1;
+   */
+  HOLDS: 1,
+
+  /**
+   * @generated from enum value: GATE_STATE_WAITS = 2;
+   */
+  WAITS: 2,
+
+  /**
+   * @generated from enum value: GATE_STATE_FAILS = 3;
+   */
+  FAILS: 3,
+} as const;
+
+/**
+ * Only HOLDS lets a wave pass. Silence and missing data give WAITS, which fails at the deadline.
+ *
+ * @generated from enum fleet.v1.GateState
+ */
+export type GateState = (typeof GateState)[keyof typeof GateState] | UnknownEnum;
+
+/**
+ * Describes the enum fleet.v1.GateState.
+ */
+export const GateStateSchema: GenEnum<GateState> = /*@__PURE__*/
+  enumDesc(file_fleet_v1_rollout, 0);
 
 /**
  * What happens when more clusters fail than allowed.
@@ -765,7 +903,7 @@ export type OnFailure = (typeof OnFailure)[keyof typeof OnFailure] | UnknownEnum
  * Describes the enum fleet.v1.OnFailure.
  */
 export const OnFailureSchema: GenEnum<OnFailure> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 0);
+  enumDesc(file_fleet_v1_rollout, 1);
 
 /**
  * The life of a rollout.
@@ -820,7 +958,7 @@ export type RolloutState = (typeof RolloutState)[keyof typeof RolloutState] | Un
  * Describes the enum fleet.v1.RolloutState.
  */
 export const RolloutStateSchema: GenEnum<RolloutState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 1);
+  enumDesc(file_fleet_v1_rollout, 2);
 
 /**
  * Where a cluster stands in a rollout.
@@ -879,7 +1017,7 @@ export type RolloutClusterState = (typeof RolloutClusterState)[keyof typeof Roll
  * Describes the enum fleet.v1.RolloutClusterState.
  */
 export const RolloutClusterStateSchema: GenEnum<RolloutClusterState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 2);
+  enumDesc(file_fleet_v1_rollout, 3);
 
 /**
  * Moves a selector's clusters to a target bundle, wave by wave, on proofs.
