@@ -1,7 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
 import type { BundleKind, Selector } from "#proto/fleet/v1/common";
-import { type GateSettingSchema, OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
+import {
+  type GateSettingSchema,
+  OnFailure,
+  type RolloutSpec,
+  RolloutSpecSchema,
+} from "#proto/fleet/v1/rollout";
 import { misused } from "./failure.ts";
 import {
   countFlag,

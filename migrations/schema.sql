@@ -276,6 +276,21 @@ create table rollout_clusters (
   constraint rollout_clusters_rollout_id_fkey foreign key (rollout_id) references rollouts(id)
 );
 
+create table rollout_gates (
+  rollout_id text not null,
+  wave integer not null,
+  gate text not null,
+  state text not null,
+  measured text not null,
+  gate_limit text not null,
+  words text not null,
+  generation bigint not null,
+  judged_at timestamp with time zone not null,
+  constraint rollout_gates_pkey primary key (rollout_id, wave, gate),
+  constraint rollout_gates_rollout_id_fkey foreign key (rollout_id) references rollouts(id),
+  constraint rollout_gates_state_check check ((state = any (array['holds'::text, 'waits'::text, 'fails'::text])))
+);
+
 create table rollouts (
   id text not null,
   kind text not null,

@@ -86,7 +86,10 @@ export function renderPicture(
     const head = `${mark} wave ${index + 1}/${rollout.waves.length} ${(names[index] ?? "").padEnd(width)}`;
     const line = `  ${head} ${renderBar(wave.clusters)} ${proved(wave)}${trouble(wave, now)}`;
     const isInWork = index === rollout.wave && !isOver(rollout);
-    return [paint(toneOfWave(wave), cut(line, columns)), ...(isInWork ? gateLines(wave, columns, paint) : [])];
+    return [
+      paint(toneOfWave(wave), cut(line, columns)),
+      ...(isInWork ? gateLines(wave, columns, paint) : []),
+    ];
   });
   return [cut(headline(rollout, now), columns), ...waves.flat(), ...because(rollout, columns)];
 }

@@ -159,7 +159,8 @@ function planSoak(snapshot: RolloutSnapshot, wave: readonly RolloutCluster[]): R
       because: `"${name}" has soaked; waits to hear again of ${listed(lost, rollout.digest)}`,
     };
   }
-  const asked = wave.length === 0 ? undefined : askGates(rollout, snapshot.gates, { provedMs, soakedMs }, nowMs);
+  const asked =
+    wave.length === 0 ? undefined : askGates(rollout, snapshot.gates, { provedMs, soakedMs }, nowMs);
   if (asked?.kind === "waits") return { changes: [], because: asked.because };
   if (asked?.kind === "late") return stopFor(snapshot, asked.because);
   const last = rollout.wave + 1 >= rollout.waves.length;

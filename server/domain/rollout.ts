@@ -114,7 +114,9 @@ export function stepRollout(
 }
 
 function stampWaves({ waves, wave }: Rollout, event: RolloutEvent, nowMs: number): readonly Wave[] {
-  if (event === "resume") return waves.map((each, i) => (i === wave ? { ...each, resumedAtMs: nowMs } : each));
+  if (event === "resume") {
+    return waves.map((each, i) => (i === wave ? { ...each, resumedAtMs: nowMs } : each));
+  }
   if (event !== "wave-done" && event !== "last-wave-done") return waves;
   return waves.map((each, i) => stampWave(each, i - wave, nowMs));
 }

@@ -82,7 +82,11 @@ class Fleet {
     await db.execute(sql`insert into assignments (cluster_id, generation, rules_digest, changed_at)
       select 'cl_' || n, 1, ${old}, ${at}::timestamptz from generate_series(1, 10) n`);
     const chosen = { ...spec, ...change };
-    const plan = planRollout(chosen, `sha256:${after.target.sha256}` as Digest, await readFleet(db, wholeFleet, "rules", new Date(startMs)));
+    const plan = planRollout(
+      chosen,
+      `sha256:${after.target.sha256}` as Digest,
+      await readFleet(db, wholeFleet, "rules", new Date(startMs)),
+    );
     assert.ok(plan.ok);
     const rollout: Rollout = {
       id: makeId("rollout", new Uint8Array(10)),
@@ -118,13 +122,20 @@ class Fleet {
   }
 
   /** Rates and alerts of each minute of some clusters; `steady` fires once a minute, `loud` five times. */
-  async live(clusters: readonly number[], fromMs: number, toMs: number, steady = 1, events = 600): Promise<void> {
+  async live(
+    clusters: readonly number[],
+    fromMs: number,
+    toMs: number,
+    steady = 1,
+    events = 600,
+  ): Promise<void> {
     const [from, to] = [fromMs, toMs].map((ms) => new Date(Math.floor(ms / minute) * minute).toISOString());
     await this.db.execute(sql`insert into rates
       select 'ag_' || n, 'cl_' || n, m, ${events}::int, 1000, ${steady}::int + 5, 0, 0, 500, ${events}::int * 30, 60
       from unnest(${sql.param(clusters)}::int[]) n,
         generate_series(${from}::timestamptz, ${to}::timestamptz - interval '1 s', interval '1 minute') m`);
-    await this.db.execute(sql`insert into alerts (id, time, received_at, cluster_id, agent_id, rule, priority, source,
+    await this.db
+      .execute(sql`insert into alerts (id, time, received_at, cluster_id, agent_id, rule, priority, source,
         output, body, rules_digest)
       select md5(n || ' ' || m || ' ' || i), m + i * interval '100 ms', m, 'cl_' || n, 'ag_' || n,
         case when i <= ${steady}::int then 'steady' else 'loud' end, 6, 'k8s_audit', '', '{}', ''
@@ -187,7 +198,9 @@ test("a wave that does what it did passes its gates after the soak, and not befo
 test("a rule that floods stops the rollout while it soaks, and sends back also what is on its way", async (t) => {
   const fleet = await started(await freshDatabase(t), { canary: 3, deadlineSeconds: 600 });
   // The third canary has not proved: its apply is in flight when the other two turn out bad.
-  await fleet.db.execute(sql`update rollout_clusters set state = 'assigned', proved_at = null where cluster_id = 'cl_3'`);
+  await fleet.db.execute(
+    sql`update rollout_clusters set state = 'assigned', proved_at = null where cluster_id = 'cl_3'`,
+  );
   await fleet.db.execute(sql`delete from agent_components where agent_id = 'ag_3'`);
   await fleet.live([1, 2], startMs + minute, startMs + 7 * minute, 30);
   await fleet.live(outside, startMs + minute, startMs + 7 * minute);
@@ -233,7 +246,11 @@ test("a wave that sends no rates passes never and fails at the deadline; resumed
   const resumed = stepRollout(before, "resume", "resumed", fleet.nowMs);
   assert.ok(resumed.ok);
   const seen = await readRolloutSnapshot(fleet.db, before, fleet.clock());
-  await commitRollout(fleet.db, { before, after: resumed.value, changes: planResume(seen), seen: seen.clusters }, fleet.clock());
+  await commitRollout(
+    fleet.db,
+    { before, after: resumed.value, changes: planResume(seen), seen: seen.clusters },
+    fleet.clock(),
+  );
   await fleet.step();
   assert.match(fleet.rollout.because, /needs 5 whole minutes after the proof/);
   await fleet.live([1, 2], fleet.nowMs, startMs + 20 * minute);
@@ -264,7 +281,10 @@ test("an agent that raises a condition since the bundle runs fails health; one f
   await fleet.prove();
   await fleet.step();
   assert.equal(fleet.rollout.state, "paused");
-  assert.match(fleet.rollout.because, /gate health: 1 of \d raise conditions .* c-03 \(node-1: pipeline\/crashed\)/);
+  assert.match(
+    fleet.rollout.because,
+    /gate health: 1 of \d raise conditions .* c-03 \(node-1: pipeline\/crashed\)/,
+  );
 });
 
 test("judging reads what the windows hold, by index, however much there is", async (t) => {

@@ -95,7 +95,11 @@ async function readFacts(
   const provedMs = Math.min(...proved.map(({ provedAtMs }) => provedAtMs ?? nowMs));
   const watch = watchOf(assignedMs, watchedFromMs(rollout, provedMs), nowMs);
   const ids = await listHoldOut(db, rollout, watch.alertsFromMs, new Date(nowMs), holdOutMax);
-  const holdOut = ids.map((id): Looked => ({ id, bare: { ...outside, watchedMinutes: watch.minutes }, watch }));
+  const holdOut = ids.map((id): Looked => ({
+    id,
+    bare: { ...outside, watchedMinutes: watch.minutes },
+    watch,
+  }));
   const filled = await fill(db, [...wave, ...holdOut]);
   const facts = {
     kind: rollout.spec.kind,
@@ -157,7 +161,9 @@ function countedOnly({ past, now }: { readonly past: readonly Minute[]; readonly
   const total = (minutes: readonly Minute[]) => minutes.reduce((sum, { alerts }) => sum + alerts, 0);
   if (total(past) === 0) return [];
   const count = Math.floor(past.length / sliceMinutes);
-  const slices = Array.from({ length: count }, (_, i) => past.slice(i * sliceMinutes, (i + 1) * sliceMinutes));
+  const slices = Array.from({ length: count }, (_, i) =>
+    past.slice(i * sliceMinutes, (i + 1) * sliceMinutes),
+  );
   return [{ rule: allRules, past: slices.map(total), now: total(now) }];
 }
 

@@ -59,7 +59,10 @@ export async function countAlertsByRule(
   windows: readonly Window[],
 ): Promise<ReadonlyMap<string, AlertCounts>> {
   if (windows.length === 0) return new Map();
-  const counts = Array.from({ length: slices }, (_, i) => sql`count(*) filter (where x.slice = ${i}::int)::int`);
+  const counts = Array.from(
+    { length: slices },
+    (_, i) => sql`count(*) filter (where x.slice = ${i}::int)::int`,
+  );
   const { rows } = await db.execute<AlertRow>(sql`
     select w.cluster_id as "clusterId", w."is", a.rule, a.counts, a.count, a.total
     from ${windowsOf(windows)} cross join lateral (
@@ -72,9 +75,7 @@ export async function countAlertsByRule(
         order by time desc limit ${countedAlertsMax + 1}
       ) x group by x.rule order by count(*) desc limit ${rulesMax}
     ) a`);
-  return new Map(
-    [...Map.groupBy(rows, (row) => row.clusterId)].map(([id, those]) => [id, countsOf(those)]),
-  );
+  return new Map([...Map.groupBy(rows, (row) => row.clusterId)].map(([id, those]) => [id, countsOf(those)]));
 }
 
 interface AlertRow extends Record<string, unknown> {

@@ -71,7 +71,8 @@ export function judgeSilence(setting: GateSetting, facts: GateFacts): GateVerdic
   const names = rulesOf(facts).filter((rule) => facts.rules?.after.has(rule) ?? true);
   const looks = names.map((rule) => silenceOf(wave, rule, ruleDrift(holdOut, rule)));
   const silent = looks.find(
-    (look) => look.isTold && look.share >= setting.limit && !isSilentEverywhere(holdOut, look.rule, setting.limit),
+    (look) =>
+      look.isTold && look.share >= setting.limit && !isSilentEverywhere(holdOut, look.rule, setting.limit),
   );
   const told = looks.filter((look) => look.isTold).length;
   const worst = Math.max(0, ...looks.map((look) => (look.isTold ? look.share : 0)));
@@ -199,7 +200,8 @@ function silenceOf(wave: readonly GateCluster[], rule: string, drift: number): S
   const kept = expected.slice(0, Math.max(expected.length - cutOf(steady.length), 0));
   // That so many of so many are silent by chance is at most the number of such choices times exp(-expected).
   const enough = sum(kept) >= leastExpected + logChoices(steady.length, kept.length);
-  const isTold = steady.length > 0 && (silent.length === 0 || (enough && silent.length >= quorum(steady.length)));
+  const isTold =
+    steady.length > 0 && (silent.length === 0 || (enough && silent.length >= quorum(steady.length)));
   return { rule, steady: steady.length, share: silent.length / Math.max(steady.length, 1), isTold };
 }
 

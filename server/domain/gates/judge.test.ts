@@ -30,7 +30,11 @@ function failing(of: GateFacts): readonly GateName[] {
 const bad: readonly (readonly [string, Partial<Habits>, GateName])[] = [
   ["a rule that fires ten times as often", { fire: (rule) => (rule === "steady" ? 10 : 1) }, "alerts"],
   ["a rule that went silent", { fire: (rule) => (rule === "loud" ? 0 : 1) }, "silence"],
-  ["a rule of a few alerts an hour that went silent", { fire: (rule) => (rule === "steady" ? 0 : 1), watched: 60 }, "silence"],
+  [
+    "a rule of a few alerts an hour that went silent",
+    { fire: (rule) => (rule === "steady" ? 0 : 1), watched: 60 },
+    "silence",
+  ],
   ["half the events that are no longer read", { read: 0.2 }, "ingest"],
   ["every event read four times", { read: 4 }, "ingest"],
   ["detection at three times the cost", { cost: 3 }, "cost"],
@@ -112,7 +116,9 @@ test("judgeGates() compares a cluster that ran nothing before only with absolute
     now: each.now.map((minute) => ({ ...minute, alerts: 0 })),
   }));
   assert.ok(Object.values(states(facts(quiet))).every((state) => state === "holds"));
-  assert.deepEqual(failing(facts(wave.map((each) => ({ ...each, rules: habit(each, 200) })))), ["new-alerts"]);
+  assert.deepEqual(failing(facts(wave.map((each) => ({ ...each, rules: habit(each, 200) })))), [
+    "new-alerts",
+  ]);
 });
 
 function habit({ rules: of }: GateCluster, now: number) {
@@ -121,7 +127,9 @@ function habit({ rules: of }: GateCluster, now: number) {
 
 test("judgeGates() fails health when more agents are ill than may lie, and lets liars alone stop nothing", () => {
   const ill = (n: number, count: number) =>
-    fleet(n, randomOf(n)).map((each, i) => (i < count ? { ...each, troubles: ["node-1: pipeline/crashed"] } : each));
+    fleet(n, randomOf(n)).map((each, i) =>
+      i < count ? { ...each, troubles: ["node-1: pipeline/crashed"] } : each,
+    );
   assert.equal(states(facts(ill(1, 1))).health, "fails");
   assert.equal(states(facts(ill(100, 5))).health, "holds");
   assert.equal(states(facts(ill(100, 6))).health, "fails");
@@ -139,7 +147,7 @@ const claim = fc.record({
   now: fc.constantFrom(0, 1, 1e3, 1e9),
   speaks: fc.boolean(),
 });
-type Claim = (typeof claim extends fc.Arbitrary<infer T> ? T : never);
+type Claim = typeof claim extends fc.Arbitrary<infer T> ? T : never;
 
 function lying(honest: GateCluster, { past, now, speaks }: Claim): GateCluster {
   const minute = (n: number) => ({ events: n, alerts: now, lost: n, lagMs: n, detectionUs: now * 1e3 });
@@ -214,7 +222,10 @@ test("judgeGates() stops one good wave in a hundred at most, and one in fifty wh
     for (let seed = 0; seed < rounds; seed += 1) {
       const random = randomOf(1000 * n + seed);
       const wave = fleet(n, random, more);
-      const isStopped = [5, 10, 20, 30].some((minutes) => failing(facts(upTo(wave, minutes, random), { rules: { before: names, after: names } })).length > 0);
+      const isStopped = [5, 10, 20, 30].some(
+        (minutes) =>
+          failing(facts(upTo(wave, minutes, random), { rules: { before: names, after: names } })).length > 0,
+      );
       if (isStopped) stopped += 1;
     }
     assert.ok(stopped <= rounds / (n === 1 ? 50 : 100), `${stopped} of ${rounds} waves of ${n}`);

@@ -2,7 +2,17 @@
 import type { GateCluster, GateFacts, Minute } from "./facts.ts";
 import { renderAmount, type GateSetting, type GateVerdict } from "./gate.ts";
 import { cutOf } from "./quorum.ts";
-import { clamp, deviation, dispersion, median, mean, steadyRate, sum, trimmed, trimmedMean } from "./statistics.ts";
+import {
+  clamp,
+  deviation,
+  dispersion,
+  median,
+  mean,
+  steadyRate,
+  sum,
+  trimmed,
+  trimmedMean,
+} from "./statistics.ts";
 import { decide, fine, missingRates, type Vote } from "./vote.ts";
 
 /** So many standard errors are no chance any more: about one in three million if nothing changed. */
@@ -30,7 +40,8 @@ export function judgeIngest(setting: GateSetting, { wave, holdOut }: GateFacts):
     votes,
     measured: known.length === 0 ? "" : `${percent(middle(known))} of before`,
     over: "read much less or more than before",
-    fine: known.length === 0 ? "too quiet to compare" : `what is read is what was read before${against(holdOut)}`,
+    fine:
+      known.length === 0 ? "too quiet to compare" : `what is read is what was read before${against(holdOut)}`,
     ...(together === undefined ? {} : { together: `the wave reads ${percent(together)} of what it did` }),
   });
 }

@@ -58,7 +58,15 @@ function cluster(name: string, wave: number, state: RolloutClusterState): Rollou
     ...(state === "proved" ? { provedAtMs: minute } : {}),
     retired: false,
     assignment: { generation: 2n, digest: given ? after : before, ...(given ? { rolloutId: id } : {}) },
-    agents: [{ name: "node-1", silent: false, observedGeneration: 2n, running, provedGeneration: state === "proved" ? 2n : 1n }],
+    agents: [
+      {
+        name: "node-1",
+        silent: false,
+        observedGeneration: 2n,
+        running,
+        provedGeneration: state === "proved" ? 2n : 1n,
+      },
+    ],
   };
 }
 
@@ -113,11 +121,13 @@ test("stepRollout() lets the gates of a resumed wave look only at what comes aft
 });
 
 test("a rollback for a gate comes to its end whatever was in flight, and nobody keeps the bundle", () => {
-  const moves = fc.array(
-    fc.tuple(fc.nat({ max: 3 }), fc.constantFrom("new", "old", "silent", "wait")),
-    { maxLength: 30 },
-  );
-  const kinds = fc.array(fc.constantFrom<RolloutClusterState>("assigned", "proved", "waiting"), { minLength: 3, maxLength: 3 });
+  const moves = fc.array(fc.tuple(fc.nat({ max: 3 }), fc.constantFrom("new", "old", "silent", "wait")), {
+    maxLength: 30,
+  });
+  const kinds = fc.array(fc.constantFrom<RolloutClusterState>("assigned", "proved", "waiting"), {
+    minLength: 3,
+    maxLength: 3,
+  });
   fc.assert(
     fc.property(kinds, moves, (states, arriving) => {
       let at: RolloutSnapshot = {
@@ -165,10 +175,22 @@ function execute(at: RolloutSnapshot, step: ReturnType<typeof planStep>): Rollou
     const { provedAtMs: _before, ...rest } = each;
     const { to: state, reason, assign } = change;
     if (assign === undefined) {
-      return { ...rest, state, reason, ...(state === "reverted" || state === "proved" ? { provedAtMs: at.nowMs } : {}) };
+      return {
+        ...rest,
+        state,
+        reason,
+        ...(state === "reverted" || state === "proved" ? { provedAtMs: at.nowMs } : {}),
+      };
     }
     const generation = each.assignment.generation + 1n;
-    return { ...rest, state, reason, generation, assignedAtMs: at.nowMs, assignment: { generation, digest: assign, rolloutId: id } };
+    return {
+      ...rest,
+      state,
+      reason,
+      generation,
+      assignedAtMs: at.nowMs,
+      assignment: { generation, digest: assign, rolloutId: id },
+    };
   });
   if (step.event === undefined) return { ...at, clusters };
   const next = stepRollout(at.rollout, step.event, step.because, at.nowMs);
@@ -192,7 +214,10 @@ test("parseGates() reads back what renderLimit() writes, and refuses the rest in
   const gates = parseGates([], 300);
   assert.ok(gates.ok);
   const written = gates.value.map((gate) => ({ name: gate.name, limit: renderLimit(gate), off: false }));
-  assert.deepEqual(written.map(({ limit }) => limit), ["5%", "50%", "0.1%", "30s", "50%", "3x", "100/h", "50%"]);
+  assert.deepEqual(
+    written.map(({ limit }) => limit),
+    ["5%", "50%", "0.1%", "30s", "50%", "3x", "100/h", "50%"],
+  );
   assert.deepEqual(parseGates(written, 0), gates);
   const refused = parseGates(
     [
