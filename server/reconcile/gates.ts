@@ -6,9 +6,10 @@ import { effectiveFiles, parseBundle } from "#trust";
 
 import { allRules } from "../domain/gates/alerts.ts";
 import { sliceMinutes, type GateCluster, type GateFacts, type Minute } from "../domain/gates/facts.ts";
+import type { GateVerdict } from "../domain/gates/gate.ts";
 import { judgeGates } from "../domain/gates/judge.ts";
 import { watchedFromMs, type GateJudgement } from "../domain/gates/step.ts";
-import { watchOf, type Watch } from "../domain/gates/windows.ts";
+import { isSameMinute, watchOf, type Watch } from "../domain/gates/windows.ts";
 import type { RolloutCluster } from "../domain/rollout-cluster.ts";
 import type { RolloutSnapshot } from "../domain/rollout-step.ts";
 import { countAlertsByRule, listHoldOut, readMinutes, type Window } from "../store/gate-facts.ts";
@@ -17,14 +18,12 @@ import { readBundleContents } from "../store/rollout-bundles.ts";
 import { findJudgement, storeJudgement } from "../store/rollout-gates.ts";
 
 /** More clusters than these say nothing new; a sample keeps the price of a judgement the same for every fleet. */
-const waveMax = 300;
-const holdOutMax = 150;
-/** Rates come every ten seconds at most. */
-const judgedEveryMs = 10_000;
+const waveMax = 200;
+const holdOutMax = 100;
 
 /**
- * The snapshot with what the gates of the wave in work say. Judges again when the last judgement is old, or older than
- * the last proof; several servers share one through the store.
+ * The snapshot with what the gates of the wave in work say. Rates are judged once for each minute that they come in, and
+ * after each proof; several servers share a judgement through the store. Health is judged with every step.
  */
 export async function withGates(db: Db, snapshot: RolloutSnapshot): Promise<RolloutSnapshot> {
   const { rollout, nowMs } = snapshot;
@@ -32,16 +31,21 @@ export async function withGates(db: Db, snapshot: RolloutSnapshot): Promise<Roll
   const proved = ofTheWave(snapshot);
   if (rollout.state !== "running" || settings.length === 0 || proved.length === 0) return snapshot;
   const last = await findJudgement(db, rollout);
-  const byRates = settings.some(({ name }) => name !== "health");
   const lastProofMs = Math.max(...proved.map(({ provedAtMs }) => provedAtMs ?? 0));
-  if (byRates && last !== undefined && last.judgedAtMs > Math.max(nowMs - judgedEveryMs, lastProofMs)) {
-    return { ...snapshot, gates: last };
-  }
-  const facts = byRates ? await readFacts(db, snapshot, proved) : healthOnly(snapshot, proved);
-  const gates: GateJudgement = { verdicts: judgeGates(settings, facts), judgedAtMs: nowMs };
-  // Health alone is judged with every step: it is written when it is news.
-  const isNews = last === undefined || JSON.stringify(last.verdicts) !== JSON.stringify(gates.verdicts);
-  if (byRates || isNews) await storeJudgement(db, rollout, gates);
+  const isCurrent =
+    last !== undefined && last.judgedAtMs > lastProofMs && isSameMinute(last.judgedAtMs, nowMs);
+  const byRates = isCurrent ? [] : settings.filter(({ name }) => name !== "health");
+  const facts = byRates.length > 0 ? await readFacts(db, snapshot, proved) : undefined;
+  const verdicts = settings.flatMap((setting): readonly GateVerdict[] => {
+    if (setting.name === "health") return judgeGates([setting], healthFacts(snapshot, proved));
+    if (facts !== undefined) return judgeGates([setting], facts);
+    return last?.verdicts.filter(({ gate }) => gate === setting.name) ?? [];
+  });
+  // A judgement is as old as its rates: with only health in it, it is of now.
+  const isOfNow = facts !== undefined || settings.every(({ name }) => name === "health");
+  const gates: GateJudgement = { verdicts, judgedAtMs: isOfNow ? nowMs : (last?.judgedAtMs ?? nowMs) };
+  const isNews = last === undefined || JSON.stringify(last.verdicts) !== JSON.stringify(verdicts);
+  if (facts !== undefined || isNews) await storeJudgement(db, rollout, gates);
   return { ...snapshot, gates };
 }
 
@@ -55,7 +59,7 @@ function ofTheWave({ rollout, clusters }: RolloutSnapshot): readonly RolloutClus
   );
 }
 
-function healthOnly({ rollout }: RolloutSnapshot, proved: readonly RolloutCluster[]): GateFacts {
+function healthFacts({ rollout }: RolloutSnapshot, proved: readonly RolloutCluster[]): GateFacts {
   const nothing = { minutes: 0 };
   return { kind: rollout.spec.kind, wave: proved.map((cluster) => bare(cluster, nothing)), holdOut: [] };
 }

@@ -16,8 +16,8 @@ export interface Window {
 
 export type ByCluster<T> = ReadonlyMap<string, { readonly past: readonly T[]; readonly now: readonly T[] }>;
 
-/** A minute counts when so much of it is covered; rates of an agent that started in it say too little. */
-const secondsMin = 50;
+/** A minute counts when so much of it is covered; agents look every few seconds, and one that started in it says too little. */
+const secondsMin = 45;
 
 /**
  * The whole minutes of some windows, with the counters of each cluster's agents added up. Reads by

@@ -59,7 +59,7 @@ export async function storeJudgement(db: Db, rollout: Rollout, judgement: GateJu
     on conflict (rollout_id, wave, gate) do update set state = excluded.state, measured = excluded.measured,
       gate_limit = excluded.gate_limit, words = excluded.words, generation = excluded.generation,
       judged_at = excluded.judged_at
-    where (g.generation, g.judged_at) < (excluded.generation, excluded.judged_at)`);
+    where (g.generation, g.judged_at) <= (excluded.generation, excluded.judged_at)`);
 }
 
 function inOrder(rollout: Rollout, rows: readonly GateRow[]): readonly GateVerdict[] {

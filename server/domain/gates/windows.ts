@@ -19,7 +19,7 @@ export interface Watch {
  * begins after it. What is watched is the newest hour at most.
  */
 export function watchOf(assignedMs: number, watchedFromMs: number, nowMs: number): Watch {
-  const toMs = Math.floor((nowMs - onTheWayMs) / minuteMs) * minuteMs;
+  const toMs = arrivedMinute(nowMs) * minuteMs;
   const firstMs = Math.ceil(watchedFromMs / minuteMs) * minuteMs;
   const fromMs = Math.min(Math.max(firstMs, toMs - watchedMinutesMax * minuteMs), Math.max(toMs, firstMs));
   const pastToMs = Math.floor(assignedMs / minuteMs) * minuteMs;
@@ -31,4 +31,14 @@ export function watchOf(assignedMs: number, watchedFromMs: number, nowMs: number
     pastFromMs: pastToMs - pastMinutes * minuteMs,
     alertsFromMs: pastToMs - slices * sliceMinutes * minuteMs,
   };
+}
+
+/** Whether two moments see the same whole minutes. */
+export function isSameMinute(aMs: number, bMs: number): boolean {
+  return arrivedMinute(aMs) === arrivedMinute(bMs);
+}
+
+/** The number of the minute in work, as far as counters have come. */
+function arrivedMinute(nowMs: number): number {
+  return Math.floor((nowMs - onTheWayMs) / minuteMs);
 }
