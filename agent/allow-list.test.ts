@@ -19,6 +19,8 @@ test("without a file, and with an empty one, nothing is allowed, secrets include
     destinations: [],
     fileDirectories: [],
     listen: [],
+    protectedRules: [],
+    releasedRules: [],
     secretDirectories: [],
     tailDirectories: [],
   };

@@ -1,13 +1,19 @@
 import { readFileSync } from "node:fs";
 import type { AllowList, ListenAddress } from "#shipper";
 import { AgentError } from "./agent-error.ts";
+import type { RuleGuard } from "./pipeline/protect.ts";
 
-const nothing: Required<AllowList> = {
+/** What this node allows, and what it insists on. */
+export type LocalPolicy = AllowList & RuleGuard;
+
+const nothing: Required<LocalPolicy> = {
   destinations: [],
   fileDirectories: [],
   secretDirectories: [],
   tailDirectories: [],
   listen: [],
+  protectedRules: [],
+  releasedRules: [],
 };
 const bytesMax = 1024 * 1024;
 
@@ -15,13 +21,13 @@ const bytesMax = 1024 * 1024;
  * The local allow-list: what a signed config may do on this node. It comes with the agent's installation, never over the
  * link; without a file nothing is allowed.
  */
-export function readAllowList(file: string | undefined): AllowList {
+export function readAllowList(file: string | undefined): LocalPolicy {
   if (file === undefined) return nothing;
   const fail = (why: string) =>
     new AgentError(
       "config/allow-list",
       `FALCONRY_ALLOW_FILE ${file} ${why}. Expected {"destinations": [{"host", "port", "tls": "required" or "optional"}], ` +
-        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...], "listen": [{"host", "port"}]}`,
+        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...], "listen": [{"host", "port"}], "protectedRules": [...], "releasedRules": [...]}`,
     );
   let value: unknown;
   try {
@@ -35,7 +41,7 @@ export function readAllowList(file: string | undefined): AllowList {
   const unknown = Object.keys(value).find((key) => !Object.hasOwn(nothing, key));
   if (unknown !== undefined) throw fail(`has an unknown key "${unknown}"`);
   const { destinations = [], fileDirectories = [], tailDirectories = [] } = value;
-  const { secretDirectories = [], listen = [] } = value;
+  const { secretDirectories = [], listen = [], protectedRules = [], releasedRules = [] } = value;
   if (!isDirectories(fileDirectories)) throw fail("has fileDirectories that are no list of absolute paths");
   if (!isDirectories(tailDirectories)) throw fail("has tailDirectories that are no list of absolute paths");
   if (!isDirectories(secretDirectories)) {
@@ -47,18 +53,33 @@ export function readAllowList(file: string | undefined): AllowList {
   if (!Array.isArray(listen) || !listen.every(isAddress)) {
     throw fail("has an address to listen on without host and port");
   }
-  return { destinations, fileDirectories, tailDirectories, secretDirectories, listen };
+  if (!isNames(protectedRules)) throw fail("has protectedRules that are no list of names of rules");
+  if (!isNames(releasedRules)) throw fail("has releasedRules that are no list of names of rules");
+  return {
+    destinations,
+    fileDirectories,
+    tailDirectories,
+    secretDirectories,
+    listen,
+    protectedRules,
+    releasedRules,
+  };
 }
 
 function isDirectories(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((path) => typeof path === "string" && path.startsWith("/"));
 }
 
+function isNames(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === "string" && name !== "");
+}
+
 function isDestination(value: unknown): value is AllowList["destinations"][number] {
   if (!isRecord(value)) return false;
-  const { host, port, tls } = value;
+  const { host, port, tls, serverName = host } = value;
   return (
     typeof host === "string" &&
+    typeof serverName === "string" &&
     host !== "" &&
     Number.isInteger(port) &&
     (tls === "required" || tls === "optional")

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import { AgentError, problemOf } from "./agent-error.ts";
 import { createLoop } from "./apply-loop.ts";
@@ -11,7 +12,7 @@ import type { AgentConnection } from "./link/clients.ts";
 import type { ApplyResult, PipelineFacts } from "./pipeline/pipeline.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createLive } from "./live-set.ts";
-import type { Hashes, LiveSet } from "./live-set.ts";
+import type { Hashes, Labels, LiveSet } from "./live-set.ts";
 import type { TrustStore } from "./trust-store.ts";
 
 /** What the applier works with. */
@@ -22,7 +23,9 @@ export interface ApplierPorts extends LoopPorts {
   readonly pipeline: KeptPipeline;
   readonly conditions: Conditions;
   readonly client: () => AgentConnection["client"] | undefined;
-  readonly facts: () => PipelineFacts;
+  readonly facts: (labels: Labels) => PipelineFacts;
+  /** The organisation of this agent. */
+  readonly org: string;
   /** Told after each change of what runs or was tried. */
   readonly onChange: () => void;
   readonly log: Logger;
@@ -110,15 +113,15 @@ async function step(state: State): Promise<StepEnd> {
 
 /** Hands last-known-good to a worker that runs nothing. One bundle that does not load never keeps the other from running. */
 async function restore(state: State): Promise<void> {
-  const { running } = state.current.get();
+  const { running, labels, provedLabels = labels } = state.current.get();
   const known: Hashes = Object.fromEntries(
     kinds.flatMap((kind) => (running[kind] === undefined ? [] : [[kind, running[kind].sha256]])),
   );
-  const whole = await state.live.hand(known);
+  const whole = await state.live.hand(known, provedLabels);
   for (const kind of kinds) {
     const sha256 = known[kind];
     if (sha256 === undefined) continue;
-    const result = whole.ok ? whole : await state.live.hand({ [kind]: sha256 });
+    const result = whole.ok ? whole : await state.live.hand({ [kind]: sha256 }, provedLabels);
     const code = `last-known-good/${kind}`;
     if (result.ok) {
       state.conditions.clear(code);
@@ -129,12 +132,19 @@ async function restore(state: State): Promise<void> {
     state.conditions.raise(code, `The ${kind} that ran last do not load: ${reason}: ${detail}`);
   }
   state.restore = false;
+  if (!isDeepStrictEqual(labels, provedLabels)) state.reload = true;
 }
 
 /** Loads what runs with new facts; when that is refused, what runs goes on with the old ones, and that is a condition. */
 async function reload(state: State): Promise<void> {
-  const result = await state.live.hand(state.live.hashes());
+  // Before it begins, so that labels that change meanwhile are not taken for those that are loaded now.
   state.reload = false;
+  const result = await state.live
+    .hand(state.live.hashes(), state.current.get().labels)
+    .catch((error: unknown) => {
+      state.reload = true;
+      throw error;
+    });
   if (result.ok) return state.conditions.clear("labels/not-applied");
   const { kind, reason, detail } = result;
   state.log.error({ kind, reason, detail }, "what runs does not load with the new labels");
@@ -171,12 +181,19 @@ async function attempt(state: State, target: Target, generation: number): Promis
 }
 
 /** The worker's answer; undefined when it is gone, for which the bundle is blamed when it happens twice in a row. */
-async function handOver(state: State, { kind, sha256 }: Target): Promise<ApplyResult | undefined> {
+async function handOver(state: State, target: Target): Promise<ApplyResult | undefined> {
+  const { kind, sha256 } = target;
+  const { labels } = state.current.get();
   try {
-    const together = await state.live.hand({ ...state.live.hashes(), [kind]: sha256 });
+    const together = await state.live.hand({ ...state.live.hashes(), [kind]: sha256 }, labels, target);
     if (together.ok || together.kind === kind) return together;
+    const loadedWith = state.live.labels();
+    if (loadedWith !== undefined && !isDeepStrictEqual(loadedWith, labels)) {
+      // What runs does not load with the new labels, which nobody signed: they must not keep a release out.
+      return await state.live.hand({ ...state.live.hashes(), [kind]: sha256 }, loadedWith, target);
+    }
     // The other bundle runs in memory but cannot be read again from disk: that is no fault of this one.
-    return await state.live.hand({ [kind]: sha256 });
+    return await state.live.hand({ [kind]: sha256 }, labels, target);
   } catch (error) {
     if (!isWorkerGone(error)) throw error;
     if (error.code === "pipeline/away") return undefined;
@@ -196,8 +213,11 @@ function keepAsGood({ live, current, conditions }: State, kind: Kind): void {
   const known = current.get();
   if (proved === undefined) return;
   conditions.clear(`last-known-good/${kind}`);
-  if (known.running[kind]?.sha256 === proved.sha256) return;
-  current.set({ ...known, running: { ...known.running, [kind]: proved } });
+  const provedLabels = live.labels() ?? known.labels;
+  const isKnown =
+    known.running[kind]?.sha256 === proved.sha256 && isDeepStrictEqual(known.provedLabels, provedLabels);
+  if (isKnown) return;
+  current.set({ ...known, running: { ...known.running, [kind]: proved }, provedLabels });
 }
 
 /** Writes down how an attempt stands. */

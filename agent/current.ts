@@ -33,6 +33,11 @@ export interface Current {
   readonly attempts: { readonly [K in Kind]?: AttemptRecord };
   readonly rejections: { readonly [K in Kind]?: Rejection };
   readonly labels: Readonly<Record<string, string>>;
+  /**
+   * The labels that last-known-good was proved with. They differ from `labels` while what runs does not load with those:
+   * labels are not signed, and must not keep an agent that starts from running what it ran.
+   */
+  readonly provedLabels?: Readonly<Record<string, string>>;
 }
 
 const empty: Current = { assignment: undefined, running: {}, attempts: {}, rejections: {}, labels: {} };

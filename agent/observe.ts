@@ -6,6 +6,7 @@ import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createMonitor } from "./monitor/monitor.ts";
 import { describeUnfed } from "./pipeline/pipeline.ts";
 import type { PipelineStats } from "./pipeline/pipeline.ts";
+import { noteLives } from "./trust-lives.ts";
 import type { TrustStore } from "./trust-store.ts";
 
 /** What the observer looks at and where it puts what it saw. */
@@ -24,14 +25,6 @@ export interface Observer {
 }
 
 const everyMs = 1_000;
-/** Parts of a role's life after which its age is worth a word; the server signs anew at half of it. */
-const expiryWarningMs = {
-  timestamp: 6 * 3_600_000,
-  snapshot: 48 * 3_600_000,
-  targets: 7 * 86_400_000,
-  root: 30 * 86_400_000,
-};
-
 export function observePipeline(ports: ObserverPorts): Observer {
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
@@ -47,7 +40,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
     if (isStopped) return;
-    noteExpiries(ports.trust, ports.conditions, Date.now());
+    noteLives(ports.trust.lives(), ports.conditions, new Date());
     timer = setTimeout(() => void look(), everyMs);
   };
   void look();
@@ -64,7 +57,10 @@ export function observePipeline(ports: ObserverPorts): Observer {
 function noteInputs(stats: PipelineStats, conditions: Conditions): void {
   const now = new Map<string, string>();
   for (const source of stats.unfedSources) now.set(`detect/unfed ${source}`, describeUnfed(source));
-  for (const { alias, plugin, filesFailing, lastError } of stats.inputs) {
+  for (const { alias, plugin, filesFailing, lastError, waitingFor } of stats.inputs) {
+    if (waitingFor !== undefined) {
+      now.set(`input/waiting ${alias}`, `Input "${alias}" (${plugin}) waits: ${waitingFor}`);
+    }
     if (lastError === undefined) continue;
     const files = filesFailing > 1 ? ` (${filesFailing} files)` : "";
     now.set(`input/failing ${alias}`, `Input "${alias}" (${plugin}): ${lastError}${files}`);
@@ -90,7 +86,7 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
     if (output.full) {
       conditions.raise(
         full,
-        `The queue of output "${output.alias}" is full, reading waits for it: ${output.lastError ?? waiting}`,
+        `The queue of output "${output.alias}" is full, inputs that feed it wait: ${output.lastError ?? waiting}`,
       );
     } else conditions.clear(full);
     if (output.lastError !== undefined) {
@@ -99,24 +95,5 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
         `Output "${output.alias}" cannot deliver: ${output.lastError}. Nothing is lost, records wait on disk`,
       );
     } else conditions.clear(away);
-  }
-}
-
-function noteExpiries(trust: TrustStore, conditions: Conditions, nowMs: number): void {
-  for (const [role, expires] of Object.entries(trust.expiries())) {
-    const leftMs = expires.getTime() - nowMs;
-    const code = `trust/expiring ${role}`;
-    if (leftMs > expiryWarningMs[role as keyof typeof expiryWarningMs]) conditions.clear(code);
-    else if (leftMs > 0) {
-      conditions.raise(
-        code,
-        `The ${role} metadata expires at ${expires.toISOString()}: whoever signs it has to sign anew`,
-      );
-    } else {
-      conditions.raise(
-        code,
-        `The ${role} metadata expired at ${expires.toISOString()}: what runs goes on, nothing new starts until it is signed anew`,
-      );
-    }
   }
 }

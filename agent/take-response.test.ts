@@ -7,16 +7,38 @@ import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { SyncResponseSchema } from "#proto/agent/v1/agent";
-import { auditDigest, auditLink, generateKey, signAssignment, signAuditHead } from "#trust";
+import {
+  auditDigest,
+  auditLink,
+  createCa,
+  generateKey,
+  newRoot,
+  readRoot,
+  rootSpecOf,
+  signAssignment,
+  signAuditHead,
+  signCaBundle,
+  signMetadata,
+  spkiPin,
+} from "#trust";
 import type { Assignment, Signer, TargetRef } from "#trust";
+import { must } from "../server/testing.ts";
 import { openAuditHead } from "./audit-head.ts";
 import { createConditions } from "./conditions.ts";
 import { openCurrent } from "./current.ts";
 import { enroll } from "./identity/enroll.ts";
+import { caFloor } from "./identity/identity.ts";
 import { takeResponse } from "./take-response.ts";
 import { log, newHome, rules, startAgentFleet } from "./testing.ts";
 import type { AgentFleet } from "./testing.ts";
 import { openTrustStore } from "./trust-store.ts";
+
+/** The list of CAs that the agent holds. */
+interface Held {
+  readonly version: number;
+  readonly pins: readonly string[];
+  readonly assigners: readonly string[];
+}
 
 /** An enrolled agent without a pipeline, that is told whatever a test makes up. */
 async function listener(t: TestContext, fleet: AgentFleet) {
@@ -26,10 +48,19 @@ async function listener(t: TestContext, fleet: AgentFleet) {
   const trust = openTrustStore(home.paths.trusted, identity);
   const conditions = createConditions(() => undefined);
   const auditHead = openAuditHead(home.paths.auditHead, identity.org);
+  let cas: Held = { version: 0, pins: [], assigners: [] };
   const take = (response: MessageInitShape<typeof SyncResponseSchema>) =>
-    takeResponse(create(SyncResponseSchema, response), { current, trust, auditHead, conditions, log });
+    takeResponse(create(SyncResponseSchema, response), {
+      current,
+      trust,
+      auditHead,
+      conditions,
+      log,
+      caVersion: () => caFloor({ caVersion: cas.version, caAssigners: cas.assigners }, trust.assigners()),
+      setCas: (version, ders) => (cas = { version, pins: ders.map(spkiPin), assigners: trust.assigners() }),
+    });
   const why = (code: string) => conditions.list().find((c) => c.code === code)?.message ?? "";
-  return { home, identity, current, trust, auditHead, conditions, take, why };
+  return { home, identity, current, trust, auditHead, conditions, take, why, cas: () => cas };
 }
 
 /** The metadata that the server holds now, as it would send it. */
@@ -44,7 +75,12 @@ async function metadataOf(fleet: AgentFleet) {
   }));
 }
 
-async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partial<Assignment> = {}) {
+async function assignmentOf(
+  fleet: AgentFleet,
+  clusterId: string,
+  change: Partial<Assignment> = {},
+  signer: Signer = fleet.at.state.keyring.signersFor(undefined).assignment,
+) {
   const second = Math.floor(Date.now() / 1_000) * 1_000;
   const target = fleet.bundles[0]?.target as TargetRef;
   const { payloadType, payload, signatures } = await signAssignment(
@@ -57,7 +93,7 @@ async function assignmentOf(fleet: AgentFleet, clusterId: string, change: Partia
       expires: new Date(second + 60_000),
       ...change,
     },
-    fleet.at.state.signers.assignment,
+    signer,
   );
   return {
     payloadType,
@@ -89,6 +125,25 @@ test("an assignment that is for another cluster, older or expired is refused by 
   const again = openTrustStore(home.paths.trusted, identity);
   const late = again.accept(await envelopeOf(fleet, clusterId), new Date());
   assert.equal(!late.ok && late.refusal.code, "trust/stale-generation", "the floor survives a restart");
+});
+
+test("a root with another assignment key takes back what a thief of the former one said of the newest generation", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { identity, current, trust, take, why } = await listener(t, fleet);
+  const { clusterId } = identity;
+  const generation = Number.MAX_SAFE_INTEGER;
+  const forged = await assignmentOf(fleet, clusterId, { generation });
+  take({ metadata: await metadataOf(fleet), assignment: forged });
+  assert.deepEqual([current.get().assignment?.generation, trust.generationFloor()], [generation, generation]);
+  const next = generateKey();
+  const taken = take({ metadata: [await reassigned(fleet, next)] });
+  assert.equal(taken.generationChanged, true, "the server has to hear that it may assign again");
+  assert.equal(current.get().assignment?.generation, 0);
+  assert.deepEqual(current.get().assignment?.targets.length, 1, "what was assigned goes on running");
+  take({ assignment: forged });
+  assert.match(why("assignment/refused"), /^trust\/unknown-key/);
+  const again = take({ assignment: await assignmentOf(fleet, clusterId, { generation: 6 }, next) });
+  assert.deepEqual([again.generationChanged, current.get().assignment?.generation], [true, 6]);
 });
 
 async function envelopeOf(fleet: AgentFleet, clusterId: string) {
@@ -135,6 +190,7 @@ test("an answer that cannot be stored ends nothing: it is a condition until the 
   rmSync(dir, { recursive: true });
   renameSync(`${dir}.away`, dir);
   assert.deepEqual(take({ metadata: await metadataOf(fleet), labels: { labels: { region: "us" } } }), {
+    generationChanged: false,
     labelsChanged: true,
   });
   assert.deepEqual(conditions.list(), []);
@@ -146,7 +202,7 @@ test("labels out of bounds are refused whole, and a clock that is off is told on
   const { current, take, why, conditions } = await listener(t, fleet);
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, "v"]));
   for (const labels of [many, { team: "x".repeat(257) }]) {
-    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false });
+    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false, generationChanged: false });
     assert.match(why("labels/refused"), /at most 64/);
   }
   assert.equal(current.get().labels["region"], "eu");
@@ -155,6 +211,67 @@ test("labels out of bounds are refused whole, and a clock that is off is told on
   assert.match(why("clock/skew"), /120 min ahead/);
   take({ serverTime: { seconds: seconds + 7_200n } });
   assert.deepEqual(conditions.list(), []);
+});
+
+/** A list of two CAs, as the server would send it. */
+async function caListOf(version: number, by: Signer) {
+  const [one, two] = await Promise.all([1, 2].map(() => createCa({ org: "default", now: new Date() })));
+  assert.ok(one && two);
+  const expires = new Date(Math.floor(Date.now() / 1_000) * 1_000 + 60_000);
+  const cas = [one.certificate, two.certificate];
+  const { payloadType, payload, signatures } = await signCaBundle(
+    { org: "default", version, cas, expires },
+    by,
+  );
+  const wire = signatures.map(({ keyId, signature }) => ({ keyId, signature: Uint8Array.from(signature) }));
+  return {
+    pins: cas.map(spkiPin),
+    caBundle: { payloadType, payload: Uint8Array.from(payload), signatures: wire },
+  };
+}
+
+/** A root with another assignment key. */
+async function reassigned(fleet: AgentFleet, next: Signer) {
+  const held = await metadataOf(fleet);
+  const root = must(readRoot(held.find(({ role }) => role === "root")?.body ?? Buffer.of()));
+  const spec = rootSpecOf(root, new Date());
+  const unsigned = must(newRoot({ ...spec, keys: { ...spec.keys, assignment: [next.publicKey] } }));
+  const body = Uint8Array.from(must(await signMetadata(unsigned, [fleet.offline.root])));
+  return { role: "root", version: 2n, body };
+}
+
+test("a list of CAs is taken from the assignment role alone, and never an older one again", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { take, why, cas } = await listener(t, fleet);
+  const { assignment } = fleet.at.state.keyring.signersFor(undefined);
+  take(await caListOf(1, generateKey()));
+  assert.match(why("ca-bundle/refused"), /^trust\/unknown-key/);
+  assert.equal(cas().version, 0);
+  const { pins, caBundle } = await caListOf(3, assignment);
+  take({ caBundle });
+  assert.equal(why("ca-bundle/refused"), "");
+  assert.deepEqual([cas().version, cas().pins], [3, pins]);
+  take(await caListOf(2, assignment));
+  assert.match(why("ca-bundle/refused"), /^trust\/stale-generation/);
+  assert.equal(cas().version, 3);
+});
+
+test("a root with another assignment key takes back the version that a thief of the former one gave its CAs", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { take, why, cas } = await listener(t, fleet);
+  const forged = await caListOf(
+    Number.MAX_SAFE_INTEGER,
+    fleet.at.state.keyring.signersFor(undefined).assignment,
+  );
+  take(forged);
+  assert.deepEqual(cas().pins, forged.pins);
+  const next = generateKey();
+  take({ metadata: [await reassigned(fleet, next)] });
+  take(forged);
+  assert.match(why("ca-bundle/refused"), /^trust\/unknown-key/);
+  const { pins, caBundle } = await caListOf(1, next);
+  take({ caBundle });
+  assert.deepEqual([cas().version, cas().pins, why("ca-bundle/refused")], [1, pins, ""]);
 });
 
 /** A log of these words, as an update that leads from its first row to the last. */
@@ -176,7 +293,7 @@ async function auditOf(signer: Signer, words: readonly string[], time: number = 
 test("the head of the audit log only moves on; a log that was rewritten or set back is a condition, and the old head stays", async (t) => {
   const fleet = await startAgentFleet(t);
   const { home, identity, auditHead, conditions, take, why } = await listener(t, fleet);
-  const { timestamp } = fleet.at.state.signers;
+  const { timestamp } = fleet.at.state.keyring.signersFor(undefined);
   const holds = () => auditHead.get()?.head.sequence;
   take(await auditOf(timestamp, ["a", "b"]));
   take(await auditOf(timestamp, ["a", "b", "c", "d"]));

@@ -3,6 +3,7 @@ import type { SyncResponse } from "#proto/agent/v1/agent";
 import type { AuditHeadStore } from "./audit-head.ts";
 import { problemOf } from "./agent-error.ts";
 import type { Conditions } from "./conditions.ts";
+import { spkiPin } from "#trust";
 import type { CurrentStore } from "./current.ts";
 import type { AuditStep } from "#trust";
 import type { TrustStore } from "./trust-store.ts";
@@ -11,6 +12,10 @@ import type { TrustStore } from "./trust-store.ts";
 export interface ResponsePorts {
   readonly current: CurrentStore;
   readonly trust: TrustStore;
+  /** The version of the list of CAs that the agent holds. */
+  readonly caVersion: () => number;
+  /** Trusts these CAs from now on, and no others. Durable when it answers. */
+  readonly setCas: (version: number, cas: readonly Uint8Array[]) => void;
   readonly auditHead: AuditHeadStore;
   readonly conditions: Conditions;
   readonly log: Logger;
@@ -21,14 +26,18 @@ const skewMsMax = 300_000;
 const labelsMax = 64;
 const labelCharsMax = 256;
 
+/** What changed that others have to hear of. */
+export interface Taken {
+  readonly labelsChanged: boolean;
+  /** Another generation of the same targets: nothing is applied for it, so nobody else would report it. */
+  readonly generationChanged: boolean;
+}
+
 /**
  * Takes metadata, then assignment, then labels in, each only as far as it verifies. Nothing here can stop what runs: a
  * refusal raises a condition that names it.
  */
-export function takeResponse(
-  response: SyncResponse,
-  ports: ResponsePorts,
-): { readonly labelsChanged: boolean } {
+export function takeResponse(response: SyncResponse, ports: ResponsePorts): Taken {
   const now = new Date();
   noteSkew(response, ports.conditions, now);
   try {
@@ -40,28 +49,44 @@ export function takeResponse(
     const { code, message } = problemOf(error, "state/not-stored");
     const text = `What the server sent cannot be stored: ${code}: ${message}`;
     if (ports.conditions.raise(notStored, text)) ports.log.error({ err: error }, text);
-    return { labelsChanged: false };
+    return { labelsChanged: false, generationChanged: false };
   }
 }
 
 const notStored = "state/not-stored";
 
-function takeParts(
-  response: SyncResponse,
-  ports: ResponsePorts,
-  now: Date,
-): { readonly labelsChanged: boolean } {
+function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Taken {
+  const before = ports.current.get().assignment;
   if (response.metadata.length > 0) {
     const updated = ports.trust.update(response.metadata, now);
     report(ports, "metadata", updated);
+    forgetGeneration(ports);
   }
   if (response.assignment !== undefined) {
     const accepted = ports.trust.accept(response.assignment, now);
     report(ports, "assignment", accepted);
     if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
   }
+  takeCas(response, ports, now);
+  const after = ports.current.get().assignment;
+  const generationChanged =
+    before !== undefined &&
+    after !== undefined &&
+    before.generation !== after.generation &&
+    JSON.stringify(before.targets) === JSON.stringify(after.targets);
   takeAudit(response, ports);
-  return { labelsChanged: takeLabels(response, ports) };
+  return { labelsChanged: takeLabels(response, ports), generationChanged };
+}
+
+/**
+ * A root with another assignment key clears the floor. What the former key assigned goes on running, but its generation
+ * is no longer the newest that was seen: else a thief who raised it would keep every later assignment away.
+ */
+function forgetGeneration({ current, trust }: ResponsePorts): void {
+  const { assignment } = current.get();
+  const generation = trust.generationFloor();
+  if (assignment === undefined || assignment.generation <= generation) return;
+  current.set({ ...current.get(), assignment: { ...assignment, generation } });
 }
 
 /** After the metadata, which may bring the key that signed it. */
@@ -87,6 +112,17 @@ const auditWords: { readonly [S in AuditStep]?: string } = {
   forked: "was rewritten: it does not hold a row that the server signed",
   unproved: "is not proved to go on from the row that the server signed",
 };
+
+function takeCas(response: SyncResponse, ports: ResponsePorts, now: Date): void {
+  if (response.caBundle === undefined) return;
+  const held = ports.caVersion();
+  const checked = ports.trust.checkCas(response.caBundle, held, now);
+  report(ports, "ca-bundle", checked);
+  if (!checked.ok || checked.value.version === held) return;
+  const { version, cas } = checked.value;
+  ports.setCas(version, cas);
+  ports.log.info({ version, cas: cas.map(spkiPin) }, "the fleet's CAs changed");
+}
 
 type Result =
   | { readonly ok: true }

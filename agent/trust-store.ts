@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import type { Envelope, Metadata } from "#proto/agent/v1/agent";
 import {
@@ -6,23 +7,31 @@ import {
   decodeTrusted,
   encodeTrusted,
   raiseGeneration,
-  trustedExpiries,
+  readRoot,
+  trustedLives,
   trustedVersions,
   updateTrusted,
   verifyAssignment,
+  verifyCaBundle,
 } from "#trust";
-import type { Checked, Trusted } from "#trust";
+import type { CaBundle, Checked, Trusted } from "#trust";
 import { AgentError } from "./agent-error.ts";
 import type { Assignment, Target } from "./domain/apply-plan.ts";
 
 /** What the agent holds to be true about who may decide what; every floor is on disk before anything is done with it. */
 export interface TrustStore {
   versions(): ReturnType<typeof trustedVersions>;
-  expiries(): ReturnType<typeof trustedExpiries>;
+  lives(): ReturnType<typeof trustedLives>;
+  /** No assignment of a lower generation is accepted; 0 again after a root with another assignment key. */
+  generationFloor(): number;
+  /** Ids of the keys that sign assignments and lists of CAs. */
+  assigners(): readonly string[];
   /** Takes in what can be verified; answers with the first refusal, if any. What was verified before it is kept. */
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
   accept(envelope: Envelope, now: Date): Checked<Assignment>;
+  /** Verifies a list of CAs; the version floor is the caller's, who keeps the list. */
+  checkCas(envelope: Envelope, versionFloor: number, now: Date): Checked<CaBundle>;
   /** What everything above is judged by. */
   held(): Trusted;
   /** Whether the target may be started now. */
@@ -34,19 +43,24 @@ export function openTrustStore(
   holder: { readonly org: string; readonly clusterId: string },
 ): TrustStore {
   let trusted = read(path);
+  sweep(path);
   // Both are asked for often, and each answer checks every signature again.
   let versions = trustedVersions(trusted);
-  let expiries = trustedExpiries(trusted);
+  let lives = trustedLives(trusted);
+  let assigners = assignersOf(trusted);
   const save = (next: Trusted) => {
     if (next === trusted) return;
     writeTrusted(path, next);
     trusted = next;
     versions = trustedVersions(next);
-    expiries = trustedExpiries(next);
+    lives = trustedLives(next);
+    assigners = assignersOf(next);
   };
   return {
     versions: () => versions,
-    expiries: () => expiries,
+    lives: () => lives,
+    generationFloor: () => trusted.generationFloor,
+    assigners: () => assigners,
     update(metadata, now) {
       const of = (role: string) => {
         const found = metadata.find((m) => m.role === role);
@@ -59,22 +73,53 @@ export function openTrustStore(
       return result;
     },
     accept(envelope, now) {
-      const signatures = envelope.signatures.map(({ keyId, signature }) => ({ keyId, signature }));
-      const { payloadType, payload } = envelope;
-      const verified = verifyAssignment(trusted, { payloadType, payload, signatures }, { ...holder, now });
+      const verified = verifyAssignment(trusted, plain(envelope), { ...holder, now });
       if (!verified.ok) return verified;
       save(raiseGeneration(trusted, verified.value.generation));
       const { generation, targets } = verified.value;
       return { ok: true, value: { generation, targets } };
+    },
+    checkCas(envelope, versionFloor, now) {
+      const { org } = holder;
+      return verifyCaBundle(trusted, plain(envelope), { org, versionFloor, now });
     },
     held: () => trusted,
     checkTarget: (target) => checkTarget(trusted, target, new Date()),
   };
 }
 
+function assignersOf(trusted: Trusted): readonly string[] {
+  const root = readRoot(Buffer.from(trusted.root));
+  return root.ok ? [...(root.value.assignment?.keys.keys() ?? [])] : [];
+}
+
+/** The message without what its library adds. */
+function plain({ payloadType, payload, signatures }: Envelope) {
+  return {
+    payloadType,
+    payload,
+    signatures: signatures.map(({ keyId, signature }) => ({ keyId, signature })),
+  };
+}
+
 /** Stores trust for the first time, or anew. */
 export function writeTrusted(path: string, trusted: Trusted): void {
   writeFileAtomic.sync(path, encodeTrusted(trusted), { mode: 0o600 });
+  // The name is in the directory: without this a power cut could bring the old floors back.
+  const directory = openSync(dirname(path), "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Removes what is left of writes during which the agent was killed. */
+function sweep(path: string): void {
+  const [dir, name] = [dirname(path), `${basename(path)}.`];
+  for (const file of readdirSync(dir)) {
+    if (file.startsWith(name) && /^\d+$/.test(file.slice(name.length))) rmSync(join(dir, file));
+  }
 }
 
 function read(path: string): Trusted {

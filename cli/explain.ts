@@ -131,7 +131,7 @@ function listingHints(words: string): string[] {
 /** Signatures and pins that do not fit: who may sign is written in the root. */
 function trustHints(words: string): string[] {
   if (!/\(trust\/(threshold-not-met|unknown-key|bad-signature|rollback)\)/.test(words)) return [];
-  return ["fleetctl trust show   shows whose keys may sign, and the versions that are published"];
+  return ["fleetctl trust status   shows whose keys may sign, and the versions that are published"];
 }
 
 function serverHints(place: Place): string[] {

@@ -1,4 +1,4 @@
-import type { BundleDiff, Plan } from "#proto/fleet/v1/rollout";
+import type { BundleDiff, CoverageLoss, Plan } from "#proto/fleet/v1/rollout";
 import { clean, countOf, type Paint } from "./output/text.ts";
 import { nameOf, shortDigest } from "./views.ts";
 
@@ -37,9 +37,30 @@ function diffLines(diff: BundleDiff, paint: Paint): string[] {
   const on = countOf(diff.clusterCount, "cluster");
   const isFirst = from === "" && diff.added.length === 0;
   if (isFirst) return [`${clean(nameOf(diff.to))} is the first of its kind on ${on}: all of it is new there`];
-  const head = `${clean(from || "nothing")} -> ${clean(nameOf(diff.to))} on ${on}:`;
-  const changes = changeLines(diff, paint);
+  const layers = diff.layers.length === 0 ? "" : ` with ${listed(diff.layers)}`;
+  const head = `${clean(from || "nothing")} -> ${clean(nameOf(diff.to))}${layers} on ${on}:`;
+  const changes = [...changeLines(diff, paint), ...lossLines(diff.loss, paint)];
   return changes.length === 0 ? [`${head} nothing changes`] : [head, ...changes];
+}
+
+/** What clusters will not notice any more, and what it takes to start all the same. */
+function lossLines(loss: CoverageLoss | undefined, paint: Paint): string[] {
+  if (loss === undefined) return [];
+  const { requestsBefore, requestsLost, requests } = loss;
+  const lines = [
+    ...loss.removed.map((name) => `removed: ${name}`),
+    ...loss.disabled.map((name) => `disabled: ${name}`),
+    ...loss.protected.map((sentence) => `protected, agents will refuse: ${sentence}`),
+    ...(requestsLost === 0
+      ? []
+      : [
+          `${requestsLost} of ${requestsBefore} kinds of requests are asked for no more: ${listed(requests)}`,
+        ]),
+  ];
+  return [
+    paint("bad", "  coverage is lost; to start it all the same: --allow-coverage-loss"),
+    ...lines.map((line) => paint("bad", `    ${clean(line)}`)),
+  ];
 }
 
 /** Lines of what one bundle adds (`+`), removes (`-`) and changes (`~`). */

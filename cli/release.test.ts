@@ -52,7 +52,7 @@ test("trust init, bundle push --sign and bundle diff take rules from a folder to
   assert.match(made.out, /^root sha256:[0-9a-f]{64}\nroot key [0-9a-f]+: .*\ntargets key /);
   assert.equal((await stat(join(at.trust, "targets.key.json"))).mode & 0o777, 0o600);
   assert.match(made.talk, /The keys are not sealed/);
-  assert.match((await runCli(["trust", "show"])).out, /root +1 /);
+  assert.match((await runCli(["trust", "status"])).out, /root +1 /);
 
   const first = await runCli(pushArgs(at, "1.0.0"));
   assert.equal(first.code, 0, first.talk);

@@ -63,6 +63,10 @@ export const rolloutFlags = {
     summary: "Show the plan (waves, clusters, what changes in the rules) and do nothing.",
     env: envOf("dry-run"),
   }),
+  "allow-coverage-loss": Flags.boolean({
+    summary: "Start although clusters will notice less, as --dry-run shows it; it is kept with the rollout.",
+    env: envOf("allow-coverage-loss"),
+  }),
   plan: textFlag(
     "plan",
     "Refuse when the plan is no longer the one with this digest, as --dry-run showed it.",
@@ -87,6 +91,7 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] & {
   readonly "on-failure": "pause" | "rollback";
   readonly gate?: string[] | undefined;
   readonly "no-gate"?: string[] | undefined;
+  readonly "allow-coverage-loss": boolean;
 };
 
 /** The spec that the flags mean; 0 leaves a choice to the server, as the contract says. */
@@ -104,6 +109,7 @@ export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
     deadlineSeconds: flags.deadline ?? 0,
     onFailure: flags["on-failure"] === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
     gates: gatesFrom(flags),
+    allowCoverageLoss: flags["allow-coverage-loss"],
   });
 }
 

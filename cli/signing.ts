@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { Flags } from "@oclif/core";
 import type { TrustService } from "#proto/fleet/v1/trust";
+import type { RoleName } from "#trust";
 import { contextsPath } from "./contexts.ts";
 import { misused } from "./failure.ts";
 import { envOf } from "./flags.ts";
@@ -49,13 +50,26 @@ export async function passphraseFrom(
       ...(twice ? ["--insecure-plain-keys   for a fleet to try things with"] : []),
     );
   }
-  const passphrase = await screen.askSecret(
-    twice ? "New passphrase for the keys: " : "Passphrase of the keys: ",
+  return twice ? askTwice(screen) : screen.askSecret("Passphrase of the keys: ");
+}
+
+/** The passphrase that is to take the place of another: from the file, from the environment, or asked for twice. */
+export async function newPassphraseFrom(file: string | undefined, screen: Screen): Promise<string> {
+  if (file !== undefined) return readPassphrase(file);
+  const fromEnv = process.env["FLEETCTL_NEW_PASSPHRASE"];
+  if (fromEnv !== undefined && fromEnv !== "") return fromEnv;
+  if (screen.inputIsTerminal) return askTwice(screen);
+  throw misused(
+    "The new passphrase is missing and there is no terminal to ask for it",
+    "--new-passphrase-file FILE",
+    "FLEETCTL_NEW_PASSPHRASE in the environment",
   );
-  if (twice && (await screen.askSecret("The same again: ")) !== passphrase) {
-    throw misused("The two passphrases differ", "Run it again.");
-  }
-  return passphrase;
+}
+
+async function askTwice(screen: Screen): Promise<string> {
+  const passphrase = await screen.askSecret("New passphrase for the keys: ");
+  if ((await screen.askSecret("The same again: ")) === passphrase) return passphrase;
+  throw misused("The two passphrases differ", "Run it again.");
 }
 
 async function readPassphrase(file: string): Promise<string> {
@@ -72,7 +86,7 @@ async function readPassphrase(file: string): Promise<string> {
 /** The metadata of a role that the server publishes, or undefined when it publishes none yet. */
 export async function metadataOf(
   service: Client<typeof TrustService>,
-  role: "root" | "targets",
+  role: RoleName,
 ): Promise<Uint8Array | undefined> {
   try {
     return (await service.getMetadata({ role })).metadata;

@@ -51,7 +51,9 @@ export { createRecordDetector, type RecordDetector, type RecordDetectorOptions }
 export { renderFindings } from "./render.ts";
 export { priorities, type Priority, type RuleInfo, type RuleSet } from "./ruleset.ts";
 export { keepRules } from "./select.ts";
+export { servedRequests } from "./served-requests.ts";
 export type { RuleSwitch } from "./switches.ts";
 export type { ProbedValue } from "./probe.ts";
+export { type Loss, lossesOf, matchesStill, protectedTag } from "./protection.ts";
 export { isCompatible } from "./semver.ts";
 export { engineVersion } from "./version.ts";

@@ -3,8 +3,9 @@ import type { Logger } from "pino";
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { signAssignment, type Signer } from "#trust";
+import { readRoot, signAssignment, signCaBundle } from "#trust";
 
+import type { CaKeeper } from "./ca-keeper.ts";
 import { messageBytesMax } from "./limits.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
@@ -17,13 +18,15 @@ import { createSessions } from "./sessions/sessions.ts";
 import { createSignal } from "./sessions/signal.ts";
 import type { Tuning } from "./sessions/tuning.ts";
 import type { Database } from "./store/pool.ts";
+import type { Keyring, OnlineSigners } from "./store/sign-metadata.ts";
 
 export interface LiveOptions {
   readonly db: Database;
   readonly org: string;
+  readonly keyring: Pick<Keyring, "signersFor">;
   readonly agentCertificateMs: number;
   readonly audit: Audit;
-  readonly assignmentSigner: Signer;
+  readonly cas: CaKeeper;
   /** Starts a loop that is stopped with the server. */
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   readonly log: Logger;
@@ -60,13 +63,16 @@ export function startLive(options: LiveOptions): Live {
   const nudge = () => {
     rollouts.nudge();
   };
+  const signerFor = assignmentSigners(options.keyring);
   const sessions = createSessions({
     db,
     org,
     log,
     clock,
     certificateMs: options.agentCertificateMs,
-    sign: (assignment) => signAssignment({ ...assignment, org }, options.assignmentSigner),
+    sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
+    signCas: (bundle, root) => signCaBundle({ ...bundle, org }, signerFor(root)),
+    cas: options.cas,
     onReport: nudge,
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
   });
@@ -103,6 +109,19 @@ export function startLive(options: LiveOptions): Live {
       leaving.abort();
       return drain(sessions, windowMs);
     },
+  };
+}
+
+/** The assignment key that a root names. A root is read once, however many assignments are signed under it. */
+function assignmentSigners(keyring: Pick<Keyring, "signersFor">) {
+  let last: { readonly root: Uint8Array | undefined; readonly signers: OnlineSigners } | undefined;
+  return (root: Uint8Array | undefined) => {
+    if (last === undefined || last.root !== root) {
+      const view = root === undefined ? undefined : readRoot(root);
+      if (view !== undefined && !view.ok) throw new Error(view.refusal.message);
+      last = { root, signers: keyring.signersFor(view?.value) };
+    }
+    return last.signers.assignment;
   };
 }
 

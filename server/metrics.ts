@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import type { Pool } from "pg";
 
 import type { LoopStatus } from "./reconcile/driver.ts";
+import type { RoleLife } from "./reconcile/lives.ts";
 import type { ObserveCall } from "./rpc/interceptors/request-log.ts";
 
 /** What the server tells Prometheus. */
@@ -11,6 +12,8 @@ export interface Metrics {
   readonly countRefused: (what: "connection" | "request" | "call", reason: string) => void;
   /** Gives a gauge a source that is asked at each scrape. */
   gauge(name: string, help: string, read: () => number): void;
+  /** Shows when the trust metadata of each role expires. */
+  lives(read: () => readonly RoleLife[]): void;
   text(): Promise<string>;
   readonly contentType: string;
   /** Ends the watch on the event loop. */
@@ -60,12 +63,36 @@ export function createMetrics(pool: Pool, loops: () => readonly LoopStatus[]): M
       refused.inc({ what, reason });
     },
     gauge,
+    lives: (read) => {
+      lifeGauges(registry, read);
+    },
     text: () => registry.metrics(),
     contentType: registry.contentType,
     stop: () => {
       registry.clear();
     },
   };
+}
+
+function lifeGauges(registry: Registry, read: () => readonly RoleLife[]): void {
+  const expiry: Gauge<"role"> = new Gauge({
+    name: "falconry_trust_expiry_timestamp_seconds",
+    help: "When the published metadata of each role expires, in seconds since 1970.",
+    labelNames: ["role"],
+    registers: [registry],
+    collect: () => {
+      for (const { role, life } of read()) expiry.set({ role }, life.ends.getTime() / 1000);
+    },
+  });
+  const used: Gauge<"role"> = new Gauge({
+    name: "falconry_trust_life_used_ratio",
+    help: "Which part of its life the published metadata of each role has behind it; 1 when it has expired.",
+    labelNames: ["role"],
+    registers: [registry],
+    collect: () => {
+      for (const { role, used: part } of read()) used.set({ role }, part);
+    },
+  });
 }
 
 function loopGauges(registry: Registry, loops: () => readonly LoopStatus[]): void {

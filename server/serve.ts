@@ -1,16 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { join } from "node:path";
 
 import { AuditService } from "#proto/fleet/v1/audit";
 import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
+import { CaService } from "#proto/fleet/v1/ca";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { spkiPin } from "#trust";
+import { issuerPin, spkiPin } from "#trust";
 import type { Logger } from "pino";
 
+import { openCaKeeper, type CaKeeper } from "./ca-keeper.ts";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
@@ -22,6 +25,7 @@ import { createProvider, type Provider } from "./oidc/provider.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { auditHeadsEveryMs, signAuditHeads } from "./reconcile/audit-heads.ts";
+import { watchLives, type LivesWatch } from "./reconcile/lives.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
 import { reconcilePartitions } from "./reconcile/partitions.ts";
 import { createAudit, type Audit } from "./rpc/audit.ts";
@@ -29,6 +33,7 @@ import { auditPermissions, auditService } from "./rpc/audit-service.ts";
 import { authPermissions, authService } from "./rpc/auth-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
 import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
+import { caPermissions, caService } from "./rpc/ca-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
 import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
@@ -36,7 +41,7 @@ import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
-import { issueIdentity, openState, type State } from "./state.ts";
+import { issueIdentity, openState, replaceCa, type State } from "./state.ts";
 import { removeLogins } from "./store/api-tokens.ts";
 import type { AuditPen } from "./store/audit-entries.ts";
 import { migrate } from "./store/migrate.ts";
@@ -91,6 +96,23 @@ async function openMigrated(
   }
 }
 
+/** Follows the fleet's CA, on this server's disk too. */
+async function openKeeper(config: Config, db: Database, state: State, log: Logger): Promise<CaKeeper> {
+  const keeper = await openCaKeeper({
+    db,
+    own: state.ca,
+    keep: (ca) => {
+      replaceCa(join(config.stateDir, "ca"), ca);
+      log.info({ caPin: spkiPin(ca.certificate) }, "the CA was replaced on disk");
+    },
+  });
+  keeper.onChange(({ issuer, trustedPins }) => {
+    log.info({ presents: issuer.pin, trusts: trustedPins }, "the CAs of the fleet changed");
+    return Promise.resolve();
+  });
+  return keeper;
+}
+
 async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
   const provider =
     config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
@@ -104,10 +126,11 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
     },
   });
   undo.push(() => db.$client.end());
+  const keeper = await openKeeper(config, db, state, log);
   const id = randomUUID();
   const pen: AuditPen = { org: config.org, server: `${hostname()}/${id.slice(0, 8)}`, now };
   const audit = createAudit(pen);
-  const work = startWork(config, db, state, audit, log);
+  const work = startWork({ config, db, state, keeper, audit, log });
   const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
@@ -122,17 +145,17 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   undo.push(() => listener.stop());
   const metrics = createMetrics(db.$client, () => work.loops.map((loop) => loop.status()));
   undo.push(() => Promise.resolve(metrics.stop()));
+  metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
-  const caPin = spkiPin(state.ca.certificate);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, audit, provider, publicAddress, caPin, live });
+  const services = mountServices({ config, db, state, keeper, audit, provider, publicAddress, live });
   let isDraining = false;
   const http = await startHttp({
     config,
     db,
-    state,
+    keeper,
     work,
     services,
     metrics,
@@ -153,13 +176,14 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
       });
     }
   }
+  const caPin = keeper.current().issuer.pin;
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
 
 interface HttpParts {
   readonly config: Config;
   readonly db: Database;
-  readonly state: State;
+  readonly keeper: CaKeeper;
   readonly work: Work;
   readonly services: readonly Mounted[];
   readonly metrics: Metrics;
@@ -169,7 +193,7 @@ interface HttpParts {
 }
 
 /** Opens the port, and keeps the certificate that it is opened with fresh. */
-async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promise<HttpServer> {
+async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Promise<HttpServer> {
   const { org, agentCertificateMs, serverCertificateMs: lifetimeMs } = config;
   const hosts = [
     config.listenHost,
@@ -179,28 +203,37 @@ async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promi
     ...rest,
     host: config.listenHost,
     port: config.listenPort,
-    identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    identity: await issueIdentity(keeper.current(), hosts, now(), lifetimeMs),
+    issuerOf: (certificate) => issuerPin(certificate, keeper.current().trusted),
     limits: config.limits,
     databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
-      authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
+      authenticate(
+        { db, org, agentCertificateMs, cas: () => keeper.current() },
+        requestHeader,
+        values.get(peerKey),
+        now(),
+      ),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
   rest.metrics.gauge("falconry_newcomers", "Open connections on which nobody has proved who they are.", () =>
     http.newcomerCount(),
   );
-  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
+  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, keeper, hosts, lifetimeMs));
   return http;
 }
 
-/** Renews the server's certificate when half of its life is over. */
-function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], lifetimeMs: number) {
+/** Renews the server's certificate when half of its life is over, and when the CAs change. */
+function keepIdentity(http: HttpServer, keeper: CaKeeper, hosts: readonly string[], lifetimeMs: number) {
   let renewAtMs = now().getTime() + lifetimeMs / 2;
-  return async () => {
-    if (now().getTime() < renewAtMs) return;
-    http.replaceIdentity(await issueIdentity(state.ca, hosts, now(), lifetimeMs));
+  const renew = async () => {
+    http.replaceIdentity(await issueIdentity(keeper.current(), hosts, now(), lifetimeMs));
     renewAtMs = now().getTime() + lifetimeMs / 2;
+  };
+  keeper.onChange(renew);
+  return async () => {
+    if (now().getTime() >= renewAtMs) await renew();
   };
 }
 
@@ -208,11 +241,21 @@ function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], 
 interface Work {
   readonly live: Live;
   readonly loops: readonly Loop[];
+  readonly lives: LivesWatch;
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   stop(): Promise<void>;
 }
 
-function startWork(config: Config, db: Database, state: State, audit: Audit, log: Logger): Work {
+interface WorkParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly state: State;
+  readonly keeper: CaKeeper;
+  readonly audit: Audit;
+  readonly log: Logger;
+}
+
+function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): Work {
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
   const every: Work["every"] = (name, everyMs, activate) => {
@@ -220,19 +263,25 @@ function startWork(config: Config, db: Database, state: State, audit: Audit, log
     loops.push(loop);
     return loop;
   };
-  const assignmentSigner = state.signers.assignment;
-  const live = startLive({ db, org, agentCertificateMs, audit, assignmentSigner, every, log, clock: now });
+  const { keyring } = state;
+  const live = startLive({ db, org, agentCertificateMs, audit, keyring, cas, every, log, clock: now });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");
-  every("metadata", minuteMs, () => keepMetadata(db, state.signers, now, note));
-  const signer = state.signers.timestamp;
-  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, signer, now }));
+  const lives = watchLives(db, log);
+  every("metadata", minuteMs, async () => {
+    // The alarms are raised as well when nothing can be signed: then above all.
+    const [kept] = await Promise.allSettled([keepMetadata(db, keyring, now, note)]);
+    await lives.look(now());
+    if (kept.status === "rejected") throw kept.reason;
+  });
+  every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, keyring, now }));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("logins", hourMs, () => removeLogins(db, new Date(now().getTime() - loginsKeptMs)));
   every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
   return {
     live,
     loops,
+    lives,
     every,
     stop: async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
@@ -244,28 +293,31 @@ interface ServiceParts {
   readonly config: Config;
   readonly db: Database;
   readonly state: State;
+  readonly keeper: CaKeeper;
   readonly audit: Audit;
   readonly provider: Provider | undefined;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
-  readonly caPin: string;
   readonly live: Live;
 }
 
-function mountServices({ config, db, state, audit, ...rest }: ServiceParts): readonly Mounted[] {
+function mountServices({ config, db, state, keeper, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
-  const { ca, signers } = state;
-  const { provider, publicAddress, caPin, live } = rest;
-  const bundles = bundleService({ db, org, audit, signers, checkLoads: checkBundleLoads, now });
+  const { keyring } = state;
+  const { provider, publicAddress, live } = rest;
+  const cas = () => keeper.current();
+  const caPins = () => cas().trustedPins;
+  const bundles = bundleService({ db, org, audit, keyring, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
-    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPin, now })),
+    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPins, now })),
     mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
-    mount(TrustService, trustPermissions, trustService({ db, org, audit, signers, now })),
+    mount(TrustService, trustPermissions, trustService({ db, org, audit, keyring, now })),
+    mount(CaService, caPermissions, caService({ db, org, audit, keeper, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,
-      enrollmentService({ db, org, audit, ca, agentCertificateMs, now }),
+      enrollmentService({ db, org, audit, cas, agentCertificateMs, now }),
       { readMaxBytes: messageBytesMax.enrollment },
     ),
     mount(AuditService, auditPermissions, auditService({ db, org })),

@@ -1,9 +1,10 @@
-import { fixedPart } from "./allow.ts";
+import { fixedPart, isLoopback } from "./allow.ts";
 import type { AllowList, Destination } from "./allow.ts";
 import type { PipelineConfig } from "./config.ts";
 
 /** What a config asks for, and not a bit more: for people who have read it and run it themselves. */
 export function allowNamed(config: PipelineConfig): AllowList {
+  const { monitor } = config.service;
   const tailDirectories = config.inputs.flatMap((input) =>
     "paths" in input ? input.paths.map(fixedPart) : [],
   );
@@ -15,9 +16,12 @@ export function allowNamed(config: PipelineConfig): AllowList {
     fileDirectories: [...new Set(fileDirectories)],
     tailDirectories: [...new Set(tailDirectories)],
     secretDirectories: [...new Set([...config.inputs, ...config.outputs].flatMap(secretFiles))],
-    listen: config.inputs.flatMap((input) =>
-      input.plugin === "http" ? [{ host: input.listen, port: input.port }] : [],
-    ),
+    listen: [
+      ...config.inputs.flatMap((input) =>
+        input.plugin === "http" ? [{ host: input.listen, port: input.port }] : [],
+      ),
+      ...(monitor === undefined ? [] : [{ host: monitor.host, port: monitor.port }]),
+    ],
   };
 }
 
@@ -40,24 +44,24 @@ function destinationsOf(config: PipelineConfig): Destination[] {
   return config.outputs.flatMap((output) => {
     const proxy = "proxy" in output ? output.proxy : undefined;
     const named = "brokers" in output ? output.brokers : "host" in output ? [output] : [];
-    return [...named, ...(proxy === undefined ? [] : [proxy])].map(({ host, port }) => {
-      return { host, port, tls: "optional" as const };
-    });
+    const headers = "headers" in output ? output.headers : [];
+    const header = headers.find(([name]) => name.toLowerCase() === "host")?.[1];
+    const serverName = header === undefined ? {} : { serverName: header };
+    return [
+      ...named.map(({ host, port }) => ({ host, port, tls: "optional" as const, ...serverName })),
+      ...(proxy === undefined ? [] : [{ host: proxy.host, port: proxy.port, tls: "optional" as const }]),
+    ];
   });
 }
 
 /** Files that a plugin reads secrets from, wherever in its config they stand. */
 function secretFiles(value: unknown): string[] {
   if (typeof value !== "object" || value === null) return [];
-  const { kind, path, certFile, keyFile, bearerTokenFile } = value as Record<string, unknown>;
-  const own = [kind === "file" ? path : undefined, certFile, keyFile, bearerTokenFile];
+  const { kind, path, certFile, keyFile, caFile, bearerTokenFile } = value as Record<string, unknown>;
+  const own = [kind === "file" ? path : undefined, certFile, keyFile, caFile, bearerTokenFile];
   return [...own.filter((one) => typeof one === "string"), ...Object.values(value).flatMap(secretFiles)];
 }
 
 function distinct(destinations: readonly Destination[]): Destination[] {
   return [...new Map(destinations.map((one) => [`${one.host}:${one.port}`, one])).values()];
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }

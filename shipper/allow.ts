@@ -1,5 +1,5 @@
 import type { HttpInputConfig, InputConfig, OutputConfig, PipelineConfig } from "./config.ts";
-import type { HttpEndpoint, Secret, TlsConfig } from "./http-config.ts";
+import type { HttpEndpoint, ProxyConfig, Secret, TlsConfig } from "./http-config.ts";
 import { problemAt } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
@@ -27,7 +27,12 @@ export interface Destination {
   readonly port: number;
   /** `required`: TLS on, and the certificate verified. */
   readonly tls: "required" | "optional";
+  /** What `tls.vhost` and a header `Host` may say instead of the host. */
+  readonly serverName?: string;
 }
+
+/** Where systems keep the certificates of public CAs: outputs may trust those without being listed. */
+export const publicCaDirectories: readonly string[] = ["/etc/ssl", "/etc/pki", "/usr/share/ca-certificates"];
 
 /**
  * What in a parsed config this agent may not do; empty means all is allowed. Judges names as they are written: whoever
@@ -35,6 +40,13 @@ export interface Destination {
  */
 export function checkAllowed(config: PipelineConfig, allowList: AllowList): readonly Problem[] {
   const problems: Problem[] = [];
+  const { monitor } = config.service;
+  // What is served there is for looking only, so the machine itself may look without being listed.
+  if (monitor !== undefined && !isLoopback(monitor.host)) {
+    for (const message of listenProblems(monitor.host, monitor.port, allowList.listen ?? [])) {
+      problems.push(problemAt(monitor.at, message));
+    }
+  }
   for (const input of config.inputs) {
     for (const message of inputProblems(input, allowList)) problems.push(problemAt(input.at, message));
   }
@@ -54,7 +66,10 @@ function inputProblems(input: InputConfig, allowList: AllowList): readonly strin
         .map((path) => `This agent may not read "${path}": it may read below ${allowed}`);
     }
     case "http":
-      return [...listenProblems(input, allowList.listen ?? []), ...serverFileProblems(input, allowList)];
+      return [
+        ...listenProblems(input.listen, input.port, allowList.listen ?? []),
+        ...serverFileProblems(input, allowList),
+      ];
     case "stdin":
     case "dummy":
       return [];
@@ -62,7 +77,8 @@ function inputProblems(input: InputConfig, allowList: AllowList): readonly strin
 }
 
 function listenProblems(
-  { listen, port }: HttpInputConfig,
+  listen: string,
+  port: number,
   addresses: readonly ListenAddress[],
 ): readonly string[] {
   if (addresses.some((one) => one.host === listen && one.port === port)) return [];
@@ -75,7 +91,8 @@ function serverFileProblems(
   allowList: AllowList,
 ): readonly string[] {
   const paths = [bearerTokenFile, tls?.certFile, tls?.keyFile].filter((path) => path !== undefined);
-  const denied = deniedSecret(paths, allowList.secretDirectories ?? []);
+  const directories = allowList.secretDirectories ?? [];
+  const denied = deniedSecret(paths, directories) ?? deniedCa(tls?.caFile, directories);
   return denied === undefined ? [] : [denied];
 }
 
@@ -111,30 +128,64 @@ function outputProblem(output: OutputConfig, allowList: AllowList): string | und
   }
 }
 
+/** Behind one address there can be many hosts, and the header says which one a request is for. */
+function headerProblem({ host, port, headers }: HttpEndpoint, allowList: AllowList): string | undefined {
+  const { serverName = host } = destinationOf({ host, port }, allowList) ?? {};
+  const own = [host, serverName].flatMap((name) => [name, `${name}:${port}`]).map(lower);
+  const other = headers.find(([name, value]) => lower(name) === "host" && !own.includes(lower(value)));
+  if (other === undefined) return undefined;
+  return `This agent may not ask ${host}:${port} for the host "${other[1]}": ${serverNameHint}`;
+}
+
+const serverNameHint = 'it may when its allow-list has that as the "serverName" of the destination';
+
 /** A proxy sees everything but TLS, and where that goes: it has to be allowed, too. */
 function endpointProblem(endpoint: HttpEndpoint, allowList: AllowList): string | undefined {
   const { proxy } = endpoint;
   return (
     destinationProblem(endpoint, endpoint, allowList) ??
-    (proxy === undefined ? undefined : destinationProblem(proxy, endpoint, allowList)) ??
+    headerProblem(endpoint, allowList) ??
+    (proxy === undefined ? undefined : proxyProblem(proxy, endpoint, allowList)) ??
     secretProblem(secretsOf(endpoint), endpoint.tls, allowList.secretDirectories ?? [])
   );
+}
+
+/** A proxy is connected to in plain; what it hands on is TLS when that is on, with a certificate of the destination. */
+function proxyProblem(proxy: ProxyConfig, { tls }: HttpEndpoint, allowList: AllowList): string | undefined {
+  const plain = tls === undefined ? undefined : { ...tls, vhost: undefined };
+  return destinationProblem(proxy, { tls: plain }, allowList);
 }
 
 /** Why a destination may not be sent to, or undefined when it may. */
 export function destinationProblem(
   to: { readonly host: string; readonly port: number },
   { tls }: Pick<HttpEndpoint, "tls">,
-  { destinations }: AllowList,
+  allowList: AllowList,
 ): string | undefined {
-  const host = to.host.toLowerCase();
-  const found = destinations.find((d) => d.host.toLowerCase() === host && d.port === to.port);
+  const found = destinationOf(to, allowList);
   if (found === undefined) {
-    const allowed = listed(destinations.map((d) => `${d.host}:${d.port}`));
+    const allowed = listed(allowList.destinations.map((d) => `${d.host}:${d.port}`));
     return `This agent may not send to ${to.host}:${to.port}: it may send to ${allowed}`;
   }
-  if (found.tls === "optional" || tls?.verify === true) return undefined;
-  return `This agent sends to ${to.host}:${to.port} only with "tls on" and "tls.verify on"`;
+  if (found.tls === "optional") return undefined;
+  if (tls?.verify !== true) {
+    return `This agent sends to ${to.host}:${to.port} only with "tls on" and "tls.verify on"`;
+  }
+  const name = lower(tls.vhost ?? to.host);
+  if (name === lower(to.host) || name === lower(found.serverName ?? to.host)) return undefined;
+  return `This agent may not take ${to.host}:${to.port} for "${tls.vhost}": ${serverNameHint}`;
+}
+
+/** Hosts are compared as they are written: an address in another form is another host, and not listed. */
+function destinationOf(
+  { host, port }: { readonly host: string; readonly port: number },
+  { destinations }: AllowList,
+): Destination | undefined {
+  return destinations.find((one) => lower(one.host) === lower(host) && one.port === port);
+}
+
+function lower(text: string): string {
+  return text.toLowerCase();
 }
 
 function secretsOf({ auth }: HttpEndpoint): readonly (Secret | undefined)[] {
@@ -151,7 +202,13 @@ function secretProblem(
     ...[...secrets, tls?.client?.password].flatMap((one) => (one?.kind === "file" ? [one.path] : [])),
     ...(tls?.client === undefined ? [] : [tls.client.certFile, tls.client.keyFile]),
   ];
-  return deniedSecret(paths, directories);
+  return deniedSecret(paths, directories) ?? deniedCa(tls?.caFile, directories);
+}
+
+function deniedCa(path: string | undefined, directories: readonly string[]): string | undefined {
+  if (path === undefined || isBelowAny(path, [...directories, ...publicCaDirectories])) return undefined;
+  const allowed = [...directories, ...publicCaDirectories].join(", ");
+  return `This agent may not trust the CA file "${path}": it may use files below ${allowed}`;
 }
 
 function deniedSecret(paths: readonly string[], directories: readonly string[]): string | undefined {
@@ -180,6 +237,11 @@ export function fixedPart(glob: string): string {
   if (all.includes("..")) return "..";
   const wild = all.findIndex((part) => /[*?[\]{}]/.test(part));
   return wild === -1 ? glob : all.slice(0, wild).join("/") || "/";
+}
+
+/** Whether a host, as it is written, is this machine. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
 function parts(path: string): string[] {

@@ -26,6 +26,7 @@ export interface ServiceConfig {
 
 /** `http_server`: Fluent Bit's own HTTP interface, for looking only. */
 export interface MonitorConfig {
+  readonly at: Place;
   readonly host: string;
   readonly port: number;
   readonly health: HealthConfig;

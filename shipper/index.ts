@@ -1,6 +1,6 @@
 /** The door of the shipper: Fluent Bit's config language in, a typed pipeline out. Pure: it opens nothing. */
 export { allowHere, allowNamed } from "./allow-named.ts";
-export { checkAllowed, destinationProblem, isBelow, isBelowAny } from "./allow.ts";
+export { checkAllowed, destinationProblem, isBelow, isBelowAny, publicCaDirectories } from "./allow.ts";
 export type { AllowList, Destination, ListenAddress } from "./allow.ts";
 export type {
   ContainerFormat,

@@ -181,8 +181,11 @@ export function checkTarget(trusted: Trusted, target: TargetRef, now: Date): Che
   return accept(target);
 }
 
-/** Accepts the bytes of a target only when they are exactly those, and a bundle of this organisation under that path. */
-export function checkBundle(target: TargetRef, bytes: Uint8Array, org: string): Checked<Bundle> {
+/** Accepts the bytes of a target only when they are exactly those that were released. */
+export function checkTargetBytes(
+  target: Pick<TargetRef, "path" | "length" | "sha256">,
+  bytes: Uint8Array,
+): Checked<Uint8Array> {
   if (bytes.length !== target.length) {
     return refuse(
       "trust/length-mismatch",
@@ -190,20 +193,33 @@ export function checkBundle(target: TargetRef, bytes: Uint8Array, org: string): 
     );
   }
   const digest = bundleDigest(bytes);
-  if (digest !== `sha256:${target.sha256}`) {
-    return refuse("trust/hash-mismatch", `${target.path} has ${digest}; expected sha256:${target.sha256}`);
-  }
+  if (digest === `sha256:${target.sha256}`) return accept(bytes);
+  return refuse("trust/hash-mismatch", `${target.path} has ${digest}; expected sha256:${target.sha256}`);
+}
+
+/** Accepts the bytes of a target only when they are exactly those, and a bundle of this organisation under that path. */
+export function checkBundle(target: TargetRef, bytes: Uint8Array, org: string): Checked<Bundle> {
+  const intact = checkTargetBytes(target, bytes);
+  if (!intact.ok) return intact;
   const bundle = parseBundle(bytes);
-  if (!bundle.ok) return bundle;
-  if (bundle.value.org !== org) {
-    const seen = quote(bundle.value.org);
+  return bundle.ok ? checkBundleFits(target, bundle.value, org) : bundle;
+}
+
+/** Accepts a bundle, whose bytes were checked, only as one of this organisation under the path that was signed for. */
+export function checkBundleFits(
+  target: Pick<TargetRef, "kind" | "path">,
+  bundle: Bundle,
+  org: string,
+): Checked<Bundle> {
+  if (bundle.org !== org) {
+    const seen = quote(bundle.org);
     return refuse(
       "trust/wrong-org",
       `${target.path} is a bundle of org ${seen}; this agent belongs to ${quote(org)}`,
     );
   }
-  if (targetPath(bundle.value) !== target.path || bundle.value.kind !== target.kind) {
-    return refuse("trust/not-listed", `${target.path} holds the bundle of ${targetPath(bundle.value)}`);
+  if (targetPath(bundle) !== target.path || bundle.kind !== target.kind) {
+    return refuse("trust/not-listed", `${target.path} holds the bundle of ${targetPath(bundle)}`);
   }
-  return bundle;
+  return accept(bundle);
 }

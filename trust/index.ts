@@ -2,6 +2,7 @@
 export {
   assignmentType,
   checkBundle,
+  checkBundleFits,
   checkTarget,
   signAssignment,
   verifyAssignment,
@@ -65,20 +66,26 @@ export {
   type LayerLevel,
   type TargetRef,
 } from "./bundle-types.ts";
+export { caBundleType, signCaBundle, verifyCaBundle, type CaBundle } from "./ca-bundle.ts";
 export type { Checked, Refusal, Refused, TrustCode } from "./checked.ts";
 export { preAuthEncoding, signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
 export {
   generateKey,
+  isSignedBy,
   publicKeyFromHex,
+  publicKeyFromPem,
+  publicKeyToPem,
   shortId,
   signingKey,
   type PublicKey,
   type Signer,
   type SigningKey,
 } from "./keys.ts";
+export { lifeOf, lifeStage, lifetimesMs, lifeUsed, type Life, type LifeStage } from "./life.ts";
 export {
   checkExpiry,
   checkSignatures,
+  gatherSignatures,
   metadataBytesMax,
   metadataRole,
   parseMetadata,
@@ -86,22 +93,18 @@ export {
   signMetadata,
   type Authority,
   type Document,
+  type Gathered,
   type RoleName,
 } from "./metadata.ts";
+export { isHalfOver, newSnapshot, newTimestamp, type OnlineSpec } from "./online.ts";
 export {
-  isHalfOver,
-  newSnapshot,
-  newTimestamp,
-  snapshotLifetimeMs,
-  timestampLifetimeMs,
-  type OnlineSpec,
-} from "./online.ts";
-export {
+  authorised,
   checkNextRoot,
+  followRoot,
   newRoot,
   readRoot,
-  rootLifetimeMs,
   rootSpecOf,
+  type Authorised,
   type OnlineKeys,
   type RootSpec,
   type RootView,
@@ -110,7 +113,6 @@ export {
   checkNextTargets,
   newTargets,
   readTargets,
-  targetsLifetimeMs,
   type ListedTarget,
   type TargetsChange,
   type TargetsView,
@@ -121,7 +123,7 @@ export {
   encodeTrusted,
   raiseGeneration,
   rootPin,
-  trustedExpiries,
+  trustedLives,
   trustedVersions,
   type Trusted,
 } from "./trusted.ts";
@@ -144,11 +146,13 @@ export {
 export {
   checkAgentCertificate,
   checkPinnedServer,
+  issuerPin,
   readAgentCertificate,
   type AgentCertificate,
   type PinnedServer,
 } from "./certificate-checks.ts";
 export { parseSpiffeId, spiffeId, type AgentIdentity } from "./identity.ts";
 export { formatJoinString, parseJoinString, type JoinString } from "./join-string.ts";
-export { decodeKeyFile, encodeKeyFile, isSealedKeyFile } from "./key-file.ts";
+export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } from "./key-file.ts";
+export { openCaKey, sealCaKey } from "./sealed-ca.ts";
 export { reportType, signReport, verifyReport } from "./report.ts";

@@ -89,9 +89,17 @@ export function canonicalJson(value: Json): string {
   return canonical(value, JSON.stringify);
 }
 
-/** The canonical form that TUF signs: as above, but strings escape only the quotation mark and the backslash. */
+/**
+ * The canonical form that TUF signs: as above, but strings escape only the quotation mark and the backslash.
+ *
+ * @throws TypeError also on half a surrogate pair: as bytes it would be the same as U+FFFD, and one signature would hold for
+ * two texts.
+ */
 export function signedForm(value: Json): string {
-  return canonical(value, (text) => `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`);
+  return canonical(value, (text) => {
+    if (!text.isWellFormed()) throw new TypeError("half a surrogate pair has no canonical form");
+    return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  });
 }
 
 function canonical(value: Json, string: (text: string) => string): string {

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from "node:
 
 import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { canonicalJson, isObject, readJson, showJson, unknownKeys, type JsonObject } from "./json.ts";
-import { keyFromSeed, seedOf, type SigningKey } from "./keys.ts";
+import { keyFromSeed, publicKeyFromHex, seedOf, type PublicKey, type SigningKey } from "./keys.ts";
 import { isSha256 } from "./names.ts";
 
 const kind = "falconry-signing-key";
@@ -50,6 +50,19 @@ export function decodeKeyFile(text: string, passphrase: string | undefined): Che
 export function isSealedKeyFile(text: string): Checked<boolean> {
   const file = readKeyFile(text);
   return file.ok ? accept(file.value["seed"] === undefined) : file;
+}
+
+/** The public half of a key file; its passphrase is not needed for that, and is what proves it in the end. */
+export function publicKeyOfKeyFile(text: string): Checked<PublicKey> {
+  const file = readKeyFile(text);
+  if (!file.ok) return file;
+  const { keyId, public: value } = file.value;
+  const key = publicKeyFromHex(typeof value === "string" ? value : "");
+  if (!key.ok || key.value.keyId === keyId) return key;
+  return refuse(
+    "trust/malformed",
+    `${what}: its public key has id ${key.value.keyId}, not ${showJson(keyId)}`,
+  );
 }
 
 function readKeyFile(text: string): Checked<JsonObject> {

@@ -68,6 +68,39 @@ export function publicKeyFromHex(hex: string): Checked<PublicKey> {
   return accept(ed25519Key(hex));
 }
 
+/**
+ * The public key in a PEM text, as `openssl pkey -pubout` and key services give it: Ed25519, or ECDSA on P-256. The same
+ * key gives the same id however the text was wrapped.
+ */
+export function publicKeyFromPem(pem: string): Checked<PublicKey> {
+  const expected = "expected -----BEGIN PUBLIC KEY----- with an Ed25519 or a P-256 key";
+  if (!/^\s*-----BEGIN PUBLIC KEY-----/.test(pem)) {
+    return refuse("trust/malformed", `public key is not in PEM; ${expected}`);
+  }
+  try {
+    const key = createPublicKey(pem);
+    const { x = "", crv } = key.export({ format: "jwk" });
+    if (crv === "Ed25519") return accept(ed25519Key(Buffer.from(x, "base64url").toString("hex")));
+    if (crv === "P-256") {
+      const value = key.export({ format: "pem", type: "spki" }).toString();
+      const made = { keytype: "ecdsa", scheme: "ecdsa-sha2-nistp256", keyval: { public: value } };
+      return accept({ keyId: keyIdOf(made), ...made });
+    }
+    return refuse(
+      "trust/malformed",
+      `public key is of type ${key.asymmetricKeyType ?? "unknown"}; ${expected}`,
+    );
+  } catch (error) {
+    return refuse("trust/malformed", `public key cannot be read: ${reasonOf(error)}; ${expected}`);
+  }
+}
+
+/** A public key in PEM, to hand over to others. */
+export function publicKeyToPem(key: PublicKey): Checked<string> {
+  const parsed = keyObject(key);
+  return parsed.ok ? accept(parsed.value.key.export({ format: "pem", type: "spki" }).toString()) : parsed;
+}
+
 function ed25519Key(hex: string): PublicKey {
   const key = { keytype: "ed25519", scheme: "ed25519", keyval: { public: hex } };
   return { keyId: keyIdOf(key), ...key };

@@ -142,45 +142,58 @@ function readSignatures(json: Json | undefined, what: string): Checked<ReadonlyM
   return accept(signatures);
 }
 
-/**
- * Demands the authority's threshold of valid signatures, each by another key. Two ids of one key count once.
- */
-export function checkSignatures(document: Document, authority: Authority): Checked<Document> {
+/** Who of an authority's keys signed a document, by key id. */
+export interface Gathered {
+  /** Each another key: two ids of one key count once. */
+  readonly signed: readonly string[];
+  readonly missing: readonly string[];
+  /** Signatures under a known key's id that are not the key's. */
+  readonly invalid: readonly string[];
+  /** Ids that signed and that the authority does not name. */
+  readonly unknown: readonly string[];
+}
+
+/** Checks each signature of a document against the keys of an authority. */
+export function gatherSignatures(document: Document, authority: Authority): Gathered {
   const data = Buffer.from(signedForm(document.signed));
-  const valid = new Set<string>();
+  const valid = new Map<string, string>();
   const invalid: string[] = [];
   const unknown: string[] = [];
   for (const [keyId, sig] of document.signatures) {
     const key = authority.keys.get(keyId);
-    if (key === undefined) unknown.push(shortId(keyId));
+    if (key === undefined) unknown.push(keyId);
     else if (signaturePattern.test(sig) && isSignedBy(key, data, Buffer.from(sig, "hex"))) {
-      valid.add(keyMaterial(key));
-    } else invalid.push(shortId(keyId));
+      valid.set(keyMaterial(key), keyId);
+    } else invalid.push(keyId);
   }
-  if (valid.size >= authority.threshold) return accept(document);
-  return underSigned(document, authority, { valid: valid.size, invalid, unknown });
+  const missing = [...authority.keys].filter(([, key]) => !valid.has(keyMaterial(key))).map(([id]) => id);
+  return { signed: [...valid.values()], missing, invalid, unknown };
 }
 
-function underSigned(
-  document: Document,
-  authority: Authority,
-  seen: { valid: number; invalid: readonly string[]; unknown: readonly string[] },
-): Refused {
+/** Demands the authority's threshold of valid signatures. */
+export function checkSignatures<D extends Document>(document: D, authority: Authority): Checked<D> {
+  const gathered = gatherSignatures(document, authority);
+  if (gathered.signed.length >= authority.threshold) return accept(document);
+  return underSigned(document, authority, gathered);
+}
+
+function underSigned(document: Document, authority: Authority, seen: Gathered): Refused {
   const wanted = [...authority.keys.keys()].map(shortId).join(", ");
   const details = [
-    seen.invalid.length > 0 ? `not valid: ${seen.invalid.join(", ")}` : "",
-    seen.unknown.length > 0 ? `unknown keys: ${seen.unknown.map(quote).join(", ")}` : "",
+    seen.signed.length > 0 ? `still to sign: ${seen.missing.map(shortId).join(", ")}` : "",
+    seen.invalid.length > 0 ? `not valid: ${seen.invalid.map(shortId).join(", ")}` : "",
+    seen.unknown.length > 0 ? `unknown keys: ${seen.unknown.map((id) => quote(shortId(id))).join(", ")}` : "",
   ].filter((part) => part !== "");
-  const onlyStrangers = seen.unknown.length > 0 && seen.valid === 0 && seen.invalid.length === 0;
+  const onlyStrangers = seen.unknown.length > 0 && seen.signed.length === 0 && seen.invalid.length === 0;
   return refuse(
     onlyStrangers ? "trust/unknown-key" : "trust/threshold-not-met",
-    `${document.role} ${document.version} carries ${seen.valid} of the ${authority.threshold} valid signatures that ` +
+    `${document.role} ${document.version} carries ${seen.signed.length} of the ${authority.threshold} valid signatures that ` +
       `${authority.from} demands from keys ${wanted}${details.length > 0 ? ` (${details.join("; ")})` : ""}`,
   );
 }
 
 /** Refuses when `now` is at or after the metadata's expiry. */
-export function checkExpiry(document: Document, now: Date): Checked<Document> {
+export function checkExpiry<D extends Document>(document: D, now: Date): Checked<D> {
   if (now.getTime() < document.expires.getTime()) return accept(document);
   return refuse(
     "trust/expired",

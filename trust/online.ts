@@ -1,9 +1,6 @@
 import { accept, type Checked } from "./checked.ts";
+import { lifeMembers, lifetimesMs } from "./life.ts";
 import { encodeMetadata, parseMetadata, sha256Hex, type Document } from "./metadata.ts";
-import { dayMs, formatTime, hourMs, plus } from "./time.ts";
-
-export const snapshotLifetimeMs = 7 * dayMs;
-export const timestampLifetimeMs = 24 * hourMs;
 
 export interface OnlineSpec {
   /** Must be above every version that was ever published: agents refuse to go back. */
@@ -17,7 +14,7 @@ export interface OnlineSpec {
 export function newSnapshot(targets: Uint8Array, spec: OnlineSpec): Checked<Uint8Array> {
   const document = parseMetadata("targets", targets);
   return document.ok
-    ? accept(pin("snapshot", "targets.json", document.value, spec, snapshotLifetimeMs))
+    ? accept(pin("snapshot", "targets.json", document.value, spec, lifetimesMs.snapshot))
     : document;
 }
 
@@ -25,7 +22,7 @@ export function newSnapshot(targets: Uint8Array, spec: OnlineSpec): Checked<Uint
 export function newTimestamp(snapshot: Uint8Array, spec: OnlineSpec): Checked<Uint8Array> {
   const document = parseMetadata("snapshot", snapshot);
   return document.ok
-    ? accept(pin("timestamp", "snapshot.json", document.value, spec, timestampLifetimeMs))
+    ? accept(pin("timestamp", "snapshot.json", document.value, spec, lifetimesMs.timestamp))
     : document;
 }
 
@@ -35,7 +32,7 @@ function pin(role: string, file: string, pinned: Document, spec: OnlineSpec, lif
     _type: role,
     spec_version: "1.0.31",
     version: spec.version,
-    expires: formatTime(plus(spec.now, spec.lifetimeMs ?? lifetimeMs)),
+    ...lifeMembers(spec.now, spec.lifetimeMs ?? lifetimeMs),
     meta: { [file]: { version, length: bytes.length, hashes: { sha256: sha256Hex(bytes) } } },
   });
 }

@@ -11,7 +11,7 @@ import {
   type Document,
 } from "./metadata.ts";
 import { isName } from "./names.ts";
-import { dayMs, formatTime, plus } from "./time.ts";
+import { lifeMembers, lifetimesMs } from "./life.ts";
 
 /** The roles that root metadata gives keys to. `assignment` is ours and stands in an unrecognised field. */
 export type Authorised = (typeof authorised)[number];
@@ -19,7 +19,6 @@ export const authorised = [...roleNames, "assignment"] as const;
 
 export const orgField = "x-falconry-org";
 export const assignmentField = "x-falconry-assignment";
-export const rootLifetimeMs = 365 * dayMs;
 
 /** What a root says, with its parts read and bounded. */
 export interface RootView {
@@ -76,7 +75,7 @@ export function newRoot(spec: RootSpec): Checked<Uint8Array> {
       spec_version: "1.0.31",
       consistent_snapshot: true,
       version: spec.version,
-      expires: formatTime(plus(spec.now, spec.lifetimeMs ?? rootLifetimeMs)),
+      ...lifeMembers(spec.now, spec.lifetimeMs ?? lifetimesMs.root),
       keys: held,
       roles: topLevel,
       [assignmentField]: assignment,

@@ -5,9 +5,7 @@ import { isObject, type Json, type JsonObject } from "./json.ts";
 import { checkExpiry, checkSignatures, encodeMetadata, parseMetadata, type Document } from "./metadata.ts";
 import { isName, isSha256, isVersion } from "./names.ts";
 import { readRoot } from "./root.ts";
-import { dayMs, formatTime, plus } from "./time.ts";
-
-export const targetsLifetimeMs = 90 * dayMs;
+import { lifeMembers, lifetimesMs } from "./life.ts";
 
 /** A bundle as targets metadata lists it. */
 export interface ListedTarget extends TargetRef {
@@ -50,8 +48,8 @@ export function newTargets(previous: Uint8Array | undefined, change: TargetsChan
     listed.set(target.path, { ...target, name: bundle.name, version: bundle.version });
   }
   const targets = Object.fromEntries([...listed.values()].map((entry) => [entry.path, targetToJson(entry)]));
-  const expires = formatTime(plus(change.now, change.lifetimeMs ?? targetsLifetimeMs));
-  return accept(encodeMetadata({ _type: "targets", spec_version: "1.0.31", version, expires, targets }));
+  const life = lifeMembers(change.now, change.lifetimeMs ?? lifetimesMs.targets);
+  return accept(encodeMetadata({ _type: "targets", spec_version: "1.0.31", version, ...life, targets }));
 }
 
 function changed(known: TargetRef, target: TargetRef): Refused {

@@ -1,5 +1,6 @@
 import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { canonicalJson, isObject, readJson, unknownKeys, type Json } from "./json.ts";
+import { lifeOf, type Life } from "./life.ts";
 import {
   checkSignatures,
   metadataBytesMax,
@@ -109,13 +110,13 @@ export function trustedVersions(trusted: Trusted): Readonly<Record<RoleName, num
   };
 }
 
-/** When each held role expires: what an agent's freshness alarm looks at. */
-export function trustedExpiries(trusted: Trusted): Readonly<Partial<Record<RoleName, Date>>> {
+/** The life of each held role: what an agent's expiry alarm looks at. */
+export function trustedLives(trusted: Trusted): Readonly<Partial<Record<RoleName, Life>>> {
   const view = viewTrusted(trusted);
   if (!view.ok) return {};
   const { root, ...others } = view.value;
-  const entries = Object.values(others).map((document) => [document.role, document.expires] as const);
-  return { root: root.document.expires, ...Object.fromEntries(entries) };
+  const entries = Object.values(others).map((document) => [document.role, lifeOf(document)] as const);
+  return { root: lifeOf(root.document), ...Object.fromEntries(entries) };
 }
 
 /** One text for one file. */

@@ -11,7 +11,7 @@ import {
   newSnapshot,
   newTimestamp,
   signMetadata,
-  trustedExpiries,
+  trustedLives,
   trustedVersions,
   updateTrusted,
   type MetadataUpdate,
@@ -180,7 +180,7 @@ test("expired metadata starts nothing new and says when it expired; fresh metada
   const tomorrow = later(25 * hour);
   assert.equal(codeOf(checkTarget(trusted2, bundle.target, tomorrow)), "trust/expired");
   assert.equal(codeOf(updateTrusted(trusted2, {}, tomorrow)), "trust/expired");
-  assert.deepEqual(trustedExpiries(trusted2).timestamp, later(24 * hour));
+  assert.deepEqual(trustedLives(trusted2).timestamp?.ends, later(24 * hour));
   const fresh = await makeOnline(keys, tomorrow, release2.targets, 3);
   const mended = valueOf(updateTrusted(trusted2, fresh, tomorrow));
   assert.equal(checkTarget(mended, bundle.target, tomorrow).ok, true);

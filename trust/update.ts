@@ -77,7 +77,7 @@ function rotate(trusted: Trusted, before: RootView, after: RootView): Trusted {
   const rotated = { ...trusted, root: textOf(after.document.bytes) };
   const view = viewTrusted(rotated);
   const kept = (role: "timestamp" | "snapshot" | "targets"): object =>
-    view.ok && view.value[role] !== undefined && trusted[role] !== undefined ? { [role]: trusted[role] } : {};
+    view.ok && view.value[role] !== undefined ? { [role]: trusted[role] } : {};
   const sameAssigner = [...(before.assignment?.keys.keys() ?? [])].some((id) =>
     after.assignment?.keys.has(id),
   );
@@ -97,9 +97,7 @@ type Step = Checked<Document | undefined>;
 
 function stepTimestamp(view: TrustedView, update: MetadataUpdate, now: Date): Step {
   const { timestamp: held } = view;
-  if (update.timestamp === undefined) {
-    return held === undefined ? missing("timestamp", "nothing is held yet") : accept(undefined);
-  }
+  if (update.timestamp === undefined) return accept(undefined); // Whether one is held is for the next step.
   const next = verified("timestamp", update.timestamp, view.root);
   if (!next.ok) return next;
   if (held !== undefined) {
@@ -109,8 +107,7 @@ function stepTimestamp(view: TrustedView, update: MetadataUpdate, now: Date): St
     if (pinned < floor) return rollback("snapshot", pinned, floor, `timestamp ${next.value.version} pins it`);
     if (next.value.version === held.version) return accept(undefined);
   }
-  const fresh = checkExpiry(next.value, now);
-  return fresh.ok ? accept(next.value) : fresh;
+  return checkExpiry(next.value, now);
 }
 
 function stepSnapshot(view: TrustedView, update: MetadataUpdate, now: Date): Step {
@@ -132,8 +129,7 @@ function stepSnapshot(view: TrustedView, update: MetadataUpdate, now: Date): Ste
     const version = next.value.model.meta[file]?.version ?? 0;
     if (version < floor) return rollback(file, version, floor, `snapshot ${next.value.version} pins it`);
   }
-  const stillFresh = checkExpiry(next.value, now);
-  return stillFresh.ok ? accept(next.value) : stillFresh;
+  return checkExpiry(next.value, now);
 }
 
 function stepTargets(view: TrustedView, update: MetadataUpdate, now: Date): Step {
@@ -150,8 +146,7 @@ function stepTargets(view: TrustedView, update: MetadataUpdate, now: Date): Step
   if (!next.ok) return next;
   const pinned = checkPin(next.value, pin, by);
   if (!pinned.ok) return pinned;
-  const fresh = checkExpiry(next.value, now);
-  return fresh.ok ? accept(next.value) : fresh;
+  return checkExpiry(next.value, now);
 }
 
 function freshOrNothing(held: Document, now: Date): Step {
@@ -165,9 +160,7 @@ function verified<R extends "timestamp" | "snapshot" | "targets">(
   root: RootView,
 ): Checked<Document<R>> {
   const document = parseMetadata(role, bytes);
-  if (!document.ok) return document;
-  const signed = checkSignatures(document.value, root.roles[role]);
-  return signed.ok ? document : signed;
+  return document.ok ? checkSignatures(document.value, root.roles[role]) : document;
 }
 
 interface Pin {

@@ -1,4 +1,4 @@
-import { X509Certificate, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -16,7 +16,7 @@ import { retryAfterOf } from "../link/retry-after.ts";
 import { withEnrollmentClient } from "../link/clients.ts";
 import { writeTrusted } from "../trust-store.ts";
 import { agentVersion } from "../version.ts";
-import { writeIdentity } from "./identity.ts";
+import { checkIssued, writeIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { fetchPinnedCa } from "./pinned-ca.ts";
 
@@ -104,7 +104,7 @@ async function ask(
   join: JoinString,
   asking: Asking,
 ): Promise<{ readonly response: EnrollResponse; readonly identity: Identity }> {
-  const ca = await fetchPinnedCa(join.host, join.port, join.caPin.replace("sha256:", ""));
+  const ca = await fetchPinnedCa(join.host, join.port, join.caPins);
   const csr = await createCsr(asking.privateKey);
   const response = await withEnrollmentClient({ url: urlOf(join), ca: [ca] }, (client) =>
     client.enroll(
@@ -124,24 +124,15 @@ async function ask(
 }
 
 function identityOf(response: EnrollResponse, join: JoinString, own: Asking): Identity {
-  const [leaf] = response.certificateChain;
-  if (leaf === undefined) {
-    throw new AgentError(
-      "enroll/no-certificate",
-      "The server answered without a certificate: this is a fault of the server",
-    );
-  }
-  const certificate = new X509Certificate(leaf);
+  const { org, clusterId, agentId, caCertificates } = response;
+  const named = { ...own, org, clusterId, agentId, server: urlOf(join) };
+  const ca = caCertificates.map(certificateToPem);
   return {
-    ...own,
-    org: response.org,
-    clusterId: response.clusterId,
-    agentId: response.agentId,
-    server: urlOf(join),
-    certificateChain: response.certificateChain.map(certificateToPem).join("\n"),
-    ca: response.caCertificates.map(certificateToPem),
-    notBeforeMs: certificate.validFromDate.getTime(),
-    notAfterMs: certificate.validToDate.getTime(),
+    ...named,
+    ...checkIssued(response.certificateChain, caCertificates, named),
+    ca,
+    caVersion: 0,
+    caAssigners: [],
   };
 }
 

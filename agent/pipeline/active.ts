@@ -4,19 +4,23 @@ import { isBelowAny } from "#shipper";
 import type { AllowList, InputConfig, OutputConfig, PipelineConfig, TailConfig } from "#shipper";
 import { isNamedBy } from "./candidates.ts";
 import { DirectOutput } from "./direct-output.ts";
+import { DiskQueue } from "./disk-queue.ts";
 import { DummyInput } from "./dummy-input.ts";
 import { EsOutput } from "./es-output.ts";
+import { Feed } from "./feed.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { ForwardOutput } from "./forward-output.ts";
 import { HttpInput, spoolName } from "./http-input.ts";
 import { HttpOutput } from "./http-output.ts";
 import type { DeadLetter } from "./dead-letter.ts";
+import { listenerLimits } from "./http-listener.ts";
 import type { Input, InputContext } from "./input.ts";
 import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
 import type { Output, OutputContext } from "./output.ts";
 import { KafkaOutput } from "./kafka-output.ts";
+import { segmentIds, segmentPath } from "./queue-files.ts";
 import { queueName } from "./queued-output.ts";
 import type { Router } from "./router.ts";
 import { StdinInput } from "./stdin-input.ts";
@@ -26,7 +30,7 @@ import { TailInput } from "./tail-input.ts";
 /** Everything that one shipper config brought to life. */
 export interface Active {
   readonly config: PipelineConfig;
-  readonly inputs: readonly Input[];
+  readonly feeds: readonly Feed[];
   readonly outputs: readonly Output[];
   readonly router: Router;
   /** Positions of files that no input of this config reads; kept for a config that will. */
@@ -77,9 +81,22 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | Prom
 export function orphanQueues(config: PipelineConfig, queueDir: string): string[] {
   const own = new Set(config.outputs.map((output) => queueName(output)));
   const names = fs.existsSync(queueDir) ? fs.readdirSync(queueDir) : [];
-  const holdsRecords = (name: string) =>
-    fs.readdirSync(join(queueDir, name)).some((file) => file.endsWith(".seg"));
-  return names.filter((name) => !own.has(name) && holdsRecords(name));
+  return names.filter((name) => !own.has(name) && holdsRecords(join(queueDir, name)));
+}
+
+/** A queue that is larger than one that ran empty ever is has something, and is not read through for that. */
+const readThroughMax = 64 * 1024 * 1024;
+
+/** Whether a queue that nobody uses has records. A killed process leaves the files of an empty one as well. */
+function holdsRecords(dir: string): boolean {
+  const sizes = segmentIds(dir, "seg").map((id) => fs.statSync(segmentPath(dir, id)).size);
+  if (sizes.length === 0) return false;
+  if (sizes.reduce((sum, size) => sum + size, 0) > readThroughMax) return true;
+  const bounds = { bytesMax: readThroughMax, segmentBytes: readThroughMax };
+  const queue = new DiskQueue(dir, { ...bounds, onProblem: () => {} });
+  const isEmpty = queue.isEmpty;
+  queue.close();
+  return !isEmpty;
 }
 
 export interface InputOptions {
@@ -101,18 +118,18 @@ export interface InputOptions {
 export async function openInputs(
   config: PipelineConfig,
   options: InputOptions,
-): Promise<Pick<Active, "inputs" | "otherMarks">> {
+): Promise<Pick<Active, "feeds" | "otherMarks">> {
   let rest = [...options.marks];
-  const inputs: Input[] = [];
+  const feeds: Feed[] = [];
   try {
     for (const input of config.inputs) {
       const own = rest.filter((mark) => isOf(mark, input));
       rest = rest.filter((mark) => !own.includes(mark));
-      inputs.push(await openInput(input, own, options));
+      feeds.push(new Feed(await openInput(input, own, options), own));
     }
-    return { inputs, otherMarks: rest };
+    return { feeds, otherMarks: rest };
   } catch (error) {
-    for (const input of inputs) await input.close();
+    for (const { input } of feeds) await input.close();
     throw error;
   }
 }
@@ -140,7 +157,11 @@ async function openInput(input: InputConfig, marks: readonly Mark[], options: In
     case "http": {
       const folder = join(spoolsIn(options.stateDir), spoolName(input));
       const mayUse = (path: string) => isBelowAny(path, options.allowList.secretDirectories ?? []);
-      return await HttpInput.open(input, folder, marks, deadLetter, { ...context, mayUse });
+      return await HttpInput.open(input, folder, marks, deadLetter, {
+        ...context,
+        mayUse,
+        limits: listenerLimits,
+      });
     }
     case "stdin":
       return new StdinInput(input, deadLetter, context);
@@ -177,7 +198,7 @@ function spoolsIn(stateDir: string): string {
   return join(stateDir, "spool");
 }
 
-/** Positions of everything, to save. */
+/** Positions of everything, to note. */
 export function marksOf(active: Active): Mark[] {
-  return [...active.inputs.flatMap((input) => input.marks()), ...active.otherMarks];
+  return [...active.feeds.flatMap((feed) => feed.marks()), ...active.otherMarks];
 }

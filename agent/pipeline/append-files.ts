@@ -2,7 +2,8 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import type { RotationConfig } from "#shipper";
 import { Compressor } from "./compressor.ts";
-import { codeOf, reasonOf, syncData, syncFolder, writeAllSync } from "./files.ts";
+import { FolderSync, SyncGuard } from "./durable.ts";
+import { codeOf, reasonOf, syncData, writeAllSync } from "./files.ts";
 import { isRotationDue, listRotated, rotatedPath } from "./rotation.ts";
 
 export interface AppendOptions {
@@ -42,12 +43,13 @@ export class AppendFiles {
   readonly #known = new Set<string>();
   /** No longer written to; closed after the next sync. */
   #retired: OpenFile[] = [];
-  #isFolderDirty = false;
+  readonly #folder: FolderSync;
   #syncing: Promise<void> = Promise.resolve();
-  #failed: Error | undefined;
+  readonly #guard = new SyncGuard();
 
   constructor(options: AppendOptions) {
     this.#options = options;
+    this.#folder = new FolderSync(options.directory, false);
     this.#compressor = new Compressor(options.onProblem);
   }
 
@@ -70,6 +72,11 @@ export class AppendFiles {
     }
   }
 
+  /** False after a sync that failed: see `sync`. */
+  get isDurable(): boolean {
+    return this.#guard.isDurable;
+  }
+
   /** Resolves when everything that was appended before the call survives power loss. */
   sync(): Promise<void> {
     const turn = this.#syncing.catch(() => {}).then(() => this.#sync());
@@ -90,14 +97,10 @@ export class AppendFiles {
   }
 
   async #sync(): Promise<void> {
-    // After a failed sync the system forgets what it could not write, and the next sync would not know.
-    if (this.#failed !== undefined) throw this.#failed;
+    this.#guard.check();
     const closing = this.#retired.slice();
     for (const file of [...closing, ...this.#open.values()]) await this.#syncFile(file);
-    if (this.#isFolderDirty) {
-      this.#isFolderDirty = false;
-      await syncFolder(this.#options.directory);
-    }
+    await this.#folder.sync();
     this.#retired = this.#retired.filter((file) => !closing.includes(file));
     for (const { fd, rotatedTo } of closing) {
       fs.closeSync(fd);
@@ -112,9 +115,7 @@ export class AppendFiles {
     try {
       await syncData(file.fd);
     } catch (error) {
-      const why = `cannot sync ${file.path}: ${reasonOf(error)}. What was written since is read again after a restart`;
-      this.#failed = new Error(why, { cause: error });
-      throw this.#failed;
+      throw this.#guard.fail(file.path, error);
     }
   }
 
@@ -149,7 +150,7 @@ export class AppendFiles {
     const [oldest] = this.#open.values();
     if (oldest !== undefined && this.#open.size >= openMax) this.#retire(oldest);
     this.#open.set(name, file);
-    this.#isFolderDirty = true;
+    this.#folder.touch();
     if (!this.#known.has(name)) this.#lookAfter(name);
     return file;
   }
@@ -158,7 +159,7 @@ export class AppendFiles {
     const to = rotatedPath(file.path, nowMs);
     fs.renameSync(file.path, to);
     file.rotatedTo = to;
-    this.#isFolderDirty = true;
+    this.#folder.touch();
     this.#retire(file);
     this.#prune(file.name);
   }

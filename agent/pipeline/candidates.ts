@@ -56,6 +56,10 @@ export function listCandidates(config: TailConfig, seen: readonly Seen[]): Listi
   const known = seen.filter(({ path, base }) => !isExcluded(path, config) && !isExcluded(base, config));
   for (const { path, base } of known) places.set(path, base).set(base, base);
   for (const { path, base } of current) places.set(path, base).set(base, base);
+  // A file that came and was rotated between two looks left nothing that the glob names.
+  for (const base of config.paths.flatMap((path) => (hasWildcard(path) ? look.basesOfRotated(path) : []))) {
+    if (!isExcluded(base, config) && !isPacked(base) && !places.has(base)) places.set(base, base);
+  }
   const rotated = look.rotated(places).filter(({ path }) => !isExcluded(path, config));
   // Where a link led before, there may be a file that came after the one that was seen there.
   const found = new Set([...rotated, ...current].map(({ path }) => path));
@@ -114,6 +118,16 @@ class Look {
     // A glob of a folder that may not be read is empty, and says nothing.
     this.#try(folder, () => fs.accessSync(folder, fs.constants.R_OK | fs.constants.X_OK));
     return fs.globSync(pattern);
+  }
+
+  /** What a glob would name if rotation had not put something behind the name. */
+  basesOfRotated(pattern: string): string[] {
+    // One that ends so names rotated files by itself.
+    if (pattern.endsWith("*")) return [];
+    return fs.globSync(`${pattern}*`).flatMap((path) => {
+      const before = namesBeforeRotation(basename(path)).map((name) => join(dirname(path), name));
+      return before.filter((base) => matchesGlob(base, pattern));
+    });
   }
 
   real(path: string): string | undefined {

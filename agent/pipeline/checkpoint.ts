@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { codeOf, replaceFile } from "./files.ts";
 import { isMark } from "./mark.ts";
 import type { Mark } from "./mark.ts";
+import { QuickNote } from "./quick-note.ts";
 
 const bytesMax = 64 * 1024 * 1024;
 
@@ -17,9 +18,11 @@ export class CheckpointFile {
   readonly #path: string;
   readonly #onProblem: (message: string) => void;
   readonly #bootId: string | undefined = readBootId();
+  readonly #quick: QuickNote;
 
   constructor(path: string, onProblem: (message: string) => void) {
     this.#path = path;
+    this.#quick = new QuickNote(`${path}.quick`);
     this.#onProblem = onProblem;
   }
 
@@ -47,32 +50,41 @@ export class CheckpointFile {
   /** Writes the quick note and says how long it is. What it covers has to be written, but need not be synced. */
   note(marks: readonly Mark[]): number {
     if (this.#bootId === undefined) return 0;
-    const path = this.#quickPath;
     const text = JSON.stringify({ format: 1, bootId: this.#bootId, marks });
-    fs.writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
-    fs.renameSync(`${path}.tmp`, path);
+    this.#quick.write(text);
     return text.length;
   }
 
-  get #quickPath(): string {
-    return `${this.#path}.quick`;
+  /** No quick note counts until there is another one: the checkpoint does. */
+  forgetNotes(): void {
+    if (this.#bootId !== undefined) this.#quick.forget();
+  }
+
+  close(): void {
+    this.#quick.close();
   }
 
   #loadQuick(bootId: string): readonly Mark[] | undefined {
-    try {
-      const note = read(this.#quickPath);
-      return note.bootId === bootId ? note.marks : undefined;
-    } catch (error) {
-      // Without the note the checkpoint holds, which is never ahead of it.
-      if (codeOf(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
-      throw error;
+    for (const text of this.#quick.load(bytesMax)) {
+      try {
+        const note = parse(text);
+        if (note.bootId === bootId) return note.marks;
+      } catch (error) {
+        // Without a note the checkpoint holds, which is never ahead of it.
+        if (!(error instanceof SyntaxError)) throw error;
+      }
     }
+    return undefined;
   }
 }
 
 function read(path: string): { readonly bootId: unknown; readonly marks: readonly Mark[] } {
   if (fs.statSync(path).size > bytesMax) throw new SyntaxError("it is too long");
-  const value = JSON.parse(fs.readFileSync(path, "utf8")) as {
+  return parse(fs.readFileSync(path, "utf8"));
+}
+
+function parse(text: string): { readonly bootId: unknown; readonly marks: readonly Mark[] } {
+  const value = JSON.parse(text) as {
     format?: unknown;
     bootId?: unknown;
     marks?: unknown;

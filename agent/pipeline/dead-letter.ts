@@ -1,7 +1,12 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { reasonOf, syncData, syncFolder, writeAllSync } from "./files.ts";
+import { FolderSync } from "./durable.ts";
+import { FdsInUse } from "./fds-in-use.ts";
+import { reasonOf, syncData, writeAllSync } from "./files.ts";
 import { isMarksFile, isParkedFile, marksPath, readMarks, readParkedFile } from "./parked.ts";
+
+/** So much is kept in memory until a sync says that it is on the disk. */
+const unsyncedBytesMax = 16 * 1024 * 1024;
 
 /** Why something was set aside, and where it came from. */
 export interface ParkedLine {
@@ -38,10 +43,16 @@ export class DeadLetter {
   #size = 0;
   #total = 0;
   #held: Buffer[] = [];
-  #dirtyFolder = true;
+  /** Written since the last sync: after one that failed it goes to another file, as nobody knows what of it is on the disk. */
+  #unsynced: Buffer[] = [];
+  #unsyncedBytes = 0;
+  #syncing: Promise<void> = Promise.resolve();
+  readonly #fds = new FdsInUse();
+  readonly #folder: FolderSync;
 
   constructor(dir: string, options: DeadLetterOptions) {
     this.#dir = dir;
+    this.#folder = new FolderSync(dir, true);
     this.#options = options;
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
     const files = this.#files().filter(({ name }) => !isMarksFile(name));
@@ -71,7 +82,7 @@ export class DeadLetter {
 
   /** A file for the bytes of one long line. The same line gets the same file, so that reading it twice keeps it once. */
   openLong(name: string): number {
-    this.#dirtyFolder = true;
+    this.#folder.touch();
     return fs.openSync(join(this.#dir, name), "w", 0o600);
   }
 
@@ -93,15 +104,61 @@ export class DeadLetter {
       this.#options.onProblem(`Cannot write to the dead letter folder ${this.#dir}: ${reasonOf(error)}`);
       return;
     }
+    this.#unsynced.push(...this.#held);
+    this.#unsyncedBytes += bytes;
     this.#held = [];
     this.#size += bytes;
     this.addBytes(bytes);
+    if (this.#unsyncedBytes > unsyncedBytesMax) this.#syncNow();
   }
 
-  async sync(): Promise<void> {
-    if (this.#fd !== undefined) await syncData(this.#fd);
-    if (this.#dirtyFolder) await syncFolder(this.#dir);
-    this.#dirtyFolder = false;
+  /** Resolves when everything parked before the call survives power loss. */
+  sync(): Promise<void> {
+    const turn = this.#syncing.catch(() => {}).then(() => this.#sync());
+    this.#syncing = turn;
+    return turn;
+  }
+
+  async #sync(): Promise<void> {
+    this.retry();
+    if (!this.isSettled) throw new Error(`the dead letter folder ${this.#dir} cannot be written`);
+    const count = this.#unsynced.length;
+    const fd = this.#fd;
+    if (fd !== undefined && count > 0) {
+      try {
+        await this.#fds.use(fd, syncData);
+      } catch (error) {
+        if (this.#fd === fd) this.#writeAgain(error);
+        throw error;
+      }
+      // A file that was closed meanwhile was synced then, or what it held is written again.
+      if (this.#fd === fd) this.#forgetSynced(count);
+    }
+    await this.#folder.sync();
+  }
+
+  #forgetSynced(count: number): void {
+    this.#unsynced.splice(0, count);
+    this.#unsyncedBytes = this.#unsynced.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  #syncNow(): void {
+    if (this.#fd === undefined) return;
+    try {
+      fs.fdatasyncSync(this.#fd);
+      this.#forgetSynced(this.#unsynced.length);
+    } catch (error) {
+      this.#writeAgain(error);
+    }
+  }
+
+  /** After a failed sync the system forgets what it could not write: it goes to another file, perhaps a second time. */
+  #writeAgain(error: unknown): void {
+    this.#options.onProblem(`Cannot sync the dead letter folder ${this.#dir}: ${reasonOf(error)}`);
+    this.#held.unshift(...this.#unsynced);
+    this.#unsynced = [];
+    this.#unsyncedBytes = 0;
+    this.close();
   }
 
   /** Makes room: files of which every entry was sent again go, but for the one that is being written. */
@@ -118,7 +175,7 @@ export class DeadLetter {
   }
 
   close(): void {
-    if (this.#fd !== undefined) fs.closeSync(this.#fd);
+    if (this.#fd !== undefined) this.#fds.close(this.#fd);
     this.#fd = undefined;
     this.#name = undefined;
   }
@@ -126,7 +183,8 @@ export class DeadLetter {
   #open(): number | undefined {
     if (this.#fd !== undefined && this.#size < this.#options.bytesMax / 8) return this.#fd;
     try {
-      this.#closeSynced();
+      if (this.#fd !== undefined) this.#syncNow();
+      this.close();
       const numbers = this.#files().map((file) => Number(/^parked-(\d+)/.exec(file.name)?.[1] ?? 0));
       // Names are not used again, also after files went: whoever noted one must not find something else under it.
       const next = Math.max(Math.floor(Date.now() / 1000), ...numbers.map((number) => number + 1));
@@ -134,18 +192,12 @@ export class DeadLetter {
       this.#fd = fs.openSync(join(this.#dir, name), "ax", 0o600);
       this.#name = name;
       this.#size = 0;
-      this.#dirtyFolder = true;
+      this.#folder.touch();
       return this.#fd;
     } catch (error) {
       this.#options.onProblem(`Cannot open a dead letter file in ${this.#dir}: ${reasonOf(error)}`);
       return undefined;
     }
-  }
-
-  #closeSynced(): void {
-    if (this.#fd === undefined) return;
-    fs.fdatasyncSync(this.#fd);
-    this.close();
   }
 
   #evict(): void {

@@ -29,6 +29,10 @@ export class DirectOutput implements Output {
     return this.#held.length === 0;
   }
 
+  get isDurable(): boolean {
+    return true;
+  }
+
   get isFull(): boolean {
     return !this.isSettled;
   }

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import * as fc from "fast-check";
 import { DiskQueue } from "./disk-queue.ts";
+import { breakSyncs } from "./testing/failing-sync.ts";
 
 function folder(t: TestContext): string {
   const dir = fs.mkdtempSync(join(tmpdir(), "falconry-queue-"));
@@ -260,4 +261,32 @@ test("a full queue that may drop drops its oldest records, whole segments of the
   const rest = drain(queue);
   assert.equal(taken.length + rest.length + dropped, 110);
   assert.deepEqual(queue.records, 0);
+});
+
+test("after a sync that failed, none is taken for one that worked, whether the file goes on or another one begins", async (t) => {
+  for (const [what, more] of [
+    ["the same file", 0],
+    ["another file", 20],
+  ] as const) {
+    await t.test(what, async (t) => {
+      let isBroken = false;
+      breakSyncs(t, () => isBroken);
+      const problems: string[] = [];
+      const queue = open(folder(t), problems);
+      put(queue, "a");
+      await queue.sync();
+      assert.ok(queue.isDurable);
+      isBroken = true;
+      put(queue, ...names(more), "b");
+      if (more === 0) await assert.rejects(queue.sync(), /cannot sync the queue .*EIO/);
+      isBroken = false;
+      put(queue, "c");
+      await assert.rejects(queue.sync(), /What was written since the last sync is read again/);
+      assert.ok(!queue.isDurable);
+      assert.match(problems.join(), /EIO/);
+      // Delivering goes on: what is there is not lost for that.
+      assert.deepEqual(drain(queue), ["a", ...names(more), "b", "c"]);
+      queue.close();
+    });
+  }
 });

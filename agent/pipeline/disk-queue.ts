@@ -1,7 +1,9 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { FolderSync, SyncGuard } from "./durable.ts";
 import { FdsInUse } from "./fds-in-use.ts";
-import { reasonOf, syncData, syncFolder, writeAllSync } from "./files.ts";
+import { syncData, writeAllSync } from "./files.ts";
+import { segmentIds, segmentPath } from "./queue-files.ts";
 import { QueuePositionFile } from "./queue-position.ts";
 import { encodeEntry, loadEntry, measureEntry } from "./segment.ts";
 import type { Measure, NewEntry, StoredEntry } from "./segment.ts";
@@ -64,23 +66,25 @@ export class DiskQueue {
   #cursor: Place;
   #writer: { readonly segment: Segment; readonly fd: number; fileSize: number } | undefined;
   #reader: { readonly segment: number; readonly fd: number } | undefined;
-  #dirtyFolder = true;
+  readonly #folder: FolderSync;
+  readonly #guard = new SyncGuard();
 
   /** Opens or makes the queue in a folder. Throws when the folder cannot be had. */
   constructor(dir: string, options: QueueOptions) {
     this.#dir = dir;
     this.#options = options;
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    this.#folder = new FolderSync(dir, true);
     this.#position = new QueuePositionFile(join(dir, "position.json"));
-    const ids = this.#idsOf("seg");
-    for (const id of this.#idsOf("free")) fs.rmSync(this.#path(id, "free"));
+    const ids = segmentIds(dir, "seg");
+    for (const id of segmentIds(dir, "free")) fs.rmSync(segmentPath(this.#dir, id, "free"));
     const position = this.#position.load();
     // Never one that was used before: the position would speak of other entries.
     const used = [...ids, ...(position === undefined ? [] : [position.segment])];
     this.#lastId = used.length === 0 ? Math.floor(Date.now() / 1000) : Math.max(...used);
     this.#read = this.#cursor = { segment: ids[0] ?? this.#lastId, offset: 0 };
     for (const id of ids) {
-      if (position !== undefined && id < position.segment) fs.rmSync(this.#path(id));
+      if (position !== undefined && id < position.segment) fs.rmSync(segmentPath(this.#dir, id));
       else this.#load(id, id === ids.at(-1), id === position?.segment ? position.sequence : 0);
     }
   }
@@ -190,11 +194,18 @@ export class DiskQueue {
     return this.#find(this.#read)?.oldestMs;
   }
 
-  /** Resolves when everything appended before the call survives power loss. */
+  /** False after a sync that failed: what was appended since the last one that worked may be gone, whatever later ones say. */
+  get isDurable(): boolean {
+    return this.#guard.isDurable;
+  }
+
+  /** Resolves when everything appended before the call survives power loss. Once it failed it never does again. */
   async sync(): Promise<void> {
-    if (this.#writer !== undefined) await this.#fds.use(this.#writer.fd, syncData);
-    if (this.#dirtyFolder) await syncFolder(this.#dir);
-    this.#dirtyFolder = false;
+    if (this.#writer !== undefined && this.isDurable) {
+      await this.#fds.use(this.#writer.fd, syncData).catch((error: unknown) => this.#fail(error));
+    }
+    this.#guard.check();
+    await this.#folder.sync();
   }
 
   close(): void {
@@ -202,9 +213,9 @@ export class DiskQueue {
     this.#closeWriter();
     this.#forgetReader();
     this.#position.close();
-    for (const id of this.#spares.splice(0)) fs.rmSync(this.#path(id, "free"), { force: true });
+    for (const id of this.#spares.splice(0)) fs.rmSync(segmentPath(this.#dir, id, "free"), { force: true });
     // An empty queue leaves no segment, so that its folder shows that nothing waits in it.
-    if (last !== undefined && this.isEmpty) fs.rmSync(this.#path(last.id), { force: true });
+    if (last !== undefined && this.isEmpty) fs.rmSync(segmentPath(this.#dir, last.id), { force: true });
   }
 
   /**
@@ -212,7 +223,7 @@ export class DiskQueue {
    * of the file: neither was ever reported as safe, and it goes.
    */
   #load(id: number, isLast: boolean, firstSequence: number): void {
-    const fd = fs.openSync(this.#path(id), "r+");
+    const fd = fs.openSync(segmentPath(this.#dir, id), "r+");
     try {
       const fileSize = fs.fstatSync(fd).size;
       const segment: Segment = { id, size: 0, records: 0, isOwn: false };
@@ -237,7 +248,7 @@ export class DiskQueue {
       // What is damaged is found again when it is read, and reported then.
       if (isDamaged) segment.size = fileSize;
       else fs.ftruncateSync(fd, segment.size);
-      if (acknowledged >= segment.size) fs.rmSync(this.#path(id));
+      if (acknowledged >= segment.size) fs.rmSync(segmentPath(this.#dir, id));
       else {
         this.#segments.push(segment);
         this.#size += segment.size;
@@ -294,7 +305,7 @@ export class DiskQueue {
 
   /** A damaged middle: lengths cannot be trusted, so the rest of the segment is kept in a file for people. */
   #setAside(segment: Segment, offset: number, why: string): void {
-    const path = this.#path(segment.id);
+    const path = segmentPath(this.#dir, segment.id);
     fs.copyFileSync(path, `${path}.damaged`);
     this.#options.onProblem(
       `Queue segment ${path} is damaged at byte ${offset} (${why}): ` +
@@ -313,10 +324,10 @@ export class DiskQueue {
     this.#closeWriter();
     const id = this.#lastId + 1;
     const spare = this.#spares.pop();
-    if (spare !== undefined) fs.renameSync(this.#path(spare, "free"), this.#path(id));
-    const fd = fs.openSync(this.#path(id), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+    if (spare !== undefined) fs.renameSync(segmentPath(this.#dir, spare, "free"), segmentPath(this.#dir, id));
+    const fd = fs.openSync(segmentPath(this.#dir, id), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
     this.#lastId = id;
-    this.#dirtyFolder = true;
+    this.#folder.touch();
     const segment: Segment = { id, size: 0, records: 0, isOwn: true };
     this.#segments.push(segment);
     if (this.#segments.length === 1) this.#read = this.#cursor = { segment: id, offset: 0 };
@@ -327,7 +338,7 @@ export class DiskQueue {
   #openToRead(id: number): number {
     if (this.#reader?.segment === id) return this.#reader.fd;
     this.#forgetReader();
-    const fd = fs.openSync(this.#path(id), "r");
+    const fd = fs.openSync(segmentPath(this.#dir, id), "r");
     this.#reader = { segment: id, fd };
     return fd;
   }
@@ -349,9 +360,9 @@ export class DiskQueue {
     this.#segments.splice(this.#segments.indexOf(segment), 1);
     if (this.#reader?.segment === segment.id) this.#forgetReader();
     if (this.#spares.length < sparesMax && size <= this.#sizeKept) {
-      fs.renameSync(this.#path(segment.id), this.#path(segment.id, "free"));
+      fs.renameSync(segmentPath(this.#dir, segment.id), segmentPath(this.#dir, segment.id, "free"));
       this.#spares.push(segment.id);
-    } else fs.rmSync(this.#path(segment.id), { force: true });
+    } else fs.rmSync(segmentPath(this.#dir, segment.id), { force: true });
     if (this.#read.segment !== segment.id) return;
     const next: Place = { segment: this.#segments[0]?.id ?? this.#lastId, offset: 0 };
     if (this.#cursor.segment <= segment.id) this.#cursor = next;
@@ -367,27 +378,19 @@ export class DiskQueue {
       if (fileSize > segment.size) fs.ftruncateSync(fd, segment.size);
       fs.fdatasyncSync(fd);
     } catch (error) {
-      this.#options.onProblem(`Cannot sync the queue in ${this.#dir}: ${reasonOf(error)}`);
-      throw error;
+      // What comes next can be appended all the same; only `sync` must know.
+      this.#fail(error);
     } finally {
       this.#fds.close(fd);
     }
   }
 
+  #fail(cause: unknown): void {
+    this.#options.onProblem(this.#guard.fail(`the queue in ${this.#dir}`, cause).message);
+  }
+
   #forgetReader(): void {
     if (this.#reader !== undefined) fs.closeSync(this.#reader.fd);
     this.#reader = undefined;
-  }
-
-  #idsOf(kind: "seg" | "free"): number[] {
-    const ids = fs.readdirSync(this.#dir).flatMap((name) => {
-      const [, id, ending] = /^(\d{10})\.(seg|free)$/.exec(name) ?? [];
-      return ending === kind ? [Number(id)] : [];
-    });
-    return ids.sort((a, b) => a - b);
-  }
-
-  #path(id: number, kind: "seg" | "free" = "seg"): string {
-    return join(this.#dir, `${String(id).padStart(10, "0")}.${kind}`);
   }
 }

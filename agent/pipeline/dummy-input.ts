@@ -44,6 +44,10 @@ export class DummyInput implements Input {
     this.#dueFrom = nowMs;
   }
 
+  tags(): readonly string[] {
+    return [this.config.tag];
+  }
+
   poll(nowMs: number): void {
     // While reading waits nothing piles up: at most a second's worth is made up for.
     if (nowMs - this.#dueFrom < 1000 + (this.#since * 1000) / this.config.rate) return;
@@ -51,12 +55,12 @@ export class DummyInput implements Input {
     this.#since = 0;
   }
 
-  turn(router: Router, nowMs: number): boolean {
+  turn(router: Router, nowMs: number, wallMs: number): boolean {
     const due = Math.floor(((nowMs - this.#dueFrom) * this.config.rate) / 1000) - this.#since;
     const left = (this.config.samples ?? Number.POSITIVE_INFINITY) - this.#made;
     const times = Math.min(due, left, perTurnMax);
     if (times <= 0) return false;
-    this.#sink.begin(router, this.config.tag, nowMs);
+    this.#sink.begin(router, this.config.tag, wallMs);
     for (let time = 0; time < times; time++, this.#made++, this.#since++) {
       for (let copy = 0; copy < this.config.copies; copy++) {
         const from = this.#made * this.config.copies + copy;

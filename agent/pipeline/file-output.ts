@@ -34,6 +34,10 @@ export class FileOutput extends QueuedOutput {
     if (!this.queue.isEmpty) this.startSender();
   }
 
+  override get isDurable(): boolean {
+    return super.isDurable && this.#files.isDurable;
+  }
+
   override take(batch: Batch): void {
     if (!this.queue.isEmpty || !this.isSettled) return super.take(batch);
     const why = this.#write(batch.tag, batch.count, batch.oldestMs, batch.buffers());
@@ -53,14 +57,20 @@ export class FileOutput extends QueuedOutput {
   }
 
   protected async deliver(entries: readonly StoredEntry[]): Promise<Delivery> {
+    // What is written now would be read again in any case.
+    if (!this.#files.isDurable) return { kind: "retry", why: "an earlier sync of the file failed" };
     // Written once, even if a later entry fails and all come again: at least once, in order.
     for (const entry of entries) {
       const why = this.#write(entry.tag, entry.count, entry.oldestMs, [entry.body]);
       if (why !== undefined) return { kind: "retry", why };
     }
     // The queue forgets the entries now, so that the file has to be durable first.
-    await this.sync();
-    return { kind: "done" };
+    try {
+      await this.#files.sync();
+      return { kind: "done" };
+    } catch (error) {
+      return { kind: "retry", why: reasonOf(error) };
+    }
   }
 
   /** Appends whole lines or nothing; says why when it cannot. */

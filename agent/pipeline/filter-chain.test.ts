@@ -95,7 +95,7 @@ test("a record that has no key twice gets none twice, so that readers cannot dif
       const line = filtered(chain.map((section) => `[FILTER]\n Name ${section}\n`).join("")).line(text);
       if (line === undefined) return;
       assert.ok(scanner.scan(Buffer.from(line), 0, Buffer.byteLength(line)), scanner.why);
-      // Each key by itself, as it was written: an object made of them could not tell a repeated one.
+      // Each key by itself: JSON.parse of a whole record may take an escaped key for another one, see docs/testing.md.
       const bytes = Buffer.from(line);
       const names = Array.from({ length: scanner.count }, (_, nth) =>
         JSON.parse(bytes.toString("utf8", scanner.members[4 * nth], scanner.members[4 * nth + 1])),

@@ -7,8 +7,8 @@ import { ModifyFilter } from "./filter-modify.ts";
 import { NestFilter } from "./filter-nest.ts";
 import { ThrottleFilter } from "./filter-throttle.ts";
 import { TypeConverterFilter } from "./filter-type-converter.ts";
-import { CountedFilter } from "./filter.ts";
-import type { Filter } from "./filter.ts";
+import { CountedFilter, newFilterCounters } from "./filter.ts";
+import type { Filter, FilterCounters } from "./filter.ts";
 import type { RecordScanner } from "./scan.ts";
 
 /** All filters that a tag passes, in the order of the config. */
@@ -43,9 +43,13 @@ export class FilterChain {
   }
 }
 
-/** Makes the filters of a config. `now` is the agent's clock, in ms. */
-export function openFilters(configs: readonly FilterConfig[], now: () => number): readonly CountedFilter[] {
-  return configs.map((config) => new CountedFilter(openFilter(config, now)));
+/** Makes the filters of a config. `now` is the agent's clock, in ms; counters live longer than a config. */
+export function openFilters(
+  configs: readonly FilterConfig[],
+  now: () => number,
+  countersOf: (config: FilterConfig) => FilterCounters = newFilterCounters,
+): readonly CountedFilter[] {
+  return configs.map((config) => new CountedFilter(openFilter(config, now), countersOf(config)));
 }
 
 function openFilter(config: FilterConfig, now: () => number): Filter {

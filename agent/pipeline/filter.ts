@@ -8,7 +8,21 @@ export interface Filter {
   apply(draft: Draft): string | undefined;
 }
 
-/** What a filter has to say about itself. Counters begin when its config is applied. */
+/** Counts of one filter, cumulative since the pipeline began, over all configs that had a filter of this plugin and alias. */
+export interface FilterCounters {
+  records: number;
+  bytes: number;
+  changed: number;
+  dropped: number;
+  droppedBytes: number;
+  readonly drops: Map<string, number>;
+}
+
+export function newFilterCounters(): FilterCounters {
+  return { records: 0, bytes: 0, changed: 0, dropped: 0, droppedBytes: 0, drops: new Map() };
+}
+
+/** What a filter has to say about itself, cumulative since the pipeline began. */
 export interface FilterStats {
   readonly alias: string;
   readonly plugin: string;
@@ -25,47 +39,46 @@ export interface FilterStats {
   readonly drops: readonly { readonly reason: string; readonly records: number }[];
 }
 
+const reasonsMax = 100;
+
 /** A filter with its counters. */
 export class CountedFilter {
   readonly filter: Filter;
-  #records = 0;
-  #bytes = 0;
-  #changed = 0;
-  #dropped = 0;
-  #droppedBytes = 0;
-  readonly #drops = new Map<string, number>();
+  readonly #counters: FilterCounters;
 
-  constructor(filter: Filter) {
+  constructor(filter: Filter, counters: FilterCounters) {
     this.filter = filter;
+    this.#counters = counters;
   }
 
   /** Whether the record goes on. */
   apply(draft: Draft): boolean {
     const before = draft.changes;
     const reason = this.filter.apply(draft);
-    this.#records++;
-    this.#bytes += draft.sourceBytes;
+    const counters = this.#counters;
+    counters.records++;
+    counters.bytes += draft.sourceBytes;
     if (reason === undefined) {
-      if (draft.changes !== before) this.#changed++;
+      if (draft.changes !== before) counters.changed++;
       return true;
     }
-    this.#dropped++;
-    this.#droppedBytes += draft.sourceBytes;
-    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
+    counters.dropped++;
+    counters.droppedBytes += draft.sourceBytes;
+    // Reasons are few; configs that come and go may still bring new ones.
+    const isKept = counters.drops.has(reason) || counters.drops.size < reasonsMax;
+    const kept = isKept ? reason : "other reasons";
+    counters.drops.set(kept, (counters.drops.get(kept) ?? 0) + 1);
     return false;
   }
 
   stats(): FilterStats {
     const { alias, plugin } = this.filter.config;
+    const { drops, ...counts } = this.#counters;
     return {
       alias,
       plugin,
-      records: this.#records,
-      bytes: this.#bytes,
-      changed: this.#changed,
-      dropped: this.#dropped,
-      droppedBytes: this.#droppedBytes,
-      drops: [...this.#drops].map(([reason, records]) => ({ reason, records })),
+      ...counts,
+      drops: [...drops].map(([reason, records]) => ({ reason, records })),
     };
   }
 }

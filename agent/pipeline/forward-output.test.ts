@@ -137,6 +137,54 @@ test("a server that takes only small messages gets small ones", async (t) => {
   assert.equal(bench.parked().length, 0);
 });
 
+for (const [what, before, after] of [
+  ["among others", 40, 40],
+  ["alone, until others come", 0, 0],
+] as const) {
+  test(`a record that a server refuses by closing the connection is set aside, ${what}, and all others arrive`, async (t) => {
+    const server = await startForwardServer(t);
+    server.react = (events) =>
+      events.some(({ record }) => (record as { n: unknown }).n === "poison") ? "close" : "ack";
+    const bench = await openBench(t, section(server.port));
+    const poison = '{"n":"poison"}';
+    bench.take([...upTo(before).map((n) => record(n)), poison, ...upTo(after).map((n) => record(100 + n))]);
+    if (before === 0) {
+      await until("some tries", () => bench.output.stats().retries > 6);
+      assert.equal(bench.output.stats().parked, 0, "alone it says nothing about the server");
+      bench.take([record(7)]);
+    }
+    await bench.drained();
+    const wanted = before === 0 ? [7] : [...upTo(before), ...upTo(after).map((n) => 100 + n)];
+    const got = new Set(server.events.map((event) => (event.record as { n: number }).n));
+    assert.deepEqual(
+      [...got].toSorted((a, b) => a - b),
+      wanted,
+    );
+    assert.deepEqual(
+      bench
+        .parked()
+        .map(({ line, reason }) => [line, /broke off at this one \d+ times/.test(String(reason))]),
+      [[poison, true]],
+    );
+    assert.deepEqual(server.offences, []);
+  });
+}
+
+test("a server that closes every connection costs no record, however often", async (t) => {
+  const server = await startForwardServer(t);
+  server.react = () => "close";
+  const bench = await openBench(t, section(server.port));
+  bench.take(upTo(5).map((n) => record(n)));
+  await until("many tries", () => bench.output.stats().retries > 25);
+  assert.equal(bench.output.stats().parked, 0);
+  server.react = () => "ack";
+  await bench.drained();
+  assert.deepEqual(
+    server.events.map((event) => (event.record as { n: number }).n).toSorted((a, b) => a - b),
+    upTo(5),
+  );
+});
+
 test("after kill -9 what was not acknowledged is sent by the next process", async (t) => {
   const server = await startForwardServer(t);
   server.react = () => "ignore";

@@ -7,11 +7,12 @@ import { Arena } from "./arena.ts";
 import { reasonOf } from "./files.ts";
 import { ForwardConnection, HandshakeError } from "./forward-connection.ts";
 import { ForwardFormat, packMessage } from "./forward-format.ts";
+import { Suspects } from "./forward-suspects.ts";
 import { ConnectError, authority, isReachable } from "./http-connect.ts";
 import type { OutputContext } from "./output.ts";
 import { QueuedOutput } from "./queued-output.ts";
 import type { Delivery, Portion, Retry } from "./queued-output.ts";
-import { Records, countOf, cut } from "./records.ts";
+import { Records, countOf, cut, pick } from "./records.ts";
 import type { Part } from "./records.ts";
 import { RequestSize } from "./request-size.ts";
 import type { StoredEntry } from "./segment.ts";
@@ -34,8 +35,9 @@ interface Message {
 interface Work {
   readonly entries: readonly StoredEntry[];
   readonly records: Records;
-  /** Not settled yet, in order. */
+  /** Not settled yet, in order, but for records that are suspected. */
   messages: Message[];
+  suspects: Suspects;
 }
 
 /**
@@ -50,7 +52,6 @@ export class ForwardOutput extends QueuedOutput {
   #arena = new Arena();
   #connection: ForwardConnection | undefined;
   #work: Work | undefined;
-  #brokenInARow = 0;
 
   constructor(config: ForwardConfig, context: OutputContext) {
     super(config, context);
@@ -95,7 +96,6 @@ export class ForwardOutput extends QueuedOutput {
     }
     if (failure === undefined) {
       this.#work = undefined;
-      this.#brokenInARow = 0;
       this.#size.delivered();
       return { kind: "done" };
     }
@@ -179,6 +179,7 @@ export class ForwardOutput extends QueuedOutput {
       this.deliveredBytes += work.records.bytesOf(part);
     }
     work.messages = work.messages.filter((one) => one.chunk !== chunk);
+    work.suspects.acknowledged(chunk);
     this.lastError = undefined;
   }
 
@@ -204,21 +205,56 @@ export class ForwardOutput extends QueuedOutput {
     if (failure instanceof ConnectError) {
       return { kind: "retry", why, hasProgress, isUnreachable: !failure.isReached };
     }
-    if (failure instanceof HandshakeError || hasProgress) {
-      this.#brokenInARow = 0;
-      return { kind: "retry", why, hasProgress };
-    }
-    // A server that takes messages of a certain size only closes the connection without a word.
-    if (++this.#brokenInARow > 1) {
-      const [first] = work.messages;
-      if (first !== undefined) this.#size.tooSlow(work.records.bytesOf(first.part));
-      work.messages = work.messages.flatMap((message) => this.#split(work.records, message));
+    const [first, ...others] = work.messages;
+    if (failure instanceof HandshakeError || first === undefined) return { kind: "retry", why, hasProgress };
+    switch (work.suspects.broke(first.chunk, countOf(first.part))) {
+      case "again":
+        break;
+      case "smaller":
+        // A server that takes messages of a certain size only closes the connection without a word, too.
+        this.#size.tooSlow(work.records.bytesOf(first.part));
+        work.messages = [...this.#halve(work.records, first), ...others].flatMap((message) =>
+          this.#split(work.records, message),
+        );
+        break;
+      case "last":
+        work.messages = [...others, first];
+        // Alone it proves nothing: what comes behind it in the queue shows whether the server takes anything.
+        return { kind: "retry", why, hasProgress, needsMore: others.length === 0 };
+      case "refused":
+        this.#refuseSuspect(work, first, why);
+        return { kind: "retry", why, hasProgress: true };
     }
     return { kind: "retry", why, hasProgress };
   }
 
+  #refuseSuspect(work: Work, message: Message, why: string): void {
+    const [[record] = [0]] = message.part;
+    const times = work.suspects.breaksOf(message.chunk);
+    const reason = `the server takes other records, and broke off at this one ${times} times: ${why}`;
+    this.park(message.tag, work.records.line(record), reason);
+    work.messages = work.messages.filter(({ chunk }) => chunk !== message.chunk);
+  }
+
+  #halve(records: Records, message: Message): readonly Message[] {
+    // Where size decides it is halved below.
+    if (records.bytesOf(message.part) > this.#size.bytesMax) return [message];
+    return cut(message.part, Math.ceil(countOf(message.part) / 2)).map((part) => ({
+      ...message,
+      part,
+      chunk: newChunk(),
+    }));
+  }
+
   #workFor(entries: readonly StoredEntry[]): Work {
-    if (this.#work?.entries === entries) return this.#work;
+    const before = this.#work;
+    if (before?.entries === entries) return before;
+    this.#work = this.#newWork(entries);
+    if (before !== undefined && isBeginOf(before.entries, entries)) goOn(this.#work, before);
+    return this.#work;
+  }
+
+  #newWork(entries: readonly StoredEntry[]): Work {
     const records = new Records(entries);
     const messages: Message[] = [];
     for (const [index, { tag }] of entries.entries()) {
@@ -228,8 +264,8 @@ export class ForwardOutput extends QueuedOutput {
       if (last?.tag === name) messages.splice(-1, 1, { ...last, part: [...last.part, range] });
       else messages.push({ tag: name, part: [range], chunk: newChunk() });
     }
-    this.#work = { entries, records, messages: messages.flatMap((one) => this.#split(records, one)) };
-    return this.#work;
+    const split = messages.flatMap((one) => this.#split(records, one));
+    return { entries, records, messages: split, suspects: new Suspects() };
   }
 
   /** Halves a message until it is no larger than what the server takes. */
@@ -240,6 +276,28 @@ export class ForwardOutput extends QueuedOutput {
       this.#split(records, { ...message, part, chunk: newChunk() }),
     );
   }
+}
+
+/** Whether entries are the first ones of others. */
+function isBeginOf(some: readonly StoredEntry[], others: readonly StoredEntry[]): boolean {
+  return some.every((one, at) => {
+    const other = others[at];
+    return one.segment === other?.segment && one.sequence === other.sequence;
+  });
+}
+
+/** Settled stays settled: of what was there before only the messages that are left go on, in front of what is new. */
+function goOn(work: { messages: Message[]; suspects: Suspects }, before: Work): void {
+  const isNew = (record: number): boolean => record >= before.records.count;
+  const fresh = work.messages.flatMap((message): Message[] => {
+    const numbers = message.part.flatMap(([from, to]) =>
+      Array.from({ length: to - from }, (_, at) => from + at),
+    );
+    const part = pick(message.part, (nth) => isNew(numbers[nth] ?? 0));
+    return part.length === 0 ? [] : [{ ...message, part }];
+  });
+  work.messages = [...fresh, ...before.messages];
+  work.suspects = before.suspects;
 }
 
 /** 128 bits, as the protocol has them. */

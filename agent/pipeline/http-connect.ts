@@ -1,10 +1,9 @@
-import * as fs from "node:fs";
 import * as http from "node:http";
 import * as net from "node:net";
 import * as tls from "node:tls";
 import type { HttpEndpoint, ProxyConfig, TlsConfig } from "#shipper";
 import { reasonOf } from "./files.ts";
-import { readSecret, readSecretFile } from "./secret.ts";
+import { readCaFile, readSecret, readSecretFile } from "./secret.ts";
 import type { MayUseSecret } from "./secret.ts";
 
 /** Where to connect to, and how. */
@@ -160,7 +159,7 @@ function tlsOptions(
     rejectUnauthorized: verify,
     ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
     ...(name === undefined ? {} : { servername: name }),
-    ...(caFile === undefined ? {} : { ca: fs.readFileSync(caFile) }),
+    ...(caFile === undefined ? {} : { ca: readCaFile(caFile, mayUse) }),
     ...(client === undefined
       ? {}
       : {

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
+import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -20,6 +21,8 @@ import {
 } from "#trust";
 import type { Batch } from "./batch.ts";
 import { DeadLetter } from "./dead-letter.ts";
+import { listenerLimits } from "./http-listener.ts";
+import type { ListenerLimits } from "./http-listener.ts";
 import { HttpInput } from "./http-input.ts";
 import { newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
@@ -40,6 +43,7 @@ class HttpWorld {
   readonly counters: InputCounters = newCounters();
   readonly problems: string[] = [];
   marks: readonly Mark[] = [];
+  limits: ListenerLimits = listenerLimits;
   readonly #config: HttpInputConfig;
   readonly #router: Router;
   readonly #deadLetter: DeadLetter;
@@ -67,6 +71,7 @@ class HttpWorld {
       [output],
       "c",
       { alerts: 0, detectionMs: 0, undetected: 0 },
+      [],
       assert.fail,
     );
     t.after(async () => {
@@ -82,7 +87,7 @@ class HttpWorld {
 
   async open(): Promise<void> {
     const onProblem = (code: string, message: string) => this.problems.push(`${code} ${message}`);
-    const context = { counters: this.counters, onProblem, mayUse: () => true };
+    const context = { counters: this.counters, onProblem, mayUse: () => true, limits: this.limits };
     const folder = join(this.dir, "spool");
     this.#input = await HttpInput.open(this.#config, folder, this.marks, this.#deadLetter, context);
   }
@@ -94,7 +99,7 @@ class HttpWorld {
 
   /** Reads what was accepted; `save` tells the input that its position is durable. */
   drain(save = true): void {
-    while (this.input.turn(this.#router, 1000)) {
+    while (this.input.turn(this.#router, 1000, 1000)) {
       this.#router.flush();
       this.input.commit();
     }
@@ -337,9 +342,42 @@ test("an address that is taken is told, and leaves no listener and no open spool
   const w = new HttpWorld(t, "");
   await w.open();
   const config = { ...w.input.config, port: w.input.port };
-  const context = { counters: newCounters(), onProblem: assert.fail, mayUse: () => true };
+  const context = {
+    counters: newCounters(),
+    onProblem: assert.fail,
+    mayUse: () => true,
+    limits: listenerLimits,
+  };
   await assert.rejects(
     HttpInput.open(config, join(w.dir, "second"), [], {} as DeadLetter, context),
     /Input "http\.0" \(http\): cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/,
   );
 });
+
+for (const [what, first, drip] of [
+  ["headers", "POST / HTTP/1.1\r\nHost: a\r\n", "X-Slow: 1\r\n"],
+  ["a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n{", " "],
+] as const) {
+  test(`a client that sends ${what} drop by drop is put out in time, and others are served meanwhile`, async (t) => {
+    const w = new HttpWorld(t, "");
+    w.limits = { headersMs: 200, requestMs: 400, checkMs: 50 };
+    await w.open();
+    const socket = net.connect(w.input.port, "127.0.0.1");
+    let answered = "";
+    socket.on("data", (data) => (answered += data.toString()));
+    socket.on("error", () => {});
+    const isClosed = new Promise((resolve) => socket.once("close", resolve));
+    socket.write(first);
+    const dripping = setInterval(() => socket.write(drip), 20);
+    t.after(() => {
+      clearInterval(dripping);
+      socket.destroy();
+    });
+    assert.equal((await w.post('{"n":1}')).status, 201);
+    await isClosed;
+    assert.match(answered, /^HTTP\/1\.1 408 /);
+    w.drain();
+    assert.deepEqual(w.records, [{ n: 1 }]);
+    assert.deepEqual(w.problems, []);
+  });
+}

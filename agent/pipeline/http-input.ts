@@ -3,7 +3,7 @@ import type { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
 import { BodySplitter } from "./http-body.ts";
 import { HttpListener } from "./http-listener.ts";
-import type { Answer } from "./http-listener.ts";
+import type { Answer, ListenerLimits } from "./http-listener.ts";
 import { countsOf } from "./input.ts";
 import type { Input, InputContext, InputReport } from "./input.ts";
 import type { LineFile } from "./line-parser.ts";
@@ -18,6 +18,7 @@ import { Spool } from "./spool.ts";
 export interface HttpInputContext extends InputContext {
   /** Whether a file may be used as a certificate, key or token. */
   readonly mayUse: MayUseSecret;
+  readonly limits: ListenerLimits;
 }
 
 const segmentBytes = 16 * 1024 * 1024;
@@ -71,7 +72,7 @@ export class HttpInput implements Input {
       },
       onProblem: (code: string, message: string) => this.#problem(code, message),
     };
-    this.#listener = new HttpListener(config, ports, context.mayUse);
+    this.#listener = new HttpListener(config, ports, context.mayUse, context.limits);
   }
 
   /** Opens the spool in a folder and begins to listen. Rejects when either cannot be had. */
@@ -101,19 +102,23 @@ export class HttpInput implements Input {
     return this.#listener.port;
   }
 
+  tags(): readonly string[] {
+    return [this.config.tag];
+  }
+
   poll(nowMs: number): void {
     this.#listener.refresh(nowMs);
   }
 
   /** Takes what was appended in one piece. */
-  turn(router: Router, nowMs: number): boolean {
+  turn(router: Router, _nowMs: number, wallMs: number): boolean {
     const entry = this.#spool.read(this.#at);
     if (entry === undefined) return false;
     const { lines, offset } = entry;
     this.#sink.begin(
       router,
       this.config.tag,
-      auditEventTime(lines.subarray(0, lines.indexOf(0x0a))) ?? nowMs,
+      auditEventTime(lines.subarray(0, lines.indexOf(0x0a))) ?? wallMs,
     );
     for (let start = 0; start < lines.length;) {
       const end = lines.indexOf(0x0a, start);
@@ -126,7 +131,7 @@ export class HttpInput implements Input {
       start = end + 1;
     }
     const last = lines.subarray(lines.lastIndexOf(0x0a, lines.length - 2) + 1);
-    this.#lastEventMs = auditEventTime(last) ?? nowMs;
+    this.#lastEventMs = auditEventTime(last) ?? wallMs;
     this.#at = entry.next;
     return true;
   }

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { HttpInputConfig } from "#shipper";
 import { codeOf, reasonOf } from "./files.ts";
-import { readSecretFile } from "./secret.ts";
+import { readCaFile, readSecretFile } from "./secret.ts";
 import type { MayUseSecret } from "./secret.ts";
 
 /** What a request gets. */
@@ -24,10 +24,17 @@ export interface ListenerPorts {
   readonly onProblem: (code: string, message: string) => void;
 }
 
+/** How long a client may take; `checkMs` is how often that is looked at. */
+export interface ListenerLimits {
+  readonly headersMs: number;
+  readonly requestMs: number;
+  readonly checkMs: number;
+}
+
+export const listenerLimits: ListenerLimits = { headersMs: 10_000, requestMs: 60_000, checkMs: 5_000 };
+
 const connectionsMax = 512;
 const requestsMax = 128;
-const headersMs = 10_000;
-const requestMs = 60_000;
 const closeMs = 5000;
 const filesMs = 10_000;
 const gunzipAsync = promisify(gunzip);
@@ -47,11 +54,21 @@ export class HttpListener {
   #isClosing = false;
 
   /** Throws when a file that it needs cannot be read. */
-  constructor(config: HttpInputConfig, ports: ListenerPorts, mayUse: MayUseSecret) {
+  constructor(
+    config: HttpInputConfig,
+    ports: ListenerPorts,
+    mayUse: MayUseSecret,
+    { headersMs, requestMs, checkMs }: ListenerLimits,
+  ) {
     this.#config = config;
     this.#ports = ports;
     this.#files = new WatchedFiles(config, mayUse);
-    const limits = { headersTimeout: headersMs, requestTimeout: requestMs, keepAliveTimeout: 75_000 };
+    const limits = {
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: checkMs,
+      keepAliveTimeout: 75_000,
+    };
     const { tls } = config;
     this.#server =
       tls === undefined
@@ -60,8 +77,10 @@ export class HttpListener {
     this.#server.maxConnections = connectionsMax;
     this.#server.on("request", (request, response) => void this.#handle(request, response));
     this.#server.on("checkContinue", (request, response) => void this.#handle(request, response));
-    this.#server.on("clientError", (_error: Error, socket: Socket) => {
-      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    this.#server.on("clientError", (error: Error, socket: Socket) => {
+      const isSlow = codeOf(error) === "ERR_HTTP_REQUEST_TIMEOUT";
+      const status = isSlow ? "408 Request Timeout" : "400 Bad Request";
+      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
     });
   }
 
@@ -239,7 +258,7 @@ class WatchedFiles {
       cert: readSecretFile(tls.certFile, this.#mayUse),
       key: readSecretFile(tls.keyFile, this.#mayUse),
       minVersion: "TLSv1.2",
-      ...(tls.caFile === undefined ? {} : { ca: fs.readFileSync(tls.caFile) }),
+      ...(tls.caFile === undefined ? {} : { ca: readCaFile(tls.caFile, this.#mayUse) }),
     };
   }
 

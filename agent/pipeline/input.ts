@@ -46,19 +46,24 @@ export interface InputStats extends Omit<InputReport, "oldestMs"> {
   readonly lagMs: number;
   /** Whether reading waits, such as for an output whose queue is full. */
   readonly paused: boolean;
+  /** Why, in words; undefined while it reads. */
+  readonly waitingFor: string | undefined;
 }
 
 /**
- * Where records come from. The pipeline calls `poll` all the time, and `turn` when outputs have room; after each turn
+ * Where records come from. `nowMs` is of a clock that goes on steadily whatever is done to the time of day: waits and looks
+ * are counted by it. The pipeline calls `poll` all the time, and `turn` when outputs have room; after each turn
  * either `commit` or `rollback`. Neither throws what is wrong with one file or client: that is reported, counted and
  * tried again.
  */
 export interface Input {
   readonly config: InputConfig;
+  /** The tags of the records that the next turn may give. */
+  tags(): readonly string[];
   /** Looks at the world: also while reading waits, so that nothing goes away unseen meanwhile. */
   poll(nowMs: number): void;
-  /** Reads about one chunk and hands its records to the router; whether there may be more at once. */
-  turn(router: Router, nowMs: number): boolean;
+  /** `wallMs` is the time of records that name none. Reads about one chunk and hands its records to the router; whether there may be more at once. */
+  turn(router: Router, nowMs: number, wallMs: number): boolean;
   /** What the last turn gave is with every output: positions move past it. */
   commit(): void;
   /** What the last turn gave was thrown away: it has to be read again. */

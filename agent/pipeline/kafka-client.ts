@@ -1,10 +1,9 @@
-import * as fs from "node:fs";
 import { isIP } from "node:net";
 import type * as kafka from "@platformatic/kafka";
 import type { KafkaConfig } from "#shipper";
 import { codeOf, reasonOf } from "./files.ts";
 import type { OutputContext } from "./output.ts";
-import { readSecret, readSecretFile } from "./secret.ts";
+import { readCaFile, readSecret, readSecretFile } from "./secret.ts";
 
 export type KafkaLibrary = typeof kafka;
 export type KafkaProducer = kafka.Producer;
@@ -123,7 +122,7 @@ export class KafkaClient {
       tlsServerName: brokers.every(({ host }) => isIP(host) === 0),
       tls: {
         rejectUnauthorized: tls.verify,
-        ...(tls.caFile === undefined ? {} : { ca: fs.readFileSync(tls.caFile) }),
+        ...(tls.caFile === undefined ? {} : { ca: readCaFile(tls.caFile, mayUse) }),
         ...(client === undefined
           ? {}
           : {

@@ -210,6 +210,32 @@ test("SASL proves who we are, and a wrong password waits instead of losing anyth
   assert.deepEqual(numbers(cluster), [1]);
 });
 
+for (const scram of ["SCRAM-SHA-256", "SCRAM-SHA-512"] as const) {
+  test(`${scram} proves who we are without showing the password, and a cluster that cannot prove itself gets nothing`, async (t) => {
+    const options = (port: number, password: string) =>
+      section(
+        port,
+        ` rdkafka.security.protocol sasl_plaintext\n rdkafka.sasl.mechanisms ${scram}\n rdkafka.sasl.username agent\n rdkafka.sasl.password ${password}\n`,
+      );
+    const cluster = await startKafka(t, { sasl: ["agent", "pass"], scram });
+    const liar = await startKafka(t, { sasl: ["agent", "pass"], scram, lies: true });
+    for (const [what, port, password] of [
+      ["a wrong password", cluster.port, "word"],
+      ["a server that lies", liar.port, "pass"],
+    ] as const) {
+      const bench = await openBench(t, options(port, password));
+      bench.take([record(0)]);
+      await until(`a retry with ${what}`, () => bench.output.stats().retries > 1);
+      assert.deepEqual([bench.output.stats().queueRecords, bench.output.stats().parked], [1, 0]);
+    }
+    assert.deepEqual(liar.log, []);
+    const right = await openBench(t, options(cluster.port, "pass"));
+    right.take([record(1)]);
+    await right.drained();
+    assert.deepEqual(numbers(cluster), [1]);
+  });
+}
+
 test("over TLS the cluster is verified before anything is sent", async (t) => {
   const { ca, chain, key } = await fakeTls();
   const cluster = await startKafka(t, { tls: { key, cert: chain } });

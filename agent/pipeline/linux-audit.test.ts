@@ -79,6 +79,26 @@ test("rules of source syscall see what auditd writes, and those of k8s_audit wha
   );
 });
 
+test("an alert about an event that a mask hides says that its rule fired, and nothing of the event", async (t) => {
+  const w = world(t);
+  const pipeline = w.start();
+  fs.writeFileSync(w.log, text(nginx, shell(2)));
+  const mask = "[FILTER]\n Name mask\n Match audit*\n Field log\n";
+  await apply(pipeline, w, auditd(w) + mask + detectAndKeep(w), shellRule);
+  await until("the alert", () => w.alerts.length === 1);
+  const [alert] = w.alerts;
+  assert.equal(alert?.rule, "Shell below a web server");
+  const body = JSON.parse(alert?.body ?? "{}") as Record<string, unknown>;
+  assert.deepEqual(
+    [alert?.output, body["output"]],
+    Array.from({ length: 2 }, () => "Shell below a web server (a mask hides the fields of the event)"),
+  );
+  assert.deepEqual(body["output_fields"], { "evt.time": null, "proc.cmdline": null, "proc.pname": null });
+  assert.equal(body["priority"], "Critical");
+  await until("the events", () => fs.existsSync(join(w.out, "audit.linux")));
+  assert.doesNotMatch(fs.readFileSync(join(w.out, "audit.linux"), "utf8") + alert?.body, /nginx/);
+});
+
 test("an event that is read again after a restart raises the same alert with the same id, parents known", async (t) => {
   const w = world(t);
   const config = auditd(w) + detectAndKeep(w);
@@ -89,7 +109,9 @@ test("an event that is read again after a restart raises the same alert with the
   await until("the alert", () => w.alerts.length === 1);
   await first.stop();
   // The positions are lost, so that everything is read again.
-  for (const name of ["checkpoint.json", "checkpoint.json.quick"]) fs.rmSync(join(w.dir, "state", name));
+  for (const name of ["checkpoint.json", "checkpoint.json.quick-0", "checkpoint.json.quick-1"]) {
+    fs.rmSync(join(w.dir, "state", name));
+  }
   const second = w.start();
   await apply(second, w, config, shellRule);
   await until("the same alert", () => w.alerts.length === 2);

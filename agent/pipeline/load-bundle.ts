@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { createDetector, createRecordDetector, engineVersion, loadRules, renderFindings } from "#engine";
 import { checkAllowed, parseShipperConfig, renderProblems } from "#shipper";
 import type { AllowList, PipelineConfig, Variables } from "#shipper";
-import { checkEngine, effectiveFiles, parseBundle } from "#trust";
+import { checkBundleFits, checkEngine, effectiveFiles, parseBundle } from "#trust";
 import type { Bundle, BundleKind } from "#trust";
 import { reasonOf } from "./files.ts";
 import type { Detection } from "./router.ts";
@@ -12,6 +12,8 @@ import type { Detection } from "./router.ts";
 export interface BundleSource {
   readonly path: string;
   readonly digest: string;
+  /** What was signed for, when it is to be started for the first time: whose bundle it has to be, and under which path. */
+  readonly released?: { readonly org: string; readonly path: string };
 }
 
 /** What the agent knows about itself and its cluster. */
@@ -53,6 +55,7 @@ export function loadRulesBundle(source: BundleSource, facts: PipelineFacts): Loa
   const options = { hostname: facts.hostname };
   const sources = new Set(ruleset.rules.flatMap((rule) => (rule.enabled ? [rule.source] : [])));
   const value: Detection = {
+    rules: { compiled: ruleset.compiled },
     detector: createDetector(ruleset, options),
     ...(sources.has("syscall") ? { calls: createRecordDetector(ruleset, options) } : {}),
     sources,
@@ -112,6 +115,11 @@ function readBundle(kind: BundleKind, source: BundleSource): Loaded<Bundle> {
       "bundle/wrong-kind",
       `${source.path} holds a ${bundle.value.kind} bundle, not ${kind}`,
     );
+  }
+  if (source.released !== undefined) {
+    const { org, path } = source.released;
+    const fits = checkBundleFits({ kind, path }, bundle.value, org);
+    if (!fits.ok) return failure(kind, fits.refusal.code, fits.refusal.message);
   }
   return { ok: true, value: bundle.value, digest };
 }

@@ -4,13 +4,14 @@ import type { FilterStats } from "./filter.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
 import type { InputStats } from "./input.ts";
 import type { OutputStats } from "./output.ts";
+import type { RuleGuard } from "./protect.ts";
 
 /** What the worker is started with. */
 export interface WorkerOptions {
   /** Holds checkpoints, queues and dead letters; nobody else writes to it. */
   readonly stateDir: string;
   /** What this agent may read, write and send to, whatever anybody signed. */
-  readonly allowList: AllowList;
+  readonly allowList: AllowList & RuleGuard;
   /** Most bytes of dead letters; 256 MiB unless given. */
   readonly deadLetterBytesMax?: number;
   /** Whether files are read to their end and no further, whatever the config says: for runs that end by themselves. */
@@ -62,7 +63,7 @@ export interface PipelineStats {
   readonly atEnd: boolean;
   /** Whether, besides, no input will ever have more: the end of a run that has one. */
   readonly ended: boolean;
-  /** Why reading waits, in words; undefined when it does not. */
+  /** Why the first input that does not read waits, in words; undefined when all read. Each input says its own. */
   readonly waitingFor: string | undefined;
   /** Sources of enabled rules that see no events, because no input gives them any. */
   readonly unfedSources: readonly string[];

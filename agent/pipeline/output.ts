@@ -30,6 +30,11 @@ export interface Output {
   retry(): void;
   /** Whether everything taken is delivered or on disk: only then may positions move. */
   readonly isSettled: boolean;
+  /**
+   * False when a sync failed: the system may have forgotten what it could not write, and the next sync would not know. What was
+   * taken since the last sync that worked has to be read again, once the output was opened anew.
+   */
+  readonly isDurable: boolean;
   /** Whether the reader has to wait. */
   readonly isFull: boolean;
   /** Event time of the oldest record that is not delivered, undefined when there is none. */

@@ -19,18 +19,17 @@ export interface StatsSource {
   readonly inputCounters: Iterable<InputCounters>;
   readonly active: Active | undefined;
   readonly running: Running;
-  /** Why reading waits; undefined when it does not. */
-  readonly waitingFor: string | undefined;
   /** Whether everything that was read is delivered or in files. */
   readonly isSettled: boolean;
 }
 
 export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats {
-  const { active, running, waitingFor } = source;
+  const { active, running } = source;
   const { detectionMs, ...counters } = source.counters;
   const all = [...source.inputCounters];
   const sum = (count: (one: InputCounters) => number) => all.reduce((total, one) => total + count(one), 0);
-  const reports = (active?.inputs ?? []).map((input) => input.report());
+  const feeds = active?.feeds ?? [];
+  const reports = feeds.map(({ input }) => input.report());
   const outputs = (active?.outputs ?? []).map((output) => output.stats());
   const isDelivered = source.isSettled && outputs.every(({ queueRecords }) => queueRecords === 0);
   return {
@@ -45,14 +44,15 @@ export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats
     lagMs: lagMs(active, reports, nowMs),
     atEnd: isDelivered && reports.every(({ atEnd }) => atEnd),
     ended: isDelivered && reports.length > 0 && reports.every(({ ended }) => ended),
-    waitingFor,
+    waitingFor: feeds.find((feed) => feed.waitingFor !== undefined)?.waitingFor,
     unfedSources: active === undefined ? [] : unfedSources(active.config, active.router.detection),
     running,
     monitor: active?.config.service.monitor,
-    inputs: reports.map(({ oldestMs, ...report }) => ({
+    inputs: reports.map(({ oldestMs, ...report }, index) => ({
       ...report,
       lagMs: ageMs(oldestMs, nowMs),
-      paused: waitingFor !== undefined,
+      paused: feeds[index]?.waitingFor !== undefined,
+      waitingFor: feeds[index]?.waitingFor,
     })),
     filters: active?.router.filterStats() ?? [],
     outputs,

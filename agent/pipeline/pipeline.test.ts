@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { DiskQueue } from "./disk-queue.ts";
 import { startPipeline } from "./pipeline.ts";
 import { auditLine, execRule, facts, tailToFile, writeBundle } from "./testing/bundles.ts";
 import { until } from "./testing/until.ts";
@@ -249,6 +250,46 @@ test("a worker that cannot run says why, and whoever waits for it is told instea
   const pipeline = w.start();
   await assert.rejects(pipeline.stats(), /The pipeline's worker is gone: .*EEXIST/);
   assert.match((await pipeline.exited).error?.message ?? "", /EEXIST/);
+});
+
+test("an empty queue that kill -9 left behind is no reason to speak of records", async (t) => {
+  const w = world(t);
+  const folder = join(w.dir, "state", "queue", "http-sink");
+  const options = { bytesMax: 1e6, segmentBytes: 1e6, onProblem: assert.fail };
+  const left = new DiskQueue(folder, options);
+  left.append({ tag: "audit", count: 1, oldestMs: 1, body: [Buffer.from("{}\n")] });
+  left.ack(left.next(1e6, 1));
+  // Not closed: what is on the disk now is what a killed process leaves.
+  assert.ok(fs.readdirSync(folder).some((name) => name.endsWith(".seg")));
+  const pipeline = w.start(1);
+  write(w.log, "a");
+  await applied(pipeline, w);
+  await until("a record", () => w.records().length === 1);
+  assert.deepEqual(
+    w.problems.filter(({ code }) => code === "output/orphan-queue"),
+    [],
+  );
+});
+
+test("what filters counted is not forgotten when another config is applied", async (t) => {
+  const w = world(t);
+  const pipeline = w.start();
+  const counts = async () => (await pipeline.stats()).filters.map(({ alias, records }) => [alias, records]);
+  write(w.log, "a", "b");
+  await applied(pipeline, w);
+  await until("both records", () => w.records().length === 2);
+  const before = await counts();
+  assert.deepEqual(
+    before.map(([, records]) => records),
+    [2],
+  );
+  write(w.log, "c");
+  await applied(pipeline, w, "[FILTER]\n Name grep\n Match audit\n Exclude auditID ^c$\n");
+  await until("the third record", async () => (await counts())[0]?.[1] === 3);
+  assert.deepEqual(await counts(), [
+    [before[0]?.[0], 3],
+    ["grep.1", 1],
+  ]);
 });
 
 test("a config that drops an output keeps its undelivered records and says so", async (t) => {

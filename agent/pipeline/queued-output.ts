@@ -19,6 +19,8 @@ export interface Retry {
   readonly afterMs?: number;
   /** Whether the destination could not even be connected to: `isReachable` tells when that changes. */
   readonly isUnreachable?: boolean;
+  /** Whether the next attempt should have more of the queue, behind the same entries, as far as a portion reaches. */
+  readonly needsMore?: boolean;
 }
 
 /** How much one delivery takes, and how long it waits to become more than one record. */
@@ -84,6 +86,10 @@ export abstract class QueuedOutput implements Output {
 
   get isSettled(): boolean {
     return this.#held.length === 0;
+  }
+
+  get isDurable(): boolean {
+    return this.queue.isDurable;
   }
 
   get isFull(): boolean {
@@ -191,6 +197,7 @@ export abstract class QueuedOutput implements Output {
 
   async #send(): Promise<void> {
     let entries: readonly StoredEntry[] = [];
+    let parkedBefore = this.parked;
     for (;;) {
       if (entries.length === 0) {
         await this.#gather();
@@ -200,19 +207,24 @@ export abstract class QueuedOutput implements Output {
           continue;
         }
       }
-      const parkedBefore = this.parked;
       const delivery = await this.deliver(entries, this.#abort.signal);
       if (delivery.kind === "retry" && delivery.hasProgress === true) this.#failures = 0;
       if (delivery.kind === "done" || this.#isGivenUp(entries, delivery.why)) {
         if (this.parked > parkedBefore) await this.#settleParked();
         this.queue.ack(entries);
         entries = [];
+        parkedBefore = this.parked;
         this.#failures = 0;
         this.context.onRoom();
       } else if (this.#closing) {
         this.queue.rewind();
         return;
-      } else await this.#backOff(delivery);
+      } else {
+        await this.#backOff(delivery);
+        if (delivery.needsMore !== true) continue;
+        this.queue.rewind();
+        entries = [];
+      }
     }
   }
 

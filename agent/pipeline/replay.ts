@@ -4,6 +4,7 @@ import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
 import type { DeadLetter } from "./dead-letter.ts";
+import { reasonOfTag } from "./feed.ts";
 import { reasonOf } from "./files.ts";
 import { addMarks, bytesOf, readMarks, readParked } from "./parked.ts";
 import type { ParkedEntry } from "./parked.ts";
@@ -135,7 +136,7 @@ export class Replay {
     const timeMs = Date.parse(parked.at);
     const position = { inode: 0, origin: `parked ${ref.file}`, offset: ref.offset };
     if (parked.output === undefined) {
-      if (active.router.lacksRules || active.outputs.some((output) => output.isFull)) return "wait";
+      if (reasonOfTag(active.router, parked.tag) !== undefined) return "wait";
       active.router.record(parked.tag, record, 0, record.length, this.#scanner, timeMs, position);
       active.router.flush();
       return "fed";

@@ -1,13 +1,20 @@
-import type { Alert, AuditRecords, Detection as EngineDetection, Detector, RecordDetector } from "#engine";
+import type {
+  Alert,
+  AuditRecords,
+  Detection as EngineDetection,
+  Detector,
+  RecordDetector,
+  RuleSet,
+} from "#engine";
 import { compileMatch } from "#shipper";
 import type { DetectConfig, PipelineConfig } from "#shipper";
-import { alertId, toPipelineAlert } from "./alert.ts";
+import { alertId, toPipelineAlert, withoutFields } from "./alert.ts";
 import type { SourcePosition } from "./alert.ts";
 import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { reasonOf } from "./files.ts";
-import { FilterChain, openFilters } from "./filter-chain.ts";
+import { FilterChain } from "./filter-chain.ts";
 import type { CountedFilter, FilterStats } from "./filter.ts";
 import type { Output } from "./output.ts";
 import { RecordScanner } from "./scan.ts";
@@ -17,6 +24,8 @@ export interface Detection {
   readonly detector: Detector;
   /** For rules of source `syscall`, when there are any. */
   readonly calls?: RecordDetector;
+  /** The rules themselves, for those that come after them to be compared with. */
+  readonly rules: Pick<RuleSet, "compiled">;
   /** Of the rules that are enabled. */
   readonly sources: ReadonlySet<string>;
   readonly digest: string;
@@ -66,19 +75,26 @@ export class Router {
     outputs: readonly Output[],
     clusterId: string,
     counters: RouterCounters,
+    filters: readonly CountedFilter[],
     onProblem: (code: string, message: string) => void,
   ) {
     this.#config = config;
+    this.#filters = filters;
     this.#outputs = new Map(outputs.map((output) => [output.config.alias, output]));
     this.#clusterId = clusterId;
     this.#counters = counters;
     this.#onProblem = onProblem;
-    this.#filters = openFilters(config.filters, Date.now);
   }
 
-  /** Whether some record could need rules that are not there: reading has to wait, or it would pass undetected. */
-  get lacksRules(): boolean {
-    return this.detection === undefined && this.#config.outputs.some((output) => output.plugin === "detect");
+  /** Whether records of a tag need rules that are not there: reading has to wait, or they would pass undetected. */
+  lacksRules(tag: string): boolean {
+    return this.detection === undefined && this.#route(tag, false).detects.length > 0;
+  }
+
+  /** All outputs that records of a tag may get to, those that take the alerts about them included. */
+  reach(tag: string): readonly Output[] {
+    const { outputs, detects } = this.#route(tag, false);
+    return [...outputs, ...detects.flatMap(({ alertTag }) => this.#route(alertTag, true).outputs)];
   }
 
   /** Whether rules of source `syscall` look at records of a tag: whoever reads the Linux audit log decodes it only then. */
@@ -113,10 +129,12 @@ export class Router {
     return this.#filters.map((filter) => filter.stats());
   }
 
-  /** Hands every output what the turn has for it. Nothing of the turn is kept. */
-  flush(): void {
+  /** Hands every output what the turn has for it, and says which ones got something. Nothing of the turn is kept. */
+  flush(): readonly Output[] {
+    const taking = [...this.#batches.keys()];
     for (const [output, byTag] of this.#batches) for (const batch of byTag.values()) output.take(batch);
     this.discard();
+    return taking;
   }
 
   /** Forgets the turn: its records will be read again. */
@@ -150,7 +168,8 @@ export class Router {
         position.syscalls === undefined
           ? detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden)
           : evaluateCalls(this.detection, position.syscalls);
-      alerts = found.alerts;
+      const isHidden = position.syscalls !== undefined && hidden !== undefined;
+      alerts = isHidden ? found.alerts.map(withoutFields) : found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
     } catch (error) {

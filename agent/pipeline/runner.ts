@@ -4,20 +4,24 @@ import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/prom
 import { isDeepStrictEqual } from "node:util";
 import { destinationProblem, isBelowAny } from "#shipper";
 import type { PipelineConfig } from "#shipper";
-import { marksOf, openInputs, openOutputs, orphanQueues, orphanSpools } from "./active.ts";
+import { openInputs, openOutputs, orphanQueues, orphanSpools } from "./active.ts";
 import type { Active } from "./active.ts";
 import type { PipelineAlert } from "./batch.ts";
-import { CheckpointFile } from "./checkpoint.ts";
 import { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
+import { openFilters } from "./filter-chain.ts";
+import { newFilterCounters } from "./filter.ts";
+import type { FilterCounters } from "./filter.ts";
 import { failure, loadRulesBundle, loadShipperBundle } from "./load-bundle.ts";
-import type { PipelineFacts } from "./load-bundle.ts";
+import type { ApplyFailure, PipelineFacts } from "./load-bundle.ts";
 import { newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
-import type { Mark } from "./mark.ts";
+import type { Feed, Wait } from "./feed.ts";
 import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions } from "./messages.ts";
 import type { OutputContext } from "./output.ts";
 import { pipelineStats } from "./pipeline-stats.ts";
+import { noteMs, PositionKeeper } from "./position-keeper.ts";
+import { rulesProblem, shipperProblem } from "./protect.ts";
 import { Replay } from "./replay.ts";
 import { Router } from "./router.ts";
 import type { Detection } from "./router.ts";
@@ -26,18 +30,14 @@ import { describeUnfed, unfedSources } from "./unfed-sources.ts";
 export interface RunnerPorts {
   readonly onProblem: (code: string, message: string) => void;
   readonly deliverAlerts: (alerts: readonly PipelineAlert[], signal: AbortSignal) => Promise<void>;
+  /** An output lost what it could not sync: `reopen` is to be called, when no `apply` is going on. */
+  readonly onLost: () => void;
 }
 
 const idleMs = 100;
-const checkpointMs = 500;
-/** Sooner when this much was read: less comes twice after a crash in the middle of a backlog. */
-const checkpointBytes = 1024 * 1024;
-const checkpointMinMs = 100;
-const noteMs = 20;
-/** A long note, of thousands of files, is written more rarely: notes must not become what the pipeline does. */
-const noteBytesPerMs = 2048;
-const noteMsMax = 500;
 const retryMs = 1000;
+/** A disk that fails again and again costs records that come twice each time. */
+const reopenMs = 30_000;
 /** How long requests in flight may take to end when a config is swapped; later they are repeated. */
 const swapGraceMs = 2000;
 
@@ -50,8 +50,9 @@ export class Runner {
   readonly #ports: RunnerPorts;
   readonly #deadLetter: DeadLetter;
   readonly #replay: Replay;
-  readonly #checkpoints: CheckpointFile;
+  readonly #positions: PositionKeeper;
   readonly #inputCounters = new Map<string, InputCounters>();
+  readonly #filterCounters = new Map<string, FilterCounters>();
   readonly #counters = {
     alerts: 0,
     undetected: 0,
@@ -63,20 +64,11 @@ export class Runner {
   #running: Running = {};
   #sources: ApplyRequest = {};
   #facts: PipelineFacts | undefined;
-  #savedMarks: readonly Mark[];
   #readAll: boolean;
   #isSwapping = false;
-  /** Why reading waits. */
-  #waitingFor: string | undefined;
   #isStopping = false;
   #retriedAt = 0;
-  #checkpointedAt = 0;
-  #checkpointedBytes = 0;
-  #notedAt = 0;
-  #noteEveryMs = noteMs;
-  /** Whether something was read since the last quick note. */
-  #hasNews = false;
-  #checkpointing: Promise<void> | undefined;
+  #reopenedAt = Number.NEGATIVE_INFINITY;
 
   /** Throws when the state folder cannot be used. */
   constructor(options: WorkerOptions, ports: RunnerPorts) {
@@ -96,24 +88,24 @@ export class Runner {
       onProblem: ports.onProblem,
     });
     const path = join(options.stateDir, "checkpoint.json");
-    this.#checkpoints = new CheckpointFile(path, (message) => ports.onProblem("checkpoint/damaged", message));
-    this.#savedMarks = this.#checkpoints.load();
-    this.#readAll = this.#checkpoints.isDamaged;
+    this.#positions = new PositionKeeper({ path, deadLetter: this.#deadLetter, onProblem: ports.onProblem });
+    this.#readAll = this.#positions.isDamaged;
   }
 
   /** Runs until `stop`. */
   async run(): Promise<void> {
     while (!this.#isStopping) {
-      const worked = this.#turn(Date.now());
-      if (worked) this.#hasNews = true;
-      if (this.#active !== undefined && !this.#isSwapping) this.#replay.poll(this.#active, Date.now());
-      this.#noteQuickly(Date.now());
-      if (!this.#isSwapping && this.#isCheckpointDue(Date.now())) {
-        this.#checkpointedAt = Date.now();
-        this.#checkpointedBytes = this.#sum((counters) => counters.bytes);
-        void this.checkpoint();
+      const worked = this.#turn(steadyNow());
+      if (worked) this.#positions.hasNews = true;
+      const active = this.#isSwapping ? undefined : this.#active;
+      if (active !== undefined) {
+        this.#replay.poll(active, steadyNow());
+        this.#positions.noteQuickly(active, steadyNow());
+        this.#askToReopen(active);
+        const bytes = this.#sum((counters) => counters.bytes);
+        if (this.#positions.isCheckpointDue(steadyNow(), bytes)) void this.#positions.checkpoint(active);
       }
-      await (worked ? yieldTurn() : sleep(this.#hasNews ? noteMs : idleMs));
+      await (worked ? yieldTurn() : sleep(this.#positions.hasNews ? noteMs : idleMs));
     }
   }
 
@@ -122,6 +114,7 @@ export class Runner {
     this.#isStopping = true;
     if (this.#active !== undefined) await this.#close(this.#active, this.#active.config.service.graceMs);
     this.#active = undefined;
+    this.#positions.close();
     this.#deadLetter.close();
   }
 
@@ -141,8 +134,10 @@ export class Runner {
         ? undefined
         : loadShipperBundle(shipperSource, facts, this.#options.allowList);
     if (shipper?.ok === false) return shipper;
-
     const before = this.#detection;
+    const denied = this.#protectionProblem(rules?.value, shipper?.value);
+    if (denied !== undefined) return denied;
+
     if (rules !== undefined) this.#detection = rules.value;
     if (shipper !== undefined && (isMoved || !isDeepStrictEqual(shipper.value, this.#active?.config))) {
       const why = await this.#swap(shipper.value, facts);
@@ -152,7 +147,7 @@ export class Runner {
         return failure("shipper", "pipeline/cannot-open", why);
       }
       // So that a crash right after the first look does not make the next one the first.
-      await this.checkpoint();
+      await this.#positions.checkpoint(this.#active);
     } else if (this.#active !== undefined) this.#active.router.detection = this.#detection;
     this.#sources = sources;
     this.#facts = facts;
@@ -169,17 +164,33 @@ export class Runner {
     return { ok: true, running: this.#running };
   }
 
-  /** Makes positions durable, if everything read so far is. One at a time; a second call waits for the first. */
-  checkpoint(): Promise<void> {
-    this.#checkpointing ??= this.#saveCheckpoint()
-      .catch((error: unknown) => {
-        const why = `Positions cannot be saved, records may come twice after a crash: ${reasonOf(error)}`;
-        this.#ports.onProblem("checkpoint/failed", why);
-      })
-      .finally(() => {
-        this.#checkpointing = undefined;
-      });
-    return this.#checkpointing;
+  /** Whether what is to run would take from protected rules what those that run have. */
+  #protectionProblem(
+    rules: Detection | undefined,
+    shipper: PipelineConfig | undefined,
+  ): ApplyFailure | undefined {
+    const guard = this.#options.allowList;
+    const running = this.#detection?.rules;
+    const lost = rules === undefined ? undefined : rulesProblem(running, rules.rules, guard);
+    if (lost !== undefined) return failure("rules", "rules/protected", lost);
+    if (shipper === undefined) return undefined;
+    const starved = shipperProblem(this.#active?.config, shipper, rules?.rules ?? running, guard);
+    return starved === undefined ? undefined : failure("shipper", "shipper/protected", starved);
+  }
+
+  #askToReopen(active: Active): void {
+    const isLost = active.outputs.some((output) => !output.isDurable);
+    if (!isLost || steadyNow() - this.#reopenedAt < reopenMs) return;
+    this.#reopenedAt = steadyNow();
+    this.#ports.onLost();
+  }
+
+  /** Opens everything anew after a sync that failed: what is not durable is read again, into files of its own. */
+  async reopen(): Promise<void> {
+    const active = this.#active;
+    if (active === undefined || this.#facts === undefined) return;
+    const why = await this.#swap(active.config, this.#facts);
+    if (why !== undefined) this.#ports.onProblem("pipeline/cannot-reopen", why);
   }
 
   stats(): PipelineStats {
@@ -189,7 +200,6 @@ export class Runner {
       inputCounters: this.#inputCounters.values(),
       active,
       running: this.#running,
-      waitingFor: this.#waitingFor,
       isSettled: active === undefined || this.#isSettled(active),
     };
     return pipelineStats(source, Date.now());
@@ -201,46 +211,26 @@ export class Runner {
     return sum;
   }
 
-  /** Notes positions without syncing anything: see CheckpointFile. */
-  #noteQuickly(nowMs: number): void {
-    const active = this.#active;
-    if (active === undefined || this.#isSwapping || nowMs - this.#notedAt < this.#noteEveryMs) return;
-    try {
-      if (this.#hasNews && this.#isSettled(active)) {
-        const bytes = this.#checkpoints.note(marksOf(active));
-        this.#noteEveryMs = Math.max(noteMs, Math.min(bytes / noteBytesPerMs, noteMsMax));
-        this.#hasNews = false;
-      }
-    } catch (error) {
-      this.#ports.onProblem("checkpoint/failed", `Positions cannot be noted: ${reasonOf(error)}`);
-    }
-    this.#notedAt = nowMs;
-  }
-
-  /** Whether everything that was read is delivered or in files: only then may positions move. */
+  /** Whether everything that was read is delivered or in files. */
   #isSettled(active: Active): boolean {
     return this.#deadLetter.isSettled && active.outputs.every((output) => output.isSettled);
-  }
-
-  #isCheckpointDue(nowMs: number): boolean {
-    const elapsed = nowMs - this.#checkpointedAt;
-    const read = this.#sum((counters) => counters.bytes) - this.#checkpointedBytes;
-    return elapsed >= (read >= checkpointBytes ? checkpointMinMs : checkpointMs);
   }
 
   /** One chunk of each input; whether there may be more at once. */
   #turn(nowMs: number): boolean {
     const active = this.#active;
     if (active === undefined || this.#isSwapping) return false;
-    this.#waitingFor = this.#reasonToWait(active, nowMs);
+    this.#retryHeld(active, nowMs);
     let worked = false;
-    for (const input of active.inputs) {
+    for (const feed of active.feeds) {
+      const { input } = feed;
       try {
         input.poll(nowMs);
-        if (this.#waitingFor !== undefined) continue;
-        if (input.turn(active.router, nowMs)) worked = true;
-        active.router.flush();
-        input.commit();
+        const wait = this.#reasonToWait(feed, active);
+        feed.waitingFor = wait?.why;
+        if (wait !== undefined) {
+          this.#ports.onProblem(wait.code, `Input "${input.config.alias}" waits: ${wait.why}`);
+        } else if (feed.turn(active.router, nowMs, Date.now())) worked = true;
       } catch (error) {
         // Positions did not move: what was read is read again.
         active.router.discard();
@@ -251,32 +241,18 @@ export class Runner {
     return worked;
   }
 
-  #reasonToWait(active: Active, nowMs: number): string | undefined {
-    if (nowMs - this.#retriedAt >= retryMs) {
-      this.#retriedAt = nowMs;
-      for (const output of active.outputs) output.retry();
-      this.#deadLetter.retry();
-    }
-    if (active.router.lacksRules) {
-      const why = "the shipper config has an output detect, and no rules are applied yet";
-      this.#ports.onProblem("detect/no-rules", `Reading waits: ${why}`);
-      return why;
-    }
-    if (!this.#deadLetter.isSettled) return "the dead letter folder cannot be written";
-    const full = active.outputs.find((output) => output.isFull);
-    return full === undefined ? undefined : `the queue of output "${full.config.alias}" is full`;
+  #retryHeld(active: Active, nowMs: number): void {
+    if (nowMs - this.#retriedAt < retryMs) return;
+    this.#retriedAt = nowMs;
+    for (const output of active.outputs) output.retry();
+    this.#deadLetter.retry();
   }
 
-  async #saveCheckpoint(): Promise<void> {
-    const active = this.#active;
-    if (active === undefined) return;
-    if (!this.#isSettled(active)) return;
-    // What these positions cover is written; it has to be durable before they are.
-    const marks = marksOf(active);
-    await Promise.all([this.#deadLetter.sync(), ...active.outputs.map((output) => output.sync())]);
-    if (!isDeepStrictEqual(marks, this.#savedMarks)) await this.#checkpoints.save(marks);
-    this.#savedMarks = marks;
-    for (const input of active.inputs) input.saved(marks);
+  #reasonToWait(feed: Feed, active: Active): Wait | undefined {
+    if (!this.#deadLetter.isSettled) {
+      return { code: "input/waiting", why: "the dead letter folder cannot be written" };
+    }
+    return feed.reasonToWait(active.router);
   }
 
   /** Replaces the running config; says why when that failed, and then the old one runs again. */
@@ -304,18 +280,21 @@ export class Runner {
       const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
       onProblem("output/orphan-queue", `${why}, and delivered when the output is back under its alias`);
     }
-    const router = new Router(config, outputs, facts.clusterId, this.#counters, onProblem);
+    const filters = openFilters(config.filters, steadyNow, ({ plugin, alias }) =>
+      countersIn(this.#filterCounters, `${plugin} ${alias}`, newFilterCounters),
+    );
+    const router = new Router(config, outputs, facts.clusterId, this.#counters, filters, onProblem);
     router.detection = this.#detection;
     try {
       const inputs = await openInputs(config, {
-        marks: this.#savedMarks,
+        marks: this.#positions.saved,
         readAll: this.#readAll,
         allowList: this.#options.allowList,
         endsAtEof: this.#options.endsAtEof ?? false,
         deadLetter: this.#deadLetter,
         stateDir: this.#options.stateDir,
-        countersOf: (alias) => this.#countersOf(alias),
-        nowMs: Date.now(),
+        countersOf: (alias) => countersIn(this.#inputCounters, alias, newCounters),
+        nowMs: steadyNow(),
         onProblem,
       });
       this.#active = { config, outputs, router, ...inputs };
@@ -326,25 +305,16 @@ export class Runner {
     this.#readAll = false;
   }
 
-  #countersOf(alias: string): InputCounters {
-    const known = this.#inputCounters.get(alias);
-    if (known !== undefined) return known;
-    const counters = newCounters();
-    this.#inputCounters.set(alias, counters);
-    return counters;
-  }
-
-  /** After it, `#savedMarks` is where to go on; what was held in memory is read again from there. */
+  /** After it, `#positions.saved` is where to go on; what was held in memory is read again from there. */
   async #close(active: Active, graceMs: number): Promise<void> {
     this.#isSwapping = true;
     try {
-      await this.#checkpointing;
+      await this.#positions.rest();
       await this.#replay.rest();
       for (const output of active.outputs) output.retry();
-      await this.checkpoint();
-      // So that the quick note is not behind the checkpoint: it counts first.
-      this.#checkpoints.note(this.#savedMarks);
-      for (const input of active.inputs) await input.close();
+      await this.#positions.checkpoint(active);
+      this.#positions.noteSaved();
+      for (const { input } of active.feeds) await input.close();
       await Promise.all(active.outputs.map((output) => output.close(Date.now() + graceMs)));
       this.#active = undefined;
     } finally {
@@ -366,4 +336,16 @@ export class Runner {
       deliverAlerts: this.#ports.deliverAlerts,
     };
   }
+}
+
+/** Begins as the time of day, and goes on steadily whatever is done to that. */
+function steadyNow(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** The counters of a name, kept as long as the pipeline lives. */
+function countersIn<T>(known: Map<string, T>, name: string, make: () => T): T {
+  const found = known.get(name) ?? make();
+  known.set(name, found);
+  return found;
 }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { textOf } from "./json-walk.ts";
 import { RecordScanner } from "./scan.ts";
+import { repeatingRecords } from "./testing/odd-records.ts";
 
 const scanner = new RecordScanner();
 const json = fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("x_cluster", "x_team")), fc.jsonValue());
@@ -13,6 +15,34 @@ test("the scanner accepts every JSON object and finds the members that JSON.pars
       assert.ok(scanner.scan(bytes, 0, bytes.length), scanner.why);
       assert.equal(scanner.count, Object.keys(value).length);
     }),
+  );
+});
+
+test("the scanner finds the members that a record was written from, in order, repeated and escaped keys included", () => {
+  fc.assert(
+    fc.property(repeatingRecords, fc.constantFrom("", "\n", " \r\n"), ({ members, text }, after) => {
+      const bytes = Buffer.from(text + after);
+      assert.ok(scanner.scan(bytes, 0, bytes.length), scanner.why);
+      const found = Array.from({ length: scanner.count }, (_, nth) => {
+        const [key = 0, keyEnd = 0, value, valueEnd] = scanner.members.subarray(4 * nth, 4 * nth + 4);
+        return [textOf(bytes, key, keyEnd), bytes.toString("utf8", value, valueEnd)] as const;
+      });
+      assert.deepEqual(
+        found.map(([name]) => name),
+        members.map(([name]) => name),
+      );
+      for (const [nth, [, value]] of members.entries()) {
+        if (typeof value === "string") assert.equal(found[nth]?.[1], value);
+        else assert.match(found[nth]?.[1] ?? "", /^\{.*\}$/s);
+      }
+      const isEscaped = (nth: number) =>
+        bytes.toString("utf8", scanner.members[4 * nth], scanner.members[4 * nth + 1]).includes("\\");
+      assert.equal(
+        scanner.hasEscapedKey,
+        members.some((_, nth) => isEscaped(nth)),
+      );
+    }),
+    { numRuns: 2000 },
   );
 });
 

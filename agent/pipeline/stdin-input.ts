@@ -73,17 +73,21 @@ export class StdinInput implements Input {
     });
   }
 
+  tags(): readonly string[] {
+    return [this.config.tag];
+  }
+
   poll(): void {}
 
-  turn(router: Router, nowMs: number): boolean {
+  turn(router: Router, _nowMs: number, wallMs: number): boolean {
     this.#takeIn();
-    this.#sink.begin(router, this.config.tag, nowMs);
+    this.#sink.begin(router, this.config.tag, wallMs);
     if (this.#long !== undefined) return this.#goOnLong(this.#long);
     const length = this.#held.lastIndexOf(0x0a) + 1;
-    if (length > 0) return this.#lines(router, this.#held, length, nowMs);
+    if (length > 0) return this.#lines(router, this.#held, length, wallMs);
     if (this.#held.length > this.config.lineBytesMax) return this.#beginLong();
     if (!this.#isComplete || this.#isFlushed) return false;
-    return this.#end(router, nowMs);
+    return this.#end(router, wallMs);
   }
 
   commit(): void {
@@ -135,10 +139,10 @@ export class StdinInput implements Input {
     this.#stream.resume();
   }
 
-  #lines(router: Router, buffer: Buffer, length: number, nowMs: number): boolean {
+  #lines(router: Router, buffer: Buffer, length: number, wallMs: number): boolean {
     const { lineBytesMax, tag } = this.config;
     const firstEnd = Math.min(buffer.indexOf(0x0a), length - 1);
-    this.#sink.begin(router, tag, this.#parser.timeOf(buffer, 0, firstEnd) ?? nowMs);
+    this.#sink.begin(router, tag, this.#parser.timeOf(buffer, 0, firstEnd) ?? wallMs);
     const consumed = Math.min(length, this.#held.length);
     const chunk = { kind: "lines" as const, buffer, length, consumed, offset: this.#at };
     for (const line of eachLine(this.#source, chunk)) {
@@ -151,10 +155,10 @@ export class StdinInput implements Input {
   }
 
   /** The other side ended: the last line may lack its line break, and nothing will follow what waits for more. */
-  #end(router: Router, nowMs: number): boolean {
+  #end(router: Router, wallMs: number): boolean {
     if (this.#held.length > 0) {
       const last = Buffer.concat([this.#held, Buffer.from("\n")]);
-      this.#lines(router, last, last.length, nowMs);
+      this.#lines(router, last, last.length, wallMs);
     }
     this.#parser.flush(this.#sink);
     this.#isFlushed = true;

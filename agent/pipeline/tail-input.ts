@@ -47,6 +47,8 @@ export class TailInput implements Input {
   /** The path whose turn comes first. */
   #next = 0;
   #turnedAt: number;
+  /** The time of day at the last turn. */
+  #wallMs: number;
   /** Event time of the last record that was read, ms since the epoch. */
   #lastEventMs: number | undefined;
 
@@ -62,8 +64,14 @@ export class TailInput implements Input {
     this.#deadLetter = deadLetter;
     this.#context = context;
     this.#sink = new LineSink(config, deadLetter, context);
-    this.#startedMs = nowMs;
+    this.#startedMs = Date.now();
     this.#turnedAt = nowMs;
+    this.#wallMs = Date.now();
+  }
+
+  tags(): readonly string[] {
+    const { tag } = this.config;
+    return tag.includes("*") ? this.#current().map((chain) => chain.tag) : [tag];
   }
 
   poll(nowMs: number): void {
@@ -77,8 +85,9 @@ export class TailInput implements Input {
   }
 
   /** Takes paths in turn, one chunk of each, until that is about one chunk together. */
-  turn(router: Router, nowMs: number): boolean {
+  turn(router: Router, nowMs: number, wallMs: number): boolean {
     this.#turnedAt = nowMs;
+    this.#wallMs = wallMs;
     const chains = this.#current();
     let [bytes, worked] = [0, false];
     for (let count = 0; count < chains.length && bytes < this.config.chunkBytes; count++) {
@@ -172,13 +181,17 @@ export class TailInput implements Input {
           this.#truncated(chain, file, nowMs);
           return 0;
         case "long":
-          this.#begin(chain, router, nowMs);
+          this.#begin(chain, router, this.#wallMs);
           this.#long(file, reading);
           file.advance(reading.consumed);
           return reading.consumed;
         case "lines":
-          this.#begin(chain, router, chain.parser.timeOf(reading.buffer, 0, firstEnd(reading)) ?? nowMs);
-          this.#lines(chain, file, reading, nowMs);
+          this.#begin(
+            chain,
+            router,
+            chain.parser.timeOf(reading.buffer, 0, firstEnd(reading)) ?? this.#wallMs,
+          );
+          this.#lines(chain, file, reading);
           file.advance(reading.consumed);
           return reading.consumed;
       }
@@ -199,7 +212,7 @@ export class TailInput implements Input {
     file.progress.add(piece.from, piece.to);
   }
 
-  #lines(chain: Chain, file: TailFile, chunk: Chunk, nowMs: number): void {
+  #lines(chain: Chain, file: TailFile, chunk: Chunk): void {
     const { parser } = chain;
     const { lineBytesMax } = this.config;
     for (const line of eachLine(file, chunk)) {
@@ -211,7 +224,7 @@ export class TailInput implements Input {
     }
     const { buffer, length } = chunk;
     const lastStart = buffer.lastIndexOf(0x0a, length - 2) + 1;
-    this.#lastEventMs = parser.timeOf(buffer, Math.min(lastStart, length), length - 1) ?? nowMs;
+    this.#lastEventMs = parser.timeOf(buffer, Math.min(lastStart, length), length - 1) ?? this.#wallMs;
   }
 
   /** There is nothing new: what waits for its rest waits only so long. */
@@ -221,7 +234,7 @@ export class TailInput implements Input {
     const { parser } = chain;
     const isLate = nowMs - chain.idleSince >= parser.idleMs || this.config.exitOnEof;
     if (!parser.isWaiting || !isLate) return;
-    this.#sink.begin(router, chain.tag, this.#lastEventMs ?? nowMs);
+    this.#sink.begin(router, chain.tag, this.#lastEventMs ?? this.#wallMs);
     parser.flush(this.#sink);
   }
 

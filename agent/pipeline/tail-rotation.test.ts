@@ -217,3 +217,27 @@ test("a file with a long backlog does not keep others waiting", (t) => {
   assert.ok(w.values("n").includes(90_000));
   assert.ok(w.records.length < 20_000);
 });
+
+test("a file that a glob would have named, and that was created and rotated before anybody looked, is read", async (t) => {
+  const w = new TailWorld(t);
+  w.append("old.log.1", lines(900, 910));
+  w.start(json(w, "*.log"));
+  w.drain();
+  w.append("a.log", lines(0, 10));
+  w.rename("a.log", "a.log.1");
+  w.append("b.log", lines(10, 20));
+  fs.writeFileSync(w.path("b.log.1.gz"), gzipSync(fs.readFileSync(w.path("b.log"))));
+  fs.rmSync(w.path("b.log"));
+  w.append("c.txt.1", lines(800, 810));
+  w.wait(2000);
+  await w.until("the compressed one", () => w.values("n").length >= 20);
+  w.rename("a.log.1", "a.log.2");
+  w.append("a.log", lines(20, 30));
+  w.wait(2000);
+  w.drain();
+  w.restart();
+  w.drain();
+  // Neither what was rotated before the first start, nor what rotation of another name gave.
+  assert.deepEqual(new Set(w.values("n")), new Set(numbers(0, 30)));
+  assert.equal(w.values("n").length, 30);
+});

@@ -37,8 +37,9 @@ function deliverAlerts(alerts: readonly PipelineAlert[], signal: AbortSignal): P
 
 const problems = new ProblemFilter((problem) => post({ kind: "problem", problem }));
 const runner = new Runner(workerData as WorkerOptions, {
-  onProblem: (code, message) => problems.report(code, message, Date.now()),
+  onProblem: (code, message) => problems.report(code, message, performance.now()),
   deliverAlerts,
+  onLost: () => inTurn(() => runner.reopen()),
 });
 
 /** Applies and the stop wait for one another; statistics and acknowledgements do not. */

@@ -33,7 +33,7 @@ function restore(fleet: TestFleet, copy: string): Promise<void> {
 const copies = (name: string) => tables.map((table) => `create table ${table}_${name} as table ${table}`);
 
 const sign = ({ at }: TestFleet) =>
-  signAuditHeads({ db: at.db, org: "default", signer: at.state.signers.timestamp, now: () => new Date() });
+  signAuditHeads({ db: at.db, org: "default", keyring: at.state.keyring, now: () => new Date() });
 
 async function act(fleet: TestFleet, times: number): Promise<void> {
   const tokens = await fleet.at.client(TokenService);

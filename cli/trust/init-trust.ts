@@ -106,11 +106,7 @@ function checkOptions({ dir, passphrase }: InitOptions, quorums: Record<string, 
       "Choose another folder with --dir.",
     );
   }
-  if (passphrase !== undefined && passphrase.length < passphraseLengthMin) {
-    throw misused(
-      `the passphrase has ${passphrase.length} characters; at least ${passphraseLengthMin} are needed`,
-    );
-  }
+  checkPassphrase(passphrase);
   for (const [role, { keys, threshold }] of Object.entries(quorums)) {
     const fits =
       Number.isInteger(keys) && keys >= 1 && keys <= keysMax && Number.isInteger(threshold) && threshold >= 1;
@@ -119,6 +115,14 @@ function checkOptions({ dir, passphrase }: InitOptions, quorums: Record<string, 
       `${role}: ${threshold} of ${keys} keys cannot sign; the threshold goes from 1 to the number of keys, at most ${keysMax}`,
     );
   }
+}
+
+/** Refuses a new passphrase that can be guessed by trying. */
+export function checkPassphrase(passphrase: string | undefined): void {
+  if (passphrase === undefined || passphrase.length >= passphraseLengthMin) return;
+  throw misused(
+    `the passphrase has ${passphrase.length} characters; at least ${passphraseLengthMin} are needed`,
+  );
 }
 
 function newKeys(dir: string, role: NamedKey["role"], { keys }: Quorum): readonly NamedKey[] {

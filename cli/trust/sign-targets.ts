@@ -3,16 +3,17 @@ import {
   checkNextTargets,
   metadataBytesMax,
   newTargets,
+  readRoot,
   readTargets,
   signMetadata,
   type BuiltBundle,
-  type Signer,
   type TargetsView,
 } from "#trust";
 import { refused } from "../failure.ts";
 import { orRefuse, readBounded } from "./files.ts";
 import { rootFile } from "./init-trust.ts";
-import { signersOf } from "./signers.ts";
+import type { Talk } from "./exec-signer.ts";
+import { keySourcesOf } from "./signers.ts";
 
 export interface SignOptions {
   /** The trust folder, with `root.json` and the keys of targets. */
@@ -25,8 +26,8 @@ export interface SignOptions {
   /** The root that the server publishes; the folder's own when absent. */
   readonly root?: Uint8Array;
   readonly passphrase: string | undefined;
-  /** Signs instead of the folder's keys: a token, or a key service. */
-  readonly signers?: readonly Signer[];
+  /** Takes what programs say that hold keys. */
+  readonly talk?: Talk;
   readonly now: Date;
 }
 
@@ -56,13 +57,15 @@ export async function coSignTargets(
 }
 
 async function addSignatures(
-  options: Pick<SignOptions, "dir" | "passphrase" | "previousTargets" | "signers" | "now"> & {
+  options: Pick<SignOptions, "dir" | "passphrase" | "previousTargets" | "talk" | "now"> & {
     readonly unsigned: Uint8Array;
     readonly root: Uint8Array;
   },
 ): Promise<SignedTargets> {
   const { dir, passphrase, previousTargets, root, unsigned, now } = options;
-  const signers = options.signers ?? signersOf(dir, "targets", passphrase);
+  const { talk = () => {} } = options;
+  const authority = orRefuse(readRoot(root)).roles.targets;
+  const signers = keySourcesOf(dir, "targets", [authority]).map((source) => source.open(passphrase, talk));
   const targets = orRefuse(await signMetadata(unsigned, signers));
   const view = orRefuse(readTargets(targets));
   const checked = checkNextTargets(root, previousTargets, targets, now);

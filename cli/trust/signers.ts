@@ -1,16 +1,38 @@
 import { readdirSync } from "node:fs";
-import { basename, join } from "node:path";
-import { decodeKeyFile, isSealedKeyFile, type Signer } from "#trust";
-import { misused } from "../failure.ts";
+import { join } from "node:path";
+import {
+  type Authority,
+  decodeKeyFile,
+  isSealedKeyFile,
+  type PublicKey,
+  publicKeyFromPem,
+  publicKeyOfKeyFile,
+  shortId,
+  type Signer,
+} from "#trust";
+import { misused, refused } from "../failure.ts";
+import { execSigner, parseExecReference, type Talk } from "./exec-signer.ts";
 import { notUsable, orRefuse, readBounded } from "./files.ts";
 
 export type OfflineRole = "root" | "targets";
+export const offlineRoles = ["root", "targets"] as const satisfies readonly OfflineRole[];
 
-const keyBytesMax = 4096;
+/** A file that can sign: a key, sealed or plain, or a reference to a program that holds one. */
+export interface KeySource {
+  readonly file: string;
+  readonly publicKey: PublicKey;
+  /** Whether it holds the key itself, and not only says who does. */
+  readonly isKey: boolean;
+  /** Whether a passphrase has to be asked for. */
+  readonly isSealed: boolean;
+  open(passphrase: string | undefined, talk: Talk): Signer;
+}
 
-/** The key files of a role in a trust folder: `targets.key.json`, or `targets-1.key.json` and so on. */
+const keyBytesMax = 8192;
+
+/** The key files of a role in a trust folder: `targets.key.json`, or `targets-ada.key.json` and so on. */
 export function keyFilesOf(dir: string, role: OfflineRole): readonly string[] {
-  const pattern = role === "root" ? /^root(?:-[\w.]+)?\.key\.json$/ : /^targets(?:-[\w.]+)?\.key\.json$/;
+  const pattern = role === "root" ? /^root(?:-[\w.]+)*\.key\.json$/ : /^targets(?:-[\w.]+)*\.key\.json$/;
   try {
     const names = readdirSync(dir).filter((name) => pattern.test(name));
     return names.sort().map((name) => join(dir, name));
@@ -23,30 +45,92 @@ export function keyFilesOf(dir: string, role: OfflineRole): readonly string[] {
   }
 }
 
-/** True when a passphrase has to be asked for before the files can sign. */
-export function needsPassphrase(files: readonly string[]): boolean {
-  return files.some((file) => orRefuse(isSealedKeyFile(textOf(file))));
+/** Reads a file that can sign, without opening it. */
+export function readKeySource(file: string): KeySource {
+  const text = textOf(file);
+  const json = parse(text);
+  if (json?.["signer"] === "exec") {
+    const reference = parseExecReference(file, json);
+    const open = (_: string | undefined, talk: Talk) => execSigner(reference, talk);
+    return { file, publicKey: reference.publicKey, isKey: false, isSealed: false, open };
+  }
+  if (json !== undefined && json["signer"] !== undefined) {
+    throw misused(
+      `${file}: "signer" is of no kind that is known`,
+      'Write "signer": "exec"; see docs/signers.md.',
+    );
+  }
+  const publicKey = publicKeyOfKeyFile(text);
+  if (!publicKey.ok) throw misused(`${file}: ${publicKey.refusal.message}`);
+  return {
+    file,
+    publicKey: publicKey.value,
+    isKey: true,
+    isSealed: orRefuse(isSealedKeyFile(text)),
+    open: (passphrase) => {
+      const opened = decodeKeyFile(text, passphrase);
+      if (opened.ok) return opened.value;
+      throw misused(`${file}: ${opened.refusal.message}`, "Give the passphrase in FLEETCTL_PASSPHRASE.");
+    },
+  };
 }
 
-/** Opens key files. A wrong passphrase names the file. */
-export function openSigners(files: readonly string[], passphrase: string | undefined): readonly Signer[] {
-  return files.map((file) => {
-    const opened = decodeKeyFile(textOf(file), passphrase);
-    if (opened.ok) return opened.value;
-    throw misused(`${file}: ${opened.refusal.message}`, "Give the passphrase in FLEETCTL_PASSPHRASE.");
-  });
+/** The public key in a file: PEM, or the public half of a file that can sign. */
+export function readPublicKey(file: string): PublicKey {
+  const text = textOf(file);
+  if (!text.trimStart().startsWith("-----BEGIN")) return readKeySource(file).publicKey;
+  const key = publicKeyFromPem(text);
+  if (key.ok) return key.value;
+  throw misused(`${file}: ${key.refusal.message}`, "openssl pkey -in KEY.pem -pubout   writes it");
 }
 
-/** The signers of a role in a trust folder; at least one. */
-export function signersOf(dir: string, role: OfflineRole, passphrase: string | undefined): readonly Signer[] {
+/**
+ * The files in a trust folder whose keys may sign for a role, by the given authorities. Refuses when there is none, and
+ * says whose keys would be wanted.
+ */
+export function keySourcesOf(
+  dir: string,
+  role: OfflineRole,
+  authorities: readonly Authority[],
+): readonly KeySource[] {
   const files = keyFilesOf(dir, role);
-  if (files.length > 0) return openSigners(files, passphrase);
-  throw misused(
-    `${dir} holds no ${role} key (${role}.key.json)`,
-    `Name the folder that fleetctl trust init wrote, here ${basename(dir)}, with --dir.`,
+  if (files.length === 0) {
+    throw misused(
+      `${dir} holds no ${role} key (${role}.key.json)`,
+      "--dir DIR   names the folder that holds it",
+    );
+  }
+  const sources = files.map(readKeySource);
+  const named = sources.filter(({ publicKey }) => authorities.some(({ keys }) => keys.has(publicKey.keyId)));
+  if (named.length > 0) return named;
+  const held = sources.map(({ publicKey }) => shortId(publicKey.keyId)).join(", ");
+  const wanted = authorities.map(
+    ({ from, keys }) => `${from} names ${[...keys.keys()].map(shortId).join(", ")}`,
   );
+  throw refused(
+    `None of the ${role} keys in ${dir} (${held}) may sign: ${wanted.join("; ")} (trust/unknown-key)`,
+    "--dir DIR   names the folder that holds such a key",
+    `fleetctl trust add-signer ${role} FILE   has the next root name another`,
+  );
+}
+
+/** True when a passphrase has to be asked for before the files can sign. */
+export function needsPassphrase(sources: readonly KeySource[]): boolean {
+  return sources.some(({ isSealed }) => isSealed);
 }
 
 function textOf(file: string): string {
   return Buffer.from(readBounded(file, keyBytesMax)).toString("utf8");
+}
+
+/** The JSON object in a text; undefined when it is none, which others then say better. */
+function parse(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === "object" && json !== null && !Array.isArray(json)
+      ? (json as Readonly<Record<string, unknown>>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -15,7 +15,7 @@ import { Failure } from "../failure.ts";
 import { buildBundleFromFiles } from "./build-bundle.ts";
 import { initTrust, onlineKeysOf, type InitOptions } from "./init-trust.ts";
 import { coSignTargets, signTargets } from "./sign-targets.ts";
-import { keyFilesOf, needsPassphrase } from "./signers.ts";
+import { keyFilesOf, needsPassphrase, readKeySource } from "./signers.ts";
 
 const now = new Date("2030-01-01T00:00:00Z");
 const passphrase = "correct horse battery";
@@ -67,7 +67,7 @@ test("key files are for their owner only and sealed with the passphrase", async 
     assert.equal(decodeKeyFile(readFileSync(file, "utf8"), undefined).ok, false);
     assert.equal(decodeKeyFile(readFileSync(file, "utf8"), passphrase).ok, true);
   }
-  assert.equal(needsPassphrase(keyFilesOf(dir, "targets")), true);
+  assert.equal(needsPassphrase(keyFilesOf(dir, "targets").map(readKeySource)), true);
 });
 
 test("trust init overwrites nothing, whether it is complete or was interrupted", async (t) => {

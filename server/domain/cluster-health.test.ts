@@ -20,6 +20,7 @@ const agent: AgentFacts = {
   name: "node-1",
   createdMs: 0,
   lastSeenMs: nowMs - 1_000,
+  certificateExpiresMs: nowMs + 1,
   components: running(wanted),
   conditions: [],
 };
@@ -58,10 +59,35 @@ const cases: readonly (readonly [string, readonly Partial<AgentFacts>[], string,
     /reports output\/unreachable: no route/,
   ],
   [
+    "whose root metadata has half of its life behind it",
+    [{ conditions: [{ code: "trust/aging root", message: "More than half" }] }],
+    "healthy",
+    /^$/,
+  ],
+  [
+    "whose targets metadata is about to expire",
+    [
+      {
+        conditions: [
+          { code: "trust/aging root", message: "More than half" },
+          { code: "trust/expiring targets", message: "More than 80 %" },
+        ],
+      },
+    ],
+    "degraded",
+    /reports trust\/expiring targets: More than 80 %/,
+  ],
+  [
     "with one silent agent of two",
     [{}, { name: "node-2", lastSeenMs: nowMs - 61_000 }],
     "silent",
     /"node-2" was last heard of 61 s ago/,
+  ],
+  [
+    "that slept through the end of its certificate",
+    [{ lastSeenMs: nowMs - 61_000, certificateExpiresMs: nowMs }],
+    "silent",
+    /61 s ago, and its certificate has expired: enrol it again/,
   ],
   [
     "that is silent and had a condition",

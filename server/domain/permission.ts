@@ -60,8 +60,8 @@ const leastRole = {
   "audit:read": "admin",
 } as const satisfies Record<Permission, Role | "never">;
 
-/** What reaches every cluster by its nature, so that a credential with a scope does not carry it, whatever its role. */
-const fleetWide: readonly Permission[] = ["bundle:write", "trust:write"];
+/** What reaches or tells of every cluster by its nature, so that a credential with a scope does not carry it, whatever its role. */
+const fleetWide: readonly Permission[] = ["bundle:write", "trust:write", "audit:read"];
 
 export function isRole(text: string): text is Role {
   return roles.some((role) => role === text);

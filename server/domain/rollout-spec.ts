@@ -23,6 +23,8 @@ export interface RolloutSpec {
   readonly onFailure: "pause" | "roll-back";
   /** The gates that are on, with their limits; none in rollouts of before there were gates. */
   readonly gates?: readonly GateSetting[];
+  /** Whether it may start although coverage is lost; a person's word, kept with the rollout. */
+  readonly allowCoverageLoss?: boolean;
 }
 
 const bounds = {

@@ -15,6 +15,7 @@ import { findAuditEnd, listAuditRows } from "../store/audit-entries.ts";
 import { findAuditHead, insertAuditHead, type AuditHeadRow } from "../store/audit-heads.ts";
 import { findMetadata } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
+import type { Keyring } from "../store/sign-metadata.ts";
 
 /** A head is signed anew so often, also when nothing happened: so everybody knows that nothing did. */
 export const auditHeadMs = 15 * 60_000;
@@ -24,8 +25,8 @@ export const auditHeadsEveryMs = 2_000;
 export interface AuditHeadPorts {
   readonly db: Database;
   readonly org: string;
-  /** The key of the timestamp role. */
-  readonly signer: Signer;
+  /** Heads are signed with the key of the timestamp role. */
+  readonly keyring: Pick<Keyring, "signersFor">;
   readonly now: () => Date;
 }
 
@@ -34,7 +35,7 @@ export interface AuditHeadPorts {
  * was rewritten since is never signed. Answers with the sequence of the head, if one was signed.
  */
 export async function signAuditHeads(ports: AuditHeadPorts): Promise<bigint | undefined> {
-  const { db, org, signer, now } = ports;
+  const { db, org, keyring, now } = ports;
   const end = await findAuditEnd(db, org);
   if (end === undefined || end.sequence === 0n) return undefined;
   const last = await findAuditHead(db, org);
@@ -43,7 +44,7 @@ export async function signAuditHeads(ports: AuditHeadPorts): Promise<bigint | un
   const root = await findMetadata(db, "root");
   // Before there is a root nobody could verify a head.
   if (root === undefined) return undefined;
-  checkNamed(root.body, signer);
+  const signer = timestampKey(root.body, keyring);
   const { sequence, hash } = await follow(ports, last);
   const isNew = last === undefined || sequence > last.sequence;
   if (!isNew && !isOld) return undefined;
@@ -57,10 +58,12 @@ export async function signAuditHeads(ports: AuditHeadPorts): Promise<bigint | un
 }
 
 /** A head that nobody can verify would make the log look tampered with. */
-function checkNamed(root: Uint8Array, signer: Signer): void {
+function timestampKey(root: Uint8Array, keyring: Pick<Keyring, "signersFor">): Signer {
   const view = readRoot(root);
+  if (!view.ok) throw new Error(view.refusal.message);
+  const signer = keyring.signersFor(view.value).timestamp;
   const { keyId } = signer.publicKey;
-  if (view.ok && view.value.roles.timestamp.keys.has(keyId)) return;
+  if (view.value.roles.timestamp.keys.has(keyId)) return signer;
   throw new Error(
     `No head of the audit log is signed: the root does not name this server's timestamp key ${shortId(keyId)}`,
   );

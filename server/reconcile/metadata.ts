@@ -3,7 +3,7 @@ import type { AuditNote } from "../store/audit-entries.ts";
 import { lockMetadata } from "../store/metadata.ts";
 import { notifyChanged } from "../store/notify.ts";
 import type { Database } from "../store/pool.ts";
-import { signOnline, type OnlineSigners } from "../store/sign-metadata.ts";
+import { signOnline, type Keyring } from "../store/sign-metadata.ts";
 
 /**
  * Keeps snapshot and timestamp fresh: without it agents would refuse the fleet's metadata a day after the last push.
@@ -12,13 +12,13 @@ import { signOnline, type OnlineSigners } from "../store/sign-metadata.ts";
  */
 export async function keepMetadata(
   db: Database,
-  signers: OnlineSigners,
+  keyring: Pick<Keyring, "signersFor">,
   now: () => Date,
   note: AuditNote,
 ): Promise<readonly string[]> {
   return db.transaction(async (tx) => {
     await lockMetadata(tx);
-    const signed = await signOnline(tx, signers, now());
+    const signed = await signOnline(tx, keyring, now());
     if (!signed.ok) throw new Error(sentence(signed.refusal));
     if (signed.value.length === 0) return signed.value;
     await notifyChanged(tx);

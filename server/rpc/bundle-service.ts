@@ -19,7 +19,7 @@ import { countUses, findBundle, listBundles, type BundleRow } from "../store/bun
 import { findMetadata } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
 import { pushBundles, type ReadyBundle } from "../store/push-bundles.ts";
-import type { OnlineSigners } from "../store/sign-metadata.ts";
+import type { Keyring } from "../store/sign-metadata.ts";
 import type { Audit } from "./audit.ts";
 import { operatorOf, scopeOf } from "./caller.ts";
 import { fromKind, fromTrust, toBundleRef, toTimestamp } from "./messages.ts";
@@ -38,14 +38,14 @@ export interface BundleServiceOptions {
   readonly db: Database;
   readonly org: string;
   readonly audit: Audit;
-  readonly signers: OnlineSigners;
+  readonly keyring: Pick<Keyring, "signersFor">;
   /** Whether a bundle loads as agents will load it; answers with what it holds. */
   readonly checkLoads: (bundle: Bundle) => Promise<Outcome<Readonly<Record<string, number>>>>;
   readonly now: () => Date;
 }
 
 export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof BundleService> {
-  const { db, audit, signers, now } = options;
+  const { db, audit, keyring, now } = options;
   return {
     async pushBundles(request, context) {
       orRefuse(checkSizes(request.bundles));
@@ -58,7 +58,7 @@ export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof
       const pushed = await pushBundles(db, {
         bundles,
         targets: request.targets,
-        signers,
+        keyring,
         pushedBy: operatorOf(context).name,
         now: now(),
         note: audit.note(context, request),

@@ -1,15 +1,22 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { OnlineKeySchema, RoleStatusSchema, type RoleStatus, type TrustService } from "#proto/fleet/v1/trust";
-import { checkNextRoot, readRoot, roleNames, type Authority, type RootView } from "#trust";
+import {
+  OnlineKeySchema,
+  RoleStatusSchema,
+  type OnlineKey,
+  type RoleStatus,
+  type TrustService,
+} from "#proto/fleet/v1/trust";
+import { checkNextRoot, readRoot, roleNames, shortId, type Authority, type RootView } from "#trust";
 
 import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import { findMetadata, insertMetadata, lockMetadata, type MetadataRow } from "../store/metadata.ts";
 import { notifyChanged } from "../store/notify.ts";
 import type { AuditNote } from "../store/audit-entries.ts";
-import type { Database, Transaction } from "../store/pool.ts";
-import { signOnline, type OnlineSigners } from "../store/sign-metadata.ts";
+import type { Database, Db, Transaction } from "../store/pool.ts";
+import { onlineRoles, signOnline, type Keyring, type OnlineSigners } from "../store/sign-metadata.ts";
+import { countTrustHolders } from "../store/trust-holders.ts";
 import type { Audit } from "./audit.ts";
 import { fromTrust, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
@@ -18,6 +25,7 @@ import { orRefuse } from "./refusals.ts";
 export const trustPermissions = {
   getTrust: "trust:read",
   publishRoot: "trust:write",
+  prepareOnlineKeys: "trust:write",
   getMetadata: "trust:read",
 } satisfies Record<keyof (typeof TrustService)["method"], Permission>;
 
@@ -25,27 +33,37 @@ export interface TrustServiceOptions {
   readonly db: Database;
   readonly org: string;
   readonly audit: Audit;
-  readonly signers: OnlineSigners;
+  readonly keyring: Keyring;
   readonly now: () => Date;
 }
 
 export function trustService(options: TrustServiceOptions): ServiceImpl<typeof TrustService> {
-  const { db, org, audit, signers } = options;
+  const { db, org, audit, keyring } = options;
   return {
     async getTrust() {
-      const onlineKeys = (["snapshot", "timestamp", "assignment"] as const).map((role) => {
-        const { keyId, keyval } = signers[role].publicKey;
-        return create(OnlineKeySchema, { role, keyId, publicKey: keyval.public });
-      });
-      const root = await findMetadata(db, "root");
-      if (root === undefined) return { org, onlineKeys, roles: [] };
-      const view = readRoot(root.body);
-      if (!view.ok) throw new Error(view.refusal.message);
+      const view = await presentRoot(db);
+      const onlineKeys = keysOf(keyring.signersFor(view));
+      if (view === undefined) return { org, onlineKeys, roles: [] };
+      const waiting = keyring.waiting(view);
       const rows = await Promise.all(roleNames.map((role) => findMetadata(db, role)));
-      const roles = rows.flatMap((row) =>
-        row === undefined ? [] : [statusOf(row, view.value.roles[row.role])],
-      );
-      return { org, onlineKeys, roles };
+      const roles = rows.flatMap((row) => (row === undefined ? [] : [statusOf(row, view.roles[row.role])]));
+      const waitingKeys = waiting === undefined ? [] : keysOf(waiting);
+      return { org, onlineKeys, roles, waitingKeys, holders: [...(await countTrustHolders(db))] };
+    },
+    async prepareOnlineKeys(request, context) {
+      const note = audit.note(context, request);
+      const view = await presentRoot(db);
+      try {
+        const onlineKeys = keysOf(keyring.prepare(view));
+        await db.transaction((tx) =>
+          note(tx, { target: onlineKeys.map(({ keyId }) => shortId(keyId)).join(", ") }),
+        );
+        return { onlineKeys };
+      } catch (error) {
+        // A state directory that is a read-only mount, or a full disk: the operator's to mend.
+        const why = `New online keys cannot be written to the state directory: ${(error as Error).message}`;
+        return orRefuse(refuse({ kind: "unavailable", why }));
+      }
     },
     async publishRoot(request, context) {
       const note = audit.note(context, request);
@@ -66,15 +84,34 @@ export function trustService(options: TrustServiceOptions): ServiceImpl<typeof T
   };
 }
 
+/** The root that is published now. */
+async function presentRoot(db: Db): Promise<RootView | undefined> {
+  const row = await findMetadata(db, "root");
+  if (row === undefined) return undefined;
+  const view = readRoot(row.body);
+  if (view.ok) return view.value;
+  throw new Error(view.refusal.message);
+}
+
+function keysOf(signers: OnlineSigners): OnlineKey[] {
+  return onlineRoles.map((role) => {
+    const { keyId, keyval } = signers[role].publicKey;
+    return create(OnlineKeySchema, { role, keyId, publicKey: keyval.public });
+  });
+}
+
 async function publish(
   tx: Transaction,
-  { org, signers, now }: TrustServiceOptions,
+  { org, keyring, now }: TrustServiceOptions,
   bytes: Uint8Array,
   note: AuditNote,
 ): Promise<Outcome<{ readonly row: MetadataRow; readonly view: RootView }>> {
   await lockMetadata(tx);
   const at = now();
   const current = await findMetadata(tx, "root");
+  // The set that the new root names; when it names none of ours, the refusal speaks of the one that signs now.
+  const next = readRoot(bytes);
+  const signers = keyring.signersFor(next.ok ? next.value : undefined);
   const onlineKeys = {
     snapshot: signers.snapshot.publicKey,
     timestamp: signers.timestamp.publicKey,
@@ -103,7 +140,7 @@ async function publish(
   };
   await insertMetadata(tx, row);
   // A root with other online keys makes what they signed before worthless.
-  orRefuse(await signOnline(tx, signers, at));
+  orRefuse(await signOnline(tx, keyring, at));
   await notifyChanged(tx);
   await note(tx, named);
   return accept({ row: { ...row, changed: 0n }, view });

@@ -11,8 +11,11 @@ export interface Desired extends DesiredRow {
   readonly labelsDigest: Uint8Array;
 }
 
-/** Signs with the server's assignment key, for the organisation of the fleet. */
-export type SignAssignment = (assignment: Omit<Assignment, "org">) => Promise<Envelope>;
+/** Signs with the assignment key that the newest root names, for the organisation of the fleet. */
+export type SignAssignment = (
+  assignment: Omit<Assignment, "org">,
+  root: Uint8Array | undefined,
+) => Promise<Envelope>;
 
 /**
  * The desired state of the clusters that are connected here. A copy of what the store says, read again when the change
@@ -28,9 +31,15 @@ export interface DesiredBook {
   envelope(desired: Desired): Promise<Envelope | undefined>;
   /** All roots and the newest of the other roles, in the order in which an agent verifies them. */
   trustChain(): Promise<readonly StoredMetadata[]>;
-  /** Reads again what is held of these clusters; answers with those among them that are retired. */
-  refresh(clusterIds: Iterable<string>): Promise<readonly string[]>;
+  /** Reads again what is held of these clusters; answers with who among them may not be spoken with any more. */
+  refresh(clusterIds: Iterable<string>): Promise<Gone>;
   forgetTrust(): void;
+}
+
+/** Retired clusters, and agents whose identity was taken back. */
+export interface Gone {
+  readonly clusterIds: readonly string[];
+  readonly agentIds: readonly string[];
 }
 
 interface Entry {
@@ -50,6 +59,10 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
   const { db } = options;
   const entries = new Map<string, Entry>();
   let chain: Promise<readonly StoredMetadata[]> | undefined;
+  const trustChain = () => {
+    chain ??= forgetting(readTrustChain(db), () => (chain = undefined));
+    return chain;
+  };
   return {
     hold: (clusterId) => {
       const entry = entries.get(clusterId) ?? { holders: 0, state: undefined };
@@ -68,11 +81,8 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
       entry.state ??= forgetting(load(db, clusterId), () => (entry.state = undefined));
       return entry.state;
     },
-    envelope: (desired) => envelopeOf(desired, entries.get(desired.clusterId), options),
-    trustChain: () => {
-      chain ??= forgetting(readTrustChain(db), () => (chain = undefined));
-      return chain;
-    },
+    envelope: (desired) => envelopeOf(desired, entries.get(desired.clusterId), { ...options, trustChain }),
+    trustChain,
     refresh: async (clusterIds) => {
       const held = [...clusterIds].filter((id) => entries.has(id));
       const rows = await readDesired(db, held);
@@ -80,10 +90,15 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
         const entry = entries.get(row.clusterId);
         if (entry !== undefined) entry.state = Promise.resolve(desiredOf(row));
       }
-      return rows.filter((row) => row.isRetired).map((row) => row.clusterId);
+      return {
+        clusterIds: rows.filter((row) => row.isRetired).map((row) => row.clusterId),
+        agentIds: rows.flatMap((row) => row.revokedAgentIds),
+      };
     },
     forgetTrust: () => {
       chain = undefined;
+      // The root may name another assignment key now.
+      for (const entry of entries.values()) delete entry.envelope;
     },
   };
 }
@@ -97,11 +112,13 @@ function desiredOf(row: DesiredRow): Desired {
   return { ...row, labelsDigest: labelsDigest(row.labels) };
 }
 
+type EnvelopeOptions = DesiredOptions & Pick<DesiredBook, "trustChain">;
+
 /** Signed once per generation and cluster, and again when half of its life is over. */
 async function envelopeOf(
   desired: Desired,
   entry: Entry | undefined,
-  options: DesiredOptions,
+  options: EnvelopeOptions,
 ): Promise<Envelope | undefined> {
   const { generation } = desired;
   if (generation === 0n || desired.targets.length === 0) return undefined;
@@ -121,9 +138,11 @@ function forgetting<T>(promise: Promise<T>, forget: () => void): Promise<T> {
   return promise;
 }
 
-function signDesired(desired: Desired, nowMs: number, { sign, tuning }: DesiredOptions): Promise<Envelope> {
+async function signDesired(desired: Desired, nowMs: number, options: EnvelopeOptions): Promise<Envelope> {
+  const { sign, tuning } = options;
   const second = (ms: number) => new Date(Math.floor(ms / 1000) * 1000);
-  return sign({
+  const root = (await options.trustChain()).findLast(({ role }) => role === "root");
+  const assignment = {
     clusterId: desired.clusterId,
     generation: Number(desired.generation),
     targets: desired.targets.map(({ kind, path, length, digest }) => ({
@@ -134,7 +153,8 @@ function signDesired(desired: Desired, nowMs: number, { sign, tuning }: DesiredO
     })),
     notBefore: second(nowMs - tuning.clockSkewMs),
     expires: second(nowMs + tuning.assignmentMs),
-  });
+  };
+  return sign(assignment, root?.body);
 }
 
 /** SHA-256 over the labels as JSON, a list of pairs sorted by key. Agents compute the same. */

@@ -15,8 +15,8 @@ export interface PresenceBook {
 export function createPresenceBook(db: Db, registry: Registry, clock: () => Date): PresenceBook {
   let seen = new Map<string, Presence>();
   return {
-    note: ({ agentId, sessionId, epoch }) => {
-      seen.set(agentId, { agentId, sessionId, epoch, lastSeenAt: clock() });
+    note: (noted) => {
+      seen.set(noted.agentId, { ...noted, lastSeenAt: clock() });
     },
     flush: async () => {
       const batch = seen;

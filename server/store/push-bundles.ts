@@ -12,7 +12,7 @@ import { insertBundle, listBundlesAt, markListed, type BundleRow } from "./bundl
 import { findMetadata, insertMetadata, lockMetadata } from "./metadata.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Transaction } from "./pool.ts";
-import { signOnline, type OnlineSigners } from "./sign-metadata.ts";
+import { signOnline, type Keyring } from "./sign-metadata.ts";
 
 /** A bundle that was read, checked and found to load. */
 export interface ReadyBundle {
@@ -24,7 +24,7 @@ export interface Push {
   readonly bundles: readonly ReadyBundle[];
   /** Signed targets metadata. */
   readonly targets: Uint8Array;
-  readonly signers: OnlineSigners;
+  readonly keyring: Pick<Keyring, "signersFor">;
   readonly pushedBy: string;
   readonly now: Date;
   readonly note: AuditNote;
@@ -85,7 +85,7 @@ async function pushIn(tx: Transaction, push: Push): Promise<readonly BundleRow[]
       publishedAt: push.now,
     });
   }
-  const signed = await signOnline(tx, push.signers, push.now);
+  const signed = await signOnline(tx, push.keyring, push.now);
   if (!signed.ok) throw new Undo(signed.refusal);
   await notifyChanged(tx);
   const pushed = await listBundlesAt(tx, paths);

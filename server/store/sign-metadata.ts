@@ -7,11 +7,11 @@ import {
   readRoot,
   shortId,
   signMetadata,
-  snapshotLifetimeMs,
-  timestampLifetimeMs,
+  lifetimesMs,
   type Authority,
   type Checked,
   type OnlineSpec,
+  type RootView,
   type SigningKey,
 } from "#trust";
 
@@ -19,8 +19,20 @@ import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import { findMetadata, insertMetadata, type MetadataRow } from "./metadata.ts";
 import type { Transaction } from "./pool.ts";
 
-/** The keys that this server signs with; root metadata names them. */
-export type OnlineSigners = Readonly<Record<"snapshot" | "timestamp" | "assignment", SigningKey>>;
+export const onlineRoles = ["snapshot", "timestamp", "assignment"] as const;
+
+/** One set of keys that a server signs with; root metadata names them. */
+export type OnlineSigners = Readonly<Record<(typeof onlineRoles)[number], SigningKey>>;
+
+/** All sets of online keys that a server holds. */
+export interface Keyring {
+  /** The newest set that the root names; the oldest when it names none, or there is no root yet. */
+  signersFor(root: RootView | undefined): OnlineSigners;
+  /** The newest set, when the root does not name it: it waits for the next root. */
+  waiting(root: RootView | undefined): OnlineSigners | undefined;
+  /** The set for the next root: the one that waits, or a new one. */
+  prepare(root: RootView | undefined): OnlineSigners;
+}
 
 interface OnlineRole {
   readonly role: "snapshot" | "timestamp";
@@ -38,19 +50,20 @@ interface OnlineRole {
  */
 export async function signOnline(
   tx: Transaction,
-  signers: OnlineSigners,
+  keyring: Pick<Keyring, "signersFor">,
   now: Date,
 ): Promise<Outcome<readonly string[]>> {
   const root = await findMetadata(tx, "root");
   const targets = await findMetadata(tx, "targets");
   if (root === undefined || targets === undefined) return accept([]);
   const view = orBug(readRoot(root.body));
+  const signers = keyring.signersFor(view);
   for (const role of ["snapshot", "timestamp"] as const) {
     const key = signers[role].publicKey.keyId;
     if (view.roles[role].keys.has(key)) continue;
     const why =
-      `Root ${view.version} does not name this server's ${role} key ${shortId(key)}: publish a root made with the ` +
-      "keys that GetTrust shows, or give this server the state directory that holds the right keys";
+      `Root ${view.version} does not name this server's ${role} key ${shortId(key)}: give this server the state ` +
+      "directory that holds the right keys, or publish a root with this server's keys (fleetctl trust rotate --online-keys)";
     return refuse({ kind: "precondition", why });
   }
   const signed: string[] = [];
@@ -65,14 +78,14 @@ export async function signOnline(
     pinned: targets,
     file: "targets.json",
     make: newSnapshot,
-    lifetimeMs: snapshotLifetimeMs,
+    lifetimeMs: lifetimesMs.snapshot,
   });
   await renew({
     role: "timestamp",
     pinned: snapshot,
     file: "snapshot.json",
     make: newTimestamp,
-    lifetimeMs: timestampLifetimeMs,
+    lifetimeMs: lifetimesMs.timestamp,
   });
   return accept(signed);
 }

@@ -1,5 +1,6 @@
 import type { MonitorConfig, ServiceConfig } from "../config.ts";
 import { Options } from "../options.ts";
+import { placeOf } from "../problem.ts";
 import type { OptionTable } from "../options.ts";
 import type { Section } from "../section.ts";
 import type { Scope } from "../variables.ts";
@@ -104,6 +105,7 @@ function readMonitor(options: Options): MonitorConfig | undefined {
     );
   }
   const monitor = {
+    at: placeOf(options.entry("http_listen") ?? options.entry("http_server") ?? options.section),
     host,
     port: options.integer("http_port", 2020, 1, 65_535),
     health: {

@@ -181,7 +181,7 @@ async function bundles(fleet: Fleet, root: string): Promise<void> {
       push("fine.json", "--targets", at("forged.json")),
       1,
       /0 of the 1 valid signatures/,
-      /try: fleetctl trust show/,
+      /try: fleetctl trust status/,
     ],
     [push("fine.json", "--sign", "--dir", at("stranger")), 1, /trust\//, /root|key/],
     [push("fine.json", "--targets", at("older.json")), 1, /older|version/i, /trust/],

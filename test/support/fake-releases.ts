@@ -20,11 +20,10 @@ import {
 export class FakeReleases {
   readonly bundles: Bundle[] = [];
   readonly contents: Map<string, Uint8Array> = new Map<string, Uint8Array>();
-  readonly onlineKeys: OnlineKeys = {
-    snapshot: generateKey().publicKey,
-    timestamp: generateKey().publicKey,
-    assignment: generateKey().publicKey,
-  };
+  onlineKeys: OnlineKeys = newOnlineKeys();
+  waitingKeys: OnlineKeys | undefined;
+  /** What agents are said to hold. */
+  holders: { readonly rootVersion: bigint; readonly targetsVersion: bigint; readonly agents: number }[] = [];
   root: Uint8Array | undefined;
   targets: Uint8Array | undefined;
 
@@ -35,16 +34,24 @@ export class FakeReleases {
           this.root === undefined
             ? []
             : [{ role: "root", version: BigInt(orThrow(readRoot(this.root)).version) }];
-        const onlineKeys = Object.entries(this.onlineKeys).map(([role, { keyId, keyval }]) => ({
-          role,
-          keyId,
-          publicKey: keyval.public,
-        }));
-        return { org: "default", onlineKeys, roles: root };
+        const waitingKeys = this.waitingKeys === undefined ? [] : listKeys(this.waitingKeys);
+        const { holders } = this;
+        return { org: "default", onlineKeys: listKeys(this.onlineKeys), roles: root, waitingKeys, holders };
+      },
+      prepareOnlineKeys: () => {
+        this.waitingKeys ??= newOnlineKeys();
+        return { onlineKeys: listKeys(this.waitingKeys) };
       },
       publishRoot: ({ root }) => {
-        const { version, document } = orThrow(checkNextRoot(this.root, root, this.onlineKeys, new Date()));
+        const { waitingKeys } = this;
+        const view = orThrow(readRoot(root));
+        const isRotated =
+          waitingKeys !== undefined && view.roles.timestamp.keys.has(waitingKeys.timestamp.keyId);
+        const keys = isRotated ? waitingKeys : this.onlineKeys;
+        const { version, document } = orThrow(checkNextRoot(this.root, root, keys, new Date()));
         this.root = root;
+        this.onlineKeys = keys;
+        if (isRotated) this.waitingKeys = undefined;
         return {
           root: {
             role: "root",
@@ -54,7 +61,7 @@ export class FakeReleases {
         };
       },
       getMetadata: ({ role }) => {
-        const metadata = role === "root" ? this.root : this.targets;
+        const metadata = role === "root" ? this.root : role === "targets" ? this.targets : undefined;
         if (metadata === undefined) throw new ConnectError(`There is no ${role} metadata yet`, Code.NotFound);
         return { metadata, version: 1n };
       },
@@ -110,6 +117,18 @@ export class FakeReleases {
       },
     };
   }
+}
+
+function newOnlineKeys(): OnlineKeys {
+  return {
+    snapshot: generateKey().publicKey,
+    timestamp: generateKey().publicKey,
+    assignment: generateKey().publicKey,
+  };
+}
+
+function listKeys(keys: OnlineKeys) {
+  return Object.entries(keys).map(([role, { keyId, keyval }]) => ({ role, keyId, publicKey: keyval.public }));
 }
 
 function orThrow<T>(checked: Checked<T>): T {

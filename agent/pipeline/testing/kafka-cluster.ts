@@ -1,3 +1,4 @@
+import { ScramServer } from "./scram.ts";
 import * as net from "node:net";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
@@ -36,8 +37,12 @@ export interface KafkaClusterOptions {
   readonly topics?: Readonly<Record<string, number>>;
   readonly brokers?: number;
   readonly batchBytesMax?: number;
-  /** User and password of SASL PLAIN; whoever does not prove them first is put out. */
+  /** User and password of SASL; whoever does not prove them first is put out. */
   readonly sasl?: readonly [user: string, password: string];
+  /** PLAIN if not given. */
+  readonly scram?: "SCRAM-SHA-256" | "SCRAM-SHA-512";
+  /** The server's own proof at the end of SCRAM is wrong, as of one that does not know the password. */
+  readonly lies?: boolean;
   /** The host that brokers say they have. */
   readonly advertisedHost?: string;
   readonly tls?: tls.TlsOptions;
@@ -122,7 +127,7 @@ interface State extends KafkaCluster {
 
 async function serve(socket: net.Socket, node: number, cluster: State): Promise<void> {
   let buffered: Buffer = Buffer.alloc(0);
-  const session = { isKnown: cluster.options.sasl === undefined };
+  const session = newSession(cluster.options);
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     buffered = Buffer.concat([buffered, chunk]);
     while (buffered.length >= 4 && buffered.length >= 4 + buffered.readInt32BE(0)) {
@@ -135,21 +140,16 @@ async function serve(socket: net.Socket, node: number, cluster: State): Promise<
   }
 }
 
-function answer(
-  request: Reader,
-  node: number,
-  cluster: State,
-  session: { isKnown: boolean },
-): Buffer | undefined {
+function answer(request: Reader, node: number, cluster: State, session: Session): Buffer | undefined {
   const [api, version, correlation] = [request.int16(), request.int16(), int32(request.int32())];
   request.string();
   if (api === apis.apiVersions) return Buffer.concat([correlation, versions(version >= 3)]);
-  if (api === apis.saslHandshake) return Buffer.concat([correlation, int16(0), array([string("PLAIN")])]);
+  if (api === apis.saslHandshake) {
+    const mechanism = cluster.options.scram ?? "PLAIN";
+    return Buffer.concat([correlation, int16(0), array([string(mechanism)])]);
+  }
   if (api === apis.saslAuthenticate) {
-    const [, user, password] = request.blob().toString().split("\0");
-    session.isKnown = user === cluster.options.sasl?.[0] && password === cluster.options.sasl?.[1];
-    const why = session.isKnown ? undefined : "Authentication failed";
-    return Buffer.concat([correlation, int16(session.isKnown ? 0 : errors.sasl), string(why), int32(0)]);
+    return Buffer.concat([correlation, authenticate(request.blob().toString(), cluster.options, session)]);
   }
   if (!session.isKnown) return undefined;
   if (api === apis.metadata) return Buffer.concat([correlation, metadata(request, cluster)]);
@@ -160,6 +160,35 @@ function answer(
   if (api !== apis.produce) throw new Error(`request ${api} version ${version} is not known to this broker`);
   const body = produce(request, node, cluster);
   return body === undefined ? undefined : Buffer.concat([correlation, body]);
+}
+
+interface Session {
+  isKnown: boolean;
+  readonly scram: ScramServer | undefined;
+}
+
+function newSession({ sasl, scram }: KafkaClusterOptions): Session {
+  const [user = "", password = ""] = sasl ?? [];
+  const hash = scram === "SCRAM-SHA-512" ? "sha512" : "sha256";
+  return {
+    isKnown: sasl === undefined,
+    scram: scram === undefined ? undefined : new ScramServer(hash, user, password),
+  };
+}
+
+function authenticate(message: string, { sasl, lies }: KafkaClusterOptions, session: Session): Buffer {
+  const refused = Buffer.concat([int16(errors.sasl), string("Authentication failed"), int32(0)]);
+  if (session.scram === undefined) {
+    const [, user, password] = message.split("\0");
+    session.isKnown = user === sasl?.[0] && password === sasl?.[1];
+    return session.isKnown ? Buffer.concat([int16(0), string(undefined), int32(0)]) : refused;
+  }
+  const reply = session.scram.answer(message);
+  if (reply === undefined) return refused;
+  session.isKnown = reply.isProved;
+  const isLie = reply.isProved && lies === true;
+  const text = Buffer.from(isLie ? `v=${Buffer.alloc(32).toString("base64")}` : reply.text);
+  return Buffer.concat([int16(0), string(undefined), int32(text.length), text]);
 }
 
 /** Requests of versions without tagged fields, as brokers had them before 2.4; this answer may have them. */

@@ -92,7 +92,7 @@ export class TailWorld {
     const { input, router } = this.#live;
     this.nowMs += ms;
     input.poll(this.nowMs);
-    const worked = input.turn(router, this.nowMs);
+    const worked = input.turn(router, this.nowMs, this.nowMs);
     if (crash) {
       router.discard();
       input.rollback();
@@ -163,6 +163,6 @@ export class TailWorld {
     };
     const output = { config: sink, take } as unknown as Output;
     const counters = { alerts: 0, detectionMs: 0, undetected: 0 };
-    this.#router = new Router(this.#config, [output], "c", counters, onProblem);
+    this.#router = new Router(this.#config, [output], "c", counters, [], onProblem);
   }
 }

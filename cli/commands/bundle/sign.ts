@@ -79,7 +79,7 @@ export default class BundleSign extends SigningCommand {
         listed: [...view.listed.keys()],
         complete: missing === undefined,
       }),
-      () => [`${file}: targets ${view.version} lists ${[...view.listed.keys()].join(", ")}`],
+      () => [`${file}: targets ${view.version} lists ${[...view.listed.keys()].join(", ") || "nothing"}`],
     );
     if (missing === undefined) {
       const push = ["fleetctl bundle push", ...paths, `--targets ${file}`].join(" ");

@@ -49,7 +49,7 @@ export default class TrustInit extends FleetCommand {
     if (published !== undefined && published.version > 0n) {
       throw refused(
         `The fleet has a trust root already (version ${published.version})`,
-        "fleetctl trust show",
+        "fleetctl trust status",
       );
     }
     const dir = trustDirectory(flags.dir);

@@ -21,7 +21,7 @@ export function authorize(caller: Outcome<Caller>, permission: Permission): Outc
     return refuse({ kind: "forbidden", why });
   }
   if (isFleetWide(permission) && !isWholeFleet(scope)) {
-    const why = `The ${credential} has the scope ${scopeText(scope)}; this call reaches every cluster and takes a credential for the whole fleet`;
+    const why = `The ${credential} has the scope ${scopeText(scope)}; this call is about every cluster and takes a credential for the whole fleet`;
     return refuse({ kind: "forbidden", why });
   }
   return accept(true);

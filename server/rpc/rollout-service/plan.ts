@@ -14,10 +14,10 @@ import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { Scope } from "../../domain/scope.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
-import { readBundleContents } from "../../store/rollout-bundles.ts";
 import { refOf, toBundleRef } from "../messages.ts";
 import { orRefuse } from "../refusals.ts";
-import { diffBundles } from "./diff.ts";
+import { compareBundles } from "./compare.ts";
+import type { CoverageLoss } from "./coverage.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { toGates } from "./spec.ts";
 
@@ -25,15 +25,14 @@ import { toGates } from "./spec.ts";
 export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): Promise<Plan> {
   const prepared = orRefuse(await preparePlan(db, scope, spec, now));
   const clusters = prepared.plan.waves.flatMap((wave) => wave.clusters);
-  const replaced = Map.groupBy(clusters, (cluster) => cluster.previous ?? "");
-  const names = await findBundleNames(db, [...replaced.keys()]);
+  const names = await findBundleNames(db, [...new Set(clusters.flatMap(({ previous }) => previous ?? []))]);
   return create(PlanSchema, {
     digest: prepared.planDigest,
     bundle: toBundleRef(prepared.bundle),
     waves: wavesOf(prepared, names),
     unchanged: namesOf(prepared, prepared.plan.unchanged),
     silent: namesOf(prepared, prepared.plan.silent),
-    diffs: await diffsOf(db, prepared, replaced, names),
+    diffs: await diffsOf(db, prepared, names),
     gates: toGates(spec),
   });
 }
@@ -63,28 +62,34 @@ function namesOf({ fleet }: Prepared, ids: readonly string[]): string[] {
 
 async function diffsOf(
   db: Db,
-  { bundle }: Prepared,
-  replaced: ReadonlyMap<string, readonly unknown[]>,
+  prepared: Prepared,
   names: ReadonlyMap<string, BundleName>,
 ): Promise<BundleDiff[]> {
-  const contents = await readBundleContents(db, [bundle.digest, ...replaced.keys()]);
-  const after = contents.get(bundle.digest);
-  const diffs: BundleDiff[] = [];
-  for (const [digest, clusters] of replaced) {
-    const before = contents.get(digest);
+  const { bundle } = prepared;
+  return orRefuse(await compareBundles(db, prepared)).map(({ from: digest, layers, clusters, change }) => {
     const from = refOf(names, bundle.kind, digest);
-    if (after === undefined) continue;
-    const change = await diffBundles(before, after);
-    diffs.push(
-      create(BundleDiffSchema, {
-        ...(from === undefined ? {} : { from }),
-        to: toBundleRef(bundle),
-        added: [...change.added],
-        removed: [...change.removed],
-        changed: [...change.changed],
-        clusterCount: clusters.length,
-      }),
-    );
-  }
-  return diffs;
+    return create(BundleDiffSchema, {
+      ...(from === undefined ? {} : { from }),
+      to: toBundleRef(bundle),
+      added: [...change.added],
+      removed: [...change.removed],
+      changed: [...change.changed],
+      clusterCount: clusters.length,
+      layers: [...layers],
+      ...(change.loss === undefined ? {} : { loss: toLoss(change.loss) }),
+    });
+  });
+}
+
+const requestsShownMax = 100;
+
+function toLoss({ removed, disabled, protected: protection, requestsBefore, requestsLost }: CoverageLoss) {
+  return {
+    removed: [...removed],
+    disabled: [...disabled],
+    protected: [...protection],
+    requestsBefore,
+    requestsLost: requestsLost.length,
+    requests: requestsLost.slice(0, requestsShownMax),
+  };
 }

@@ -39,6 +39,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
     gates: gates.value,
+    ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
   });
 }
 
@@ -60,5 +61,6 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
     gates: toGates(spec),
+    allowCoverageLoss: spec.allowCoverageLoss === true,
   });
 }

@@ -12,6 +12,7 @@ import type { Database, Transaction } from "../../store/pool.ts";
 import { findRollout, findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
 import type { Operator } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
+import { guardCoverage } from "./compare.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
 
@@ -40,6 +41,7 @@ export async function start(
       const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
       orRefuse(refuse({ kind: "changed", why }));
     }
+    orRefuse(await guardCoverage(tx, spec, prepared));
     const rollout = newRollout(spec, prepared, by, now.getTime());
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
     await note(tx, { target: rollout.id });

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKyAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlU2V0dGluZyI3CgtHYXRlU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgJEgsKA29mZhgDIAEoCCJvCgtHYXRlVmVyZGljdBIMCgRnYXRlGAEgASgJEiIKBXN0YXRlGAIgASgOMhMuZmxlZXQudjEuR2F0ZVN0YXRlEhAKCG1lYXN1cmVkGAMgASgJEg0KBWxpbWl0GAQgASgJEg0KBXdvcmRzGAUgASgJIvMCCgdSb2xsb3V0EgoKAmlkGAEgASgJEiMKBHNwZWMYAiABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxIjCgZidW5kbGUYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSJQoFc3RhdGUYBCABKA4yFi5mbGVldC52MS5Sb2xsb3V0U3RhdGUSDwoHYmVjYXVzZRgFIAEoCRIMCgR3YXZlGAYgASgNEhIKCmdlbmVyYXRpb24YByABKAQSEwoLcGxhbl9kaWdlc3QYCCABKAkSHQoFd2F2ZXMYCSADKAsyDi5mbGVldC52MS5XYXZlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAwgASgJEg8KB3BhcnRpYWwYDSABKAgixwEKBFdhdmUSDAoEbmFtZRgBIAEoCRIqCghjbHVzdGVycxgCIAMoCzIYLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVWZXJkaWN0IpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkiyAEKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlU2V0dGluZyKYAQoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI+ChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCppCglHYXRlU3RhdGUSGgoWR0FURV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEdBVEVfU1RBVEVfSE9MRFMQARIUChBHQVRFX1NUQVRFX1dBSVRTEAISFAoQR0FURV9TVEFURV9GQUlMUxADKlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIq2QEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMtAFCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLPAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVTZXR0aW5nIjcKC0dhdGVTZXR0aW5nEgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKAkSCwoDb2ZmGAMgASgIIm8KC0dhdGVWZXJkaWN0EgwKBGdhdGUYASABKAkSIgoFc3RhdGUYAiABKA4yEy5mbGVldC52MS5HYXRlU3RhdGUSEAoIbWVhc3VyZWQYAyABKAkSDQoFbGltaXQYBCABKAkSDQoFd29yZHMYBSABKAki8wIKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCCLHAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVZlcmRpY3QikwIKDlJvbGxvdXRDbHVzdGVyEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEiwKBXN0YXRlGAMgASgOMh0uZmxlZXQudjEuUm9sbG91dENsdXN0ZXJTdGF0ZRIlCghwcmV2aW91cxgEIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAUgASgEEi8KC2Fzc2lnbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwcm92ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgIIAEoCSLIAQoEUGxhbhIOCgZkaWdlc3QYASABKAkSIwoGYnVuZGxlGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh0KBXdhdmVzGAMgAygLMg4uZmxlZXQudjEuV2F2ZRIRCgl1bmNoYW5nZWQYBCADKAkSDgoGc2lsZW50GAUgAygJEiMKBWRpZmZzGAYgAygLMhQuZmxlZXQudjEuQnVuZGxlRGlmZhIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVTZXR0aW5nIs4BCgpCdW5kbGVEaWZmEiEKBGZyb20YASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHwoCdG8YAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSDQoFYWRkZWQYAyADKAkSDwoHcmVtb3ZlZBgEIAMoCRIPCgdjaGFuZ2VkGAUgAygJEhUKDWNsdXN0ZXJfY291bnQYBiABKA0SDgoGbGF5ZXJzGAcgAygJEiQKBGxvc3MYCCABKAsyFi5mbGVldC52MS5Db3ZlcmFnZUxvc3MihgEKDENvdmVyYWdlTG9zcxIPCgdyZW1vdmVkGAEgAygJEhAKCGRpc2FibGVkGAIgAygJEhEKCXByb3RlY3RlZBgDIAMoCRIXCg9yZXF1ZXN0c19iZWZvcmUYBCABKA0SFQoNcmVxdWVzdHNfbG9zdBgFIAEoDRIQCghyZXF1ZXN0cxgGIAMoCSI5ChJQbGFuUm9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjIjMKE1BsYW5Sb2xsb3V0UmVzcG9uc2USHAoEcGxhbhgBIAEoCzIOLmZsZWV0LnYxLlBsYW4iYwoTU3RhcnRSb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSEwoLcGxhbl9kaWdlc3QYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI6ChRTdGFydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChNMaXN0Um9sbG91dHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEhIKCnVuZmluaXNoZWQYAyABKAgiVAoUTGlzdFJvbGxvdXRzUmVzcG9uc2USIwoIcm9sbG91dHMYASADKAsyES5mbGVldC52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChFHZXRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjgKEkdldFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCIpChNXYXRjaFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOgoUV2F0Y2hSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTUGF1c2VSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUUGF1c2VSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPgoUUmVzdW1lUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjsKFVJlc3VtZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNBYm9ydFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRBYm9ydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI8ChJVbmRvUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjkKE1VuZG9Sb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQqaQoJR2F0ZVN0YXRlEhoKFkdBVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBHQVRFX1NUQVRFX0hPTERTEAESFAoQR0FURV9TVEFURV9XQUlUUxACEhQKEEdBVEVfU1RBVEVfRkFJTFMQAypXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKtkBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBiqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjLQBQoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -86,6 +86,13 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: fleet.v1.OnFailure on_failure = 10;
    */
   onFailure: OnFailure;
+
+  /**
+   * Starts the rollout although its plan says that coverage is lost. Stays with the rollout, beside who started it.
+   *
+   * @generated from field: bool allow_coverage_loss = 11;
+   */
+  allowCoverageLoss: boolean;
 
   /**
    * What each wave is judged by besides proofs. A gate that is not named is on as by default: "health" always, the others
@@ -402,7 +409,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
   silent: string[];
 
   /**
-   * What changes in the rules for each bundle that is replaced.
+   * What changes in the rules for each bundle that is replaced, and each choice of its layers.
    *
    * @generated from field: repeated fleet.v1.BundleDiff diffs = 6;
    */
@@ -460,6 +467,20 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
    * @generated from field: uint32 cluster_count = 6;
    */
   clusterCount: number;
+
+  /**
+   * The layers of the new bundle that apply there, as LEVEL/NAME.
+   *
+   * @generated from field: repeated string layers = 7;
+   */
+  layers: string[];
+
+  /**
+   * What is lost there; absent when nothing is.
+   *
+   * @generated from field: fleet.v1.CoverageLoss loss = 8;
+   */
+  loss?: CoverageLoss | undefined;
 };
 
 /**
@@ -468,6 +489,60 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 7);
+
+/**
+ * What clusters no longer notice after a rollout of rules.
+ *
+ * @generated from message fleet.v1.CoverageLoss
+ */
+export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
+  /**
+   * Enabled rules that are gone, and no other rule matches all that they matched.
+   *
+   * @generated from field: repeated string removed = 1;
+   */
+  removed: string[];
+
+  /**
+   * Enabled rules that are there and not enabled any more.
+   *
+   * @generated from field: repeated string disabled = 2;
+   */
+  disabled: string[];
+
+  /**
+   * What protected rules lose, as sentences: agents refuse that whatever is allowed here.
+   *
+   * @generated from field: repeated string protected = 3;
+   */
+  protected: string[];
+
+  /**
+   * Kinds of requests to the Kubernetes API that rules asked for before, and how many of them no rule asks for now.
+   *
+   * @generated from field: uint32 requests_before = 4;
+   */
+  requestsBefore: number;
+
+  /**
+   * @generated from field: uint32 requests_lost = 5;
+   */
+  requestsLost: number;
+
+  /**
+   * Some of those lost, as VERB RESOURCE.
+   *
+   * @generated from field: repeated string requests = 6;
+   */
+  requests: string[];
+};
+
+/**
+ * Describes the message fleet.v1.CoverageLoss.
+ * Use `create(CoverageLossSchema)` to create a new message.
+ */
+export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -484,7 +559,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -501,7 +576,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -530,7 +605,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -547,7 +622,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -576,7 +651,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -598,7 +673,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -615,7 +690,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -632,7 +707,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -649,7 +724,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -666,7 +741,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -690,7 +765,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -707,7 +782,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -729,7 +804,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -746,7 +821,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -768,7 +843,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -785,7 +860,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -807,7 +882,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -824,7 +899,7 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 25);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * Only HOLDS lets a wave pass. Silence and missing data give WAITS, which fails at the deadline.
@@ -1033,8 +1108,8 @@ export const RolloutService: GenService<{
    * Computes what a rollout would do, without doing it. Nothing is stored.
    *
    * Refuses with NOT_FOUND when the bundle is unknown, with INVALID_ARGUMENT when the spec is out of bounds, and with
-   * FAILED_PRECONDITION when no cluster matches, the bundle is no longer listed, or a matching cluster is in another
-   * unfinished rollout of the kind.
+   * FAILED_PRECONDITION when no cluster matches, the bundle is no longer listed, a matching cluster is in another
+   * unfinished rollout of the kind, or the clusters differ too much to be compared.
    *
    * @generated from rpc fleet.v1.RolloutService.PlanRollout
    */
@@ -1046,7 +1121,8 @@ export const RolloutService: GenService<{
   /**
    * Starts a rollout of exactly the plan whose digest is given. Without a digest the plan is computed and taken.
    *
-   * Refuses as PlanRollout does, and with ABORTED when the plan is no longer the one of the digest.
+   * Refuses as PlanRollout does, with ABORTED when the plan is no longer the one of the digest, and with
+   * FAILED_PRECONDITION when coverage is lost and the spec does not allow it.
    *
    * @generated from rpc fleet.v1.RolloutService.StartRollout
    */

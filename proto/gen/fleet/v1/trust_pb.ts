@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/trust.proto.
  */
 export const file_fleet_v1_trust: GenFile = /*@__PURE__*/
-  fileDesc("ChRmbGVldC92MS90cnVzdC5wcm90bxIIZmxlZXQudjEiPQoJT25saW5lS2V5EgwKBHJvbGUYASABKAkSDgoGa2V5X2lkGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAkifwoKUm9sZVN0YXR1cxIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJdGhyZXNob2xkGAQgASgNEg8KB2tleV9pZHMYBSADKAkiEQoPR2V0VHJ1c3RSZXF1ZXN0Im4KEEdldFRydXN0UmVzcG9uc2USCwoDb3JnGAEgASgJEigKC29ubGluZV9rZXlzGAIgAygLMhMuZmxlZXQudjEuT25saW5lS2V5EiMKBXJvbGVzGAMgAygLMhQuZmxlZXQudjEuUm9sZVN0YXR1cyIiChJQdWJsaXNoUm9vdFJlcXVlc3QSDAoEcm9vdBgBIAEoDCI5ChNQdWJsaXNoUm9vdFJlc3BvbnNlEiIKBHJvb3QYASABKAsyFC5mbGVldC52MS5Sb2xlU3RhdHVzIiIKEkdldE1ldGFkYXRhUmVxdWVzdBIMCgRyb2xlGAEgASgJIjgKE0dldE1ldGFkYXRhUmVzcG9uc2USEAoIbWV0YWRhdGEYASABKAwSDwoHdmVyc2lvbhgCIAEoBDLpAQoMVHJ1c3RTZXJ2aWNlEkEKCEdldFRydXN0EhkuZmxlZXQudjEuR2V0VHJ1c3RSZXF1ZXN0GhouZmxlZXQudjEuR2V0VHJ1c3RSZXNwb25zZRJKCgtQdWJsaXNoUm9vdBIcLmZsZWV0LnYxLlB1Ymxpc2hSb290UmVxdWVzdBodLmZsZWV0LnYxLlB1Ymxpc2hSb290UmVzcG9uc2USSgoLR2V0TWV0YWRhdGESHC5mbGVldC52MS5HZXRNZXRhZGF0YVJlcXVlc3QaHS5mbGVldC52MS5HZXRNZXRhZGF0YVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChRmbGVldC92MS90cnVzdC5wcm90bxIIZmxlZXQudjEiPQoJT25saW5lS2V5EgwKBHJvbGUYASABKAkSDgoGa2V5X2lkGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAkifwoKUm9sZVN0YXR1cxIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJdGhyZXNob2xkGAQgASgNEg8KB2tleV9pZHMYBSADKAkiTQoMVHJ1c3RIb2xkZXJzEhQKDHJvb3RfdmVyc2lvbhgBIAEoBBIXCg90YXJnZXRzX3ZlcnNpb24YAiABKAQSDgoGYWdlbnRzGAMgASgNIhEKD0dldFRydXN0UmVxdWVzdCLCAQoQR2V0VHJ1c3RSZXNwb25zZRILCgNvcmcYASABKAkSKAoLb25saW5lX2tleXMYAiADKAsyEy5mbGVldC52MS5PbmxpbmVLZXkSIwoFcm9sZXMYAyADKAsyFC5mbGVldC52MS5Sb2xlU3RhdHVzEikKDHdhaXRpbmdfa2V5cxgEIAMoCzITLmZsZWV0LnYxLk9ubGluZUtleRInCgdob2xkZXJzGAUgAygLMhYuZmxlZXQudjEuVHJ1c3RIb2xkZXJzIhoKGFByZXBhcmVPbmxpbmVLZXlzUmVxdWVzdCJFChlQcmVwYXJlT25saW5lS2V5c1Jlc3BvbnNlEigKC29ubGluZV9rZXlzGAEgAygLMhMuZmxlZXQudjEuT25saW5lS2V5IiIKElB1Ymxpc2hSb290UmVxdWVzdBIMCgRyb290GAEgASgMIjkKE1B1Ymxpc2hSb290UmVzcG9uc2USIgoEcm9vdBgBIAEoCzIULmZsZWV0LnYxLlJvbGVTdGF0dXMiIgoSR2V0TWV0YWRhdGFSZXF1ZXN0EgwKBHJvbGUYASABKAkiOAoTR2V0TWV0YWRhdGFSZXNwb25zZRIQCghtZXRhZGF0YRgBIAEoDBIPCgd2ZXJzaW9uGAIgASgEMscCCgxUcnVzdFNlcnZpY2USQQoIR2V0VHJ1c3QSGS5mbGVldC52MS5HZXRUcnVzdFJlcXVlc3QaGi5mbGVldC52MS5HZXRUcnVzdFJlc3BvbnNlEkoKC1B1Ymxpc2hSb290EhwuZmxlZXQudjEuUHVibGlzaFJvb3RSZXF1ZXN0Gh0uZmxlZXQudjEuUHVibGlzaFJvb3RSZXNwb25zZRJcChFQcmVwYXJlT25saW5lS2V5cxIiLmZsZWV0LnYxLlByZXBhcmVPbmxpbmVLZXlzUmVxdWVzdBojLmZsZWV0LnYxLlByZXBhcmVPbmxpbmVLZXlzUmVzcG9uc2USSgoLR2V0TWV0YWRhdGESHC5mbGVldC52MS5HZXRNZXRhZGF0YVJlcXVlc3QaHS5mbGVldC52MS5HZXRNZXRhZGF0YVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * A public key of the server.
@@ -89,6 +89,35 @@ export const RoleStatusSchema: GenMessage<RoleStatus> = /*@__PURE__*/
   messageDesc(file_fleet_v1_trust, 1);
 
 /**
+ * How many agents said last that they hold these versions; 0 for none.
+ *
+ * @generated from message fleet.v1.TrustHolders
+ */
+export type TrustHolders = Message<"fleet.v1.TrustHolders"> & {
+  /**
+   * @generated from field: uint64 root_version = 1;
+   */
+  rootVersion: bigint;
+
+  /**
+   * @generated from field: uint64 targets_version = 2;
+   */
+  targetsVersion: bigint;
+
+  /**
+   * @generated from field: uint32 agents = 3;
+   */
+  agents: number;
+};
+
+/**
+ * Describes the message fleet.v1.TrustHolders.
+ * Use `create(TrustHoldersSchema)` to create a new message.
+ */
+export const TrustHoldersSchema: GenMessage<TrustHolders> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_trust, 2);
+
+/**
  * @generated from message fleet.v1.GetTrustRequest
  */
 export type GetTrustRequest = Message<"fleet.v1.GetTrustRequest"> & {
@@ -99,7 +128,7 @@ export type GetTrustRequest = Message<"fleet.v1.GetTrustRequest"> & {
  * Use `create(GetTrustRequestSchema)` to create a new message.
  */
 export const GetTrustRequestSchema: GenMessage<GetTrustRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_trust, 2);
+  messageDesc(file_fleet_v1_trust, 3);
 
 /**
  * @generated from message fleet.v1.GetTrustResponse
@@ -119,6 +148,20 @@ export type GetTrustResponse = Message<"fleet.v1.GetTrustResponse"> & {
    * @generated from field: repeated fleet.v1.RoleStatus roles = 3;
    */
   roles: RoleStatus[];
+
+  /**
+   * Keys that wait for a root that names them; see PrepareOnlineKeys.
+   *
+   * @generated from field: repeated fleet.v1.OnlineKey waiting_keys = 4;
+   */
+  waitingKeys: OnlineKey[];
+
+  /**
+   * Agents of clusters that are not retired; newest versions first.
+   *
+   * @generated from field: repeated fleet.v1.TrustHolders holders = 5;
+   */
+  holders: TrustHolders[];
 };
 
 /**
@@ -126,7 +169,37 @@ export type GetTrustResponse = Message<"fleet.v1.GetTrustResponse"> & {
  * Use `create(GetTrustResponseSchema)` to create a new message.
  */
 export const GetTrustResponseSchema: GenMessage<GetTrustResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_trust, 3);
+  messageDesc(file_fleet_v1_trust, 4);
+
+/**
+ * @generated from message fleet.v1.PrepareOnlineKeysRequest
+ */
+export type PrepareOnlineKeysRequest = Message<"fleet.v1.PrepareOnlineKeysRequest"> & {
+};
+
+/**
+ * Describes the message fleet.v1.PrepareOnlineKeysRequest.
+ * Use `create(PrepareOnlineKeysRequestSchema)` to create a new message.
+ */
+export const PrepareOnlineKeysRequestSchema: GenMessage<PrepareOnlineKeysRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_trust, 5);
+
+/**
+ * @generated from message fleet.v1.PrepareOnlineKeysResponse
+ */
+export type PrepareOnlineKeysResponse = Message<"fleet.v1.PrepareOnlineKeysResponse"> & {
+  /**
+   * @generated from field: repeated fleet.v1.OnlineKey online_keys = 1;
+   */
+  onlineKeys: OnlineKey[];
+};
+
+/**
+ * Describes the message fleet.v1.PrepareOnlineKeysResponse.
+ * Use `create(PrepareOnlineKeysResponseSchema)` to create a new message.
+ */
+export const PrepareOnlineKeysResponseSchema: GenMessage<PrepareOnlineKeysResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_trust, 6);
 
 /**
  * @generated from message fleet.v1.PublishRootRequest
@@ -143,7 +216,7 @@ export type PublishRootRequest = Message<"fleet.v1.PublishRootRequest"> & {
  * Use `create(PublishRootRequestSchema)` to create a new message.
  */
 export const PublishRootRequestSchema: GenMessage<PublishRootRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_trust, 4);
+  messageDesc(file_fleet_v1_trust, 7);
 
 /**
  * @generated from message fleet.v1.PublishRootResponse
@@ -160,7 +233,7 @@ export type PublishRootResponse = Message<"fleet.v1.PublishRootResponse"> & {
  * Use `create(PublishRootResponseSchema)` to create a new message.
  */
 export const PublishRootResponseSchema: GenMessage<PublishRootResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_trust, 5);
+  messageDesc(file_fleet_v1_trust, 8);
 
 /**
  * @generated from message fleet.v1.GetMetadataRequest
@@ -177,7 +250,7 @@ export type GetMetadataRequest = Message<"fleet.v1.GetMetadataRequest"> & {
  * Use `create(GetMetadataRequestSchema)` to create a new message.
  */
 export const GetMetadataRequestSchema: GenMessage<GetMetadataRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_trust, 6);
+  messageDesc(file_fleet_v1_trust, 9);
 
 /**
  * @generated from message fleet.v1.GetMetadataResponse
@@ -199,7 +272,7 @@ export type GetMetadataResponse = Message<"fleet.v1.GetMetadataResponse"> & {
  * Use `create(GetMetadataResponseSchema)` to create a new message.
  */
 export const GetMetadataResponseSchema: GenMessage<GetMetadataResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_trust, 7);
+  messageDesc(file_fleet_v1_trust, 10);
 
 /**
  * The trust metadata of the fleet (TUF). Root and targets are signed offline and only published here; snapshot,
@@ -222,8 +295,8 @@ export const TrustService: GenService<{
    * Publishes signed root metadata, the next version of the chain. The first root is taken as it is.
    *
    * Refuses with FAILED_PRECONDITION when the root is not the next version, does not carry the signatures that the
-   * present root and the new one demand, does not name this server's online keys, or has expired, and with
-   * INVALID_ARGUMENT when it cannot be read.
+   * present root and the new one demand, does not name this server's online keys (present or waiting), or has expired,
+   * and with INVALID_ARGUMENT when it cannot be read.
    *
    * @generated from rpc fleet.v1.TrustService.PublishRoot
    */
@@ -231,6 +304,19 @@ export const TrustService: GenService<{
     methodKind: "unary";
     input: typeof PublishRootRequestSchema;
     output: typeof PublishRootResponseSchema;
+  },
+  /**
+   * The server's keys for the next root, to replace those that it signs with now: made when none wait yet. They sign
+   * nothing before a root that names all of them is published. The same call again answers with the same keys.
+   *
+   * Refuses with UNAVAILABLE when the state directory cannot be written.
+   *
+   * @generated from rpc fleet.v1.TrustService.PrepareOnlineKeys
+   */
+  prepareOnlineKeys: {
+    methodKind: "unary";
+    input: typeof PrepareOnlineKeysRequestSchema;
+    output: typeof PrepareOnlineKeysResponseSchema;
   },
   /**
    * The newest metadata of a role as published, byte for byte.
