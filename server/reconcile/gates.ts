@@ -59,9 +59,15 @@ function ofTheWave({ rollout, clusters }: RolloutSnapshot): readonly RolloutClus
   );
 }
 
-function healthFacts({ rollout }: RolloutSnapshot, proved: readonly RolloutCluster[]): GateFacts {
+function healthFacts(snapshot: RolloutSnapshot, proved: readonly RolloutCluster[]): GateFacts {
+  const { rollout } = snapshot;
   const nothing = { minutes: 0 };
-  return { kind: rollout.spec.kind, wave: proved.map((cluster) => bare(cluster, nothing)), holdOut: [] };
+  return {
+    kind: rollout.spec.kind,
+    wave: proved.map((cluster) => bare(cluster, nothing)),
+    size: sizeOf(snapshot, proved),
+    holdOut: [],
+  };
 }
 
 function bare(cluster: RolloutCluster, { minutes }: Pick<Watch, "minutes">): GateCluster {
@@ -108,11 +114,17 @@ async function readFacts(
   const facts = {
     kind: rollout.spec.kind,
     wave: filled.slice(0, wave.length),
+    size: Math.min(sizeOf(snapshot, proved), waveMax),
     holdOut: filled.slice(wave.length),
   };
   if (rollout.spec.kind !== "rules") return facts;
   const previous = [...new Set(proved.flatMap((cluster) => cluster.previous ?? []))].slice(0, bundlesMax);
   return { ...facts, rules: await readRuleNames(db, previous, rollout.digest) };
+}
+
+/** Those that proved, and those of the wave that still may. */
+function sizeOf({ rollout, clusters }: RolloutSnapshot, proved: readonly RolloutCluster[]): number {
+  return proved.length + clusters.filter((c) => c.wave <= rollout.wave && c.state === "assigned").length;
 }
 
 /** Not named: whoever sees the rollout may not see these. */

@@ -1,5 +1,5 @@
 /** The gates over alerts by rule: too many of a rule that was there, too many of a new one, and a rule gone silent. */
-import { sliceMinutes, type GateCluster, type GateFacts } from "./facts.ts";
+import { pastMinutes, sliceMinutes, type GateCluster, type GateFacts } from "./facts.ts";
 import { renderAmount, type GateSetting, type GateVerdict } from "./gate.ts";
 import { cutOf, quorum } from "./quorum.ts";
 import { holdOutMin, readRatio, surely } from "./rates.ts";
@@ -15,17 +15,18 @@ export const allRules = "all rules together";
 
 /** A rule that was there before fires more than its limit times as often in its own cluster, beyond the hold-out's drift. */
 export function judgeAlerts(setting: GateSetting, facts: GateFacts): GateVerdict {
-  const { wave, holdOut } = facts;
+  const { wave, size, holdOut } = facts;
   const names = rulesOf(facts).filter((rule) => isKnown(facts, rule));
   const byRule = names.map((rule) => {
     const drift = ruleDrift(holdOut, rule);
     return { rule, drift, votes: wave.map((cluster) => voteOnVolume(cluster, rule, setting.limit, drift)) };
   });
   const worst = byRule.toSorted((a, b) => countOver(b.votes) - countOver(a.votes))[0];
-  const wide = byRule.find(({ rule, drift }) => isWide(wave, rule, setting.limit, drift));
+  const wide = byRule.find(({ rule, drift }) => isWide(facts, rule, setting.limit, drift));
   return decide({
     setting,
     wave,
+    size,
     votes: worst?.votes ?? wave.map((cluster) => missingAlerts(cluster) ?? fine),
     measured: measuredVolume(wave, worst?.rule),
     over: `raise too many alerts of "${worst?.rule ?? ""}"`,
@@ -38,7 +39,7 @@ export function judgeAlerts(setting: GateSetting, facts: GateFacts): GateVerdict
 
 /** A rule without a past keeps to so many alerts per cluster and hour. */
 export function judgeNewAlerts(setting: GateSetting, facts: GateFacts): GateVerdict {
-  const { wave } = facts;
+  const { wave, size } = facts;
   const names = rulesOf(facts).filter((rule) => !isKnown(facts, rule));
   const byRule = names.map((rule) => ({
     rule,
@@ -55,6 +56,7 @@ export function judgeNewAlerts(setting: GateSetting, facts: GateFacts): GateVerd
   return decide({
     setting,
     wave,
+    size,
     votes: worst?.votes ?? wave.map((cluster) => missingAlerts(cluster) ?? fine),
     measured: worst === undefined ? "" : perHour(wave, worst.rule),
     over: `raise too many alerts of the new rule "${worst?.rule ?? ""}"`,
@@ -67,9 +69,9 @@ export function judgeNewAlerts(setting: GateSetting, facts: GateFacts): GateVerd
  * the wave: chance silences a rule in one cluster, but not in most of them.
  */
 export function judgeSilence(setting: GateSetting, facts: GateFacts): GateVerdict {
-  const { wave, holdOut } = facts;
+  const { wave, size, holdOut } = facts;
   const names = rulesOf(facts).filter((rule) => facts.rules?.after.has(rule) ?? true);
-  const looks = names.map((rule) => silenceOf(wave, rule, ruleDrift(holdOut, rule)));
+  const looks = names.map((rule) => silenceOf(wave, size, rule, ruleDrift(holdOut, rule)));
   const silent = looks.find(
     (look) =>
       look.isTold && look.share >= setting.limit && !isSilentEverywhere(holdOut, look.rule, setting.limit),
@@ -79,6 +81,7 @@ export function judgeSilence(setting: GateSetting, facts: GateFacts): GateVerdic
   return decide({
     setting,
     wave,
+    size,
     votes: wave.map((cluster) => missingAlerts(cluster) ?? fine),
     measured: told === 0 ? "" : `${renderAmount("silence", worst)} silent`,
     over: "",
@@ -110,8 +113,16 @@ function missingAlerts(cluster: GateCluster): Vote | undefined {
   // The agent counted alerts that the store does not have: they are on their way, or the way is blocked.
   const counted = sum(cluster.now.map(({ alerts }) => alerts));
   const stored = sum(cluster.rules.map(({ now }) => now));
-  const isLate = counted >= leastAlerts && stored < counted / 2;
+  const isLate = counted >= leastAlerts && stored < (counted * usualShare(cluster)) / 2;
   return isLate ? { kind: "missing", why: "alerts that agents counted have not arrived from" } : undefined;
+}
+
+/** Which share of what an agent counts comes to the server: a shipper config may send only some. */
+function usualShare({ past, rules }: GateCluster): number {
+  const counted = sum(past.map(({ alerts }) => alerts));
+  // Slices are counted from the apply backwards, so that the first ones are the hour of the rates.
+  const stored = sum(rules.map((rule) => sum(rule.past.slice(0, pastMinutes / sliceMinutes))));
+  return counted < leastAlerts ? 1 : Math.min(1, stored / counted);
 }
 
 function voteOnVolume(cluster: GateCluster, rule: string, limit: number, drift: number): Vote {
@@ -165,14 +176,14 @@ function ruleDrift(holdOut: readonly GateCluster[], rule: string): number {
 }
 
 /** Whether a rule fires too often in the wave as a whole, without the clusters at both ends, where liars would be. */
-function isWide(wave: readonly GateCluster[], rule: string, limit: number, drift: number): boolean {
+function isWide({ wave, size }: GateFacts, rule: string, limit: number, drift: number): boolean {
   const able = wave.filter((cluster) => missingAlerts(cluster) === undefined);
-  if (able.length < 5) return false;
+  const cut = cutOf(size);
+  if (able.length < 5 || able.length < 3 * cut) return false;
   const excess = able.map((cluster) => {
     const most = limit * expectedOf(cluster, rule, drift);
     return { over: nowOf(cluster, rule) - most, spread: 2 * burstiness(cluster, rule) * Math.max(most, 1) };
   });
-  const cut = cutOf(able.length);
   const kept = excess.toSorted((a, b) => a.over - b.over).slice(cut, able.length - cut);
   const over = sum(kept.map((each) => each.over));
   return over > Math.max(leastAlerts, surely * Math.sqrt(sum(kept.map((each) => each.spread))));
@@ -188,7 +199,7 @@ interface SilenceLook {
   readonly isTold: boolean;
 }
 
-function silenceOf(wave: readonly GateCluster[], rule: string, drift: number): SilenceLook {
+function silenceOf(wave: readonly GateCluster[], size: number, rule: string, drift: number): SilenceLook {
   const steady = wave.filter(
     (cluster) => missingAlerts(cluster) === undefined && firedSteadily(cluster, rule) && goesOn(cluster),
   );
@@ -197,17 +208,16 @@ function silenceOf(wave: readonly GateCluster[], rule: string, drift: number): S
     .map((cluster) => expectedOf(cluster, rule, drift) * weightOfSilence(burstiness(cluster, rule)))
     .toSorted((a, b) => a - b);
   // Without the loudest, so that a few who made up their past do not speak for the wave.
-  const kept = expected.slice(0, Math.max(expected.length - cutOf(steady.length), 0));
+  const kept = expected.slice(0, Math.max(expected.length - cutOf(size), 0));
   // That so many of so many are silent by chance is at most the number of such choices times exp(-expected).
   const enough = sum(kept) >= leastExpected + logChoices(steady.length, kept.length);
-  const isTold =
-    steady.length > 0 && (silent.length === 0 || (enough && silent.length >= quorum(steady.length)));
+  const isTold = steady.length > 0 && (silent.length === 0 || (enough && silent.length >= quorum(size)));
   return { rule, steady: steady.length, share: silent.length / Math.max(steady.length, 1), isTold };
 }
 
 /** What falls silent where nothing changed has another cause. */
 function isSilentEverywhere(holdOut: readonly GateCluster[], rule: string, limit: number): boolean {
-  const { steady, share } = silenceOf(holdOut, rule, 1);
+  const { steady, share } = silenceOf(holdOut, holdOut.length, rule, 1);
   return steady >= holdOutMin && share >= limit;
 }
 

@@ -40,6 +40,11 @@ export interface GateFacts {
   readonly kind: BundleKind;
   /** The clusters of the wave that proved, or a sample of them that nobody can foresee. */
   readonly wave: readonly GateCluster[];
+  /**
+   * How many clusters the wave has, those that have not proved too. The first to prove must not be the one that decides:
+   * it may be the one that lies.
+   */
+  readonly size: number;
   /** Clusters that kept what they had, in the same time. */
   readonly holdOut: readonly GateCluster[];
   /** Names of rules that the bundles hold; absent for shipper configs, which change no rule. */

@@ -14,17 +14,18 @@ export function countsAgainst(kind: BundleKind, code: string): boolean {
 }
 
 /** More clusters than the limit's share raise a condition that they did not have before the bundle ran. */
-export function judgeHealth(setting: GateSetting, { wave }: GateFacts): GateVerdict {
+export function judgeHealth(setting: GateSetting, { wave, size }: GateFacts): GateVerdict {
   const ill = wave.filter(({ troubles }) => troubles.length > 0).length;
   return decide({
     setting,
     wave,
+    size,
     votes: wave.map(({ troubles: [trouble] }) =>
       trouble === undefined ? fine : { kind: "over", by: trouble },
     ),
     measured: renderAmount("health", wave.length === 0 ? 0 : ill / wave.length),
     over: "raise conditions since the bundle runs",
     fine: "no agent raises a condition that it did not have",
-    needed: Math.floor(setting.limit * wave.length) + 1,
+    needed: Math.floor(setting.limit * size) + 1,
   });
 }

@@ -15,7 +15,7 @@ const known = new Set(Object.keys(habits.alerts));
 const rules = { before: known, after: new Set([...known, "new"]) };
 
 function facts(wave: readonly GateCluster[], more: Partial<GateFacts> = {}): GateFacts {
-  return { kind: "rules", wave, holdOut: [], rules, ...more };
+  return { kind: "rules", wave, size: wave.length, holdOut: [], rules, ...more };
 }
 
 function states(of: GateFacts): Readonly<Record<GateName, GateState>> {
@@ -145,12 +145,19 @@ test("quorum() is always out of reach for those who may lie, and within reach wi
 const claim = fc.record({
   past: fc.constantFrom(0, 1, 1e3, 1e9),
   now: fc.constantFrom(0, 1, 1e3, 1e9),
+  goesOn: fc.boolean(),
   speaks: fc.boolean(),
 });
 type Claim = typeof claim extends fc.Arbitrary<infer T> ? T : never;
 
-function lying(honest: GateCluster, { past, now, speaks }: Claim): GateCluster {
-  const minute = (n: number) => ({ events: n, alerts: now, lost: n, lagMs: n, detectionUs: now * 1e3 });
+function lying(honest: GateCluster, { past, now, goesOn, speaks }: Claim): GateCluster {
+  const minute = (n: number) => ({
+    events: goesOn ? 600 : n,
+    alerts: now,
+    lost: n,
+    lagMs: n,
+    detectionUs: now * 1e3,
+  });
   return {
     ...honest,
     past: honest.past.map(() => minute(past)),
@@ -200,6 +207,24 @@ for (const [what, more, gate] of bad) {
     );
   });
 }
+
+test("judgeGates() lets no liar decide for a wave because it was the first to prove", () => {
+  const wave = fleet(1, randomOf(12), { fire: () => 50, cost: 9 }).map((each) => ({
+    ...each,
+    troubles: ["x: y/z"],
+  }));
+  assert.ok(failing(facts(wave)).length >= 3);
+  assert.deepEqual(failing(facts(wave, { size: 40 })), []);
+});
+
+test("judgeGates() takes alerts that a shipper config keeps back for no delay", () => {
+  const some = (each: GateCluster): GateCluster => ({
+    ...each,
+    past: each.past.map((minute) => ({ ...minute, alerts: 60 })),
+    now: each.now.map((minute) => ({ ...minute, alerts: 60 })),
+  });
+  assert.equal(states(facts(fleet(3, randomOf(13)).map(some))).alerts, "holds");
+});
 
 test("judgeGates() stops a bad bundle in a fifth of a wave", () => {
   for (let seed = 0; seed < 20; seed += 1) {

@@ -19,7 +19,7 @@ import { decide, fine, missingRates, type Vote } from "./vote.ts";
 export const surely = 5;
 
 /** A cluster reads less, or more, than it did itself before, beyond what the hold-out does at the same time. */
-export function judgeIngest(setting: GateSetting, { wave, holdOut }: GateFacts): GateVerdict {
+export function judgeIngest(setting: GateSetting, { wave, size, holdOut }: GateFacts): GateVerdict {
   const drift = driftOf(holdOut, readRatio);
   const ratios = wave.map(readRatio);
   const votes = wave.map((cluster, i): Vote => {
@@ -33,10 +33,11 @@ export function judgeIngest(setting: GateSetting, { wave, holdOut }: GateFacts):
     return { kind: "over", by: `reads ${percent(change)} of what it did` };
   });
   const known = ratios.flatMap((ratio) => (ratio === undefined ? [] : [ratio / drift]));
-  const together = togetherFar(known, 1 - setting.limit, 1 / (1 - setting.limit));
+  const together = togetherFar(known, cutOf(size), 1 - setting.limit);
   return decide({
     setting,
     wave,
+    size,
     votes,
     measured: known.length === 0 ? "" : `${percent(middle(known))} of before`,
     over: "read much less or more than before",
@@ -47,7 +48,7 @@ export function judgeIngest(setting: GateSetting, { wave, holdOut }: GateFacts):
 }
 
 /** A cluster spends more time per event than it did itself before. */
-export function judgeCost(setting: GateSetting, { wave, holdOut }: GateFacts): GateVerdict {
+export function judgeCost(setting: GateSetting, { wave, size, holdOut }: GateFacts): GateVerdict {
   const drift = driftOf(holdOut, costRatio);
   const ratios = wave.map(costRatio);
   const votes = wave.map((cluster, i): Vote => {
@@ -63,6 +64,7 @@ export function judgeCost(setting: GateSetting, { wave, holdOut }: GateFacts): G
   return decide({
     setting,
     wave,
+    size,
     votes,
     measured: known.length === 0 ? "" : `${percent(middle(known))} of before`,
     over: "detect at a higher cost",
@@ -71,7 +73,7 @@ export function judgeCost(setting: GateSetting, { wave, holdOut }: GateFacts): G
 }
 
 /** Records that were dropped or could not be delivered: more than the limit, and more than there were before. */
-export function judgeDrops(setting: GateSetting, { wave }: GateFacts): GateVerdict {
+export function judgeDrops(setting: GateSetting, { wave, size }: GateFacts): GateVerdict {
   const votes = wave.map((cluster): Vote => {
     const missing = missingRates(cluster);
     if (missing !== undefined) return missing;
@@ -84,6 +86,7 @@ export function judgeDrops(setting: GateSetting, { wave }: GateFacts): GateVerdi
   return decide({
     setting,
     wave,
+    size,
     votes,
     measured: shares.length === 0 ? "" : renderAmount("drops", middle(shares)),
     over: "drop or park records",
@@ -92,7 +95,7 @@ export function judgeDrops(setting: GateSetting, { wave }: GateFacts): GateVerdi
 }
 
 /** Detection runs behind the log by more than it did. */
-export function judgeLag(setting: GateSetting, { wave }: GateFacts): GateVerdict {
+export function judgeLag(setting: GateSetting, { wave, size }: GateFacts): GateVerdict {
   const votes = wave.map((cluster): Vote => {
     const missing = missingRates(cluster);
     if (missing !== undefined) return missing;
@@ -104,6 +107,7 @@ export function judgeLag(setting: GateSetting, { wave }: GateFacts): GateVerdict
   return decide({
     setting,
     wave,
+    size,
     votes,
     measured: lags.length === 0 ? "" : renderAmount("lag", middle(lags)),
     over: "run behind their logs",
@@ -174,16 +178,16 @@ function against(holdOut: readonly GateCluster[]): string {
   return holdOut.length < holdOutMin ? "" : `, beside ${holdOut.length} clusters that keep the old bundle`;
 }
 
-/** The mean change of a wave of five or more, when it is beyond the limits and no chance. */
-function togetherFar(changes: readonly number[], low: number, high: number): number | undefined {
-  if (changes.length < 5) return undefined;
+/** The mean change of a wave of five or more, when it is below `low` or above its inverse, and no chance. */
+function togetherFar(changes: readonly number[], cut: number, low: number): number | undefined {
+  if (changes.length < 5 || changes.length < 3 * cut) return undefined;
   const logs = trimmed(
     changes.map((change) => Math.log(Math.max(change, 0.001))),
-    cutOf(changes.length),
+    cut,
   );
   const change = Math.exp(mean(logs));
   const isSure = Math.abs(mean(logs)) > (surely * deviation(logs)) / Math.sqrt(logs.length);
-  return (change < low || change > high) && isSure ? change : undefined;
+  return (change < low || change > 1 / low) && isSure ? change : undefined;
 }
 
 function middle(values: readonly number[]): number {

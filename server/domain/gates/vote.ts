@@ -16,6 +16,7 @@ export const fine: Vote = { kind: "fine" };
 export interface Count {
   readonly setting: GateSetting;
   readonly wave: readonly GateCluster[];
+  readonly size: number;
   readonly votes: readonly Vote[];
   /** What the whole wave shows, for people. */
   readonly measured: string;
@@ -33,8 +34,8 @@ export interface Count {
  * hold it up, apart from the share that may be liars.
  */
 export function decide(count: Count): GateVerdict {
-  const { wave, votes } = count;
-  const needed = count.needed ?? quorum(wave.length);
+  const { wave, size, votes } = count;
+  const needed = count.needed ?? quorum(size);
   const over = wave.flatMap((cluster, i) => {
     const vote = votes[i];
     return vote?.kind === "over" ? [`${cluster.name} (${vote.by})`] : [];
@@ -44,12 +45,12 @@ export function decide(count: Count): GateVerdict {
     return vote?.kind === "missing" ? [{ name: cluster.name, why: vote.why }] : [];
   });
   if (over.length >= needed) {
-    const words = `${over.length} of ${wave.length} ${count.over}, ${needed} are enough to fail: ${first(over)}`;
+    const words = `${over.length} of ${size} ${count.over}, ${needed} are enough to fail: ${first(over)}`;
     return verdict(count, "fails", words);
   }
   if (count.together !== undefined) return verdict(count, "fails", count.together);
   if (wave.length === 0) return verdict(count, "waits", "no cluster has proved yet");
-  if (missing.length > tolerated(wave.length)) {
+  if (missing.length > tolerated(size)) {
     const why = missing[0]?.why ?? "";
     const those = missing.filter((each) => each.why === why).map(({ name }) => name);
     return verdict(count, "waits", `${why}: ${first(those)}`);
