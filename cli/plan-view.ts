@@ -22,6 +22,9 @@ export function planLines(plan: Plan, offline: OfflinePolicy, paint: Paint): str
       ? []
       : [paint("busy", `silent now, ${silentWords(offline)}: ${listed(plan.silent)}`)]),
     ...engineLines(plan, paint),
+    ...(plan.gates.length === 0
+      ? []
+      : [`judged by proof, ${plan.gates.map(({ name, limit }) => `${name} ${limit}`).join(", ")}`]),
     ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
   ];
 }

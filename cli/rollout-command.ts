@@ -13,8 +13,17 @@ import type { Wanted } from "./connection.ts";
 import { explainPlaced } from "./connection.ts";
 import { exitCodes, Failure, refused } from "./failure.ts";
 import { type Format, FleetCommand } from "./fleet-command.ts";
-import { clusterRows, renderPicture, type RolloutStep, toneOfStep } from "./output/rollout.ts";
+import {
+  clusterRows,
+  gateRows,
+  renderPicture,
+  type RolloutProgress,
+  type RolloutStep,
+  toneOfGate,
+  toneOfStep,
+} from "./output/rollout.ts";
 import { type Column, renderTable } from "./output/table.ts";
+import type { Paint } from "./output/text.ts";
 import { planLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { renderSelector } from "./selector.ts";
@@ -101,6 +110,7 @@ export abstract class RolloutCommand extends FleetCommand {
       ...renderPicture(progress, this.screen.now(), columns, paint),
       "",
       ...renderTable(clusterRows(progress), cells, { wide, paint }),
+      ...gatesTable(progress, wide, paint),
       ...more,
     ]);
   }
@@ -127,6 +137,19 @@ export abstract class RolloutCommand extends FleetCommand {
     }
     return newest.id;
   }
+}
+
+function gatesTable(progress: RolloutProgress, wide: boolean, paint: Paint): string[] {
+  const rows = gateRows(progress);
+  const cells: readonly Column<(typeof rows)[number]>[] = [
+    { title: "WAVE", cell: (row) => row.wave },
+    { title: "GATE", cell: (row) => row.gate },
+    { title: "STATE", cell: (row) => row.state, tone: toneOfGate },
+    { title: "MEASURED", cell: (row) => row.measured },
+    { title: "LIMIT", cell: (row) => row.limit },
+    { title: "WHY", cell: (row) => row.words },
+  ];
+  return rows.length === 0 ? [] : ["", ...renderTable(rows, cells, { wide, paint })];
 }
 
 /** Refused when a rollout rests in any state but the wanted one, with what to do about it. */

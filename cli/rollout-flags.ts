@@ -1,9 +1,23 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
 import type { BundleKind, Selector } from "#proto/fleet/v1/common";
-import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
+import {
+  type GateSettingSchema,
+  OnFailure,
+  type RolloutSpec,
+  RolloutSpecSchema,
+} from "#proto/fleet/v1/rollout";
 import { misused } from "./failure.ts";
-import { countFlag, durationFlag, envOf, listFlag, selectorFlags, selectorFrom, textFlag } from "./flags.ts";
+import {
+  countFlag,
+  durationFlag,
+  envOf,
+  listFlag,
+  selectorFlags,
+  selectorFrom,
+  textFlag,
+  valuesOf,
+} from "./flags.ts";
 import { readStrategyFile } from "./strategy-file.ts";
 import { overlay, strategyFields, strategyFlags, type StrategyFlags } from "./strategy-flags.ts";
 
@@ -35,6 +49,12 @@ export const rolloutFlags = {
     options: ["pause", "rollback"] as const,
     env: envOf("on-failure"),
   })(),
+  gate: listFlag(
+    "gate",
+    "Judge each wave by this, with the usual limit or another: health, ingest, drops, lag, cost, alerts, new-alerts, silence. Health is on by itself, all are with a soak of 5m or longer.",
+    "NAME[=LIMIT]",
+  ),
+  "no-gate": listFlag("no-gate", "Do not judge waves by this.", "NAME"),
   "dry-run": Flags.boolean({
     summary:
       "Show the plan (waves, clusters, what changes in rules and coverage, who cannot take it) and do nothing.",
@@ -61,6 +81,8 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] &
     readonly all: boolean;
     readonly bundle?: string | undefined;
     readonly strategy?: string | undefined;
+    readonly gate?: string[] | undefined;
+    readonly "no-gate"?: string[] | undefined;
     readonly "allow-coverage-loss": boolean;
   };
 
@@ -75,8 +97,21 @@ export async function specFrom(kind: BundleKind, flags: SpecFlags): Promise<Roll
     selector,
     ...strategyFields(choice),
     onFailure: choice.onFailure === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
+    gates: gatesFrom(flags),
     allowCoverageLoss: flags["allow-coverage-loss"],
   });
+}
+
+/** Which gates are on and off; what they are called and how their limits are written the server knows. */
+function gatesFrom(flags: SpecFlags): MessageInitShape<typeof GateSettingSchema>[] {
+  const on = valuesOf(flags.gate).map((text) => {
+    const [name = "", ...limit] = text.split("=");
+    return { name, limit: limit.join("="), off: false };
+  });
+  const off = valuesOf(flags["no-gate"]).map((name) => ({ name, limit: "", off: true }));
+  const both = on.find(({ name }) => off.some((each) => each.name === name));
+  if (both !== undefined) throw misused(`--gate and --no-gate both name "${both.name.slice(0, 80)}"`);
+  return [...on, ...off];
 }
 
 /** An empty selector means every cluster, which nobody may mean by forgetting a flag. */

@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { AgentSchema } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
-import { RolloutState } from "#proto/fleet/v1/rollout";
+import { GateState, GateVerdictSchema, RolloutState } from "#proto/fleet/v1/rollout";
 import { type ServedFleet, serveFleet } from "../test/support/fake-fleet.ts";
 import { runCli, spawnCli, useContext } from "../test/support/run-cli.ts";
 
@@ -94,6 +94,48 @@ test("rollout rules sends every flag to the server as its contract has it", asyn
     ["starter@1.0.0", 2, 4, ["eu", "us"], 3, 60, 7200],
   );
   assert.equal(spec?.onFailure, 2);
+});
+
+test("rollout rules sends gates with their limits, those that are off too, and shows what they said", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-1");
+  await runCli(
+    "rollout rules --region eu --gate alerts=2x,lag --no-gate cost --gate new-alerts=20/h --no-watch".split(
+      " ",
+    ),
+  );
+  const [rollout] = served.fleet.rollouts.all;
+  assert.deepEqual(
+    rollout?.spec?.gates.map(({ name, limit, off }) => [name, limit, off]),
+    [
+      ["alerts", "2x", false],
+      ["lag", "", false],
+      ["new-alerts", "20/h", false],
+      ["cost", "", true],
+    ],
+  );
+  rollout?.waves[0]?.gates.push(
+    create(GateVerdictSchema, {
+      gate: "lag",
+      state: GateState.HOLDS,
+      measured: "1s",
+      limit: "30s",
+      words: "keeps up",
+    }),
+    create(GateVerdictSchema, {
+      gate: "alerts",
+      state: GateState.FAILS,
+      measured: "9x",
+      limit: "2x",
+      words: "too many",
+    }),
+  );
+  const { out } = await runCli(["rollout", "show"]);
+  assert.match(out, /gates that hold: lag\n/);
+  assert.match(out, /gate alerts fails: 9x \(limit 2x\) too many\n/);
+  assert.match(out, /WAVE +GATE +STATE +MEASURED +LIMIT +WHY\n1 canary eu +lag +holds +1s +30s +keeps up/);
+  const both = await runCli("rollout rules --region eu --gate lag --no-gate lag --no-watch".split(" "));
+  assert.deepEqual([both.code, /both name "lag"/.test(both.talk)], [2, true]);
 });
 
 const refusals: [line: string, message: RegExp, next: RegExp][] = [

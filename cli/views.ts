@@ -1,9 +1,15 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { ClusterHealth, type Rates, type Running } from "#proto/fleet/v1/cluster";
 import { BundleKind, type BundleRef } from "#proto/fleet/v1/common";
-import { type Rollout, RolloutClusterState, RolloutState, type Wave } from "#proto/fleet/v1/rollout";
+import {
+  GateState,
+  type Rollout,
+  RolloutClusterState,
+  RolloutState,
+  type Wave,
+} from "#proto/fleet/v1/rollout";
 import { renderAge } from "./output/quantity.ts";
-import type { ClusterStep, RolloutProgress, RolloutStep, WaveProgress } from "./output/rollout.ts";
+import type { ClusterStep, GateLine, RolloutProgress, RolloutStep, WaveProgress } from "./output/rollout.ts";
 
 /** How long ago, or an empty text when it never was. */
 export function ageOf(at: Timestamp | undefined, now: number): string {
@@ -92,6 +98,13 @@ const clusterWords: Readonly<Record<RolloutClusterState, ClusterStep>> = {
   [RolloutClusterState.REMOVED]: "removed",
 };
 
+const gateWords: Readonly<Record<GateState, GateLine["state"]>> = {
+  [GateState.UNSPECIFIED]: "unknown",
+  [GateState.HOLDS]: "holds",
+  [GateState.WAITS]: "waits",
+  [GateState.FAILS]: "fails",
+};
+
 /** A stored rollout as the pictures want it. */
 export function progressOf(rollout: Rollout): RolloutProgress {
   return {
@@ -110,6 +123,13 @@ export function progressOf(rollout: Rollout): RolloutProgress {
 function waveOf(wave: Wave): WaveProgress {
   return {
     name: wave.name,
+    gates: wave.gates.map(({ gate, state, measured, limit, words }) => ({
+      gate,
+      state: gateWords[state] ?? "unknown",
+      measured,
+      limit,
+      words,
+    })),
     clusters: wave.clusters.map((cluster) => ({
       name: cluster.clusterName,
       step: clusterWords[cluster.state] ?? "waiting",

@@ -312,6 +312,21 @@ create table rollout_clusters (
 );
 create index rollout_clusters_open on public.rollout_clusters using btree (rollout_id) where (state = any (array['waiting'::text, 'assigned'::text]));
 
+create table rollout_gates (
+  rollout_id text not null,
+  wave integer not null,
+  gate text not null,
+  state text not null,
+  measured text not null,
+  gate_limit text not null,
+  words text not null,
+  generation bigint not null,
+  judged_at timestamp with time zone not null,
+  constraint rollout_gates_pkey primary key (rollout_id, wave, gate),
+  constraint rollout_gates_rollout_id_fkey foreign key (rollout_id) references rollouts(id),
+  constraint rollout_gates_state_check check ((state = any (array['holds'::text, 'waits'::text, 'fails'::text])))
+);
+
 create table rollouts (
   id text not null,
   kind text not null,

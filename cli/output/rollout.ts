@@ -12,8 +12,18 @@ export interface ClusterProgress {
   readonly assignedAt?: number;
 }
 
+/** What a gate of a wave said last. */
+export interface GateLine {
+  readonly gate: string;
+  readonly state: "holds" | "waits" | "fails" | "unknown";
+  readonly measured: string;
+  readonly limit: string;
+  readonly words: string;
+}
+
 export interface WaveProgress {
   readonly name: string;
+  readonly gates?: readonly GateLine[];
   readonly clusters: readonly ClusterProgress[];
   readonly startedAt?: number;
   readonly finishedAt?: number;
@@ -80,7 +90,11 @@ export function renderPicture(
       trouble(wave, now),
       columns,
     );
-    return lines.map((line) => paint(toneOfWave(wave), line));
+    const isInWork = index === rollout.wave && !isOver(rollout);
+    return [
+      ...lines.map((line) => paint(toneOfWave(wave), line)),
+      ...(isInWork ? gateLines(wave, columns, paint) : []),
+    ];
   });
   return [cut(headline(rollout, now), columns), ...waves.flat(), ...because(rollout, columns)];
 }
@@ -114,6 +128,32 @@ export function clusterRows(
   return rollout.waves.flatMap((wave, index) =>
     wave.clusters.map((cluster) => ({ ...cluster, wave: `${index + 1} ${wave.name}` })),
   );
+}
+
+/** Every gate of every wave that has been judged, for `rollout show`. */
+export function gateRows(rollout: RolloutProgress): readonly (GateLine & { readonly wave: string })[] {
+  return rollout.waves.flatMap((wave, index) =>
+    (wave.gates ?? []).map((gate) => ({ ...gate, wave: `${index + 1} ${wave.name}` })),
+  );
+}
+
+export function toneOfGate({ state }: GateLine): Tone | undefined {
+  if (state === "holds") return "good";
+  return state === "fails" ? "bad" : "busy";
+}
+
+/** Under the wave in work: one line for all gates that hold, and one for each that does not. */
+function gateLines({ gates = [] }: WaveProgress, columns: number, paint: Paint): string[] {
+  const holding = gates.filter(({ state }) => state === "holds").map(({ gate }) => clean(gate));
+  const rest = gates.filter(({ state }) => state !== "holds");
+  return [
+    ...(holding.length === 0 ? [] : [cut(`         gates that hold: ${holding.join(", ")}`, columns)]),
+    ...rest.map((gate) => {
+      const seen = gate.measured === "" ? "" : ` ${clean(gate.measured)} (limit ${clean(gate.limit)})`;
+      const line = `         gate ${clean(gate.gate)} ${gate.state}:${seen} ${clean(gate.words)}`;
+      return paint(gate.state === "fails" ? "bad" : "busy", cut(line, columns));
+    }),
+  ];
 }
 
 export function toneOfStep(step: ClusterStep): Tone | undefined {

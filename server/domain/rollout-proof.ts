@@ -11,6 +11,8 @@ export interface AgentView {
   readonly provedGeneration: bigint;
   /** The newest attempt of the kind. */
   readonly attempt?: AttemptView;
+  /** Codes of the conditions that it raised since the bundle of the kind runs. Both times are by the agent's own clock. */
+  readonly raised?: readonly string[];
 }
 
 export interface AttemptView {

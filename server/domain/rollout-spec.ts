@@ -1,3 +1,4 @@
+import type { GateSetting } from "./gates/gate.ts";
 import { isLabelValue } from "./labels.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
 import { strategyProblems, type Strategy } from "./rollout-strategy.ts";
@@ -21,6 +22,8 @@ export interface RolloutSpec {
   readonly soakSeconds: number;
   readonly deadlineSeconds: number;
   readonly onFailure: "pause" | "roll-back";
+  /** The gates that are on, with their limits; none in rollouts of before there were gates. */
+  readonly gates?: readonly GateSetting[];
   /** Whether it may start although coverage is lost; a person's word, kept with the rollout. */
   readonly allowCoverageLoss?: boolean;
   /** Absent: the plain one. */

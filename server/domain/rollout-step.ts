@@ -1,3 +1,4 @@
+import { askGates, gateFailure, type GateJudgement } from "./gates/step.ts";
 import { isFinished, type Rollout, type RolloutEvent } from "./rollout.ts";
 import {
   cannotGoBack,
@@ -21,6 +22,8 @@ export interface RolloutSnapshot {
   readonly rollout: Rollout;
   readonly clusters: readonly RolloutCluster[];
   readonly nowMs: number;
+  /** What the gates of the wave in work said last; absent when they were not asked. */
+  readonly gates?: GateJudgement;
 }
 
 /** Leaves whoever executes it nothing to decide: which clusters change and how, which event to apply, and why. */
@@ -46,7 +49,8 @@ export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   if (rollout.state === "paused") return { changes, because: rollout.because };
   // Whatever is decided about clusters is stored before the wave is looked at again, so that each step has one reason.
   if (changes.length > 0) return { changes, because: tell(changes) };
-  return planWave(snapshot);
+  const failure = gateFailure(rollout, snapshot.gates);
+  return failure === undefined ? planWave(snapshot) : stopFor(snapshot, failure);
 }
 
 function judge(snapshot: RolloutSnapshot): readonly ClusterChange[] {
@@ -94,9 +98,19 @@ function tooManyFailed(
   const because = wholeWave
     ? `no cluster of "${waveName(rollout)}" proved: ${names}`
     : `${failed.length} failed, ${allowed} allowed: ${names}`;
+  return stopFor(snapshot, because, changes);
+}
+
+/** Stops as the spec says: for a person, or with every cluster that has the bundle sent back, those on their way to it too. */
+function stopFor(
+  { rollout, clusters }: RolloutSnapshot,
+  because: string,
+  changes: readonly ClusterChange[] = [],
+): RolloutStep {
   if (rollout.spec.onFailure === "pause") return { changes, event: "fail-and-pause", because };
+  const changed = new Set(changes.map(({ id }) => id));
   const reverts = clusters
-    .filter((cluster) => !after.has(cluster.id))
+    .filter((cluster) => !changed.has(cluster.id))
     .flatMap((c) => revert(c, "the rollout failed"));
   return { changes: [...changes, ...reverts], event: "fail-and-roll-back", because };
 }
@@ -161,6 +175,10 @@ function planSoak(snapshot: RolloutSnapshot, wave: readonly RolloutCluster[]): R
       because: `"${name}" has soaked; waits to hear again of ${listed(lost, rollout.digest)}`,
     };
   }
+  const asked =
+    wave.length === 0 ? undefined : askGates(rollout, snapshot.gates, { provedMs, soakedMs }, nowMs);
+  if (asked?.kind === "waits") return { changes: [], because: asked.because };
+  if (asked?.kind === "late") return stopFor(snapshot, asked.because);
   const last = rollout.wave + 1 >= rollout.waves.length;
   const next = rollout.waves[rollout.wave + 1]?.name ?? "";
   const because = last ? summary(snapshot) : `"${name}" is done; "${next}" begins`;

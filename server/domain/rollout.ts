@@ -25,6 +25,8 @@ export interface Wave {
   readonly group?: string;
   readonly startedAtMs?: number;
   readonly finishedAtMs?: number;
+  /** When somebody last resumed the rollout in this wave: its gates look at nothing that was before. */
+  readonly resumedAtMs?: number;
 }
 
 /** A rollout as it is stored, without its clusters. */
@@ -107,10 +109,18 @@ export function stepRollout(
     state,
     because,
     wave: moved ? Math.min(rollout.wave + 1, rollout.waves.length) : rollout.wave,
-    waves: moved ? rollout.waves.map((wave, i) => stampWave(wave, i - rollout.wave, nowMs)) : rollout.waves,
+    waves: stampWaves(rollout, event, nowMs),
     generation: rollout.generation + 1n,
     ...(isFinished(state) ? { finishedAtMs: nowMs } : {}),
   });
+}
+
+function stampWaves({ waves, wave }: Rollout, event: RolloutEvent, nowMs: number): readonly Wave[] {
+  if (event === "resume") {
+    return waves.map((each, i) => (i === wave ? { ...each, resumedAtMs: nowMs } : each));
+  }
+  if (event !== "wave-done" && event !== "last-wave-done") return waves;
+  return waves.map((each, i) => stampWave(each, i - wave, nowMs));
 }
 
 function stampWave(wave: Wave, fromCurrent: number, nowMs: number): Wave {

@@ -5,6 +5,7 @@ import { admitLate } from "../store/rollout-admissions.ts";
 import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
 import { commitRollout } from "../store/rollout-commits.ts";
 import { listUnfinishedRollouts } from "../store/rollouts.ts";
+import { withGates } from "./gates.ts";
 
 /** Steps of one rollout in one activation; more come with the next, so that one rollout does not starve the others. */
 const stepsMax = 20;
@@ -36,7 +37,7 @@ export async function reconcileRollouts(db: Db, clock: () => Date): Promise<bool
 
 /** Takes the next step. Undefined when there is none now, or when another server or a person was faster. */
 async function takeStep(db: Db, before: Rollout, now: Date): Promise<Rollout | undefined> {
-  const snapshot = await readRolloutSnapshot(db, before, now);
+  const snapshot = await withGates(db, await readRolloutSnapshot(db, before, now));
   const step = planStep(snapshot);
   if (step.changes.length === 0 && step.event === undefined && step.because === before.because) {
     return undefined;

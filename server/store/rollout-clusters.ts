@@ -1,13 +1,16 @@
 import { sql } from "drizzle-orm";
 
+import { countsAgainst } from "../domain/gates/health.ts";
 import type { Digest, RolloutId } from "../domain/ids.ts";
 import { askedAgents, isSilent } from "../domain/liveness.ts";
 import type { RolloutCluster, RolloutClusterState } from "../domain/rollout-cluster.ts";
 import type { AgentView, AttemptView } from "../domain/rollout-proof.ts";
+import type { BundleKind } from "../domain/rollout-spec.ts";
 import type { RolloutSnapshot } from "../domain/rollout-step.ts";
 import type { Rollout } from "../domain/rollout.ts";
 import { matchesSelector } from "../domain/selector.ts";
 import type { Db } from "./pool.ts";
+import type { StoredCondition } from "./schema.ts";
 
 /** Everything that the next decision about a rollout is made from, as one consistent read. */
 export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): Promise<RolloutSnapshot> {
@@ -44,6 +47,8 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
         'observedGeneration', g.observed_generation::text,
         'running', p.running_digest,
         'provedGeneration', coalesce(p.proved_generation, 0)::text,
+        'runningSinceMs', extract(epoch from p.running_since) * 1000,
+        'conditions', nullif(g.conditions, '[]'),
         'attempt', t.attempt) order by g.name) as list
       from agents g
       left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
@@ -57,7 +62,7 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
     where rc.rollout_id = ${rollout.id}
     order by rc.wave, c.name`);
   const clusters = rows.map((row) => ({
-    ...clusterOf(row, nowMs),
+    ...clusterOf(row, kind, nowMs),
     strayed: !matchesSelector(rollout.spec.selector, row.labels),
   }));
   return { rollout, nowMs, clusters };
@@ -91,10 +96,12 @@ interface AgentRow {
   readonly observedGeneration: string;
   readonly running: Digest | null;
   readonly provedGeneration: string;
+  readonly runningSinceMs: number | null;
+  readonly conditions: readonly StoredCondition[] | null;
   readonly attempt: (Omit<AttemptView, "generation"> & { readonly generation: string }) | null;
 }
 
-function clusterOf(row: ClusterRow, nowMs: number): RolloutCluster {
+function clusterOf(row: ClusterRow, kind: BundleKind, nowMs: number): RolloutCluster {
   const agents = (row.agents ?? []).map(({ lastSeenMs, ...agent }) => ({
     ...agent,
     ...(lastSeenMs === null ? {} : { lastSeenMs }),
@@ -119,21 +126,35 @@ function clusterOf(row: ClusterRow, nowMs: number): RolloutCluster {
       ...(row.assignmentRolloutId === null ? {} : { rolloutId: row.assignmentRolloutId }),
     },
     ...(row.heldBy === null ? {} : { heldBy: row.heldBy }),
-    agents: askedAgents(agents, nowMs).map((agent) => agentOf(agent, nowMs)),
+    agents: askedAgents(agents, nowMs).map((agent) => agentOf(agent, kind, nowMs)),
   };
 }
 
 function agentOf(
   row: Omit<AgentRow, "lastSeenMs"> & { readonly lastSeenMs?: number },
+  kind: BundleKind,
   nowMs: number,
 ): AgentView {
   const { attempt } = row;
+  const raised = raisedSince(row.conditions ?? [], row.runningSinceMs).filter((code) =>
+    countsAgainst(kind, code),
+  );
   return {
     name: row.name,
     silent: isSilent(row.lastSeenMs, nowMs),
     observedGeneration: BigInt(row.observedGeneration),
     ...(row.running === null ? {} : { running: row.running }),
     provedGeneration: BigInt(row.provedGeneration),
+    ...(raised.length === 0 ? {} : { raised }),
     ...(attempt === null ? {} : { attempt: { ...attempt, generation: BigInt(attempt.generation) } }),
   };
+}
+
+/** Read here and not in the database: a time that an agent made up must not end the query for everybody. */
+function raisedSince(
+  conditions: readonly StoredCondition[],
+  runningSinceMs: number | null,
+): readonly string[] {
+  if (runningSinceMs === null) return [];
+  return conditions.filter(({ since }) => Date.parse(since) >= runningSinceMs).map(({ code }) => code);
 }

@@ -189,6 +189,22 @@ export const rolloutClusters = pgTable(
   (table) => [primaryKey({ columns: [table.rolloutId, table.clusterId] })],
 );
 
+export const rolloutGates = pgTable(
+  "rollout_gates",
+  {
+    rolloutId: text("rollout_id").notNull(),
+    wave: integer("wave").notNull(),
+    gate: text("gate").notNull(),
+    state: text("state").notNull(),
+    measured: text("measured").notNull(),
+    gateLimit: text("gate_limit").notNull(),
+    words: text("words").notNull(),
+    generation: int8("generation").notNull(),
+    judgedAt: instant("judged_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.rolloutId, table.wave, table.gate] })],
+);
+
 export const assignments = pgTable("assignments", {
   clusterId: text("cluster_id").primaryKey(),
   generation: int8("generation").notNull(),

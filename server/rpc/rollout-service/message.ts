@@ -2,6 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 
 import {
+  GateState as WireGateState,
+  GateVerdictSchema,
   RolloutClusterSchema,
   RolloutClusterState as WireClusterState,
   RolloutSchema,
@@ -10,6 +12,7 @@ import {
   type Rollout as RolloutMessage,
 } from "#proto/fleet/v1/rollout";
 
+import type { GateState, GateVerdict } from "../../domain/gates/gate.ts";
 import { standing, type RolloutCluster, type RolloutClusterState } from "../../domain/rollout-cluster.ts";
 import type { Scope } from "../../domain/scope.ts";
 import { waitReason } from "../../domain/rollout-turn.ts";
@@ -17,6 +20,7 @@ import { isFinished, type Rollout, type RolloutState } from "../../domain/rollou
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
 import { readRolloutSnapshot } from "../../store/rollout-clusters.ts";
+import { listVerdicts } from "../../store/rollout-gates.ts";
 import { listRolloutClusterIds } from "../../store/rollouts.ts";
 import { refOf } from "../messages.ts";
 import { partOf } from "./part.ts";
@@ -40,6 +44,12 @@ const clusterStates = {
   removed: WireClusterState.REMOVED,
 } as const satisfies Record<RolloutClusterState, WireClusterState>;
 
+const gateStates = {
+  holds: WireGateState.HOLDS,
+  waits: WireGateState.WAITS,
+  fails: WireGateState.FAILS,
+} as const satisfies Record<GateState, WireGateState>;
+
 /** The rollout with its waves, the clusters of a scope, and the names of their bundles as they are now. */
 export async function loadMessage(
   db: Db,
@@ -50,7 +60,7 @@ export async function loadMessage(
   const { clusters } = await readRolloutSnapshot(db, rollout, now);
   const digests = clusters.flatMap(({ previous }) => (previous === undefined ? [] : [previous]));
   const names = await findBundleNames(db, [rollout.digest, ...digests]);
-  const message = toMessage(rollout, clusters, names);
+  const message = toMessage(rollout, clusters, names, await listVerdicts(db, rollout));
   const seen = await listRolloutClusterIds(db, scope, rollout.id);
   return clusters.every(({ id }) => seen.has(id)) ? message : partOf(message, seen);
 }
@@ -59,6 +69,7 @@ export function toMessage(
   rollout: Rollout,
   clusters: readonly RolloutCluster[],
   names: ReadonlyMap<string, BundleName>,
+  verdicts: ReadonlyMap<number, readonly GateVerdict[]> = new Map(),
 ): RolloutMessage {
   const byWave = Map.groupBy(clusters, (cluster) => cluster.wave);
   const bundle = refOf(names, rollout.spec.kind, rollout.digest);
@@ -75,6 +86,9 @@ export function toMessage(
       create(WaveSchema, {
         name: wave.name,
         clusters: (byWave.get(i) ?? []).map((cluster) => toCluster(cluster, rollout, names)),
+        gates: (verdicts.get(i) ?? []).map((verdict) =>
+          create(GateVerdictSchema, { ...verdict, state: gateStates[verdict.state] }),
+        ),
         ...at("startedAt", wave.startedAtMs),
         ...at("finishedAt", wave.finishedAtMs),
       }),

@@ -7,12 +7,13 @@ const because =
 
 /**
  * The part of a rollout that is in somebody's scope. What could name other clusters, their regions or how many they are
- * is left out: waves without a cluster of the scope, the selector, stages, the order of regions, and the words of the state.
+ * is left out: waves without a cluster of the scope, the selector, stages, the order of regions, what gates said, and the
+ * words of the state.
  */
 export function partOf(whole: Rollout, seen: ReadonlySet<string>): Rollout {
   const waves = whole.waves.map((wave, index) => ({
     index,
-    wave: { ...wave, clusters: wave.clusters.filter(({ clusterId }) => seen.has(clusterId)) },
+    wave: { ...wave, clusters: wave.clusters.filter(({ clusterId }) => seen.has(clusterId)), gates: [] },
   }));
   const shown = waves.filter(({ wave }) => wave.clusters.length > 0);
   const spec = whole.spec;

@@ -22,6 +22,7 @@ import type { CoverageLoss } from "./coverage.ts";
 import { findEngineProblems } from "./engines.ts";
 import type { TagChange } from "./tags.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
+import { toGates } from "./spec.ts";
 
 /** What a rollout would do. Stores nothing. */
 export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): Promise<Plan> {
@@ -37,6 +38,7 @@ export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): 
     engineProblems: [...(await findEngineProblems(db, prepared))],
     ...boundsOf(spec, clusters.length),
     diffs: await diffsOf(db, prepared, names),
+    gates: toGates(spec),
   });
 }
 

@@ -319,3 +319,34 @@ test("a page of rollouts of a huge fleet ends early and goes on, instead of grow
   }
   assert.deepEqual(seen, [["ro_3"], ["ro_2"], ["ro_1"]]);
 });
+
+test("a plan shows the gates that judge it, is another with other limits, and refuses a gate that nobody knows", async (t) => {
+  const fleet = await startTestFleet(t);
+  await fleet.enrol("eu-1");
+  const rollouts = await fleet.at.client(RolloutService);
+  const planned = async (spec: Spec) => {
+    const { plan } = await rollouts.planRollout({ spec: { ...rules, bundle: "starter@1.0.0", ...spec } });
+    assert.ok(plan);
+    return plan;
+  };
+  const usual = await planned({});
+  assert.deepEqual(
+    usual.gates.map(({ name, limit }) => [name, limit]),
+    [["health", "5%"]],
+  );
+  const soaked = await planned({ soakSeconds: 600, gates: [{ name: "alerts", limit: "2x" }] });
+  assert.equal(soaked.gates.length, 8);
+  assert.notEqual((await planned({ soakSeconds: 600 })).digest, soaked.digest);
+  const [code, why] = await refusal(planned({ gates: [{ name: "speed" }] }));
+  assert.deepEqual([code, /there is no gate "speed"/.test(why)], ["InvalidArgument", true]);
+
+  // The agent never proves, so its wave stays; what is stored is shown to those who see all of it.
+  const { id } = await start(rollouts, { ...rules, bundle: "starter@1.0.0", soakSeconds: 600 });
+  await fleet.at.db.$client.query(
+    `insert into rollout_gates values ($1, 0, 'lag', 'waits', '', '30s', 'no rates come from: eu-1', 1, now())`,
+    [id],
+  );
+  const shown = (await rollouts.getRollout({ rolloutId: id })).rollout;
+  assert.equal(shown?.waves[0]?.gates[0]?.words, "no rates come from: eu-1");
+  assert.equal(shown?.spec?.gates.length, 8);
+});

@@ -1,11 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 
 import {
+  GateSettingSchema,
   OnFailure,
   RolloutSpecSchema,
+  type GateSetting,
   type RolloutSpec as RolloutSpecMessage,
 } from "#proto/fleet/v1/rollout";
 
+import { parseGates, renderLimit } from "../../domain/gates/gate.ts";
 import { invalid, type Outcome } from "../../domain/refusal.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
 import { fromStrategy, toStrategy } from "./strategy.ts";
@@ -25,6 +28,8 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
   }
   const strategy = fromStrategy(message);
   if (!strategy.ok) return strategy;
+  const gates = parseGates(message.gates, message.soakSeconds);
+  if (!gates.ok) return gates;
   return parseRolloutSpec({
     kind,
     bundle: message.bundle,
@@ -37,8 +42,14 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
     ...(strategy.value === undefined ? {} : { strategy: strategy.value }),
+    gates: gates.value,
     ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
   });
+}
+
+/** The gates that are on, as they could be asked for again. */
+export function toGates({ gates = [] }: RolloutSpec): GateSetting[] {
+  return gates.map((gate) => create(GateSettingSchema, { name: gate.name, limit: renderLimit(gate) }));
 }
 
 export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
@@ -53,6 +64,7 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     soakSeconds: spec.soakSeconds,
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
+    gates: toGates(spec),
     allowCoverageLoss: spec.allowCoverageLoss === true,
     ...toStrategy(spec),
   });

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLcAwoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlIjMKBVNoYXJlEg8KBWNvdW50GAEgASgNSAASEQoHcGVyY2VudBgCIAEoDUgAQgYKBHNpemUiWwoFU3RhZ2USDAoEbmFtZRgBIAEoCRIkCghzZWxlY3RvchgCIAEoCzISLmZsZWV0LnYxLlNlbGVjdG9yEh4KBXN0ZXBzGAMgAygLMg8uZmxlZXQudjEuU2hhcmUi8wIKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCCKhAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkigwIKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSMAoPZW5naW5lX3Byb2JsZW1zGBQgAygLMhcuZmxlZXQudjEuRW5naW5lUHJvYmxlbRIXCg9tYXhfdW5hdmFpbGFibGUYFSABKA0SFAoMbWF4X2ZhaWx1cmVzGBYgASgNIk8KDUVuZ2luZVByb2JsZW0SFAoMY2x1c3Rlcl9uYW1lGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhAKCHJlcXVpcmVkGAMgASgJIqECCgpCdW5kbGVEaWZmEiEKBGZyb20YASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHwoCdG8YAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSDQoFYWRkZWQYAyADKAkSDwoHcmVtb3ZlZBgEIAMoCRIPCgdjaGFuZ2VkGAUgAygJEhUKDWNsdXN0ZXJfY291bnQYBiABKA0SDgoGbGF5ZXJzGAcgAygJEiQKBGxvc3MYCCABKAsyFi5mbGVldC52MS5Db3ZlcmFnZUxvc3MSFAoMcnVsZXNfYmVmb3JlGBQgASgNEhMKC3J1bGVzX2FmdGVyGBUgASgNEhMKC3RhZ3NfZ2FpbmVkGBYgAygJEhEKCXRhZ3NfbG9zdBgXIAMoCSKGAQoMQ292ZXJhZ2VMb3NzEg8KB3JlbW92ZWQYASADKAkSEAoIZGlzYWJsZWQYAiADKAkSEQoJcHJvdGVjdGVkGAMgAygJEhcKD3JlcXVlc3RzX2JlZm9yZRgEIAEoDRIVCg1yZXF1ZXN0c19sb3N0GAUgASgNEhAKCHJlcXVlc3RzGAYgAygJIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI+ChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCp7Cg1PZmZsaW5lUG9saWN5Eh4KGk9GRkxJTkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGAoUT0ZGTElORV9QT0xJQ1lfQ09VTlQQARIXChNPRkZMSU5FX1BPTElDWV9XQUlUEAISFwoTT0ZGTElORV9QT0xJQ1lfU0tJUBADKlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIq2QEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMtAFCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKCBAoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmciMwoFU2hhcmUSDwoFY291bnQYASABKA1IABIRCgdwZXJjZW50GAIgASgNSABCBgoEc2l6ZSJbCgVTdGFnZRIMCgRuYW1lGAEgASgJEiQKCHNlbGVjdG9yGAIgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISHgoFc3RlcHMYAyADKAsyDy5mbGVldC52MS5TaGFyZSI3CgtHYXRlU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgJEgsKA29mZhgDIAEoCCJvCgtHYXRlVmVyZGljdBIMCgRnYXRlGAEgASgJEiIKBXN0YXRlGAIgASgOMhMuZmxlZXQudjEuR2F0ZVN0YXRlEhAKCG1lYXN1cmVkGAMgASgJEg0KBWxpbWl0GAQgASgJEg0KBXdvcmRzGAUgASgJIvMCCgdSb2xsb3V0EgoKAmlkGAEgASgJEiMKBHNwZWMYAiABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxIjCgZidW5kbGUYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSJQoFc3RhdGUYBCABKA4yFi5mbGVldC52MS5Sb2xsb3V0U3RhdGUSDwoHYmVjYXVzZRgFIAEoCRIMCgR3YXZlGAYgASgNEhIKCmdlbmVyYXRpb24YByABKAQSEwoLcGxhbl9kaWdlc3QYCCABKAkSHQoFd2F2ZXMYCSADKAsyDi5mbGVldC52MS5XYXZlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAwgASgJEg8KB3BhcnRpYWwYDSABKAgixwEKBFdhdmUSDAoEbmFtZRgBIAEoCRIqCghjbHVzdGVycxgCIAMoCzIYLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVWZXJkaWN0IpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkiqQIKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSMAoPZW5naW5lX3Byb2JsZW1zGBQgAygLMhcuZmxlZXQudjEuRW5naW5lUHJvYmxlbRIXCg9tYXhfdW5hdmFpbGFibGUYFSABKA0SFAoMbWF4X2ZhaWx1cmVzGBYgASgNEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmciTwoNRW5naW5lUHJvYmxlbRIUCgxjbHVzdGVyX25hbWUYASABKAkSFgoOZW5naW5lX3ZlcnNpb24YAiABKAkSEAoIcmVxdWlyZWQYAyABKAkioQIKCkJ1bmRsZURpZmYSIQoEZnJvbRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIfCgJ0bxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhINCgVhZGRlZBgDIAMoCRIPCgdyZW1vdmVkGAQgAygJEg8KB2NoYW5nZWQYBSADKAkSFQoNY2x1c3Rlcl9jb3VudBgGIAEoDRIOCgZsYXllcnMYByADKAkSJAoEbG9zcxgIIAEoCzIWLmZsZWV0LnYxLkNvdmVyYWdlTG9zcxIUCgxydWxlc19iZWZvcmUYFCABKA0SEwoLcnVsZXNfYWZ0ZXIYFSABKA0SEwoLdGFnc19nYWluZWQYFiADKAkSEQoJdGFnc19sb3N0GBcgAygJIoYBCgxDb3ZlcmFnZUxvc3MSDwoHcmVtb3ZlZBgBIAMoCRIQCghkaXNhYmxlZBgCIAMoCRIRCglwcm90ZWN0ZWQYAyADKAkSFwoPcmVxdWVzdHNfYmVmb3JlGAQgASgNEhUKDXJlcXVlc3RzX2xvc3QYBSABKA0SEAoIcmVxdWVzdHMYBiADKAkiOQoSUGxhblJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYyIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij4KFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KnsKDU9mZmxpbmVQb2xpY3kSHgoaT0ZGTElORV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIYChRPRkZMSU5FX1BPTElDWV9DT1VOVBABEhcKE09GRkxJTkVfUE9MSUNZX1dBSVQQAhIXChNPRkZMSU5FX1BPTElDWV9TS0lQEAMqaQoJR2F0ZVN0YXRlEhoKFkdBVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBHQVRFX1NUQVRFX0hPTERTEAESFAoQR0FURV9TVEFURV9XQUlUUxACEhQKEEdBVEVfU1RBVEVfRkFJTFMQAypXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKtkBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBiqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjLQBQoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -128,6 +128,14 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: repeated fleet.v1.Stage stages = 24;
    */
   stages: Stage[];
+
+  /**
+   * What each wave is judged by besides proofs. A gate that is not named is on as by default: "health" always, the others
+   * when the soak is five minutes or longer. In answers all gates that are on, with their limits.
+   *
+   * @generated from field: repeated fleet.v1.GateSetting gates = 60;
+   */
+  gates: GateSetting[];
 };
 
 /**
@@ -198,6 +206,82 @@ export type Stage = Message<"fleet.v1.Stage"> & {
  */
 export const StageSchema: GenMessage<Stage> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 2);
+
+/**
+ * A gate that is asked for, or switched off.
+ *
+ * @generated from message fleet.v1.GateSetting
+ */
+export type GateSetting = Message<"fleet.v1.GateSetting"> & {
+  /**
+   * "health", "ingest", "drops", "lag", "cost", "alerts", "new-alerts" or "silence".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * In the gate's unit: "50%", "30s", "3x" or "100/h"; empty means the usual limit.
+   *
+   * @generated from field: string limit = 2;
+   */
+  limit: string;
+
+  /**
+   * @generated from field: bool off = 3;
+   */
+  off: boolean;
+};
+
+/**
+ * Describes the message fleet.v1.GateSetting.
+ * Use `create(GateSettingSchema)` to create a new message.
+ */
+export const GateSettingSchema: GenMessage<GateSetting> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 3);
+
+/**
+ * What a gate of a wave says.
+ *
+ * @generated from message fleet.v1.GateVerdict
+ */
+export type GateVerdict = Message<"fleet.v1.GateVerdict"> & {
+  /**
+   * @generated from field: string gate = 1;
+   */
+  gate: string;
+
+  /**
+   * @generated from field: fleet.v1.GateState state = 2;
+   */
+  state: GateState;
+
+  /**
+   * What was seen, in the unit of the limit; empty while nothing is.
+   *
+   * @generated from field: string measured = 3;
+   */
+  measured: string;
+
+  /**
+   * @generated from field: string limit = 4;
+   */
+  limit: string;
+
+  /**
+   * Why, in words.
+   *
+   * @generated from field: string words = 5;
+   */
+  words: string;
+};
+
+/**
+ * Describes the message fleet.v1.GateVerdict.
+ * Use `create(GateVerdictSchema)` to create a new message.
+ */
+export const GateVerdictSchema: GenMessage<GateVerdict> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 4);
 
 /**
  * A rollout that is stored.
@@ -271,7 +355,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
 
   /**
    * Clusters outside the caller's scope are not shown, nor what could name them: waves without a cluster of the scope,
-   * the spec's selector, stages and order of regions, and why the rollout is in its state.
+   * the spec's selector, stages and order of regions, what gates said, and why the rollout is in its state.
    *
    * @generated from field: bool partial = 13;
    */
@@ -283,7 +367,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  * Use `create(RolloutSchema)` to create a new message.
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 3);
+  messageDesc(file_fleet_v1_rollout, 5);
 
 /**
  * Clusters that are taken together.
@@ -312,6 +396,13 @@ export type Wave = Message<"fleet.v1.Wave"> & {
    * @generated from field: google.protobuf.Timestamp finished_at = 4;
    */
   finishedAt?: Timestamp | undefined;
+
+  /**
+   * What its gates said last; empty before its first cluster proved.
+   *
+   * @generated from field: repeated fleet.v1.GateVerdict gates = 60;
+   */
+  gates: GateVerdict[];
 };
 
 /**
@@ -319,7 +410,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 4);
+  messageDesc(file_fleet_v1_rollout, 6);
 
 /**
  * One cluster in a rollout.
@@ -377,7 +468,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 5);
+  messageDesc(file_fleet_v1_rollout, 7);
 
 /**
  * What a rollout would do.
@@ -441,6 +532,13 @@ export type Plan = Message<"fleet.v1.Plan"> & {
    * @generated from field: uint32 max_failures = 22;
    */
   maxFailures: number;
+
+  /**
+   * The gates that judge each wave.
+   *
+   * @generated from field: repeated fleet.v1.GateSetting gates = 60;
+   */
+  gates: GateSetting[];
 };
 
 /**
@@ -448,7 +546,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * A cluster of which an agent cannot run a bundle.
@@ -479,7 +577,7 @@ export type EngineProblem = Message<"fleet.v1.EngineProblem"> & {
  * Use `create(EngineProblemSchema)` to create a new message.
  */
 export const EngineProblemSchema: GenMessage<EngineProblem> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * What changes when one bundle replaces another.
@@ -563,7 +661,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -617,7 +715,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -634,7 +732,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -651,7 +749,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -680,7 +778,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -697,7 +795,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -726,7 +824,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -748,7 +846,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -765,7 +863,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -782,7 +880,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -799,7 +897,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -816,7 +914,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -840,7 +938,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -857,7 +955,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -879,7 +977,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -896,7 +994,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -918,7 +1016,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -935,7 +1033,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 25);
+  messageDesc(file_fleet_v1_rollout, 27);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -957,7 +1055,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 26);
+  messageDesc(file_fleet_v1_rollout, 28);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -974,7 +1072,7 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 27);
+  messageDesc(file_fleet_v1_rollout, 29);
 
 /**
  * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
@@ -1025,6 +1123,46 @@ export const OfflinePolicySchema: GenEnum<OfflinePolicy> = /*@__PURE__*/
   enumDesc(file_fleet_v1_rollout, 0);
 
 /**
+ * Only HOLDS lets a wave pass. Silence and missing data give WAITS, which fails at the deadline.
+ *
+ * @generated from enum fleet.v1.GateState
+ */
+export const GateState = {
+  /**
+   * @generated from enum value: GATE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: GATE_STATE_HOLDS = 1;
+   */
+  HOLDS: 1,
+
+  /**
+   * @generated from enum value: GATE_STATE_WAITS = 2;
+   */
+  WAITS: 2,
+
+  /**
+   * @generated from enum value: GATE_STATE_FAILS = 3;
+   */
+  FAILS: 3,
+} as const;
+
+/**
+ * Only HOLDS lets a wave pass. Silence and missing data give WAITS, which fails at the deadline.
+ *
+ * @generated from enum fleet.v1.GateState
+ */
+export type GateState = (typeof GateState)[keyof typeof GateState] | UnknownEnum;
+
+/**
+ * Describes the enum fleet.v1.GateState.
+ */
+export const GateStateSchema: GenEnum<GateState> = /*@__PURE__*/
+  enumDesc(file_fleet_v1_rollout, 1);
+
+/**
  * What happens when more clusters fail than allowed.
  *
  * @generated from enum fleet.v1.OnFailure
@@ -1061,7 +1199,7 @@ export type OnFailure = (typeof OnFailure)[keyof typeof OnFailure] | UnknownEnum
  * Describes the enum fleet.v1.OnFailure.
  */
 export const OnFailureSchema: GenEnum<OnFailure> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 1);
+  enumDesc(file_fleet_v1_rollout, 2);
 
 /**
  * The life of a rollout.
@@ -1116,7 +1254,7 @@ export type RolloutState = (typeof RolloutState)[keyof typeof RolloutState] | Un
  * Describes the enum fleet.v1.RolloutState.
  */
 export const RolloutStateSchema: GenEnum<RolloutState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 2);
+  enumDesc(file_fleet_v1_rollout, 3);
 
 /**
  * Where a cluster stands in a rollout.
@@ -1175,7 +1313,7 @@ export type RolloutClusterState = (typeof RolloutClusterState)[keyof typeof Roll
  * Describes the enum fleet.v1.RolloutClusterState.
  */
 export const RolloutClusterStateSchema: GenEnum<RolloutClusterState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 3);
+  enumDesc(file_fleet_v1_rollout, 4);
 
 /**
  * Moves a selector's clusters to a target bundle, wave by wave, on proofs.
