@@ -33,7 +33,7 @@ type StartFlags = Wanted &
 export abstract class RolloutCommand extends FleetCommand {
   /** Plans, and unless it is only for show, starts and follows a rollout. */
   protected async start(kind: BundleKind, flags: StartFlags): Promise<void> {
-    const spec = specFrom(kind, flags);
+    const spec = await specFrom(kind, flags);
     const service = await this.client(RolloutService, flags);
     if (flags["dry-run"]) return this.showPlan(spec, flags);
     const started = await service
@@ -57,7 +57,7 @@ export abstract class RolloutCommand extends FleetCommand {
         "Look at it without --plan, then decide.",
       );
     }
-    this.answer(flags.output, PlanSchema, plan, () => planLines(plan, this.screen.paint));
+    this.answer(flags.output, PlanSchema, plan, () => planLines(plan, spec.offline, this.screen.paint));
     this.talk(
       `Nothing was changed. To run exactly this plan: the same command without --dry-run and with --plan ${plan.digest}`,
     );

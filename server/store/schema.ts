@@ -5,6 +5,7 @@
 import { sql, type SQL } from "drizzle-orm";
 import {
   bigint,
+  boolean,
   customType,
   integer,
   jsonb,
@@ -183,6 +184,7 @@ export const rolloutClusters = pgTable(
     assignedAt: instant("assigned_at"),
     provedAt: instant("proved_at"),
     reason: text("reason").notNull().default(""),
+    late: boolean("late").notNull().default(false),
   },
   (table) => [primaryKey({ columns: [table.rolloutId, table.clusterId] })],
 );

@@ -17,6 +17,11 @@ export default class RolloutRules extends RolloutCommand {
       command:
         "<%= config.bin %> <%= command.id %> --bundle starter@1.2.0 --region eu --canary 2 --growth 2 --soak 10m --on-failure rollback",
     },
+    {
+      description: "Test clusters before prod, ten percent at a time; those that are offline get it later.",
+      command:
+        "<%= config.bin %> <%= command.id %> --all --stages environment=test,prod --max-unavailable 10% --offline skip",
+    },
   ];
   static override flags = rolloutFlags;
 

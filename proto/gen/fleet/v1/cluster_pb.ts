@@ -824,7 +824,8 @@ export const ClusterService: GenService<{
     output: typeof GetClusterResponseSchema;
   },
   /**
-   * Sets and removes labels. Takes effect for the next plan; it assigns nothing by itself.
+   * Sets and removes labels. Takes effect for the layers of bundles, for the next plan, and for rollouts that run: they take
+   * in clusters that match now and leave out those that no longer do before their turn. It assigns nothing by itself.
    *
    * Refuses with NOT_FOUND, with INVALID_ARGUMENT when a label is not valid or `region` would be removed, and with
    * PERMISSION_DENIED when the cluster would leave the caller's scope, or enter or leave one that the caller does not hold.

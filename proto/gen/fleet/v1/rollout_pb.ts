@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKpAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCCLzAgoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIIqEBCgRXYXZlEgwKBG5hbWUYASABKAkSKgoIY2x1c3RlcnMYAiADKAsyGC5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlchIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKDlJvbGxvdXRDbHVzdGVyEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEiwKBXN0YXRlGAMgASgOMh0uZmxlZXQudjEuUm9sbG91dENsdXN0ZXJTdGF0ZRIlCghwcmV2aW91cxgEIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAUgASgEEi8KC2Fzc2lnbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwcm92ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgIIAEoCSKiAQoEUGxhbhIOCgZkaWdlc3QYASABKAkSIwoGYnVuZGxlGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh0KBXdhdmVzGAMgAygLMg4uZmxlZXQudjEuV2F2ZRIRCgl1bmNoYW5nZWQYBCADKAkSDgoGc2lsZW50GAUgAygJEiMKBWRpZmZzGAYgAygLMhQuZmxlZXQudjEuQnVuZGxlRGlmZiLOAQoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNEg4KBmxheWVycxgHIAMoCRIkCgRsb3NzGAggASgLMhYuZmxlZXQudjEuQ292ZXJhZ2VMb3NzIoYBCgxDb3ZlcmFnZUxvc3MSDwoHcmVtb3ZlZBgBIAMoCRIQCghkaXNhYmxlZBgCIAMoCRIRCglwcm90ZWN0ZWQYAyADKAkSFwoPcmVxdWVzdHNfYmVmb3JlGAQgASgNEhUKDXJlcXVlc3RzX2xvc3QYBSABKA0SEAoIcmVxdWVzdHMYBiADKAkiOQoSUGxhblJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYyIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij4KFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIq2QEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMtAFCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLcAwoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlIjMKBVNoYXJlEg8KBWNvdW50GAEgASgNSAASEQoHcGVyY2VudBgCIAEoDUgAQgYKBHNpemUiWwoFU3RhZ2USDAoEbmFtZRgBIAEoCRIkCghzZWxlY3RvchgCIAEoCzISLmZsZWV0LnYxLlNlbGVjdG9yEh4KBXN0ZXBzGAMgAygLMg8uZmxlZXQudjEuU2hhcmUi8wIKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCCKhAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkigwIKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSMAoPZW5naW5lX3Byb2JsZW1zGBQgAygLMhcuZmxlZXQudjEuRW5naW5lUHJvYmxlbRIXCg9tYXhfdW5hdmFpbGFibGUYFSABKA0SFAoMbWF4X2ZhaWx1cmVzGBYgASgNIk8KDUVuZ2luZVByb2JsZW0SFAoMY2x1c3Rlcl9uYW1lGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhAKCHJlcXVpcmVkGAMgASgJIqECCgpCdW5kbGVEaWZmEiEKBGZyb20YASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHwoCdG8YAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSDQoFYWRkZWQYAyADKAkSDwoHcmVtb3ZlZBgEIAMoCRIPCgdjaGFuZ2VkGAUgAygJEhUKDWNsdXN0ZXJfY291bnQYBiABKA0SDgoGbGF5ZXJzGAcgAygJEiQKBGxvc3MYCCABKAsyFi5mbGVldC52MS5Db3ZlcmFnZUxvc3MSFAoMcnVsZXNfYmVmb3JlGBQgASgNEhMKC3J1bGVzX2FmdGVyGBUgASgNEhMKC3RhZ3NfZ2FpbmVkGBYgAygJEhEKCXRhZ3NfbG9zdBgXIAMoCSKGAQoMQ292ZXJhZ2VMb3NzEg8KB3JlbW92ZWQYASADKAkSEAoIZGlzYWJsZWQYAiADKAkSEQoJcHJvdGVjdGVkGAMgAygJEhcKD3JlcXVlc3RzX2JlZm9yZRgEIAEoDRIVCg1yZXF1ZXN0c19sb3N0GAUgASgNEhAKCHJlcXVlc3RzGAYgAygJIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI+ChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCp7Cg1PZmZsaW5lUG9saWN5Eh4KGk9GRkxJTkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGAoUT0ZGTElORV9QT0xJQ1lfQ09VTlQQARIXChNPRkZMSU5FX1BPTElDWV9XQUlUEAISFwoTT0ZGTElORV9QT0xJQ1lfU0tJUBADKlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIq2QEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMtAFCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -93,6 +93,41 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: bool allow_coverage_loss = 11;
    */
   allowCoverageLoss: boolean;
+
+  /**
+   * At most so many clusters have been given the bundle and not proved it yet; absent: no bound. A percentage is of the
+   * clusters of the rollout, rounded down, and at least one.
+   *
+   * @generated from field: fleet.v1.Share max_unavailable = 20;
+   */
+  maxUnavailable?: Share | undefined;
+
+  /**
+   * In place of max_failures, so many of a hundred clusters of the rollout, rounded down; 0: max_failures holds.
+   *
+   * @generated from field: uint32 max_failures_percent = 21;
+   */
+  maxFailuresPercent: number;
+
+  /**
+   * @generated from field: fleet.v1.OfflinePolicy offline = 22;
+   */
+  offline: OfflinePolicy;
+
+  /**
+   * How far each wave goes: the clusters that have the bundle after it, of those that have to move. What they leave over is
+   * one more wave. Empty: growing waves, region by region.
+   *
+   * @generated from field: repeated fleet.v1.Share steps = 23;
+   */
+  steps: Share[];
+
+  /**
+   * Taken one after another; a cluster belongs to the first that it matches. Clusters of none come last.
+   *
+   * @generated from field: repeated fleet.v1.Stage stages = 24;
+   */
+  stages: Stage[];
 };
 
 /**
@@ -101,6 +136,68 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
  */
 export const RolloutSpecSchema: GenMessage<RolloutSpec> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 0);
+
+/**
+ * So many clusters, or so many of a hundred. At least 1.
+ *
+ * @generated from message fleet.v1.Share
+ */
+export type Share = Message<"fleet.v1.Share"> & {
+  /**
+   * @generated from oneof fleet.v1.Share.size
+   */
+  size: {
+    /**
+     * @generated from field: uint32 count = 1;
+     */
+    value: number;
+    case: "count";
+  } | {
+    /**
+     * @generated from field: uint32 percent = 2;
+     */
+    value: number;
+    case: "percent";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message fleet.v1.Share.
+ * Use `create(ShareSchema)` to create a new message.
+ */
+export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 1);
+
+/**
+ * Clusters that are taken before those of the next stage.
+ *
+ * @generated from message fleet.v1.Stage
+ */
+export type Stage = Message<"fleet.v1.Stage"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: fleet.v1.Selector selector = 2;
+   */
+  selector?: Selector | undefined;
+
+  /**
+   * As in the spec, of the clusters of this stage.
+   *
+   * @generated from field: repeated fleet.v1.Share steps = 3;
+   */
+  steps: Share[];
+};
+
+/**
+ * Describes the message fleet.v1.Stage.
+ * Use `create(StageSchema)` to create a new message.
+ */
+export const StageSchema: GenMessage<Stage> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 2);
 
 /**
  * A rollout that is stored.
@@ -174,7 +271,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
 
   /**
    * Clusters outside the caller's scope are not shown, nor what could name them: waves without a cluster of the scope,
-   * the spec's selector and order of regions, and why the rollout is in its state.
+   * the spec's selector, stages and order of regions, and why the rollout is in its state.
    *
    * @generated from field: bool partial = 13;
    */
@@ -186,7 +283,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  * Use `create(RolloutSchema)` to create a new message.
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 1);
+  messageDesc(file_fleet_v1_rollout, 3);
 
 /**
  * Clusters that are taken together.
@@ -222,7 +319,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 2);
+  messageDesc(file_fleet_v1_rollout, 4);
 
 /**
  * One cluster in a rollout.
@@ -280,7 +377,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 3);
+  messageDesc(file_fleet_v1_rollout, 5);
 
 /**
  * What a rollout would do.
@@ -323,6 +420,27 @@ export type Plan = Message<"fleet.v1.Plan"> & {
    * @generated from field: repeated fleet.v1.BundleDiff diffs = 6;
    */
   diffs: BundleDiff[];
+
+  /**
+   * Agents whose engine is older than the bundle asks for: they would refuse it. StartRollout refuses such a plan.
+   *
+   * @generated from field: repeated fleet.v1.EngineProblem engine_problems = 20;
+   */
+  engineProblems: EngineProblem[];
+
+  /**
+   * What max_unavailable comes to; 0: no bound.
+   *
+   * @generated from field: uint32 max_unavailable = 21;
+   */
+  maxUnavailable: number;
+
+  /**
+   * How many clusters may fail.
+   *
+   * @generated from field: uint32 max_failures = 22;
+   */
+  maxFailures: number;
 };
 
 /**
@@ -330,7 +448,38 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 4);
+  messageDesc(file_fleet_v1_rollout, 6);
+
+/**
+ * A cluster of which an agent cannot run a bundle.
+ *
+ * @generated from message fleet.v1.EngineProblem
+ */
+export type EngineProblem = Message<"fleet.v1.EngineProblem"> & {
+  /**
+   * @generated from field: string cluster_name = 1;
+   */
+  clusterName: string;
+
+  /**
+   * What the oldest of its agents has, and what the bundle asks for.
+   *
+   * @generated from field: string engine_version = 2;
+   */
+  engineVersion: string;
+
+  /**
+   * @generated from field: string required = 3;
+   */
+  required: string;
+};
+
+/**
+ * Describes the message fleet.v1.EngineProblem.
+ * Use `create(EngineProblemSchema)` to create a new message.
+ */
+export const EngineProblemSchema: GenMessage<EngineProblem> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 7);
 
 /**
  * What changes when one bundle replaces another.
@@ -383,6 +532,30 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
    * @generated from field: fleet.v1.CoverageLoss loss = 8;
    */
   loss?: CoverageLoss | undefined;
+
+  /**
+   * Enabled rules there.
+   *
+   * @generated from field: uint32 rules_before = 20;
+   */
+  rulesBefore: number;
+
+  /**
+   * @generated from field: uint32 rules_after = 21;
+   */
+  rulesAfter: number;
+
+  /**
+   * MITRE ATT&CK tactics and techniques, by the tags of enabled rules, that are watched for anew and no longer.
+   *
+   * @generated from field: repeated string tags_gained = 22;
+   */
+  tagsGained: string[];
+
+  /**
+   * @generated from field: repeated string tags_lost = 23;
+   */
+  tagsLost: string[];
 };
 
 /**
@@ -390,7 +563,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 5);
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -444,7 +617,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -461,7 +634,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -478,7 +651,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -507,7 +680,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -524,7 +697,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -553,7 +726,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -575,7 +748,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -592,7 +765,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -609,7 +782,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -626,7 +799,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -643,7 +816,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -667,7 +840,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -684,7 +857,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -706,7 +879,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -723,7 +896,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -745,7 +918,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -762,7 +935,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -784,7 +957,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -801,7 +974,55 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 27);
+
+/**
+ * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
+ * always fails at its deadline: the bundle may be why.
+ *
+ * @generated from enum fleet.v1.OfflinePolicy
+ */
+export const OfflinePolicy = {
+  /**
+   * @generated from enum value: OFFLINE_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * They are given the bundle and fail at their deadline like others. The default.
+   *
+   * @generated from enum value: OFFLINE_POLICY_COUNT = 1;
+   */
+  COUNT: 1,
+
+  /**
+   * Their wave waits until they are heard of.
+   *
+   * @generated from enum value: OFFLINE_POLICY_WAIT = 2;
+   */
+  WAIT: 2,
+
+  /**
+   * Their wave goes on, and they get the bundle when they are heard of, also after the end of the rollout.
+   *
+   * @generated from enum value: OFFLINE_POLICY_SKIP = 3;
+   */
+  SKIP: 3,
+} as const;
+
+/**
+ * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
+ * always fails at its deadline: the bundle may be why.
+ *
+ * @generated from enum fleet.v1.OfflinePolicy
+ */
+export type OfflinePolicy = (typeof OfflinePolicy)[keyof typeof OfflinePolicy] | UnknownEnum;
+
+/**
+ * Describes the enum fleet.v1.OfflinePolicy.
+ */
+export const OfflinePolicySchema: GenEnum<OfflinePolicy> = /*@__PURE__*/
+  enumDesc(file_fleet_v1_rollout, 0);
 
 /**
  * What happens when more clusters fail than allowed.
@@ -840,7 +1061,7 @@ export type OnFailure = (typeof OnFailure)[keyof typeof OnFailure] | UnknownEnum
  * Describes the enum fleet.v1.OnFailure.
  */
 export const OnFailureSchema: GenEnum<OnFailure> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 0);
+  enumDesc(file_fleet_v1_rollout, 1);
 
 /**
  * The life of a rollout.
@@ -895,7 +1116,7 @@ export type RolloutState = (typeof RolloutState)[keyof typeof RolloutState] | Un
  * Describes the enum fleet.v1.RolloutState.
  */
 export const RolloutStateSchema: GenEnum<RolloutState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 1);
+  enumDesc(file_fleet_v1_rollout, 2);
 
 /**
  * Where a cluster stands in a rollout.
@@ -954,7 +1175,7 @@ export type RolloutClusterState = (typeof RolloutClusterState)[keyof typeof Roll
  * Describes the enum fleet.v1.RolloutClusterState.
  */
 export const RolloutClusterStateSchema: GenEnum<RolloutClusterState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 2);
+  enumDesc(file_fleet_v1_rollout, 3);
 
 /**
  * Moves a selector's clusters to a target bundle, wave by wave, on proofs.
@@ -983,8 +1204,12 @@ export const RolloutService: GenService<{
   /**
    * Starts a rollout of exactly the plan whose digest is given. Without a digest the plan is computed and taken.
    *
+   * Clusters that join the fleet or the selector while it runs are taken into it: once their wave is done they get the
+   * bundle, too. Clusters whose labels no longer match before it is their turn leave it.
+   *
    * Refuses as PlanRollout does, with ABORTED when the plan is no longer the one of the digest, and with
-   * FAILED_PRECONDITION when coverage is lost and the spec does not allow it.
+   * FAILED_PRECONDITION when coverage is lost and the spec does not allow it, or when an agent's engine is older than the
+   * bundle asks for.
    *
    * @generated from rpc fleet.v1.RolloutService.StartRollout
    */
