@@ -1,6 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Cluster, ClusterService } from "#proto/fleet/v1/cluster";
-import { RolloutService, type RolloutSpec } from "#proto/fleet/v1/rollout";
+import { type Rollout, RolloutService } from "#proto/fleet/v1/rollout";
 import { present } from "../../answer.ts";
 import { optionalArg } from "../../flags.ts";
 import {
@@ -46,7 +46,7 @@ export default class RolloutExplain extends RolloutCommand {
       .flatMap(({ clusterId, clusterName }) => (names.has(clusterName) ? [clusterId] : []));
     const clusters = await loadClusters(await this.client(ClusterService, flags), ids);
     const facts = clusters.map((cluster) => factsOf(cluster, rollout.bundle?.digest ?? ""));
-    const why = explainRollout(progress, facts, limitsOf(rollout.spec), this.screen.now());
+    const why = explainRollout(progress, facts, limitsOf(rollout), this.screen.now());
     this.answerWith(
       flags.output,
       () => ({
@@ -76,10 +76,12 @@ function factsOf(cluster: Cluster, digest: string): ClusterFacts {
   };
 }
 
-function limitsOf(spec: RolloutSpec | undefined): ExplainLimits {
+function limitsOf({ spec, waves }: Rollout): ExplainLimits {
+  const percent = spec?.maxFailuresPercent ?? 0;
+  const count = waves.reduce((sum, { clusters }) => sum + clusters.length, 0);
   return {
     deadlineMs: (spec?.deadlineSeconds ?? 0) === 0 ? usualDeadlineMs : (spec?.deadlineSeconds ?? 0) * 1000,
     soakMs: (spec?.soakSeconds ?? 0) * 1000,
-    failuresMax: spec?.maxFailures ?? 0,
+    failuresMax: percent > 0 ? Math.floor((count * percent) / 100) : (spec?.maxFailures ?? 0),
   };
 }
