@@ -1,5 +1,6 @@
 import type { BundleDiff, CoverageLoss, Plan } from "#proto/fleet/v1/rollout";
 import { clean, countOf, type Paint } from "./output/text.ts";
+import { planPeopleLines } from "./people-view.ts";
 import { nameOf, shortDigest } from "./views.ts";
 
 const namesMax = 50;
@@ -25,6 +26,7 @@ export function planLines(plan: Plan, paint: Paint): string[] {
             `silent now, they will hold up their wave until its deadline: ${listed(plan.silent)}`,
           ),
         ]),
+    ...planPeopleLines(plan, paint),
     ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
   ];
 }

@@ -15,6 +15,7 @@ import { exitCodes, Failure, refused } from "./failure.ts";
 import { type Format, FleetCommand } from "./fleet-command.ts";
 import { clusterRows, renderPicture, type RolloutStep, toneOfStep } from "./output/rollout.ts";
 import { type Column, renderTable } from "./output/table.ts";
+import { peopleLines } from "./people-view.ts";
 import { planLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { renderSelector } from "./selector.ts";
@@ -97,6 +98,7 @@ export abstract class RolloutCommand extends FleetCommand {
     ];
     this.answer(format, RolloutSchema, rollout, (wide) => [
       ...renderPicture(progress, this.screen.now(), columns, paint),
+      ...peopleLines(rollout, paint),
       "",
       ...renderTable(clusterRows(progress), cells, { wide, paint }),
     ]);
@@ -137,7 +139,9 @@ function failureOf(rollout: Rollout, wanted: RolloutStep): Failure | undefined {
           `fleetctl rollout show ${id}   for the reason of each cluster`,
           `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
         ]
-      : [`fleetctl rollout show ${id}   for the reason of each cluster`];
+      : state === "awaiting-approval"
+        ? [`fleetctl rollout approve ${id}   by somebody else, or: fleetctl rollout abort ${id}`]
+        : [`fleetctl rollout show ${id}   for the reason of each cluster`];
   return new Failure(exitCodes.refused, `Rollout ${id} is ${state.replace("-", " ")}${why}`, next);
 }
 

@@ -3,6 +3,7 @@ import { Flags } from "@oclif/core";
 import type { BundleKind, Selector } from "#proto/fleet/v1/common";
 import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
 import { misused } from "./failure.ts";
+import { peopleFlags, peopleFrom, type PeopleValues } from "./people-flags.ts";
 import {
   countFlag,
   durationFlag,
@@ -56,6 +57,7 @@ export const rolloutFlags = {
     summary: "Start although clusters will notice less, as --dry-run shows it; it is kept with the rollout.",
     env: envOf("allow-coverage-loss"),
   }),
+  ...peopleFlags,
   plan: textFlag(
     "plan",
     "Refuse when the plan is no longer the one with this digest, as --dry-run showed it.",
@@ -82,7 +84,7 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] & {
 };
 
 /** The spec that the flags mean; 0 leaves a choice to the server, as the contract says. */
-export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
+export function specFrom(kind: BundleKind, flags: SpecFlags & PeopleValues): RolloutSpec {
   const selector = chosen(flags);
   return create(RolloutSpecSchema, {
     kind,
@@ -96,6 +98,7 @@ export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
     deadlineSeconds: flags.deadline ?? 0,
     onFailure: flags["on-failure"] === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
     allowCoverageLoss: flags["allow-coverage-loss"],
+    ...peopleFrom(flags),
   });
 }
 

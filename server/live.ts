@@ -5,6 +5,7 @@ import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { readRoot, signAssignment } from "#trust";
 
+import type { ApprovalPolicy } from "./domain/people/approval.ts";
 import { messageBytesMax } from "./limits.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
@@ -25,6 +26,8 @@ export interface LiveOptions {
   readonly keyring: Pick<Keyring, "signersFor">;
   readonly agentCertificateMs: number;
   readonly audit: Audit;
+  /** Whose word rollouts take before they begin. */
+  readonly approvals: ApprovalPolicy;
   /** Starts a loop that is stopped with the server. */
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   readonly log: Logger;
@@ -51,12 +54,13 @@ const rolloutsMs = 800;
 const changesMs = 800;
 
 export function startLive(options: LiveOptions): Live {
-  const { db, org, audit, log, clock, every } = options;
+  const { db, org, audit, approvals, log, clock, every } = options;
+  const note = audit.noteOf({ kind: "server", id: "", name: "", role: "" }, "RolloutService/Pending");
   const rolloutChanges = createSignal();
   const alertArrivals = createSignal();
   const leaving = new AbortController();
   const rollouts = every("rollouts", rolloutsMs, async () => {
-    if (await reconcileRollouts(db, clock)) rolloutChanges.ring();
+    if (await reconcileRollouts(db, clock, { approvals, note })) rolloutChanges.ring();
   });
   const nudge = () => {
     rollouts.nudge();
@@ -87,7 +91,7 @@ export function startLive(options: LiveOptions): Live {
       mount(
         RolloutService,
         rolloutPermissions,
-        rolloutService({ db, audit, clock, nudge, changes: rolloutChanges, leaving: leaving.signal }),
+        rolloutService({ ...options, nudge, changes: rolloutChanges, leaving: leaving.signal }),
       ),
       mount(
         AlertService,

@@ -5,6 +5,7 @@ import { AuditService } from "#proto/fleet/v1/audit";
 import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterService } from "#proto/fleet/v1/cluster";
+import { FreezeService } from "#proto/fleet/v1/freeze";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
@@ -32,6 +33,7 @@ import { checkBundleLoads } from "./rpc/bundle-checks.ts";
 import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
+import { freezePermissions, freezeService } from "./rpc/freeze-service.ts";
 import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
 import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
@@ -224,7 +226,17 @@ function startWork(config: Config, db: Database, state: State, audit: Audit, log
     return loop;
   };
   const { keyring } = state;
-  const live = startLive({ db, org, agentCertificateMs, audit, keyring, every, log, clock: now });
+  const live = startLive({
+    db,
+    org,
+    agentCertificateMs,
+    audit,
+    approvals: config.approvals,
+    keyring,
+    every,
+    log,
+    clock: now,
+  });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");
   const lives = watchLives(db, log);
@@ -277,6 +289,7 @@ function mountServices({ config, db, state, audit, ...rest }: ServiceParts): rea
       enrollmentService({ db, org, audit, ca, agentCertificateMs, now }),
       { readMaxBytes: messageBytesMax.enrollment },
     ),
+    mount(FreezeService, freezePermissions, freezeService({ db, audit, now })),
     mount(AuditService, auditPermissions, auditService({ db, org })),
     ...live.services,
   ];

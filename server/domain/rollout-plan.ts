@@ -1,4 +1,5 @@
 import type { Digest, RolloutId } from "./ids.ts";
+import { canonicalPeople } from "./people/spec.ts";
 import { accept, refuse, type Outcome } from "./refusal.ts";
 import type { RolloutSpec } from "./rollout-spec.ts";
 import { matchesSelector } from "./selector.ts";
@@ -139,6 +140,7 @@ export function canonicalPlan(spec: RolloutSpec, plan: RolloutPlan): string {
     spec.soakSeconds,
     spec.deadlineSeconds,
     spec.onFailure,
+    canonicalPeople(spec),
     plan.waves.map((wave) => [wave.name, wave.clusters.map((c) => [c.id, c.previous ?? null])]),
   ]);
 }

@@ -1,5 +1,6 @@
 import { isLabelValue } from "./labels.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
+import { peopleProblems, withPeople, type PeopleSpec } from "./people/spec.ts";
 import type { Selector } from "./selector.ts";
 
 export type BundleKind = "rules" | "shipper";
@@ -22,6 +23,8 @@ export interface RolloutSpec {
   readonly onFailure: "pause" | "roll-back";
   /** Whether it may start although coverage is lost; a person's word, kept with the rollout. */
   readonly allowCoverageLoss?: boolean;
+  /** Windows, schedule, emergency; absent when nothing is said of them. */
+  readonly people?: PeopleSpec;
 }
 
 const bounds = {
@@ -36,12 +39,12 @@ export const rolloutDefaults = { canary: 1, growth: 3, deadlineSeconds: 600 } as
 
 /** Fills in the defaults (0 means the default) and refuses what is out of bounds, every bad field at once. */
 export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
-  const spec: RolloutSpec = {
+  const spec: RolloutSpec = withPeople({
     ...raw,
     canary: raw.canary === 0 ? rolloutDefaults.canary : raw.canary,
     growth: raw.growth === 0 ? rolloutDefaults.growth : raw.growth,
     deadlineSeconds: raw.deadlineSeconds === 0 ? rolloutDefaults.deadlineSeconds : raw.deadlineSeconds,
-  };
+  });
   const problems: Problem[] = [];
   for (const [field, [min, max]] of Object.entries(bounds)) {
     const value = spec[field as keyof typeof bounds];
@@ -52,6 +55,7 @@ export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
       });
     }
   }
+  problems.push(...peopleProblems(spec));
   if (spec.bundle.length > 300) problems.push({ field: "bundle", why: "is longer than 300 characters" });
   if (spec.regionOrder.length > 256) {
     problems.push({ field: "region_order", why: "names more than 256 regions" });

@@ -1,3 +1,5 @@
+import { holdBack, type Freeze } from "./people/hold.ts";
+import { isWaitingToBegin } from "./people/pending.ts";
 import { isFinished, type Rollout, type RolloutEvent } from "./rollout.ts";
 import {
   cannotGoBack,
@@ -19,6 +21,8 @@ export interface RolloutSnapshot {
   readonly rollout: Rollout;
   readonly clusters: readonly RolloutCluster[];
   readonly nowMs: number;
+  /** While there is one, no wave begins. */
+  readonly freeze?: Freeze;
 }
 
 /** Leaves whoever executes it nothing to decide: which clusters change and how, which event to apply, and why. */
@@ -27,6 +31,8 @@ export interface RolloutStep {
   readonly event?: RolloutEvent;
   /** What the rollout waits for or why it moves, in words; the words stay the same while nothing changes. */
   readonly because: string;
+  /** A wave begins by it, which a freeze that came in between forbids. */
+  readonly begins?: boolean;
 }
 
 /**
@@ -35,7 +41,8 @@ export interface RolloutStep {
  */
 export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   const { rollout } = snapshot;
-  if (isFinished(rollout.state)) return { changes: [], because: rollout.because };
+  const isIdle = isFinished(rollout.state) || isWaitingToBegin(rollout);
+  if (isIdle) return { changes: [], because: rollout.because };
   if (rollout.state === "rolling-back") return planRollBack(snapshot);
 
   const changes = judge(snapshot);
@@ -44,7 +51,7 @@ export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   if (rollout.state === "paused") return { changes, because: rollout.because };
   // Whatever is decided about clusters is stored before the wave is looked at again, so that each step has one reason.
   if (changes.length > 0) return { changes, because: tell(changes) };
-  return planWave(snapshot);
+  return holdBack(snapshot, planWave(snapshot));
 }
 
 function judge(snapshot: RolloutSnapshot): readonly ClusterChange[] {

@@ -6,6 +6,7 @@ import type { RolloutCluster, RolloutClusterState } from "../domain/rollout-clus
 import type { AgentView, AttemptView } from "../domain/rollout-proof.ts";
 import type { RolloutSnapshot } from "../domain/rollout-step.ts";
 import type { Rollout } from "../domain/rollout.ts";
+import { findFreeze, toFreeze } from "./freezes.ts";
 import type { Db } from "./pool.ts";
 
 /** Everything that the next decision about a rollout is made from, as one consistent read. */
@@ -26,7 +27,7 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
       a.${by} as "assignmentRolloutId",
       (select min(r2.id) from rollout_clusters rc2 join rollouts r2 on r2.id = rc2.rollout_id
         where rc2.cluster_id = rc.cluster_id and rc2.state <> 'removed'
-          and r2.finished_at is null and r2.kind = ${kind} and r2.id <> rc.rollout_id) as "heldBy",
+          and r2.finished_at is null and not r2.pending and r2.kind = ${kind} and r2.id <> rc.rollout_id) as "heldBy",
       agents.list as agents
     from rollout_clusters rc
     join clusters c on c.id = rc.cluster_id
@@ -51,7 +52,13 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
     ) agents on true
     where rc.rollout_id = ${rollout.id}
     order by rc.wave, c.name`);
-  return { rollout, nowMs, clusters: rows.map((row) => clusterOf(row, nowMs)) };
+  const freeze = await findFreeze(db, now);
+  return {
+    rollout,
+    nowMs,
+    clusters: rows.map((row) => clusterOf(row, nowMs)),
+    ...(freeze === undefined ? {} : { freeze: toFreeze(freeze) }),
+  };
 }
 
 interface ClusterRow extends Record<string, unknown> {

@@ -23,6 +23,7 @@ export function partOf(whole: Rollout, seen: ReadonlySet<string>): Rollout {
     wave: shown.filter(({ index }) => index < whole.wave).length,
     waves: shown.map(({ wave }) => wave),
     partial: true,
+    history: [],
   });
 }
 

@@ -8,6 +8,7 @@ import {
 
 import { invalid, type Outcome } from "../../domain/refusal.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
+import { fromPeople, toPeople } from "./people-spec.ts";
 import { fromKind, fromSelector, toKind, toSelector } from "../messages.ts";
 
 const policies = { pause: OnFailure.PAUSE, "roll-back": OnFailure.ROLL_BACK } as const;
@@ -34,6 +35,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
     ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
+    people: fromPeople(message),
   });
 }
 
@@ -50,5 +52,6 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
     allowCoverageLoss: spec.allowCoverageLoss === true,
+    ...toPeople(spec),
   });
 }

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKpAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCCLzAgoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIIqEBCgRXYXZlEgwKBG5hbWUYASABKAkSKgoIY2x1c3RlcnMYAiADKAsyGC5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlchIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKDlJvbGxvdXRDbHVzdGVyEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEiwKBXN0YXRlGAMgASgOMh0uZmxlZXQudjEuUm9sbG91dENsdXN0ZXJTdGF0ZRIlCghwcmV2aW91cxgEIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAUgASgEEi8KC2Fzc2lnbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwcm92ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgIIAEoCSKiAQoEUGxhbhIOCgZkaWdlc3QYASABKAkSIwoGYnVuZGxlGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh0KBXdhdmVzGAMgAygLMg4uZmxlZXQudjEuV2F2ZRIRCgl1bmNoYW5nZWQYBCADKAkSDgoGc2lsZW50GAUgAygJEiMKBWRpZmZzGAYgAygLMhQuZmxlZXQudjEuQnVuZGxlRGlmZiLOAQoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNEg4KBmxheWVycxgHIAMoCRIkCgRsb3NzGAggASgLMhYuZmxlZXQudjEuQ292ZXJhZ2VMb3NzIoYBCgxDb3ZlcmFnZUxvc3MSDwoHcmVtb3ZlZBgBIAMoCRIQCghkaXNhYmxlZBgCIAMoCRIRCglwcm90ZWN0ZWQYAyADKAkSFwoPcmVxdWVzdHNfYmVmb3JlGAQgASgNEhUKDXJlcXVlc3RzX2xvc3QYBSABKA0SEAoIcmVxdWVzdHMYBiADKAkiOQoSUGxhblJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYyIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij4KFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIq2QEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMtAFCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKLAwoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIPCgd3aW5kb3dzGCggAygJEiwKCHN0YXJ0X2F0GCkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgllbWVyZ2VuY3kYKiABKAgSDgoGcmVhc29uGCsgASgJIscDCgdSb2xsb3V0EgoKAmlkGAEgASgJEiMKBHNwZWMYAiABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxIjCgZidW5kbGUYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSJQoFc3RhdGUYBCABKA4yFi5mbGVldC52MS5Sb2xsb3V0U3RhdGUSDwoHYmVjYXVzZRgFIAEoCRIMCgR3YXZlGAYgASgNEhIKCmdlbmVyYXRpb24YByABKAQSEwoLcGxhbl9kaWdlc3QYCCABKAkSHQoFd2F2ZXMYCSADKAsyDi5mbGVldC52MS5XYXZlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAwgASgJEg8KB3BhcnRpYWwYDSABKAgSKwoIYXBwcm92YWwYKCABKAsyGS5mbGVldC52MS5Sb2xsb3V0QXBwcm92YWwSJQoHaGlzdG9yeRgpIAMoCzIULmZsZWV0LnYxLlJvbGxvdXRBY3QiVgoPUm9sbG91dEFwcHJvdmFsEg4KBm5lZWRlZBgBIAEoDRILCgN3aHkYAiABKAkSJgoFZ2l2ZW4YAyADKAsyFy5mbGVldC52MS5BcHByb3ZhbEdpdmVuIoABCg1BcHByb3ZhbEdpdmVuEgwKBG5hbWUYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBCABKAkicQoKUm9sbG91dEFjdBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDd2hvGAIgASgJEgwKBHdoYXQYAyABKAkSCwoDd2h5GAQgASgJEhMKC3BsYW5fZGlnZXN0GAUgASgJIqEBCgRXYXZlEgwKBG5hbWUYASABKAkSKgoIY2x1c3RlcnMYAiADKAsyGC5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlchIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKDlJvbGxvdXRDbHVzdGVyEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEiwKBXN0YXRlGAMgASgOMh0uZmxlZXQudjEuUm9sbG91dENsdXN0ZXJTdGF0ZRIlCghwcmV2aW91cxgEIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAUgASgEEi8KC2Fzc2lnbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwcm92ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgIIAEoCSLdAQoEUGxhbhIOCgZkaWdlc3QYASABKAkSIwoGYnVuZGxlGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh0KBXdhdmVzGAMgAygLMg4uZmxlZXQudjEuV2F2ZRIRCgl1bmNoYW5nZWQYBCADKAkSDgoGc2lsZW50GAUgAygJEiMKBWRpZmZzGAYgAygLMhQuZmxlZXQudjEuQnVuZGxlRGlmZhIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIMCgRoZWxkGCkgASgJIs4BCgpCdW5kbGVEaWZmEiEKBGZyb20YASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHwoCdG8YAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSDQoFYWRkZWQYAyADKAkSDwoHcmVtb3ZlZBgEIAMoCRIPCgdjaGFuZ2VkGAUgAygJEhUKDWNsdXN0ZXJfY291bnQYBiABKA0SDgoGbGF5ZXJzGAcgAygJEiQKBGxvc3MYCCABKAsyFi5mbGVldC52MS5Db3ZlcmFnZUxvc3MihgEKDENvdmVyYWdlTG9zcxIPCgdyZW1vdmVkGAEgAygJEhAKCGRpc2FibGVkGAIgAygJEhEKCXByb3RlY3RlZBgDIAMoCRIXCg9yZXF1ZXN0c19iZWZvcmUYBCABKA0SFQoNcmVxdWVzdHNfbG9zdBgFIAEoDRIQCghyZXF1ZXN0cxgGIAMoCSI5ChJQbGFuUm9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjIjMKE1BsYW5Sb2xsb3V0UmVzcG9uc2USHAoEcGxhbhgBIAEoCzIOLmZsZWV0LnYxLlBsYW4iYwoTU3RhcnRSb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSEwoLcGxhbl9kaWdlc3QYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI6ChRTdGFydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChNMaXN0Um9sbG91dHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEhIKCnVuZmluaXNoZWQYAyABKAgiVAoUTGlzdFJvbGxvdXRzUmVzcG9uc2USIwoIcm9sbG91dHMYASADKAsyES5mbGVldC52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChFHZXRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjgKEkdldFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCIpChNXYXRjaFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOgoUV2F0Y2hSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTUGF1c2VSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUUGF1c2VSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPgoUUmVzdW1lUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjsKFVJlc3VtZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNBYm9ydFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRBYm9ydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI8ChJVbmRvUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjkKE1VuZG9Sb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoVQXBwcm92ZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEwoLcGxhbl9kaWdlc3QYAiABKAkSDgoGcmVhc29uGAMgASgJIjwKFkFwcHJvdmVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiTwoUUmVqZWN0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRITCgtwbGFuX2RpZ2VzdBgCIAEoCRIOCgZyZWFzb24YAyABKAkiOwoVUmVqZWN0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIqmwIKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGEiMKH1JPTExPVVRfU1RBVEVfQVdBSVRJTkdfQVBQUk9WQUwQKBIbChdST0xMT1VUX1NUQVRFX1NDSEVEVUxFRBApKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMvcGCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlElMKDkFwcHJvdmVSb2xsb3V0Eh8uZmxlZXQudjEuQXBwcm92ZVJvbGxvdXRSZXF1ZXN0GiAuZmxlZXQudjEuQXBwcm92ZVJvbGxvdXRSZXNwb25zZRJQCg1SZWplY3RSb2xsb3V0Eh4uZmxlZXQudjEuUmVqZWN0Um9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZWplY3RSb2xsb3V0UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -93,6 +93,36 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: bool allow_coverage_loss = 11;
    */
   allowCoverageLoss: boolean;
+
+  /**
+   * When waves may begin: DAYS HH:MM-HH:MM ZONE, such as "Mon-Fri 09:00-17:00 Europe/Berlin". What is under way goes on
+   * outside. None means always.
+   *
+   * @generated from field: repeated string windows = 40;
+   */
+  windows: string[];
+
+  /**
+   * The rollout begins then, if a new plan is the same.
+   *
+   * @generated from field: google.protobuf.Timestamp start_at = 41;
+   */
+  startAt?: Timestamp | undefined;
+
+  /**
+   * Takes no soak, no window and no freeze into account, a canary of one cluster, and a second person whatever its size.
+   * The cap on failures stays. Needs a reason.
+   *
+   * @generated from field: bool emergency = 42;
+   */
+  emergency: boolean;
+
+  /**
+   * Why, for those who approve it and who read it later.
+   *
+   * @generated from field: string reason = 43;
+   */
+  reason: string;
 };
 
 /**
@@ -179,6 +209,20 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
    * @generated from field: bool partial = 13;
    */
   partial: boolean;
+
+  /**
+   * Whose word it takes; absent when it takes nobody's.
+   *
+   * @generated from field: fleet.v1.RolloutApproval approval = 40;
+   */
+  approval?: RolloutApproval | undefined;
+
+  /**
+   * What people did with it and what the server decided, oldest first; the newest 200. Not in lists.
+   *
+   * @generated from field: repeated fleet.v1.RolloutAct history = 41;
+   */
+  history: RolloutAct[];
 };
 
 /**
@@ -187,6 +231,118 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 1);
+
+/**
+ * The word of other people that a rollout takes before it begins.
+ *
+ * @generated from message fleet.v1.RolloutApproval
+ */
+export type RolloutApproval = Message<"fleet.v1.RolloutApproval"> & {
+  /**
+   * @generated from field: uint32 needed = 1;
+   */
+  needed: number;
+
+  /**
+   * Why it takes them, in words.
+   *
+   * @generated from field: string why = 2;
+   */
+  why: string;
+
+  /**
+   * Those that count now. Not in lists.
+   *
+   * @generated from field: repeated fleet.v1.ApprovalGiven given = 3;
+   */
+  given: ApprovalGiven[];
+};
+
+/**
+ * Describes the message fleet.v1.RolloutApproval.
+ * Use `create(RolloutApprovalSchema)` to create a new message.
+ */
+export const RolloutApprovalSchema: GenMessage<RolloutApproval> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 2);
+
+/**
+ * One person's word for the plan that the rollout has now.
+ *
+ * @generated from message fleet.v1.ApprovalGiven
+ */
+export type ApprovalGiven = Message<"fleet.v1.ApprovalGiven"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * It lapses then, unless the rollout has begun.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 3;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleet.v1.ApprovalGiven.
+ * Use `create(ApprovalGivenSchema)` to create a new message.
+ */
+export const ApprovalGivenSchema: GenMessage<ApprovalGiven> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 3);
+
+/**
+ * Something that was done with a rollout.
+ *
+ * @generated from message fleet.v1.RolloutAct
+ */
+export type RolloutAct = Message<"fleet.v1.RolloutAct"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 1;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Empty for the server itself.
+   *
+   * @generated from field: string who = 2;
+   */
+  who: string;
+
+  /**
+   * start, approve, reject, pause, resume, abort, undo, begin, plan-changed and so on.
+   *
+   * @generated from field: string what = 3;
+   */
+  what: string;
+
+  /**
+   * @generated from field: string why = 4;
+   */
+  why: string;
+
+  /**
+   * @generated from field: string plan_digest = 5;
+   */
+  planDigest: string;
+};
+
+/**
+ * Describes the message fleet.v1.RolloutAct.
+ * Use `create(RolloutActSchema)` to create a new message.
+ */
+export const RolloutActSchema: GenMessage<RolloutAct> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 4);
 
 /**
  * Clusters that are taken together.
@@ -222,7 +378,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 2);
+  messageDesc(file_fleet_v1_rollout, 5);
 
 /**
  * One cluster in a rollout.
@@ -280,7 +436,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 3);
+  messageDesc(file_fleet_v1_rollout, 6);
 
 /**
  * What a rollout would do.
@@ -323,6 +479,20 @@ export type Plan = Message<"fleet.v1.Plan"> & {
    * @generated from field: repeated fleet.v1.BundleDiff diffs = 6;
    */
   diffs: BundleDiff[];
+
+  /**
+   * Absent when it would begin without anybody else.
+   *
+   * @generated from field: fleet.v1.RolloutApproval approval = 40;
+   */
+  approval?: RolloutApproval | undefined;
+
+  /**
+   * Why its first wave would not begin now, in words; empty when it would.
+   *
+   * @generated from field: string held = 41;
+   */
+  held: string;
 };
 
 /**
@@ -330,7 +500,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 4);
+  messageDesc(file_fleet_v1_rollout, 7);
 
 /**
  * What changes when one bundle replaces another.
@@ -390,7 +560,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 5);
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -444,7 +614,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -461,7 +631,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -478,7 +648,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -507,7 +677,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -524,7 +694,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -553,7 +723,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -575,7 +745,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -592,7 +762,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -609,7 +779,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -626,7 +796,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -643,7 +813,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -667,7 +837,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -684,7 +854,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -706,7 +876,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -723,7 +893,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -745,7 +915,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -762,7 +932,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -784,7 +954,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -801,7 +971,97 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 27);
+
+/**
+ * @generated from message fleet.v1.ApproveRolloutRequest
+ */
+export type ApproveRolloutRequest = Message<"fleet.v1.ApproveRolloutRequest"> & {
+  /**
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+
+  /**
+   * Required: the plan that the caller has seen.
+   *
+   * @generated from field: string plan_digest = 2;
+   */
+  planDigest: string;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleet.v1.ApproveRolloutRequest.
+ * Use `create(ApproveRolloutRequestSchema)` to create a new message.
+ */
+export const ApproveRolloutRequestSchema: GenMessage<ApproveRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 28);
+
+/**
+ * @generated from message fleet.v1.ApproveRolloutResponse
+ */
+export type ApproveRolloutResponse = Message<"fleet.v1.ApproveRolloutResponse"> & {
+  /**
+   * @generated from field: fleet.v1.Rollout rollout = 1;
+   */
+  rollout?: Rollout | undefined;
+};
+
+/**
+ * Describes the message fleet.v1.ApproveRolloutResponse.
+ * Use `create(ApproveRolloutResponseSchema)` to create a new message.
+ */
+export const ApproveRolloutResponseSchema: GenMessage<ApproveRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 29);
+
+/**
+ * @generated from message fleet.v1.RejectRolloutRequest
+ */
+export type RejectRolloutRequest = Message<"fleet.v1.RejectRolloutRequest"> & {
+  /**
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+
+  /**
+   * @generated from field: string plan_digest = 2;
+   */
+  planDigest: string;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleet.v1.RejectRolloutRequest.
+ * Use `create(RejectRolloutRequestSchema)` to create a new message.
+ */
+export const RejectRolloutRequestSchema: GenMessage<RejectRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 30);
+
+/**
+ * @generated from message fleet.v1.RejectRolloutResponse
+ */
+export type RejectRolloutResponse = Message<"fleet.v1.RejectRolloutResponse"> & {
+  /**
+   * @generated from field: fleet.v1.Rollout rollout = 1;
+   */
+  rollout?: Rollout | undefined;
+};
+
+/**
+ * Describes the message fleet.v1.RejectRolloutResponse.
+ * Use `create(RejectRolloutResponseSchema)` to create a new message.
+ */
+export const RejectRolloutResponseSchema: GenMessage<RejectRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 31);
 
 /**
  * What happens when more clusters fail than allowed.
@@ -882,6 +1142,20 @@ export const RolloutState = {
    * @generated from enum value: ROLLOUT_STATE_ABORTED = 6;
    */
   ABORTED: 6,
+
+  /**
+   * Has not begun: takes the word of somebody else.
+   *
+   * @generated from enum value: ROLLOUT_STATE_AWAITING_APPROVAL = 40;
+   */
+  AWAITING_APPROVAL: 40,
+
+  /**
+   * Has not begun: waits for its time.
+   *
+   * @generated from enum value: ROLLOUT_STATE_SCHEDULED = 41;
+   */
+  SCHEDULED: 41,
 } as const;
 
 /**
@@ -1081,6 +1355,32 @@ export const RolloutService: GenService<{
     methodKind: "unary";
     input: typeof UndoRolloutRequestSchema;
     output: typeof UndoRolloutResponseSchema;
+  },
+  /**
+   * Says, as somebody else than who started it, that the plan of a rollout may run. Saying it again changes nothing.
+   *
+   * Refuses with NOT_FOUND, with PERMISSION_DENIED when the caller started the rollout or a cluster of it is outside the
+   * caller's scope, with FAILED_PRECONDITION when the rollout does not wait, and with ABORTED when the plan is no longer
+   * the one of the digest: the rollout then waits, paused, for whoever takes the new plan or ends it.
+   *
+   * @generated from rpc fleet.v1.RolloutService.ApproveRollout
+   */
+  approveRollout: {
+    methodKind: "unary";
+    input: typeof ApproveRolloutRequestSchema;
+    output: typeof ApproveRolloutResponseSchema;
+  },
+  /**
+   * Ends a rollout that has not begun, as somebody who may approve.
+   *
+   * Refuses as ApproveRollout does, but for who started it.
+   *
+   * @generated from rpc fleet.v1.RolloutService.RejectRollout
+   */
+  rejectRollout: {
+    methodKind: "unary";
+    input: typeof RejectRolloutRequestSchema;
+    output: typeof RejectRolloutResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fleet_v1_rollout, 0);
