@@ -3,9 +3,10 @@ import type { Logger } from "pino";
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { readRoot, signAssignment } from "#trust";
+import { readRoot, signAssignment, signCaBundle } from "#trust";
 
 import type { ApprovalPolicy } from "./domain/people/approval.ts";
+import type { CaKeeper } from "./ca-keeper.ts";
 import { messageBytesMax } from "./limits.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
@@ -28,6 +29,7 @@ export interface LiveOptions {
   readonly audit: Audit;
   /** Whose word rollouts take before they begin. */
   readonly approvals: ApprovalPolicy;
+  readonly cas: CaKeeper;
   /** Starts a loop that is stopped with the server. */
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   readonly log: Logger;
@@ -73,6 +75,8 @@ export function startLive(options: LiveOptions): Live {
     clock,
     certificateMs: options.agentCertificateMs,
     sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
+    signCas: (bundle, root) => signCaBundle({ ...bundle, org }, signerFor(root)),
+    cas: options.cas,
     onReport: nudge,
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
   });

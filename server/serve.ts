@@ -1,17 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { join } from "node:path";
 
 import { AuditService } from "#proto/fleet/v1/audit";
 import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
+import { CaService } from "#proto/fleet/v1/ca";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { FreezeService } from "#proto/fleet/v1/freeze";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { spkiPin } from "#trust";
+import { issuerPin, spkiPin } from "#trust";
 import type { Logger } from "pino";
 
+import { openCaKeeper, type CaKeeper } from "./ca-keeper.ts";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
@@ -31,6 +34,7 @@ import { auditPermissions, auditService } from "./rpc/audit-service.ts";
 import { authPermissions, authService } from "./rpc/auth-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
 import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
+import { caPermissions, caService } from "./rpc/ca-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
 import { freezePermissions, freezeService } from "./rpc/freeze-service.ts";
@@ -39,7 +43,7 @@ import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
-import { issueIdentity, openState, type State } from "./state.ts";
+import { issueIdentity, openState, replaceCa, type State } from "./state.ts";
 import { removeLogins } from "./store/api-tokens.ts";
 import type { AuditPen } from "./store/audit-entries.ts";
 import { migrate } from "./store/migrate.ts";
@@ -94,6 +98,23 @@ async function openMigrated(
   }
 }
 
+/** Follows the fleet's CA, on this server's disk too. */
+async function openKeeper(config: Config, db: Database, state: State, log: Logger): Promise<CaKeeper> {
+  const keeper = await openCaKeeper({
+    db,
+    own: state.ca,
+    keep: (ca) => {
+      replaceCa(join(config.stateDir, "ca"), ca);
+      log.info({ caPin: spkiPin(ca.certificate) }, "the CA was replaced on disk");
+    },
+  });
+  keeper.onChange(({ issuer, trustedPins }) => {
+    log.info({ presents: issuer.pin, trusts: trustedPins }, "the CAs of the fleet changed");
+    return Promise.resolve();
+  });
+  return keeper;
+}
+
 async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
   const provider =
     config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
@@ -107,10 +128,11 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
     },
   });
   undo.push(() => db.$client.end());
+  const keeper = await openKeeper(config, db, state, log);
   const id = randomUUID();
   const pen: AuditPen = { org: config.org, server: `${hostname()}/${id.slice(0, 8)}`, now };
   const audit = createAudit(pen);
-  const work = startWork(config, db, state, audit, log);
+  const work = startWork({ config, db, state, keeper, audit, log });
   const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
@@ -128,15 +150,14 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
-  const caPin = spkiPin(state.ca.certificate);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, audit, provider, publicAddress, caPin, live });
+  const services = mountServices({ config, db, state, keeper, audit, provider, publicAddress, live });
   let isDraining = false;
   const http = await startHttp({
     config,
     db,
-    state,
+    keeper,
     work,
     services,
     metrics,
@@ -157,13 +178,14 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
       });
     }
   }
+  const caPin = keeper.current().issuer.pin;
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
 
 interface HttpParts {
   readonly config: Config;
   readonly db: Database;
-  readonly state: State;
+  readonly keeper: CaKeeper;
   readonly work: Work;
   readonly services: readonly Mounted[];
   readonly metrics: Metrics;
@@ -173,7 +195,7 @@ interface HttpParts {
 }
 
 /** Opens the port, and keeps the certificate that it is opened with fresh. */
-async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promise<HttpServer> {
+async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Promise<HttpServer> {
   const { org, agentCertificateMs, serverCertificateMs: lifetimeMs } = config;
   const hosts = [
     config.listenHost,
@@ -183,28 +205,37 @@ async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promi
     ...rest,
     host: config.listenHost,
     port: config.listenPort,
-    identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    identity: await issueIdentity(keeper.current(), hosts, now(), lifetimeMs),
+    issuerOf: (certificate) => issuerPin(certificate, keeper.current().trusted),
     limits: config.limits,
     databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
-      authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
+      authenticate(
+        { db, org, agentCertificateMs, cas: () => keeper.current() },
+        requestHeader,
+        values.get(peerKey),
+        now(),
+      ),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
   rest.metrics.gauge("falconry_newcomers", "Open connections on which nobody has proved who they are.", () =>
     http.newcomerCount(),
   );
-  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
+  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, keeper, hosts, lifetimeMs));
   return http;
 }
 
-/** Renews the server's certificate when half of its life is over. */
-function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], lifetimeMs: number) {
+/** Renews the server's certificate when half of its life is over, and when the CAs change. */
+function keepIdentity(http: HttpServer, keeper: CaKeeper, hosts: readonly string[], lifetimeMs: number) {
   let renewAtMs = now().getTime() + lifetimeMs / 2;
-  return async () => {
-    if (now().getTime() < renewAtMs) return;
-    http.replaceIdentity(await issueIdentity(state.ca, hosts, now(), lifetimeMs));
+  const renew = async () => {
+    http.replaceIdentity(await issueIdentity(keeper.current(), hosts, now(), lifetimeMs));
     renewAtMs = now().getTime() + lifetimeMs / 2;
+  };
+  keeper.onChange(renew);
+  return async () => {
+    if (now().getTime() >= renewAtMs) await renew();
   };
 }
 
@@ -217,7 +248,16 @@ interface Work {
   stop(): Promise<void>;
 }
 
-function startWork(config: Config, db: Database, state: State, audit: Audit, log: Logger): Work {
+interface WorkParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly state: State;
+  readonly keeper: CaKeeper;
+  readonly audit: Audit;
+  readonly log: Logger;
+}
+
+function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): Work {
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
   const every: Work["every"] = (name, everyMs, activate) => {
@@ -226,13 +266,15 @@ function startWork(config: Config, db: Database, state: State, audit: Audit, log
     return loop;
   };
   const { keyring } = state;
+  const { approvals } = config;
   const live = startLive({
     db,
     org,
     agentCertificateMs,
     audit,
-    approvals: config.approvals,
+    approvals,
     keyring,
+    cas,
     every,
     log,
     clock: now,
@@ -265,28 +307,31 @@ interface ServiceParts {
   readonly config: Config;
   readonly db: Database;
   readonly state: State;
+  readonly keeper: CaKeeper;
   readonly audit: Audit;
   readonly provider: Provider | undefined;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
-  readonly caPin: string;
   readonly live: Live;
 }
 
-function mountServices({ config, db, state, audit, ...rest }: ServiceParts): readonly Mounted[] {
+function mountServices({ config, db, state, keeper, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
-  const { ca, keyring } = state;
-  const { provider, publicAddress, caPin, live } = rest;
+  const { keyring } = state;
+  const { provider, publicAddress, live } = rest;
+  const cas = () => keeper.current();
+  const caPins = () => cas().trustedPins;
   const bundles = bundleService({ db, org, audit, keyring, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
-    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPin, now })),
+    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPins, now })),
     mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, audit, keyring, now })),
+    mount(CaService, caPermissions, caService({ db, org, audit, keeper, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,
-      enrollmentService({ db, org, audit, ca, agentCertificateMs, now }),
+      enrollmentService({ db, org, audit, cas, agentCertificateMs, now }),
       { readMaxBytes: messageBytesMax.enrollment },
     ),
     mount(FreezeService, freezePermissions, freezeService({ db, audit, now })),

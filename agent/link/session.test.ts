@@ -28,6 +28,7 @@ function speaker() {
     auditHead: () => undefined,
     trustVersions: () => ({}),
     labelsDigest: () => new Uint8Array(),
+    caBundleVersion: () => 0n,
   };
   return { own, says };
 }

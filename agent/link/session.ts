@@ -24,6 +24,7 @@ export interface Speaker {
   /** Undefined when no head of the audit log is held. */
   auditHead(): MessageInitShape<typeof KnownAuditHeadSchema> | undefined;
   labelsDigest(): Uint8Array;
+  caBundleVersion(): bigint;
   /** The server has these minutes now. */
   ratesAcknowledged(throughMinuteMs: number): void;
 }
@@ -66,6 +67,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         rates: [...rates],
         trustVersions: speaker.trustVersions(),
         labelsDigest: speaker.labelsDigest(),
+        caBundleVersion: speaker.caBundleVersion(),
         ...(auditHead === undefined ? {} : { auditHead }),
         waitMs,
         goodbye,

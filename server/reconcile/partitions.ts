@@ -8,6 +8,7 @@ import {
   removeOldRest,
   type PartitionedTable,
 } from "../store/partitions.ts";
+import { forgetCaKeys } from "../store/ca-rotations.ts";
 import { removeOldAttempts } from "../store/reports.ts";
 import { removeSpentTokens } from "../store/enrollments.ts";
 
@@ -16,6 +17,8 @@ export type KeepDays = Readonly<Record<PartitionedTable, number>>;
 const dayMs = 86_400_000;
 /** Expired join tokens stay visible for a while, so that people see what became of them. */
 const spentTokensKeptMs = 30 * dayMs;
+/** A server that is away while the CA is replaced catches up within so long. */
+const caKeysKeptMs = 7 * dayMs;
 
 /**
  * Makes the partitions of the days to come, drops what is older than its table keeps, and forgets what nobody will ask
@@ -29,6 +32,7 @@ export async function reconcilePartitions(db: Database, keepDays: KeepDays, now:
     ),
     () => removeSpentTokens(db, new Date(nowMs - spentTokensKeptMs)),
     () => removeOldAttempts(db),
+    () => forgetCaKeys(db, new Date(nowMs - caKeysKeptMs)),
   ];
   const failures: unknown[] = [];
   for (const part of parts) {

@@ -9,6 +9,7 @@ import type { Permission } from "../domain/permission.ts";
 import { invalid, refuse } from "../domain/refusal.ts";
 import { judgeRelabel, type Scope } from "../domain/scope.ts";
 import { matchesSelector } from "../domain/selector.ts";
+import { listUsableTokensOf, revokeAgent } from "../store/agents.ts";
 import { findBundleNames } from "../store/bundles.ts";
 import {
   findCluster,
@@ -24,7 +25,7 @@ import { listScopesInUse } from "../store/scopes.ts";
 import type { Audit } from "./audit.ts";
 import { scopeOf } from "./caller.ts";
 import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
-import { fromSelector } from "./messages.ts";
+import { fromSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
@@ -33,6 +34,7 @@ export const clusterPermissions = {
   getCluster: "cluster:read",
   labelCluster: "cluster:write",
   retireCluster: "cluster:write",
+  revokeAgent: "cluster:write",
   getRates: "cluster:read",
 } satisfies Record<keyof (typeof ClusterService)["method"], Permission>;
 
@@ -88,6 +90,19 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
     async retireCluster(request, context) {
       const note = audit.note(context, request);
       return show(orRefuse(await retireCluster(db, scopeOf(context), request.cluster, now(), note)));
+    },
+    async revokeAgent(request, context) {
+      const scope = scopeOf(context);
+      const named = { cluster: request.cluster, agent: request.agent };
+      const revoked = orRefuse(await revokeAgent(db, scope, named, now(), audit.note(context, request)));
+      const usableTokenIds = [...(await listUsableTokensOf(db, scope, revoked.id, now()))];
+      return {
+        ...(await show(revoked.cluster)),
+        agentId: revoked.id,
+        agentName: revoked.name,
+        revokedAt: toTimestamp(revoked.revokedAt),
+        usableTokenIds,
+      };
     },
     async getRates(request, context) {
       const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;

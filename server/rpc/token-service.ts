@@ -42,8 +42,8 @@ export interface TokenServiceOptions {
   readonly audit: Audit;
   /** Where agents reach the fleet, for join strings. */
   readonly publicAddress: () => { readonly host: string; readonly port: number };
-  /** "sha256:" and hex, over the CA's public key. */
-  readonly caPin: string;
+  /** "sha256:" and hex, over the public key of each CA that servers present or will present next. */
+  readonly caPins: () => readonly string[];
   readonly now: () => Date;
 }
 
@@ -69,6 +69,8 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
         secretHash: hash,
         labels: wanted.labels,
         clusterName: wanted.clusterName,
+        clusterUid: wanted.clusterUid,
+        cidr: wanted.cidr,
         usesMax: wanted.usesMax,
         expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
         createdAt,
@@ -80,7 +82,7 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
         tokenId: token.id,
         secret,
         ...options.publicAddress(),
-        caPin: options.caPin,
+        caPins: options.caPins(),
         rootPin: rootPin(root.body),
       });
       return { token: toJoinToken(token), joinString };
@@ -154,6 +156,8 @@ function toJoinToken(token: JoinToken): JoinTokenMessage {
     id: token.id,
     labels: { ...token.labels },
     clusterName: token.clusterName ?? "",
+    clusterUid: token.clusterUid ?? "",
+    cidr: token.cidr ?? "",
     usesMax: token.usesMax,
     uses: token.uses,
     expiresAt: toTimestamp(token.expiresAt),
