@@ -28,7 +28,7 @@ export function partOf(whole: Rollout, seen: ReadonlySet<string>): Rollout {
 }
 
 function withoutPlaces(spec: RolloutSpec): RolloutSpec {
-  const kept = create(RolloutSpecSchema, { ...spec, regionOrder: [] });
+  const kept = create(RolloutSpecSchema, { ...spec, regionOrder: [], reason: "" });
   delete kept.selector;
   return kept;
 }
