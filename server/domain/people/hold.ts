@@ -25,7 +25,7 @@ export function heldBy(spec: RolloutSpec, freeze: Freeze | undefined, nowMs: num
   const named = windows.map(({ text }) => text).join("; ");
   const zone = windows[0]?.zone ?? "UTC";
   const when = next === undefined ? "opens on no day that comes" : `opens next ${shownTime(zone, next)}`;
-  return `it is outside of its window (${named}), which ${when}`;
+  return `its window ${when} (${named})`;
 }
 
 /**

@@ -53,7 +53,9 @@ export async function start(
     const begun = newRollout(spec, prepared, by, now.getTime());
     const rollout = untilItMay({ ...begun, starters: [await personOf(tx, by)] }, prepared, policy, now);
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
-    const why = [spec.people?.reason ?? "", rollout.because].filter((part) => part !== "").join("; ");
+    const why = [spec.people?.reason ?? "", rollout.pending === true ? rollout.because : ""]
+      .filter((part) => part !== "")
+      .join("; ");
     const what = spec.people?.emergency === true ? "start-emergency" : "start";
     await insertAct(tx, rollout, { who: by.name, what, why }, now);
     await note(tx, { target: rollout.id });
