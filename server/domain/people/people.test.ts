@@ -110,8 +110,8 @@ test("law: while it is frozen no wave begins and nothing failed is tried again, 
       const isBeginning = free.event === "wave-done" || free.changes.some(({ to }) => to === "assigned");
       if (!isBeginning) assert.deepEqual(frozen, free);
       if (state === "rolling-back") assert.deepEqual(frozen, free);
-      if (isBeginning && frozen.changes.length === 0)
-        assert.match(frozen.because, /frozen by ada \(incident\)/);
+      const isHeld = isBeginning && frozen.changes.length === 0;
+      if (isHeld) assert.match(frozen.because, /frozen by ada \(incident\)/);
       // An emergency is not held.
       const urgent = { ...rollout, state, wave, spec: { ...spec, people: emergency } };
       const pressed = planStep({ ...snapshotOf(state, wave, clusters), rollout: urgent, freeze });
