@@ -115,18 +115,22 @@ async function openKeeper(config: Config, db: Database, state: State, log: Logge
   return keeper;
 }
 
+function openServerPool({ databaseConnectionsMax }: Config, url: string, log: Logger): Database {
+  return openPool({
+    url,
+    connectionsMax: databaseConnectionsMax,
+    onIdleError: (error) => {
+      log.warn({ err: error }, "database connection lost");
+    },
+  });
+}
+
 async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
   const provider =
     config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
   const state = await openState(config.stateDir, config.org, now());
   const database = await openMigrated(config, log, undo);
-  const db = openPool({
-    url: database.url,
-    connectionsMax: config.databaseConnectionsMax,
-    onIdleError: (error) => {
-      log.warn({ err: error }, "database connection lost");
-    },
-  });
+  const db = openServerPool(config, database.url, log);
   undo.push(() => db.$client.end());
   const keeper = await openKeeper(config, db, state, log);
   const id = randomUUID();

@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { RateSeriesSchema, type Cluster, type ClusterService } from "#proto/fleet/v1/cluster";
+import {
+  RateSeriesSchema,
+  type Cluster,
+  type ClusterService,
+  type GetRatesRequest,
+  type RateSeries,
+} from "#proto/fleet/v1/cluster";
 import type { Selector as SelectorMessage } from "#proto/fleet/v1/common";
 
 import { relabel } from "../domain/labels.ts";
@@ -105,28 +111,35 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
       };
     },
     async getRates(request, context) {
-      const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
-      if (minutes > ratesMinutes.max) {
-        return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
-      }
-      const chosen = await choose(db, scopeOf(context), request.selector, false);
-      if (chosen.length * minutes > rateCellsMax) {
-        const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
-        return orRefuse(refuse({ kind: "over-limit", why }));
-      }
-      const since = new Date((Math.floor(now().getTime() / minuteMs) - minutes) * minuteMs);
-      const ids = chosen.map((row) => row.id);
-      const byCluster = Map.groupBy(await listClusterMinutes(db, ids, since), (row) => row.clusterId);
-      const series = chosen.map(({ id: clusterId, name: clusterName }) =>
-        create(RateSeriesSchema, {
-          clusterId,
-          clusterName,
-          rates: (byCluster.get(clusterId) ?? []).map(toRates),
-        }),
-      );
-      return { series };
+      return { series: await rateSeries(options, scopeOf(context), request) };
     },
   };
+}
+
+async function rateSeries(
+  { db, now }: ClusterServiceOptions,
+  scope: Scope,
+  request: GetRatesRequest,
+): Promise<RateSeries[]> {
+  const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
+  if (minutes > ratesMinutes.max) {
+    return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
+  }
+  const chosen = await choose(db, scope, request.selector, false);
+  if (chosen.length * minutes > rateCellsMax) {
+    const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
+    return orRefuse(refuse({ kind: "over-limit", why }));
+  }
+  const since = new Date((Math.floor(now().getTime() / minuteMs) - minutes) * minuteMs);
+  const ids = chosen.map((row) => row.id);
+  const byCluster = Map.groupBy(await listClusterMinutes(db, ids, since), (row) => row.clusterId);
+  return chosen.map(({ id: clusterId, name: clusterName }) =>
+    create(RateSeriesSchema, {
+      clusterId,
+      clusterName,
+      rates: (byCluster.get(clusterId) ?? []).map(toRates),
+    }),
+  );
 }
 
 async function toMessages(

@@ -14,6 +14,7 @@ import {
   parseApiTokenRequest,
   parseJoinTokenRequest,
   type ApiTokenWish,
+  type JoinTokenWish,
 } from "../domain/token.ts";
 import type { Permission } from "../domain/permission.ts";
 import { refuse } from "../domain/refusal.ts";
@@ -23,7 +24,7 @@ import { insertJoinToken, listJoinTokens, revokeJoinToken, type JoinToken } from
 import { findMetadata } from "../store/metadata.ts";
 import type { Database, Db } from "../store/pool.ts";
 import type { Audit } from "./audit.ts";
-import { operatorOf, scopeOf } from "./caller.ts";
+import { operatorOf, scopeOf, type Operator } from "./caller.ts";
 import { fromScope, toSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -62,21 +63,7 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
           "No trust root has been published, so agents could not verify anything: run fleetctl trust init first";
         return orRefuse(refuse({ kind: "precondition", why }));
       }
-      const { secret, hash } = newSecret();
-      const createdAt = now();
-      const row = {
-        id: newId("join token"),
-        secretHash: hash,
-        labels: wanted.labels,
-        clusterName: wanted.clusterName,
-        clusterUid: wanted.clusterUid,
-        cidr: wanted.cidr,
-        usesMax: wanted.usesMax,
-        expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
-        createdAt,
-        createdBy: by.name,
-        scope: by.scope,
-      };
+      const { secret, row } = newJoinToken(wanted, by, now());
       const token = await insertJoinToken(db, row, audit.note(context, request));
       const joinString = formatJoinString({
         tokenId: token.id,
@@ -116,6 +103,24 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       return { token: toApiToken(orRefuse(revoked)) };
     },
   };
+}
+
+function newJoinToken(wanted: JoinTokenWish, by: Operator, createdAt: Date) {
+  const { secret, hash } = newSecret();
+  const row = {
+    id: newId("join token"),
+    secretHash: hash,
+    labels: wanted.labels,
+    clusterName: wanted.clusterName,
+    clusterUid: wanted.clusterUid,
+    cidr: wanted.cidr,
+    usesMax: wanted.usesMax,
+    expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
+    createdAt,
+    createdBy: by.name,
+    scope: by.scope,
+  };
+  return { secret, row };
 }
 
 /** The identity for which a login makes a token. */
