@@ -24,7 +24,7 @@ import { preparePlan } from "./prepare.ts";
 export async function takeNewPlan(
   db: Database,
   { id }: Rollout,
-  { generation }: Decision,
+  { generation, planDigest }: Decision & { readonly planDigest: string },
   by: Operator,
   policy: ApprovalPolicy,
   now: Date,
@@ -39,6 +39,10 @@ export async function takeNewPlan(
       orRefuse(refuse({ kind: "stale", what: "rollout", seen: generation }));
     }
     const prepared = orRefuse(await preparePlan(tx, before.scope, before.spec, now));
+    if (planDigest !== "" && planDigest !== prepared.planDigest) {
+      const why = `The plan of rollout ${id} is ${prepared.planDigest} now, not ${planDigest.slice(0, 80)}: look at it again`;
+      orRefuse(refuse({ kind: "changed", why }));
+    }
     const planned = new Set(
       prepared.plan.waves.flatMap((wave) => wave.clusters.map((cluster) => cluster.id)),
     );
@@ -54,7 +58,7 @@ export async function takeNewPlan(
       ...(need === undefined ? {} : { need }),
       digest: prepared.bundle.digest,
       planDigest: prepared.planDigest,
-      waves: prepared.plan.waves.map(({ name }) => ({ name })),
+      waves: prepared.plan.waves.map(({ clusters: _theirs, ...wave }) => wave),
       starters: [...(before.starters ?? []), await personOf(tx, by)],
     };
     await replacePlan(tx, replanned, prepared.plan);

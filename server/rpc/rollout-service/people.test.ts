@@ -144,7 +144,13 @@ test("an approval is for one plan: when a cluster joins, a new plan takes a new 
   assert.match(paused.because, /the plan changed: new in it: eu-2; the plan is sha256:.* now/);
 
   const target = { rolloutId: first.id, generation: paused.generation };
-  const { rollout: anew } = await operator.resumeRollout(target);
+  const wrong = { ...target, planDigest: first.planDigest };
+  assert.match(
+    await refusal(operator.resumeRollout(wrong)),
+    /^Aborted The plan of rollout .* now, not sha256/,
+  );
+  const planDigest = /the plan is (sha256:\w+) now/.exec(paused.because)?.[1] ?? "";
+  const { rollout: anew } = await operator.resumeRollout({ ...target, planDigest });
   assert.ok(anew);
   assert.equal(anew.state, RolloutState.AWAITING_APPROVAL);
   assert.notEqual(anew.planDigest, first.planDigest);

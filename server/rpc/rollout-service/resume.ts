@@ -12,7 +12,7 @@ import { takeNewPlan } from "./new-plan.ts";
 /** Goes on, and tries the failed clusters again. */
 export async function resume(
   db: Database,
-  decision: Decision,
+  decision: Decision & { readonly planDigest: string },
   by: Operator,
   policy: ApprovalPolicy,
   now: Date,
