@@ -1,5 +1,6 @@
 import { type BundleDiff, type CoverageLoss, OfflinePolicy, type Plan } from "#proto/fleet/v1/rollout";
 import { clean, countOf, type Paint } from "./output/text.ts";
+import { planPeopleLines } from "./people-view.ts";
 import { nameOf, shortDigest } from "./views.ts";
 
 const namesMax = 50;
@@ -25,6 +26,7 @@ export function planLines(plan: Plan, offline: OfflinePolicy, paint: Paint): str
     ...(plan.gates.length === 0
       ? []
       : [`judged by proof, ${plan.gates.map(({ name, limit }) => `${name} ${limit}`).join(", ")}`]),
+    ...planPeopleLines(plan, paint),
     ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
   ];
 }

@@ -24,6 +24,7 @@ import {
 } from "./output/rollout.ts";
 import { type Column, renderTable } from "./output/table.ts";
 import type { Paint } from "./output/text.ts";
+import { peopleLines } from "./people-view.ts";
 import { planLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { renderSelector } from "./selector.ts";
@@ -108,6 +109,7 @@ export abstract class RolloutCommand extends FleetCommand {
     ];
     this.answer(format, RolloutSchema, rollout, (wide) => [
       ...renderPicture(progress, this.screen.now(), columns, paint),
+      ...peopleLines(rollout, paint),
       "",
       ...renderTable(clusterRows(progress), cells, { wide, paint }),
       ...gatesTable(progress, wide, paint),
@@ -163,7 +165,9 @@ function failureOf(rollout: Rollout, wanted: RolloutStep): Failure | undefined {
           `fleetctl rollout show ${id}   for the reason of each cluster`,
           `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
         ]
-      : [`fleetctl rollout show ${id}   for the reason of each cluster`];
+      : state === "awaiting-approval"
+        ? [`fleetctl rollout approve ${id}   by somebody else, or: fleetctl rollout abort ${id}`]
+        : [`fleetctl rollout show ${id}   for the reason of each cluster`];
   return new Failure(exitCodes.refused, `Rollout ${id} is ${state.replace("-", " ")}${why}`, next);
 }
 

@@ -8,6 +8,7 @@ import {
   RolloutSpecSchema,
 } from "#proto/fleet/v1/rollout";
 import { misused } from "./failure.ts";
+import { peopleFlags, peopleFrom, type PeopleValues } from "./people-flags.ts";
 import {
   countFlag,
   durationFlag,
@@ -64,6 +65,7 @@ export const rolloutFlags = {
     summary: "Start although clusters will notice less, as --dry-run shows it; it is kept with the rollout.",
     env: envOf("allow-coverage-loss"),
   }),
+  ...peopleFlags,
   plan: textFlag(
     "plan",
     "Refuse when the plan is no longer the one with this digest, as --dry-run showed it.",
@@ -87,7 +89,7 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] &
   };
 
 /** The spec that the flags and the strategy file mean; 0 leaves a choice to the server, as the contract says. */
-export async function specFrom(kind: BundleKind, flags: SpecFlags): Promise<RolloutSpec> {
+export async function specFrom(kind: BundleKind, flags: SpecFlags & PeopleValues): Promise<RolloutSpec> {
   const selector = chosen(flags);
   const file = flags.strategy === undefined ? {} : await readStrategyFile(flags.strategy);
   const choice = overlay(file, flags);
@@ -99,6 +101,7 @@ export async function specFrom(kind: BundleKind, flags: SpecFlags): Promise<Roll
     onFailure: choice.onFailure === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
     gates: gatesFrom(flags),
     allowCoverageLoss: flags["allow-coverage-loss"],
+    ...peopleFrom(flags),
   });
 }
 

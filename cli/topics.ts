@@ -6,6 +6,7 @@ export const topics = {
   bundle: { description: "Build, sign, push and compare bundles of rules or shipper configs." },
   cluster: { description: "See the clusters of the fleet and what each of them proves." },
   context: { description: "Choose which server to talk to." },
+  freeze: { description: "Keep the whole fleet's rollouts from beginning waves." },
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
   rules: { description: "Write, test, explain and tune detection rules on this machine." },
   shipper: { description: "Check shipper configs and show what they mean, on this machine." },

@@ -86,6 +86,8 @@ const rolloutWords: Readonly<Record<RolloutState, RolloutStep>> = {
   [RolloutState.ROLLED_BACK]: "rolled-back",
   [RolloutState.SUCCEEDED]: "succeeded",
   [RolloutState.ABORTED]: "aborted",
+  [RolloutState.AWAITING_APPROVAL]: "awaiting-approval",
+  [RolloutState.SCHEDULED]: "scheduled",
 };
 
 const clusterWords: Readonly<Record<RolloutClusterState, ClusterStep>> = {
@@ -113,6 +115,7 @@ export function progressOf(rollout: Rollout): RolloutProgress {
     bundle: nameOf(rollout.bundle),
     state: rolloutWords[rollout.state] ?? "unknown",
     because: rollout.because,
+    ...(rollout.spec?.emergency === true ? { emergency: true } : {}),
     wave: rollout.wave,
     waves: rollout.waves.map(waveOf),
     ...time("createdAt", rollout.createdAt),

@@ -244,6 +244,18 @@ create table enrollments (
   constraint enrollments_token_id_fkey foreign key (token_id) references join_tokens(id)
 );
 
+create table freezes (
+  id bigint not null generated always as identity,
+  reason text not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  until_at timestamp with time zone,
+  lifted_at timestamp with time zone,
+  lifted_by text,
+  constraint freezes_pkey primary key (id)
+);
+create unique index freezes_one_at_a_time on public.freezes using btree ((true)) where (lifted_at is null);
+
 create table join_tokens (
   id text not null,
   secret_hash bytea not null,
@@ -294,6 +306,30 @@ create table rates_default (
 ) partition by of rates default;
 create index rates_default_cluster_id_minute_idx on public.rates_default using btree (cluster_id, minute desc);
 
+create table rollout_acts (
+  rollout_id text not null,
+  sequence bigint not null generated always as identity,
+  at timestamp with time zone not null,
+  who text not null,
+  what text not null,
+  why text not null,
+  plan_digest text not null,
+  constraint rollout_acts_pkey primary key (rollout_id, sequence),
+  constraint rollout_acts_rollout_id_fkey foreign key (rollout_id) references rollouts(id)
+);
+
+create table rollout_approvals (
+  rollout_id text not null,
+  plan_digest text not null,
+  person text not null,
+  name text not null,
+  reason text not null,
+  approved_at timestamp with time zone not null,
+  lapses_at timestamp with time zone not null,
+  constraint rollout_approvals_pkey primary key (rollout_id, plan_digest, person),
+  constraint rollout_approvals_rollout_id_fkey foreign key (rollout_id) references rollouts(id)
+);
+
 create table rollout_clusters (
   rollout_id text not null,
   cluster_id text not null,
@@ -343,6 +379,9 @@ create table rollouts (
   created_at timestamp with time zone not null,
   finished_at timestamp with time zone,
   scope jsonb not null default '[]'::jsonb,
+  pending boolean not null default false,
+  need jsonb,
+  starters jsonb not null default '[]'::jsonb,
   constraint rollouts_request_id_key unique (request_id),
   constraint rollouts_pkey primary key (id),
   constraint rollouts_digest_fkey foreign key (digest) references bundles(digest),

@@ -52,3 +52,19 @@ test("readConfig() lists every problem at once", () => {
     (error: Error) => error.message.split("\n").length === Object.keys(env).length + 1,
   );
 });
+
+test("readConfig() reads which rollouts take a second person, and refuses what would ask nobody by mistake", () => {
+  const read = (env: Record<string, string>) => readConfig(env).approvals;
+  assert.deepEqual(read({}), { labels: [], lifeMs: 7 * 86_400_000 });
+  const labels = "environment=prod, tier=critical";
+  assert.deepEqual(read({ FALCONRY_APPROVAL_CLUSTERS: "0", FALCONRY_APPROVAL_LABELS: labels }), {
+    clustersMax: 0,
+    labels: [
+      { key: "environment", value: "prod" },
+      { key: "tier", value: "critical" },
+    ],
+    lifeMs: 7 * 86_400_000,
+  });
+  assert.throws(() => read({ FALCONRY_APPROVAL_LABELS: "environment:prod" }), /no list of KEY=VALUE/);
+  assert.throws(() => read({ FALCONRY_APPROVAL_CLUSTERS: "many" }), /no whole number/);
+});

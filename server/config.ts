@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 
+import type { ApprovalPolicy } from "./domain/people/approval.ts";
 import { Failure } from "./failure.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 
@@ -24,6 +25,7 @@ export interface Config {
   readonly drainMs: number;
   /** The file that says how people log in by their identity provider; undefined when they do not. */
   readonly oidcFile: string | undefined;
+  readonly approvals: ApprovalPolicy;
   readonly limits: Limits;
 }
 
@@ -53,6 +55,17 @@ export const variables: readonly (readonly [name: string, fallback: string, mean
   ["FALCONRY_ALERT_RETENTION_DAYS", "30", "days that alerts are kept, 1 to 3650"],
   ["FALCONRY_RATE_RETENTION_DAYS", "14", "days that minute rates are kept, 1 to 3650"],
   ["FALCONRY_OIDC_FILE", "none", "how people log in by their identity provider: a YAML file"],
+  [
+    "FALCONRY_APPROVAL_CLUSTERS",
+    "none",
+    "rollouts to more clusters than this take a second person, 0 to 100000; the same on every server",
+  ],
+  [
+    "FALCONRY_APPROVAL_LABELS",
+    "none",
+    "KEY=VALUE,...: rollouts to a cluster with one of these labels take a second person; the same on every server",
+  ],
+  ["FALCONRY_APPROVAL_TTL", "7d", "an approval lapses when its rollout has not begun by then, 1m to 90d"],
   ["FALCONRY_DRAIN_TIMEOUT", "20s", "how long running calls may take to end after SIGTERM, 1s to 10m"],
   ["FALCONRY_CONNECTIONS", `${defaultLimits.connection.max}`, "most open connections, 10 to 1000000"],
   [
@@ -120,11 +133,31 @@ export function readConfig(env: Env): Config {
     rateRetentionDays: read("FALCONRY_RATE_RETENTION_DAYS", wholeNumber(1, 3650)),
     oidcFile: env["FALCONRY_OIDC_FILE"] ? resolve(env["FALCONRY_OIDC_FILE"]) : undefined,
     drainMs: read("FALCONRY_DRAIN_TIMEOUT", duration(1_000, 600_000)),
+    approvals: readApprovals(env, read),
     limits: readLimits(read),
   };
   if (problems.length > 0) throw new Failure(`The configuration is wrong:\n  ${problems.join("\n  ")}`, 2);
   return config;
 }
+
+/** Which rollouts take a second person. */
+function readApprovals(env: Env, read: <T>(name: string, parse: Parse<T>) => T): ApprovalPolicy {
+  const clustersMax = env["FALCONRY_APPROVAL_CLUSTERS"]
+    ? read("FALCONRY_APPROVAL_CLUSTERS", wholeNumber(0, 100_000))
+    : undefined;
+  return {
+    ...(clustersMax === undefined ? {} : { clustersMax }),
+    labels: env["FALCONRY_APPROVAL_LABELS"] ? read("FALCONRY_APPROVAL_LABELS", parseLabelPairs) : [],
+    lifeMs: read("FALCONRY_APPROVAL_TTL", duration(60_000, 90 * dayMs)),
+  };
+}
+
+const parseLabelPairs: Parse<ApprovalPolicy["labels"]> = (text) => {
+  const pairs = text.split(",").map((part) => /^\s*([\w./-]{1,316})=([\w.-]{1,63})\s*$/.exec(part));
+  const bad = { problem: "is no list of KEY=VALUE with commas, for example environment=prod,tier=critical" };
+  if (pairs.length > 64 || pairs.some((pair) => pair === null)) return bad;
+  return pairs.map((pair) => ({ key: pair?.[1] ?? "", value: pair?.[2] ?? "" }));
+};
 
 /** What an operator may change of the limits, laid over the rest. */
 function readLimits(read: <T>(name: string, parse: Parse<T>) => T): Limits {

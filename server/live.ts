@@ -5,10 +5,12 @@ import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { readRoot, signAssignment, signCaBundle } from "#trust";
 
+import type { ApprovalPolicy } from "./domain/people/approval.ts";
 import type { CaKeeper } from "./ca-keeper.ts";
 import { messageBytesMax } from "./limits.ts";
 import { reconcileCatchUps } from "./reconcile/catch-ups.ts";
 import type { Loop } from "./reconcile/driver.ts";
+import type { PendingTools } from "./reconcile/pending.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
 import { agentPermissions, agentService } from "./rpc/agent-service/service.ts";
 import { alertPermissions, alertService } from "./rpc/alert-service.ts";
@@ -27,6 +29,8 @@ export interface LiveOptions {
   readonly keyring: Pick<Keyring, "signersFor">;
   readonly agentCertificateMs: number;
   readonly audit: Audit;
+  /** Whose word rollouts take before they begin. */
+  readonly approvals: ApprovalPolicy;
   readonly cas: CaKeeper;
   /** Starts a loop that is stopped with the server. */
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
@@ -56,11 +60,12 @@ const changesMs = 800;
 const catchUpsMs = 5000;
 
 export function startLive(options: LiveOptions): Live {
-  const { db, org, audit, log, clock, every } = options;
+  const { db, org, audit, approvals, log, clock, every } = options;
+  const note = audit.noteOf({ kind: "server", id: "", name: "", role: "" }, "RolloutService/Pending");
   const rolloutChanges = createSignal();
   const alertArrivals = createSignal();
   const leaving = new AbortController();
-  const rollouts = startRolloutLoops(options, rolloutChanges);
+  const rollouts = startRolloutLoops(options, { approvals, note }, rolloutChanges);
   const nudge = () => {
     rollouts.nudge();
   };
@@ -92,7 +97,7 @@ export function startLive(options: LiveOptions): Live {
       mount(
         RolloutService,
         rolloutPermissions,
-        rolloutService({ db, audit, clock, nudge, changes: rolloutChanges, leaving: leaving.signal }),
+        rolloutService({ ...options, nudge, changes: rolloutChanges, leaving: leaving.signal }),
       ),
       mount(
         AlertService,
@@ -127,12 +132,12 @@ function assignmentSigners(keyring: Pick<Keyring, "signersFor">) {
 }
 
 /** The loop of rollouts that run, and that of clusters which one that succeeded still owes its bundle. */
-function startRolloutLoops({ db, clock, every }: LiveOptions, changes: Signal): Loop {
+function startRolloutLoops({ db, clock, every }: LiveOptions, tools: PendingTools, changes: Signal): Loop {
   every("catch-ups", catchUpsMs, async () => {
     if (await reconcileCatchUps(db, clock)) changes.ring();
   });
   return every("rollouts", rolloutsMs, async () => {
-    if (await reconcileRollouts(db, clock)) changes.ring();
+    if (await reconcileRollouts(db, clock, tools)) changes.ring();
   });
 }
 

@@ -7,6 +7,7 @@ import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { CaService } from "#proto/fleet/v1/ca";
 import { ClusterService } from "#proto/fleet/v1/cluster";
+import { FreezeService } from "#proto/fleet/v1/freeze";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
@@ -36,6 +37,7 @@ import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
 import { caPermissions, caService } from "./rpc/ca-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
+import { freezePermissions, freezeService } from "./rpc/freeze-service.ts";
 import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
 import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
@@ -268,7 +270,19 @@ function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): W
     return loop;
   };
   const { keyring } = state;
-  const live = startLive({ db, org, agentCertificateMs, audit, keyring, cas, every, log, clock: now });
+  const { approvals } = config;
+  const live = startLive({
+    db,
+    org,
+    agentCertificateMs,
+    audit,
+    approvals,
+    keyring,
+    cas,
+    every,
+    log,
+    clock: now,
+  });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");
   const lives = watchLives(db, log);
@@ -324,6 +338,7 @@ function mountServices({ config, db, state, keeper, audit, ...rest }: ServicePar
       enrollmentService({ db, org, audit, cas, agentCertificateMs, now }),
       { readMaxBytes: messageBytesMax.enrollment },
     ),
+    mount(FreezeService, freezePermissions, freezeService({ db, audit, now })),
     mount(AuditService, auditPermissions, auditService({ db, org })),
     ...live.services,
   ];

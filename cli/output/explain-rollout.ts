@@ -164,6 +164,10 @@ function goesOn(
     }
     case "paused":
       return "It waits for a person: resume tries the failed clusters again and goes on; undo sends every cluster back to what it ran before; abort leaves it at that.";
+    case "awaiting-approval":
+      return "It begins when a second person approves its plan, and never by itself.";
+    case "scheduled":
+      return "It begins at its time, if a new plan is the same then; otherwise it waits for a person.";
     case "rolling-back":
       return "It is done when each of them proves what it ran before; a silent one gets it when it is back.";
     case "succeeded":
@@ -183,6 +187,10 @@ function commands({ id, state }: Explained, holding: readonly ClusterProgress[])
       return [...first, `fleetctl rollout watch ${id}`, `fleetctl rollout pause ${id}`];
     case "paused":
       return [...first, `fleetctl rollout resume ${id}`, `fleetctl rollout undo ${id}`];
+    case "awaiting-approval":
+      return [`fleetctl rollout approve ${id}`, `fleetctl rollout abort ${id}`];
+    case "scheduled":
+      return [`fleetctl rollout show ${id}`, `fleetctl rollout abort ${id}`];
     case "rolling-back":
       return [...first, `fleetctl rollout watch ${id}`];
     case "succeeded":

@@ -36,6 +36,8 @@ export type RolloutStep =
   | "rolled-back"
   | "succeeded"
   | "aborted"
+  | "awaiting-approval"
+  | "scheduled"
   | "unknown";
 
 /** A rollout as people see it. */
@@ -45,6 +47,7 @@ export interface RolloutProgress {
   readonly bundle: string;
   readonly state: RolloutStep;
   readonly because: string;
+  readonly emergency?: boolean;
   /** From 0; the count of waves when all are done. */
   readonly wave: number;
   readonly waves: readonly WaveProgress[];
@@ -54,7 +57,7 @@ export interface RolloutProgress {
 
 /** Whether nothing more happens by itself. A paused rollout waits for a person. */
 export function isResting(state: RolloutStep): boolean {
-  return state !== "running" && state !== "rolling-back";
+  return state !== "running" && state !== "rolling-back" && state !== "scheduled";
 }
 
 const barWidth = 12;
@@ -163,7 +166,7 @@ export function toneOfStep(step: ClusterStep): Tone | undefined {
 }
 
 function isOver(rollout: RolloutProgress): boolean {
-  return isResting(rollout.state) && rollout.state !== "paused";
+  return isResting(rollout.state) && rollout.state !== "paused" && rollout.state !== "awaiting-approval";
 }
 
 function headline(rollout: RolloutProgress, now: number | undefined): string {
@@ -174,7 +177,7 @@ function headline(rollout: RolloutProgress, now: number | undefined): string {
     .flatMap((wave) => wave.clusters)
     .filter((cluster) => cluster.step !== "removed");
   const good = counts.filter((cluster) => cluster.step === "proved").length;
-  const words = rollout.state.replace("-", " ");
+  const words = `${rollout.emergency === true ? "EMERGENCY, " : ""}${rollout.state.replace("-", " ")}`;
   return `rollout ${rollout.id} ${rollout.kind} ${clean(rollout.bundle)}: ${words}, ${good}/${counts.length} proved${age}`;
 }
 

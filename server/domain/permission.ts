@@ -14,6 +14,7 @@ export type Permission =
   | "rollout:read"
   | "rollout:write"
   | "rollout:approve"
+  | "freeze:write"
   | "bundle:read"
   | "bundle:write"
   | "alert:read"
@@ -48,6 +49,7 @@ const leastRole = {
   "rollout:read": "viewer",
   "rollout:write": "operator",
   "rollout:approve": "approver",
+  "freeze:write": "operator",
   "bundle:read": "viewer",
   "bundle:write": "operator",
   "alert:read": "viewer",
@@ -61,7 +63,7 @@ const leastRole = {
 } as const satisfies Record<Permission, Role | "never">;
 
 /** What reaches or tells of every cluster by its nature, so that a credential with a scope does not carry it, whatever its role. */
-const fleetWide: readonly Permission[] = ["bundle:write", "trust:write", "audit:read"];
+const fleetWide: readonly Permission[] = ["bundle:write", "trust:write", "audit:read", "freeze:write"];
 
 export function isRole(text: string): text is Role {
   return roles.some((role) => role === text);

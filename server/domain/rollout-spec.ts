@@ -2,6 +2,7 @@ import type { GateSetting } from "./gates/gate.ts";
 import { isLabelValue } from "./labels.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
 import { strategyProblems, type Strategy } from "./rollout-strategy.ts";
+import { peopleProblems, withPeople, type PeopleSpec } from "./people/spec.ts";
 import type { Selector } from "./selector.ts";
 
 export type BundleKind = "rules" | "shipper";
@@ -28,6 +29,8 @@ export interface RolloutSpec {
   readonly allowCoverageLoss?: boolean;
   /** Absent: the plain one. */
   readonly strategy?: Strategy;
+  /** Windows, schedule, emergency; absent when nothing is said of them. */
+  readonly people?: PeopleSpec;
 }
 
 const bounds = {
@@ -42,12 +45,12 @@ export const rolloutDefaults = { canary: 1, growth: 3, deadlineSeconds: 600 } as
 
 /** Fills in the defaults (0 means the default) and refuses what is out of bounds, every bad field at once. */
 export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
-  const spec: RolloutSpec = {
+  const spec: RolloutSpec = withPeople({
     ...raw,
     canary: raw.canary === 0 ? rolloutDefaults.canary : raw.canary,
     growth: raw.growth === 0 ? rolloutDefaults.growth : raw.growth,
     deadlineSeconds: raw.deadlineSeconds === 0 ? rolloutDefaults.deadlineSeconds : raw.deadlineSeconds,
-  };
+  });
   const problems: Problem[] = [];
   for (const [field, [min, max]] of Object.entries(bounds)) {
     const value = spec[field as keyof typeof bounds];
@@ -59,6 +62,7 @@ export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
     }
   }
   problems.push(...strategyProblems(spec.strategy));
+  problems.push(...peopleProblems(spec));
   if (spec.bundle.length > 300) problems.push({ field: "bundle", why: "is longer than 300 characters" });
   if (spec.regionOrder.length > 256) {
     problems.push({ field: "region_order", why: "names more than 256 regions" });

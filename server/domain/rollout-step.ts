@@ -1,4 +1,6 @@
 import { askGates, gateFailure, type GateJudgement } from "./gates/step.ts";
+import { holdBack, type Freeze } from "./people/hold.ts";
+import { isWaitingToBegin } from "./people/pending.ts";
 import { isFinished, type Rollout, type RolloutEvent } from "./rollout.ts";
 import {
   cannotGoBack,
@@ -24,6 +26,8 @@ export interface RolloutSnapshot {
   readonly nowMs: number;
   /** What the gates of the wave in work said last; absent when they were not asked. */
   readonly gates?: GateJudgement;
+  /** While there is one, no wave begins. */
+  readonly freeze?: Freeze;
 }
 
 /** Leaves whoever executes it nothing to decide: which clusters change and how, which event to apply, and why. */
@@ -32,6 +36,8 @@ export interface RolloutStep {
   readonly event?: RolloutEvent;
   /** What the rollout waits for or why it moves, in words; the words stay the same while nothing changes. */
   readonly because: string;
+  /** A wave begins by it, which a freeze that came in between forbids. */
+  readonly begins?: boolean;
 }
 
 /**
@@ -40,7 +46,8 @@ export interface RolloutStep {
  */
 export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   const { rollout } = snapshot;
-  if (isFinished(rollout.state)) return { changes: [], because: rollout.because };
+  const isIdle = isFinished(rollout.state) || isWaitingToBegin(rollout);
+  if (isIdle) return { changes: [], because: rollout.because };
   if (rollout.state === "rolling-back") return planRollBack(snapshot);
 
   const changes = judge(snapshot);
@@ -50,7 +57,7 @@ export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   // Whatever is decided about clusters is stored before the wave is looked at again, so that each step has one reason.
   if (changes.length > 0) return { changes, because: tell(changes) };
   const failure = gateFailure(rollout, snapshot.gates);
-  return failure === undefined ? planWave(snapshot) : stopFor(snapshot, failure);
+  return failure === undefined ? holdBack(snapshot, planWave(snapshot)) : stopFor(snapshot, failure);
 }
 
 function judge(snapshot: RolloutSnapshot): readonly ClusterChange[] {

@@ -54,6 +54,18 @@ const legal: Record<string, RolloutState> = {
   "rolling-back all-reverted": "rolled-back",
   "succeeded undo": "rolling-back",
   "aborted undo": "rolling-back",
+  "paused wait-for-approval": "awaiting-approval",
+  "paused wait-for-time": "scheduled",
+  "awaiting-approval wait-for-time": "scheduled",
+  "awaiting-approval plan-changed": "paused",
+  "awaiting-approval begin": "running",
+  "awaiting-approval reject": "aborted",
+  "awaiting-approval abort": "aborted",
+  "scheduled wait-for-approval": "awaiting-approval",
+  "scheduled plan-changed": "paused",
+  "scheduled begin": "running",
+  "scheduled reject": "aborted",
+  "scheduled abort": "aborted",
 };
 
 for (const state of rolloutStates) {

@@ -1,9 +1,18 @@
 import type { Digest, RolloutId } from "./ids.ts";
+import type { ApprovalNeed, Person } from "./people/approval.ts";
 import { accept, refuse, type Outcome } from "./refusal.ts";
 import type { RolloutSpec } from "./rollout-spec.ts";
 import type { Scope } from "./scope.ts";
 
-export type RolloutState = "running" | "paused" | "rolling-back" | "rolled-back" | "succeeded" | "aborted";
+export type RolloutState =
+  | "running"
+  | "paused"
+  | "rolling-back"
+  | "rolled-back"
+  | "succeeded"
+  | "aborted"
+  | "awaiting-approval"
+  | "scheduled";
 
 /** What moves a rollout: a person's word, or what the planner concluded from proofs. */
 export type RolloutEvent =
@@ -15,7 +24,12 @@ export type RolloutEvent =
   | "last-wave-done"
   | "fail-and-pause"
   | "fail-and-roll-back"
-  | "all-reverted";
+  | "all-reverted"
+  | "wait-for-approval"
+  | "wait-for-time"
+  | "plan-changed"
+  | "begin"
+  | "reject";
 
 /** Clusters that are taken together. The clusters themselves carry the number of their wave. */
 export interface Wave {
@@ -47,6 +61,12 @@ export interface Rollout {
   readonly scope: Scope;
   readonly createdAtMs: number;
   readonly finishedAtMs?: number;
+  /** Its first wave has not begun, whatever it waits for: it holds no cluster. */
+  readonly pending?: boolean;
+  /** Whose word it takes before it begins. */
+  readonly need?: ApprovalNeed;
+  /** Who started it, and who took a new plan for it: none of them approves it. */
+  readonly starters?: readonly Person[];
 }
 
 type Steps = { readonly [E in RolloutEvent]?: RolloutState };
@@ -65,11 +85,32 @@ const steps: { readonly [S in RolloutState]: Steps } = {
     "fail-and-pause": "paused",
     "fail-and-roll-back": "rolling-back",
   },
-  paused: { resume: "running", abort: "aborted", undo: "rolling-back" },
+  paused: {
+    resume: "running",
+    abort: "aborted",
+    undo: "rolling-back",
+    // Only of one that has not begun, when somebody takes its new plan.
+    "wait-for-approval": "awaiting-approval",
+    "wait-for-time": "scheduled",
+  },
   "rolling-back": { "all-reverted": "rolled-back" },
   succeeded: { undo: "rolling-back" },
   aborted: { undo: "rolling-back" },
   "rolled-back": {},
+  "awaiting-approval": {
+    "wait-for-time": "scheduled",
+    "plan-changed": "paused",
+    begin: "running",
+    reject: "aborted",
+    abort: "aborted",
+  },
+  scheduled: {
+    "wait-for-approval": "awaiting-approval",
+    "plan-changed": "paused",
+    begin: "running",
+    reject: "aborted",
+    abort: "aborted",
+  },
 };
 
 export const rolloutStates: readonly RolloutState[] = Object.keys(steps) as RolloutState[];
@@ -84,6 +125,11 @@ export const rolloutEvents: readonly RolloutEvent[] = [
   "fail-and-pause",
   "fail-and-roll-back",
   "all-reverted",
+  "wait-for-approval",
+  "wait-for-time",
+  "plan-changed",
+  "begin",
+  "reject",
 ];
 
 /** Whether nothing will ever happen by itself any more. */

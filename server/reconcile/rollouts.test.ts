@@ -9,7 +9,9 @@ import { makeId, type Digest } from "../domain/ids.ts";
 import { planRollout } from "../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../domain/rollout-spec.ts";
 import { planAbort } from "../domain/rollout-decisions.ts";
+import { planStep } from "../domain/rollout-step.ts";
 import { stepRollout, type Rollout } from "../domain/rollout.ts";
+import { insertFreeze, liftFreeze } from "../store/freezes.ts";
 import { readFleet } from "../store/fleet.ts";
 import type { Database } from "../store/pool.ts";
 import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
@@ -177,6 +179,32 @@ test("an abort that was decided before a cluster was assigned is decided again, 
   const again = await readRolloutSnapshot(db, rollout, clock());
   const second = await commitRollout(db, { ...commit, seen: again.clusters }, clock());
   assert.ok(second.ok);
+});
+
+test("a wave that was decided before a freeze and is written after it does not begin, and goes on when it ends", async (t) => {
+  const db = await freshDatabase(t);
+  const rollout = await seed(db, 1);
+  const seen = await readRolloutSnapshot(db, rollout, clock());
+  const { changes, begins, because } = planStep(seen);
+  assert.equal(begins, true);
+  await db.transaction((tx) => insertFreeze(tx, { reason: "incident", by: "ada" }, clock()));
+  const commit = {
+    before: rollout,
+    after: { ...rollout, because },
+    changes,
+    seen: seen.clusters,
+    begins: true,
+  };
+  const late = await commitRollout(db, commit, clock());
+  assert.equal(!late.ok && late.refusal.kind, "stale");
+  await reconcileRollouts(db, clock);
+  const held = await findRollout(db, wholeFleet, rollout.id);
+  assert.match(held.ok ? held.value.because : "", /does not begin: the fleet is frozen by ada/);
+  assert.equal(await reconcileRollouts(db, clock), false, "it is said once");
+  await db.transaction((tx) => liftFreeze(tx, "ada", clock()));
+  await reconcileRollouts(db, clock);
+  const { rows } = await db.execute(sql`select 1 from assignments where rules_digest = ${digest}`);
+  assert.equal(rows.length, 1);
 });
 
 test("the newest attempt is the one of the newest assignment, also of an agent whose clock was a day ahead once", async (t) => {

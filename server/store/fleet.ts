@@ -24,7 +24,7 @@ export async function readFleet(
     left join (
       select rc.cluster_id, min(r.id) as id
       from rollouts r join rollout_clusters rc on rc.rollout_id = r.id
-      where r.finished_at is null and r.kind = ${kind} and rc.state <> 'removed' group by rc.cluster_id
+      where r.finished_at is null and not r.pending and r.kind = ${kind} and rc.state <> 'removed' group by rc.cluster_id
     ) busy on busy.cluster_id = c.id
     left join (
       select g.cluster_id, json_agg(json_build_object(

@@ -9,6 +9,7 @@ import type { BundleKind } from "../domain/rollout-spec.ts";
 import type { RolloutSnapshot } from "../domain/rollout-step.ts";
 import type { Rollout } from "../domain/rollout.ts";
 import { matchesSelector } from "../domain/selector.ts";
+import { findFreeze, toFreeze } from "./freezes.ts";
 import type { Db } from "./pool.ts";
 import type { StoredCondition } from "./schema.ts";
 
@@ -30,7 +31,7 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
       a.${by} as "assignmentRolloutId",
       (select min(r2.id) from rollout_clusters rc2 join rollouts r2 on r2.id = rc2.rollout_id
         where rc2.cluster_id = rc.cluster_id and rc2.state <> 'removed'
-          and r2.finished_at is null and r2.kind = ${kind} and r2.id <> rc.rollout_id) as "heldBy",
+          and r2.finished_at is null and not r2.pending and r2.kind = ${kind} and r2.id <> rc.rollout_id) as "heldBy",
       rc.state = 'waiting' and exists (
         select 1 from rollout_clusters rc3 join rollouts r3 on r3.id = rc3.rollout_id
         where rc3.cluster_id = rc.cluster_id and rc3.state <> 'removed' and r3.kind = ${kind}
@@ -65,7 +66,8 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
     ...clusterOf(row, kind, nowMs),
     strayed: !matchesSelector(rollout.spec.selector, row.labels),
   }));
-  return { rollout, nowMs, clusters };
+  const freeze = await findFreeze(db, now);
+  return { rollout, nowMs, clusters, ...(freeze === undefined ? {} : { freeze: toFreeze(freeze) }) };
 }
 
 interface ClusterRow extends Record<string, unknown> {

@@ -4,7 +4,9 @@ import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { ClusterChange, RolloutCluster } from "../domain/rollout-cluster.ts";
 import type { Rollout } from "../domain/rollout.ts";
 import { param, reassign } from "./assignments.ts";
+import { lockFreeze } from "./freezes.ts";
 import { notifyChanged } from "./notify.ts";
+import { insertAct, type RolloutAct } from "./rollout-people.ts";
 import type { Db, Transaction } from "./pool.ts";
 
 /** What becomes of a rollout and its clusters, all at once. */
@@ -15,6 +17,10 @@ export interface RolloutCommit {
   readonly changes: readonly ClusterChange[];
   /** The clusters that the decision was made on. */
   readonly seen: readonly RolloutCluster[];
+  /** A wave begins, unless the fleet was frozen in between. */
+  readonly begins?: boolean;
+  /** What people read of it later. */
+  readonly act?: RolloutAct;
 }
 
 class Stale extends Error {}
@@ -35,13 +41,15 @@ export async function commitRollout(db: Db, commit: RolloutCommit, now: Date): P
 
 async function write(
   tx: Transaction,
-  { before, after, changes, seen }: RolloutCommit,
+  { before, after, changes, seen, begins, act }: RolloutCommit,
   now: Date,
 ): Promise<void> {
   // Locks the row for as long as this transaction writes, so that of two servers the second sees what the first did.
   const { rows } = await tx.execute(sql`
     select 1 from rollouts where id = ${before.id} and generation = ${before.generation} for update`);
   if (rows.length === 0) throw new Stale();
+  const isEmergency = before.spec.people?.emergency === true;
+  if (begins === true && !isEmergency && (await lockFreeze(tx, now)) !== undefined) throw new Stale();
   // A step of the whole rollout is decided on all of its clusters, also on those that it leaves alone: one that was
   // assigned in between would otherwise be forgotten by an abort or an undo.
   if (after.generation !== before.generation) await checkPicture(tx, before, seen);
@@ -55,6 +63,7 @@ async function write(
   if (generations.size !== reassignments.length) throw new Stale();
   await changeClusters(tx, before, changes, clusters, generations, now);
   await replaceRollout(tx, before, after);
+  if (act !== undefined) await insertAct(tx, before, act, now);
   if (after.generation !== before.generation) await notifyChanged(tx);
 }
 
@@ -115,6 +124,7 @@ async function replaceRollout(tx: Transaction, before: Rollout, after: Rollout):
   await tx.execute(sql`
     update rollouts set state = ${after.state}, because = ${after.because}, wave = ${after.wave},
       generation = ${after.generation}, waves = ${JSON.stringify(after.waves)}::jsonb,
-      finished_at = ${finishedAt}::timestamptz
+      finished_at = ${finishedAt}::timestamptz, pending = ${after.pending === true},
+      need = ${after.need === undefined ? null : JSON.stringify(after.need)}::jsonb
     where id = ${before.id}`);
 }

@@ -140,11 +140,19 @@ export async function insertRollout(
     createdAt: new Date(rollout.createdAtMs),
     finishedAt: null,
     scope: rollout.scope,
+    pending: rollout.pending === true,
+    need: rollout.need ?? null,
+    starters: rollout.starters ?? [],
   });
+  await insertClusters(tx, rollout.id, plan);
+}
+
+/** The clusters of a plan, all of them waiting. */
+export async function insertClusters(tx: Transaction, id: RolloutId, plan: RolloutPlan): Promise<void> {
   const clusters = plan.waves.flatMap((wave, i) => wave.clusters.map((cluster) => ({ ...cluster, wave: i })));
   await tx.execute(sql`
     insert into rollout_clusters (rollout_id, cluster_id, wave, previous_digest)
-    select ${rollout.id}, x.* from unnest(
+    select ${id}, x.* from unnest(
       ${param(clusters.map((cluster) => cluster.id))}::text[],
       ${param(clusters.map((cluster) => cluster.wave))}::int[],
       ${param(clusters.map((cluster) => cluster.previous ?? null))}::text[]
@@ -166,6 +174,9 @@ function fromRow(row: typeof rollouts.$inferSelect): Rollout {
     createdBy: row.createdBy,
     scope: row.scope,
     createdAtMs: row.createdAt.getTime(),
+    ...(row.pending ? { pending: true } : {}),
+    ...(row.need === null ? {} : { need: row.need }),
+    starters: row.starters,
     ...(row.finishedAt === null ? {} : { finishedAtMs: row.finishedAt.getTime() }),
   };
 }

@@ -16,6 +16,7 @@ import {
   timestamp,
 } from "drizzle-orm/pg-core";
 
+import type { ApprovalNeed, Person } from "../domain/people/approval.ts";
 import type { Role } from "../domain/permission.ts";
 import { wholeFleet, type Scope } from "../domain/scope.ts";
 
@@ -170,6 +171,47 @@ export const rollouts = pgTable("rollouts", {
   createdAt: instant("created_at").notNull(),
   finishedAt: instant("finished_at"),
   scope: scope("scope"),
+  pending: boolean("pending").notNull().default(false),
+  need: jsonb("need").$type<ApprovalNeed>(),
+  starters: jsonb("starters").$type<readonly Person[]>().notNull().default([]),
+});
+
+export const rolloutApprovals = pgTable(
+  "rollout_approvals",
+  {
+    rolloutId: text("rollout_id").notNull(),
+    planDigest: text("plan_digest").notNull(),
+    person: text("person").notNull(),
+    name: text("name").notNull(),
+    reason: text("reason").notNull(),
+    approvedAt: instant("approved_at").notNull(),
+    lapsesAt: instant("lapses_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.rolloutId, table.planDigest, table.person] })],
+);
+
+export const rolloutActs = pgTable(
+  "rollout_acts",
+  {
+    rolloutId: text("rollout_id").notNull(),
+    sequence: int8("sequence").generatedAlwaysAsIdentity(),
+    at: instant("at").notNull(),
+    who: text("who").notNull(),
+    what: text("what").notNull(),
+    why: text("why").notNull(),
+    planDigest: text("plan_digest").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.rolloutId, table.sequence] })],
+);
+
+export const freezes = pgTable("freezes", {
+  id: int8("id").primaryKey().generatedAlwaysAsIdentity(),
+  reason: text("reason").notNull(),
+  createdBy: text("created_by").notNull(),
+  createdAt: instant("created_at").notNull(),
+  untilAt: instant("until_at"),
+  liftedAt: instant("lifted_at"),
+  liftedBy: text("lifted_by"),
 });
 
 export const rolloutClusters = pgTable(

@@ -20,6 +20,7 @@ import {
 } from "#proto/fleet/v1/cluster";
 import type { BundleKind } from "#proto/fleet/v1/common";
 import { type BundleRef, BundleRefSchema, Requirement_Operator, type Selector } from "#proto/fleet/v1/common";
+import { FreezeService } from "#proto/fleet/v1/freeze";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import {
   type ApiToken,
@@ -29,6 +30,7 @@ import {
   TokenService,
 } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
+import { FakeFreezes } from "./fake-freezes.ts";
 import { FakeReleases } from "./fake-releases.ts";
 import { FakeRollouts } from "./fake-rollouts.ts";
 import { type FakeTls, fakeTls } from "./fake-tls.ts";
@@ -49,6 +51,7 @@ export class FakeFleet {
   readonly apiTokens: ApiToken[] = [];
   readonly releases: FakeReleases = new FakeReleases();
   readonly rollouts: FakeRollouts;
+  readonly freezes: FakeFreezes = new FakeFreezes();
   /** Page size that the fake answers with at most, to make clients follow pages. */
   pageMax = 1000;
   #watchers: ((alert: Alert) => void)[] = [];
@@ -252,6 +255,7 @@ function routes(router: Routes, fleet: FakeFleet): void {
     cancelCa: showCa,
   });
   router.service(RolloutService, fleet.rollouts.service());
+  router.service(FreezeService, fleet.freezes.service());
   router.service(AlertService, {
     listAlerts: ({ filter, pageSize }) => {
       const names = new Set(fleet.matching(filter?.selector).map((cluster) => cluster.name));

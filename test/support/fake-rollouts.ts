@@ -17,6 +17,8 @@ import {
 } from "#proto/fleet/v1/rollout";
 import type { FakeFleet } from "./fake-fleet.ts";
 
+const waiting = [RolloutState.AWAITING_APPROVAL, RolloutState.SCHEDULED];
+
 type ServiceOfRollouts = ServiceImpl<typeof RolloutService>;
 
 /** Rollouts of the fake fleet: a canary, then the rest of each region; clusters prove when the test lets them. */
@@ -93,7 +95,7 @@ export class FakeRollouts {
         }
         const rollout = create(RolloutSchema, {
           id: `ro_${randomUUID().slice(0, 8)}`,
-          state: RolloutState.RUNNING,
+          state: spec?.emergency === true ? RolloutState.AWAITING_APPROVAL : RolloutState.RUNNING,
           generation: 1n,
           waves: plan.waves,
           planDigest: plan.digest,
@@ -120,6 +122,8 @@ export class FakeRollouts {
           RolloutState.ABORTED,
           "aborted by a person",
         ),
+      approveRollout: (word) => this.#change(this.#said(word), waiting, RolloutState.RUNNING, "approved"),
+      rejectRollout: (word) => this.#change(this.#said(word), waiting, RolloutState.ABORTED, "rejected"),
       undoRollout: (request) => {
         const { rollout } = this.#change(
           request,
@@ -134,6 +138,13 @@ export class FakeRollouts {
         return { rollout };
       },
     };
+  }
+
+  /** A word about a plan, as a change at the generation that the rollout has. */
+  #said({ rolloutId, planDigest }: { rolloutId: string; planDigest: string }) {
+    const { generation, planDigest: own } = this.find(rolloutId);
+    if (planDigest !== own) throw new ConnectError(`The plan is ${own}, not ${planDigest}`, Code.Aborted);
+    return { rolloutId, generation };
   }
 
   find(id: string): Rollout {

@@ -48,7 +48,11 @@ const columns = (now: number): readonly Column<Rollout>[] => [
   { title: "ID", cell: (rollout) => rollout.id },
   { title: "KIND", cell: (rollout) => kindOf(rollout.bundle?.kind ?? 0) },
   { title: "BUNDLE", cell: (rollout) => nameOf(rollout.bundle) },
-  { title: "STATE", cell: (rollout) => progressOf(rollout).state },
+  {
+    title: "STATE",
+    cell: (rollout) =>
+      `${progressOf(rollout).state}${rollout.spec?.emergency === true ? " (emergency)" : ""}`,
+  },
   {
     title: "WAVE",
     align: "right",

@@ -54,7 +54,8 @@ export async function decide(
       if (snapshot.clusters.some((cluster) => !held.has(cluster.id))) orRefuse(beyondScope(by, id));
       const { changes, because } = orRefuse(consequence(snapshot));
       const after = orRefuse(stepRollout(before, event, because, now.getTime()));
-      const commit = { before, after, changes, seen: snapshot.clusters };
+      const act = { who: by.name, what: event, why: because };
+      const commit = { before, after, changes, seen: snapshot.clusters, act };
       const done = await commitRollout(tx, commit, now);
       if (done.ok) await note(tx);
       return done;
@@ -64,7 +65,8 @@ export async function decide(
   }
 }
 
-function beyondScope(by: Operator, id: string) {
+/** The refusal of a decision about clusters that somebody does not hold. */
+export function beyondScope(by: Operator, id: string) {
   const why = `Rollout ${id} reaches beyond the scope of the ${credentialText(by)}: deciding about it takes a scope that holds all of its clusters`;
   return refuse({ kind: "forbidden", why });
 }

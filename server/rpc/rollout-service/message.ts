@@ -33,6 +33,8 @@ const states = {
   "rolled-back": WireState.ROLLED_BACK,
   succeeded: WireState.SUCCEEDED,
   aborted: WireState.ABORTED,
+  "awaiting-approval": WireState.AWAITING_APPROVAL,
+  scheduled: WireState.SCHEDULED,
 } as const satisfies Record<RolloutState, WireState>;
 
 const clusterStates = {

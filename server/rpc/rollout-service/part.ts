@@ -24,11 +24,12 @@ export function partOf(whole: Rollout, seen: ReadonlySet<string>): Rollout {
     wave: shown.filter(({ index }) => index < whole.wave).length,
     waves: shown.map(({ wave }) => wave),
     partial: true,
+    history: [],
   });
 }
 
 function withoutPlaces(spec: RolloutSpec): RolloutSpec {
-  const kept = create(RolloutSpecSchema, { ...spec, regionOrder: [], stages: [] });
+  const kept = create(RolloutSpecSchema, { ...spec, regionOrder: [], stages: [], reason: "" });
   delete kept.selector;
   return kept;
 }

@@ -10,10 +10,13 @@ import {
   type Plan,
 } from "#proto/fleet/v1/rollout";
 
+import type { ApprovalPolicy } from "../../domain/people/approval.ts";
+import { heldBy } from "../../domain/people/hold.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import { failuresAllowed, unavailableAllowed } from "../../domain/rollout-strategy.ts";
 import type { Scope } from "../../domain/scope.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
+import { findFreeze, toFreeze } from "../../store/freezes.ts";
 import type { Db } from "../../store/pool.ts";
 import { refOf, toBundleRef } from "../messages.ts";
 import { orRefuse } from "../refusals.ts";
@@ -21,15 +24,30 @@ import { compareBundles } from "./compare.ts";
 import type { CoverageLoss } from "./coverage.ts";
 import { findEngineProblems } from "./engines.ts";
 import type { TagChange } from "./tags.ts";
+import { needOf } from "./held-plan.ts";
+import { toApproval } from "./people-message.ts";
+import { judgeStart } from "./people-spec.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { toGates } from "./spec.ts";
 
 /** What a rollout would do. Stores nothing. */
-export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): Promise<Plan> {
+export async function plan(
+  db: Db,
+  scope: Scope,
+  spec: RolloutSpec,
+  policy: ApprovalPolicy,
+  now: Date,
+): Promise<Plan> {
+  orRefuse(judgeStart(spec, now.getTime()));
   const prepared = orRefuse(await preparePlan(db, scope, spec, now));
   const clusters = prepared.plan.waves.flatMap((wave) => wave.clusters);
   const names = await findBundleNames(db, [...new Set(clusters.flatMap(({ previous }) => previous ?? []))]);
+  const need = needOf(policy, spec, prepared);
+  const freeze = await findFreeze(db, now);
+  const held = heldBy(spec, freeze === undefined ? undefined : toFreeze(freeze), now.getTime());
   return create(PlanSchema, {
+    ...(need === undefined ? {} : { approval: toApproval(need, []) }),
+    held: held ?? "",
     digest: prepared.planDigest,
     bundle: toBundleRef(prepared.bundle),
     waves: wavesOf(prepared, names),

@@ -1,19 +1,27 @@
 import { accept } from "../../domain/refusal.ts";
 import { planResume } from "../../domain/rollout-decisions.ts";
 import type { Rollout } from "../../domain/rollout.ts";
+import type { ApprovalPolicy } from "../../domain/people/approval.ts";
 import type { AuditNote } from "../../store/audit-entries.ts";
 import type { Database } from "../../store/pool.ts";
+import { findRollout } from "../../store/rollouts.ts";
 import type { Operator } from "../caller.ts";
 import { decide, type Decision } from "./decide.ts";
+import { takeNewPlan } from "./new-plan.ts";
 
 /** Goes on, and tries the failed clusters again. */
-export function resume(
+export async function resume(
   db: Database,
-  decision: Decision,
+  decision: Decision & { readonly planDigest: string },
   by: Operator,
+  policy: ApprovalPolicy,
   now: Date,
   note: AuditNote,
 ): Promise<Rollout> {
+  const found = await findRollout(db, by.scope, decision.rolloutId);
+  if (found.ok && found.value.pending === true && found.value.state === "paused") {
+    return takeNewPlan(db, found.value, decision, by, policy, now, note);
+  }
   return decide(db, by, decision, "resume", now, note, (snapshot) => {
     const changes = planResume(snapshot);
     const again = changes.length === 0 ? "" : `; ${changes.length} failed clusters are tried again`;

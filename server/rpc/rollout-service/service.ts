@@ -3,6 +3,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { RolloutService } from "#proto/fleet/v1/rollout";
 
 import { parseId } from "../../domain/ids.ts";
+import type { ApprovalPolicy } from "../../domain/people/approval.ts";
 import type { Permission } from "../../domain/permission.ts";
 import type { Scope } from "../../domain/scope.ts";
 import type { Rollout } from "../../domain/rollout.ts";
@@ -13,8 +14,9 @@ import type { Audit } from "../audit.ts";
 import { operatorOf, scopeOf } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { abort } from "./abort.ts";
+import { approve, reject } from "./approve.ts";
 import { list } from "./list.ts";
-import { loadMessage } from "./message.ts";
+import { loadWhole } from "./people-message.ts";
 import { pause } from "./pause.ts";
 import { plan } from "./plan.ts";
 import { resume } from "./resume.ts";
@@ -33,12 +35,16 @@ export const rolloutPermissions = {
   resumeRollout: "rollout:write",
   abortRollout: "rollout:write",
   undoRollout: "rollout:write",
+  approveRollout: "rollout:approve",
+  rejectRollout: "rollout:approve",
 } satisfies Record<keyof (typeof RolloutService)["method"], Permission>;
 
 export interface RolloutServiceOptions {
   readonly db: Database;
   readonly audit: Audit;
   readonly clock: () => Date;
+  /** Whose word rollouts take. */
+  readonly approvals: ApprovalPolicy;
   /** Makes the reconciler look now. */
   readonly nudge: () => void;
   /** Rings when rollouts may have changed. */
@@ -48,9 +54,9 @@ export interface RolloutServiceOptions {
 }
 
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
-  const { db, audit, clock, nudge, changes, leaving } = options;
+  const { db, audit, clock, approvals, nudge, changes, leaving } = options;
   async function answer(scope: Scope, rollout: Rollout) {
-    return { rollout: await loadMessage(db, scope, rollout, clock()) };
+    return { rollout: await loadWhole(db, scope, rollout, clock()) };
   }
   async function decided(scope: Scope, rollout: Rollout) {
     nudge();
@@ -59,19 +65,19 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
   }
   return {
     async planRollout(request, context) {
-      return { plan: await plan(db, scopeOf(context), orRefuse(fromSpec(request.spec)), clock()) };
+      return { plan: await plan(db, scopeOf(context), orRefuse(fromSpec(request.spec)), approvals, clock()) };
     },
     async startRollout(request, context) {
       const by = operatorOf(context);
-      return decided(by.scope, await start(db, request, by, clock(), audit.note(context, request)));
+      const note = audit.note(context, request);
+      return decided(by.scope, await start(db, request, by, approvals, clock(), note));
     },
     listRollouts(request, context) {
       return list(db, scopeOf(context), request, clock());
     },
     async getRollout(request, context) {
       const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
-      const scope = scopeOf(context);
-      return answer(scope, orRefuse(await findRollout(db, scope, id)));
+      return answer(scopeOf(context), orRefuse(await findRollout(db, scopeOf(context), id)));
     },
     watchRollout(request, context) {
       const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
@@ -83,7 +89,10 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     },
     async resumeRollout(request, context) {
       const by = operatorOf(context);
-      return decided(by.scope, await resume(db, request, by, clock(), audit.note(context, request)));
+      return decided(
+        by.scope,
+        await resume(db, request, by, approvals, clock(), audit.note(context, request)),
+      );
     },
     async abortRollout(request, context) {
       const by = operatorOf(context);
@@ -92,6 +101,15 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     async undoRollout(request, context) {
       const by = operatorOf(context);
       return decided(by.scope, await undo(db, request, by, clock(), audit.note(context, request)));
+    },
+    async approveRollout(request, context) {
+      const by = operatorOf(context);
+      const note = audit.note(context, request);
+      return decided(by.scope, await approve(db, request, by, approvals, clock(), note));
+    },
+    async rejectRollout(request, context) {
+      const by = operatorOf(context);
+      return decided(by.scope, await reject(db, request, by, clock(), audit.note(context, request)));
     },
   };
 }

@@ -12,6 +12,7 @@ import { parseGates, renderLimit } from "../../domain/gates/gate.ts";
 import { invalid, type Outcome } from "../../domain/refusal.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
 import { fromStrategy, toStrategy } from "./strategy.ts";
+import { fromPeople, toPeople } from "./people-spec.ts";
 import { fromKind, fromSelector, toKind, toSelector } from "../messages.ts";
 
 const policies = { pause: OnFailure.PAUSE, "roll-back": OnFailure.ROLL_BACK } as const;
@@ -44,6 +45,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     ...(strategy.value === undefined ? {} : { strategy: strategy.value }),
     gates: gates.value,
     ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
+    people: fromPeople(message),
   });
 }
 
@@ -67,5 +69,6 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     gates: toGates(spec),
     allowCoverageLoss: spec.allowCoverageLoss === true,
     ...toStrategy(spec),
+    ...toPeople(spec),
   });
 }

@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 
 import type { StartRolloutRequest } from "#proto/fleet/v1/rollout";
 
+import type { ApprovalPolicy } from "../../domain/people/approval.ts";
+import { needText, scheduleText } from "../../domain/people/pending.ts";
 import { idBytes, makeId } from "../../domain/ids.ts";
 import { invalid, refuse } from "../../domain/refusal.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
@@ -10,10 +12,14 @@ import type { Scope } from "../../domain/scope.ts";
 import type { AuditNote } from "../../store/audit-entries.ts";
 import type { Database, Transaction } from "../../store/pool.ts";
 import { findRollout, findRolloutByRequest, insertRollout, lockRollouts } from "../../store/rollouts.ts";
+import { insertAct } from "../../store/rollout-people.ts";
 import type { Operator } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { guardCoverage } from "./compare.ts";
 import { findEngineProblems, tooOld } from "./engines.ts";
+import { needOf } from "./held-plan.ts";
+import { judgeStart } from "./people-spec.ts";
+import { personOf } from "./person.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
 
@@ -25,6 +31,7 @@ export async function start(
   db: Database,
   request: StartRolloutRequest,
   by: Operator,
+  policy: ApprovalPolicy,
   now: Date,
   note: AuditNote,
 ): Promise<Rollout> {
@@ -37,6 +44,7 @@ export async function start(
       await note(tx, { target: before.id });
       return before;
     }
+    orRefuse(judgeStart(spec, now.getTime()));
     const prepared = orRefuse(await preparePlan(tx, by.scope, spec, now));
     if (request.planDigest !== "" && request.planDigest !== prepared.planDigest) {
       const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
@@ -45,8 +53,14 @@ export async function start(
     orRefuse(await guardCoverage(tx, spec, prepared));
     const problems = await findEngineProblems(tx, prepared);
     if (problems.length > 0) orRefuse(tooOld(problems));
-    const rollout = newRollout(spec, prepared, by, now.getTime());
+    const begun = newRollout(spec, prepared, by, now.getTime());
+    const rollout = untilItMay({ ...begun, starters: [await personOf(tx, by)] }, prepared, policy, now);
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
+    const why = [spec.people?.reason ?? "", rollout.pending === true ? rollout.because : ""]
+      .filter((part) => part !== "")
+      .join("; ");
+    const what = spec.people?.emergency === true ? "start-emergency" : "start";
+    await insertAct(tx, rollout, { who: by.name, what, why }, now);
     await note(tx, { target: rollout.id });
     return rollout;
   });
@@ -81,4 +95,18 @@ function newRollout(spec: RolloutSpec, prepared: Prepared, by: Operator, nowMs: 
     scope: by.scope,
     createdAtMs: nowMs,
   };
+}
+
+/** The rollout as it waits for people or for its time; as it is when it waits for neither, or moves nothing. */
+function untilItMay(rollout: Rollout, prepared: Prepared, policy: ApprovalPolicy, now: Date): Rollout {
+  if (rollout.waves.length === 0) return rollout;
+  const need = needOf(policy, rollout.spec, prepared);
+  const startAtMs = rollout.spec.people?.startAtMs;
+  if (need === undefined && startAtMs === undefined) return rollout;
+  const waves = rollout.waves.map(({ startedAtMs: _notYet, ...wave }) => wave);
+  const waiting = { ...rollout, waves, pending: true };
+  if (need !== undefined) {
+    return { ...waiting, need, state: "awaiting-approval", because: needText(need.why) };
+  }
+  return { ...waiting, state: "scheduled", because: scheduleText(startAtMs ?? now.getTime()) };
 }

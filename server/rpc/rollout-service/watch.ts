@@ -9,7 +9,7 @@ import { findRollout } from "../../store/rollouts.ts";
 import type { Signal } from "../../sessions/signal.ts";
 import { eitherEnd, sayWhyEnded, type Until } from "../leaving.ts";
 import { orRefuse } from "../refusals.ts";
-import { loadMessage } from "./message.ts";
+import { loadWhole } from "./people-message.ts";
 
 /** Changes that no signal told of, made by another server, are seen after this time. */
 const lookMs = 500;
@@ -31,7 +31,7 @@ export async function* watch(
   while (!signal.aborted) {
     const rung = changes.wait(lookMs, signal);
     const found = orRefuse(await findRollout(db, scope, rolloutId));
-    const rollout = await loadMessage(db, scope, found, clock());
+    const rollout = await loadWhole(db, scope, found, clock());
     if (sent === undefined || !equals(RolloutSchema, sent, rollout)) yield { rollout };
     sent = rollout;
     if (isAtRest(rollout)) return;
@@ -42,6 +42,7 @@ export async function* watch(
 
 function isAtRest(rollout: Rollout): boolean {
   if (rollout.state === RolloutState.RUNNING || rollout.state === RolloutState.ROLLING_BACK) return false;
+  if (rollout.state === RolloutState.SCHEDULED) return false;
   if (rollout.state !== RolloutState.PAUSED) return true;
   // Paused, but clusters that were assigned the bundle still prove it or fail.
   const clusters = rollout.waves.flatMap((wave) => wave.clusters);

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKCBAoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmciMwoFU2hhcmUSDwoFY291bnQYASABKA1IABIRCgdwZXJjZW50GAIgASgNSABCBgoEc2l6ZSJbCgVTdGFnZRIMCgRuYW1lGAEgASgJEiQKCHNlbGVjdG9yGAIgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISHgoFc3RlcHMYAyADKAsyDy5mbGVldC52MS5TaGFyZSI3CgtHYXRlU2V0dGluZxIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgJEgsKA29mZhgDIAEoCCJvCgtHYXRlVmVyZGljdBIMCgRnYXRlGAEgASgJEiIKBXN0YXRlGAIgASgOMhMuZmxlZXQudjEuR2F0ZVN0YXRlEhAKCG1lYXN1cmVkGAMgASgJEg0KBWxpbWl0GAQgASgJEg0KBXdvcmRzGAUgASgJIvMCCgdSb2xsb3V0EgoKAmlkGAEgASgJEiMKBHNwZWMYAiABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxIjCgZidW5kbGUYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSJQoFc3RhdGUYBCABKA4yFi5mbGVldC52MS5Sb2xsb3V0U3RhdGUSDwoHYmVjYXVzZRgFIAEoCRIMCgR3YXZlGAYgASgNEhIKCmdlbmVyYXRpb24YByABKAQSEwoLcGxhbl9kaWdlc3QYCCABKAkSHQoFd2F2ZXMYCSADKAsyDi5mbGVldC52MS5XYXZlEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpjcmVhdGVkX2J5GAwgASgJEg8KB3BhcnRpYWwYDSABKAgixwEKBFdhdmUSDAoEbmFtZRgBIAEoCRIqCghjbHVzdGVycxgCIAMoCzIYLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVWZXJkaWN0IpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkiqQIKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSMAoPZW5naW5lX3Byb2JsZW1zGBQgAygLMhcuZmxlZXQudjEuRW5naW5lUHJvYmxlbRIXCg9tYXhfdW5hdmFpbGFibGUYFSABKA0SFAoMbWF4X2ZhaWx1cmVzGBYgASgNEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmciTwoNRW5naW5lUHJvYmxlbRIUCgxjbHVzdGVyX25hbWUYASABKAkSFgoOZW5naW5lX3ZlcnNpb24YAiABKAkSEAoIcmVxdWlyZWQYAyABKAkioQIKCkJ1bmRsZURpZmYSIQoEZnJvbRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIfCgJ0bxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhINCgVhZGRlZBgDIAMoCRIPCgdyZW1vdmVkGAQgAygJEg8KB2NoYW5nZWQYBSADKAkSFQoNY2x1c3Rlcl9jb3VudBgGIAEoDRIOCgZsYXllcnMYByADKAkSJAoEbG9zcxgIIAEoCzIWLmZsZWV0LnYxLkNvdmVyYWdlTG9zcxIUCgxydWxlc19iZWZvcmUYFCABKA0SEwoLcnVsZXNfYWZ0ZXIYFSABKA0SEwoLdGFnc19nYWluZWQYFiADKAkSEQoJdGFnc19sb3N0GBcgAygJIoYBCgxDb3ZlcmFnZUxvc3MSDwoHcmVtb3ZlZBgBIAMoCRIQCghkaXNhYmxlZBgCIAMoCRIRCglwcm90ZWN0ZWQYAyADKAkSFwoPcmVxdWVzdHNfYmVmb3JlGAQgASgNEhUKDXJlcXVlc3RzX2xvc3QYBSABKA0SEAoIcmVxdWVzdHMYBiADKAkiOQoSUGxhblJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYyIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij4KFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KnsKDU9mZmxpbmVQb2xpY3kSHgoaT0ZGTElORV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIYChRPRkZMSU5FX1BPTElDWV9DT1VOVBABEhcKE09GRkxJTkVfUE9MSUNZX1dBSVQQAhIXChNPRkZMSU5FX1BPTElDWV9TS0lQEAMqaQoJR2F0ZVN0YXRlEhoKFkdBVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBHQVRFX1NUQVRFX0hPTERTEAESFAoQR0FURV9TVEFURV9XQUlUUxACEhQKEEdBVEVfU1RBVEVfRkFJTFMQAypXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKtkBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBiqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjLQBQoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLkBAoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmcSDwoHd2luZG93cxgoIAMoCRIsCghzdGFydF9hdBgpIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZW1lcmdlbmN5GCogASgIEg4KBnJlYXNvbhgrIAEoCSIzCgVTaGFyZRIPCgVjb3VudBgBIAEoDUgAEhEKB3BlcmNlbnQYAiABKA1IAEIGCgRzaXplIlsKBVN0YWdlEgwKBG5hbWUYASABKAkSJAoIc2VsZWN0b3IYAiABKAsyEi5mbGVldC52MS5TZWxlY3RvchIeCgVzdGVwcxgDIAMoCzIPLmZsZWV0LnYxLlNoYXJlIjcKC0dhdGVTZXR0aW5nEgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKAkSCwoDb2ZmGAMgASgIIm8KC0dhdGVWZXJkaWN0EgwKBGdhdGUYASABKAkSIgoFc3RhdGUYAiABKA4yEy5mbGVldC52MS5HYXRlU3RhdGUSEAoIbWVhc3VyZWQYAyABKAkSDQoFbGltaXQYBCABKAkSDQoFd29yZHMYBSABKAkixwMKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCBIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIlCgdoaXN0b3J5GCkgAygLMhQuZmxlZXQudjEuUm9sbG91dEFjdCJWCg9Sb2xsb3V0QXBwcm92YWwSDgoGbmVlZGVkGAEgASgNEgsKA3doeRgCIAEoCRImCgVnaXZlbhgDIAMoCzIXLmZsZWV0LnYxLkFwcHJvdmFsR2l2ZW4igAEKDUFwcHJvdmFsR2l2ZW4SDAoEbmFtZRgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSJxCgpSb2xsb3V0QWN0EiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgN3aG8YAiABKAkSDAoEd2hhdBgDIAEoCRILCgN3aHkYBCABKAkSEwoLcGxhbl9kaWdlc3QYBSABKAkixwEKBFdhdmUSDAoEbmFtZRgBIAEoCRIqCghjbHVzdGVycxgCIAMoCzIYLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVWZXJkaWN0IpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAki5AIKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSMAoPZW5naW5lX3Byb2JsZW1zGBQgAygLMhcuZmxlZXQudjEuRW5naW5lUHJvYmxlbRIXCg9tYXhfdW5hdmFpbGFibGUYFSABKA0SFAoMbWF4X2ZhaWx1cmVzGBYgASgNEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmcSKwoIYXBwcm92YWwYKCABKAsyGS5mbGVldC52MS5Sb2xsb3V0QXBwcm92YWwSDAoEaGVsZBgpIAEoCSJPCg1FbmdpbmVQcm9ibGVtEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgCIAEoCRIQCghyZXF1aXJlZBgDIAEoCSKhAgoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNEg4KBmxheWVycxgHIAMoCRIkCgRsb3NzGAggASgLMhYuZmxlZXQudjEuQ292ZXJhZ2VMb3NzEhQKDHJ1bGVzX2JlZm9yZRgUIAEoDRITCgtydWxlc19hZnRlchgVIAEoDRITCgt0YWdzX2dhaW5lZBgWIAMoCRIRCgl0YWdzX2xvc3QYFyADKAkihgEKDENvdmVyYWdlTG9zcxIPCgdyZW1vdmVkGAEgAygJEhAKCGRpc2FibGVkGAIgAygJEhEKCXByb3RlY3RlZBgDIAMoCRIXCg9yZXF1ZXN0c19iZWZvcmUYBCABKA0SFQoNcmVxdWVzdHNfbG9zdBgFIAEoDRIQCghyZXF1ZXN0cxgGIAMoCSI5ChJQbGFuUm9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjIjMKE1BsYW5Sb2xsb3V0UmVzcG9uc2USHAoEcGxhbhgBIAEoCzIOLmZsZWV0LnYxLlBsYW4iYwoTU3RhcnRSb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSEwoLcGxhbl9kaWdlc3QYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI6ChRTdGFydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChNMaXN0Um9sbG91dHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEhIKCnVuZmluaXNoZWQYAyABKAgiVAoUTGlzdFJvbGxvdXRzUmVzcG9uc2USIwoIcm9sbG91dHMYASADKAsyES5mbGVldC52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChFHZXRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjgKEkdldFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCIpChNXYXRjaFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOgoUV2F0Y2hSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTUGF1c2VSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUUGF1c2VSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUwoUUmVzdW1lUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEEhMKC3BsYW5fZGlnZXN0GCggASgJIjsKFVJlc3VtZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNBYm9ydFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRBYm9ydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI8ChJVbmRvUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjkKE1VuZG9Sb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoVQXBwcm92ZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEwoLcGxhbl9kaWdlc3QYAiABKAkSDgoGcmVhc29uGAMgASgJIjwKFkFwcHJvdmVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiTwoUUmVqZWN0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRITCgtwbGFuX2RpZ2VzdBgCIAEoCRIOCgZyZWFzb24YAyABKAkiOwoVUmVqZWN0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KnsKDU9mZmxpbmVQb2xpY3kSHgoaT0ZGTElORV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIYChRPRkZMSU5FX1BPTElDWV9DT1VOVBABEhcKE09GRkxJTkVfUE9MSUNZX1dBSVQQAhIXChNPRkZMSU5FX1BPTElDWV9TS0lQEAMqaQoJR2F0ZVN0YXRlEhoKFkdBVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBHQVRFX1NUQVRFX0hPTERTEAESFAoQR0FURV9TVEFURV9XQUlUUxACEhQKEEdBVEVfU1RBVEVfRkFJTFMQAypXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKpsCCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBhIjCh9ST0xMT1VUX1NUQVRFX0FXQUlUSU5HX0FQUFJPVkFMECgSGwoXUk9MTE9VVF9TVEFURV9TQ0hFRFVMRUQQKSqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjL3BgoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZRJTCg5BcHByb3ZlUm9sbG91dBIfLmZsZWV0LnYxLkFwcHJvdmVSb2xsb3V0UmVxdWVzdBogLmZsZWV0LnYxLkFwcHJvdmVSb2xsb3V0UmVzcG9uc2USUAoNUmVqZWN0Um9sbG91dBIeLmZsZWV0LnYxLlJlamVjdFJvbGxvdXRSZXF1ZXN0Gh8uZmxlZXQudjEuUmVqZWN0Um9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -136,6 +136,36 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: repeated fleet.v1.GateSetting gates = 60;
    */
   gates: GateSetting[];
+
+  /**
+   * When waves may begin: DAYS HH:MM-HH:MM ZONE, such as "Mon-Fri 09:00-17:00 Europe/Berlin". What is under way goes on
+   * outside. None means always.
+   *
+   * @generated from field: repeated string windows = 40;
+   */
+  windows: string[];
+
+  /**
+   * The rollout begins then, if a new plan is the same.
+   *
+   * @generated from field: google.protobuf.Timestamp start_at = 41;
+   */
+  startAt?: Timestamp | undefined;
+
+  /**
+   * Takes no soak, no window and no freeze into account, a canary of one cluster, and a second person whatever its size.
+   * The cap on failures stays. Needs a reason.
+   *
+   * @generated from field: bool emergency = 42;
+   */
+  emergency: boolean;
+
+  /**
+   * Why, for those who approve it and who read it later.
+   *
+   * @generated from field: string reason = 43;
+   */
+  reason: string;
 };
 
 /**
@@ -360,6 +390,20 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
    * @generated from field: bool partial = 13;
    */
   partial: boolean;
+
+  /**
+   * Whose word it takes; absent when it takes nobody's.
+   *
+   * @generated from field: fleet.v1.RolloutApproval approval = 40;
+   */
+  approval?: RolloutApproval | undefined;
+
+  /**
+   * What people did with it and what the server decided, oldest first; the newest 200. Not in lists.
+   *
+   * @generated from field: repeated fleet.v1.RolloutAct history = 41;
+   */
+  history: RolloutAct[];
 };
 
 /**
@@ -368,6 +412,118 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 5);
+
+/**
+ * The word of other people that a rollout takes before it begins.
+ *
+ * @generated from message fleet.v1.RolloutApproval
+ */
+export type RolloutApproval = Message<"fleet.v1.RolloutApproval"> & {
+  /**
+   * @generated from field: uint32 needed = 1;
+   */
+  needed: number;
+
+  /**
+   * Why it takes them, in words.
+   *
+   * @generated from field: string why = 2;
+   */
+  why: string;
+
+  /**
+   * Those that count now. Not in lists.
+   *
+   * @generated from field: repeated fleet.v1.ApprovalGiven given = 3;
+   */
+  given: ApprovalGiven[];
+};
+
+/**
+ * Describes the message fleet.v1.RolloutApproval.
+ * Use `create(RolloutApprovalSchema)` to create a new message.
+ */
+export const RolloutApprovalSchema: GenMessage<RolloutApproval> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 6);
+
+/**
+ * One person's word for the plan that the rollout has now.
+ *
+ * @generated from message fleet.v1.ApprovalGiven
+ */
+export type ApprovalGiven = Message<"fleet.v1.ApprovalGiven"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * It lapses then, unless the rollout has begun.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 3;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleet.v1.ApprovalGiven.
+ * Use `create(ApprovalGivenSchema)` to create a new message.
+ */
+export const ApprovalGivenSchema: GenMessage<ApprovalGiven> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 7);
+
+/**
+ * Something that was done with a rollout.
+ *
+ * @generated from message fleet.v1.RolloutAct
+ */
+export type RolloutAct = Message<"fleet.v1.RolloutAct"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 1;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Empty for the server itself.
+   *
+   * @generated from field: string who = 2;
+   */
+  who: string;
+
+  /**
+   * start, approve, reject, pause, resume, abort, undo, begin, plan-changed and so on.
+   *
+   * @generated from field: string what = 3;
+   */
+  what: string;
+
+  /**
+   * @generated from field: string why = 4;
+   */
+  why: string;
+
+  /**
+   * @generated from field: string plan_digest = 5;
+   */
+  planDigest: string;
+};
+
+/**
+ * Describes the message fleet.v1.RolloutAct.
+ * Use `create(RolloutActSchema)` to create a new message.
+ */
+export const RolloutActSchema: GenMessage<RolloutAct> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * Clusters that are taken together.
@@ -410,7 +566,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * One cluster in a rollout.
@@ -468,7 +624,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * What a rollout would do.
@@ -539,6 +695,20 @@ export type Plan = Message<"fleet.v1.Plan"> & {
    * @generated from field: repeated fleet.v1.GateSetting gates = 60;
    */
   gates: GateSetting[];
+
+  /**
+   * Absent when it would begin without anybody else.
+   *
+   * @generated from field: fleet.v1.RolloutApproval approval = 40;
+   */
+  approval?: RolloutApproval | undefined;
+
+  /**
+   * Why its first wave would not begin now, in words; empty when it would.
+   *
+   * @generated from field: string held = 41;
+   */
+  held: string;
 };
 
 /**
@@ -546,7 +716,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * A cluster of which an agent cannot run a bundle.
@@ -577,7 +747,7 @@ export type EngineProblem = Message<"fleet.v1.EngineProblem"> & {
  * Use `create(EngineProblemSchema)` to create a new message.
  */
 export const EngineProblemSchema: GenMessage<EngineProblem> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * What changes when one bundle replaces another.
@@ -661,7 +831,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -715,7 +885,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -732,7 +902,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -749,7 +919,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -778,7 +948,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -795,7 +965,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -824,7 +994,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -846,7 +1016,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -863,7 +1033,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -880,7 +1050,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -897,7 +1067,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -914,7 +1084,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -938,7 +1108,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -955,7 +1125,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -970,6 +1140,13 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
    * @generated from field: uint64 generation = 2;
    */
   generation: bigint;
+
+  /**
+   * Of a rollout that did not begin because its plan changed: the new plan that is taken. Empty takes what it is now.
+   *
+   * @generated from field: string plan_digest = 40;
+   */
+  planDigest: string;
 };
 
 /**
@@ -977,7 +1154,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 27);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -994,7 +1171,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 25);
+  messageDesc(file_fleet_v1_rollout, 28);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -1016,7 +1193,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 26);
+  messageDesc(file_fleet_v1_rollout, 29);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -1033,7 +1210,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 27);
+  messageDesc(file_fleet_v1_rollout, 30);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -1055,7 +1232,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 28);
+  messageDesc(file_fleet_v1_rollout, 31);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -1072,7 +1249,97 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 29);
+  messageDesc(file_fleet_v1_rollout, 32);
+
+/**
+ * @generated from message fleet.v1.ApproveRolloutRequest
+ */
+export type ApproveRolloutRequest = Message<"fleet.v1.ApproveRolloutRequest"> & {
+  /**
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+
+  /**
+   * Required: the plan that the caller has seen.
+   *
+   * @generated from field: string plan_digest = 2;
+   */
+  planDigest: string;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleet.v1.ApproveRolloutRequest.
+ * Use `create(ApproveRolloutRequestSchema)` to create a new message.
+ */
+export const ApproveRolloutRequestSchema: GenMessage<ApproveRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 33);
+
+/**
+ * @generated from message fleet.v1.ApproveRolloutResponse
+ */
+export type ApproveRolloutResponse = Message<"fleet.v1.ApproveRolloutResponse"> & {
+  /**
+   * @generated from field: fleet.v1.Rollout rollout = 1;
+   */
+  rollout?: Rollout | undefined;
+};
+
+/**
+ * Describes the message fleet.v1.ApproveRolloutResponse.
+ * Use `create(ApproveRolloutResponseSchema)` to create a new message.
+ */
+export const ApproveRolloutResponseSchema: GenMessage<ApproveRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 34);
+
+/**
+ * @generated from message fleet.v1.RejectRolloutRequest
+ */
+export type RejectRolloutRequest = Message<"fleet.v1.RejectRolloutRequest"> & {
+  /**
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+
+  /**
+   * @generated from field: string plan_digest = 2;
+   */
+  planDigest: string;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message fleet.v1.RejectRolloutRequest.
+ * Use `create(RejectRolloutRequestSchema)` to create a new message.
+ */
+export const RejectRolloutRequestSchema: GenMessage<RejectRolloutRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 35);
+
+/**
+ * @generated from message fleet.v1.RejectRolloutResponse
+ */
+export type RejectRolloutResponse = Message<"fleet.v1.RejectRolloutResponse"> & {
+  /**
+   * @generated from field: fleet.v1.Rollout rollout = 1;
+   */
+  rollout?: Rollout | undefined;
+};
+
+/**
+ * Describes the message fleet.v1.RejectRolloutResponse.
+ * Use `create(RejectRolloutResponseSchema)` to create a new message.
+ */
+export const RejectRolloutResponseSchema: GenMessage<RejectRolloutResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 36);
 
 /**
  * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
@@ -1241,6 +1508,20 @@ export const RolloutState = {
    * @generated from enum value: ROLLOUT_STATE_ABORTED = 6;
    */
   ABORTED: 6,
+
+  /**
+   * Has not begun: takes the word of somebody else.
+   *
+   * @generated from enum value: ROLLOUT_STATE_AWAITING_APPROVAL = 40;
+   */
+  AWAITING_APPROVAL: 40,
+
+  /**
+   * Has not begun: waits for its time.
+   *
+   * @generated from enum value: ROLLOUT_STATE_SCHEDULED = 41;
+   */
+  SCHEDULED: 41,
 } as const;
 
 /**
@@ -1405,7 +1686,8 @@ export const RolloutService: GenService<{
     output: typeof PauseRolloutResponseSchema;
   },
   /**
-   * Lets a paused rollout go on. Failures so far are forgiven: the failed clusters are tried again.
+   * Lets a paused rollout go on. Failures so far are forgiven: the failed clusters are tried again. One that did not begin
+   * because its plan changed takes the plan as it is now, and waits for people and its time as a new one would.
    *
    * Refuses with NOT_FOUND, with FAILED_PRECONDITION when the rollout is not paused, and with ABORTED when it changed
    * after the given generation.
@@ -1444,6 +1726,32 @@ export const RolloutService: GenService<{
     methodKind: "unary";
     input: typeof UndoRolloutRequestSchema;
     output: typeof UndoRolloutResponseSchema;
+  },
+  /**
+   * Says, as somebody else than who started it, that the plan of a rollout may run. Saying it again changes nothing.
+   *
+   * Refuses with NOT_FOUND, with PERMISSION_DENIED when the caller started the rollout or a cluster of it is outside the
+   * caller's scope, with FAILED_PRECONDITION when the rollout does not wait, and with ABORTED when the plan is no longer
+   * the one of the digest: the rollout then waits, paused, for whoever takes the new plan or ends it.
+   *
+   * @generated from rpc fleet.v1.RolloutService.ApproveRollout
+   */
+  approveRollout: {
+    methodKind: "unary";
+    input: typeof ApproveRolloutRequestSchema;
+    output: typeof ApproveRolloutResponseSchema;
+  },
+  /**
+   * Ends a rollout that has not begun, as somebody who may approve.
+   *
+   * Refuses as ApproveRollout does, but for who started it.
+   *
+   * @generated from rpc fleet.v1.RolloutService.RejectRollout
+   */
+  rejectRollout: {
+    methodKind: "unary";
+    input: typeof RejectRolloutRequestSchema;
+    output: typeof RejectRolloutResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fleet_v1_rollout, 0);
