@@ -105,6 +105,7 @@ export function pathsOf(stateDir: string) {
     auditHead: join(stateDir, "trust", "audit-heads.json"),
     current: join(stateDir, "current.json"),
     bundles: join(stateDir, "bundles"),
+    candidates: join(stateDir, "candidates"),
     pipeline: join(stateDir, "pipeline"),
     lock: join(stateDir, "agent.pid"),
   } as const;

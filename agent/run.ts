@@ -28,6 +28,8 @@ import { startLink } from "./link/link.ts";
 import type { Speaker } from "./link/session.ts";
 import { observePipeline } from "./observe.ts";
 import type { PipelineAlert } from "./pipeline/pipeline.ts";
+import { keepShadow } from "./shadow-keeper.ts";
+import type { ShadowKeeper } from "./shadow-keeper.ts";
 import { createSpeaker } from "./speaker.ts";
 import { takeResponse } from "./take-response.ts";
 import { openTrustStore } from "./trust-store.ts";
@@ -56,7 +58,11 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   const stopping = new AbortController();
   const stored = openStored(config, identity);
   const conditions = createConditions(() => noteChange(own));
-  const pipeline = openPipeline(config, own, conditions, log, () => applier);
+  const pipeline = openPipeline(config, own, conditions, log, {
+    applier: () => applier,
+    shadow: () => shadow,
+  });
+  const shadow: ShadowKeeper = openShadow(own, stored, pipeline, log, stopping.signal);
   const applier: Applier = createApplier({
     ...stored,
     pipeline,
@@ -86,13 +92,14 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
-    speaker: speakerOf(own, stored, conditions, applier),
+    speaker: speakerOf(own, stored, conditions, applier, shadow),
     take: async (response: SyncResponse) => {
       const { labelsChanged, generationChanged } = takeResponse(response, { ...stored, conditions, log });
       carry.look();
       if (generationChanged) noteChange(own);
       if (response.renewCertificate) certificate.renewSoon();
       if (labelsChanged) applier.reload();
+      shadow.take(response.shadow);
       applier.nudge();
     },
     onState: whenConnected(applier, log),
@@ -161,12 +168,15 @@ function noteTrouble(conditions: Conditions): ApplierPorts["onTrouble"] {
 /** Everything that survives a restart. */
 function openStored(config: Config, identity: Identity) {
   const paths = pathsOf(config.stateDir);
-  for (const dir of [paths.bundles, paths.pipeline]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  for (const dir of [paths.bundles, paths.candidates, paths.pipeline]) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  }
   return {
     paths,
     current: openCurrent(paths.current),
     trust: openTrustStore(paths.trusted, { org: identity.org, clusterId: identity.clusterId }),
     bundles: openBundleStore(paths.bundles),
+    candidates: openBundleStore(paths.candidates),
     auditHead: openAuditHead(paths.auditHead, identity.org),
   };
 }
@@ -176,7 +186,7 @@ function openPipeline(
   own: Own,
   conditions: Conditions,
   log: Logger,
-  applier: () => Applier,
+  { applier, shadow }: { readonly applier: () => Applier; readonly shadow: () => ShadowKeeper },
 ): KeptPipeline {
   return keepPipeline({
     stateDir: pathsOf(config.stateDir).pipeline,
@@ -190,10 +200,29 @@ function openPipeline(
     onCrash: (because, restarts) => {
       const what = `The pipeline died and was started again, ${restarts} times since the agent began`;
       conditions.raise("pipeline/crashed", `${what}: ${because}`);
+      shadow().workerDied(because);
       applier().lost();
     },
     onRestart: () => applier().nudge(),
     onRecovered: () => conditions.clear("pipeline/crashed"),
+  });
+}
+
+function openShadow(
+  own: Own,
+  stored: ReturnType<typeof openStored>,
+  pipeline: KeptPipeline,
+  log: Logger,
+  signal: AbortSignal,
+): ShadowKeeper {
+  return keepShadow({
+    ...stored,
+    pipeline,
+    log,
+    signal,
+    client: () => own.link?.client(),
+    org: own.identity.org,
+    onChange: () => own.link?.wake(),
   });
 }
 
@@ -210,6 +239,7 @@ function speakerOf(
   { current, trust, auditHead }: ReturnType<typeof openStored>,
   conditions: Conditions,
   applier: Applier,
+  shadow: ShadowKeeper,
 ): Speaker {
   return createSpeaker({
     identity: () => own.identity,
@@ -221,6 +251,7 @@ function speakerOf(
     reportVersion: () => own.reportVersion,
     rates: () => own.ledger.buckets,
     ratesAcknowledged: (minuteMs) => (own.ledger = acknowledge(own.ledger, minuteMs)),
+    shadow: () => shadow.standing(),
     sign: (report) => signReport(own.identity.privateKey, report),
   });
 }

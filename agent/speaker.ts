@@ -15,7 +15,7 @@ import type { Current, RunningSet } from "./current.ts";
 import { kinds } from "./domain/apply-plan.ts";
 import type { RateBucket } from "./domain/rates.ts";
 import type { Identity } from "./identity/identity.ts";
-import type { Speaker } from "./link/session.ts";
+import type { SaidOfShadow, Speaker } from "./link/session.ts";
 import type { TrustStore } from "./trust-store.ts";
 import { agentVersion } from "./version.ts";
 
@@ -31,6 +31,7 @@ export interface SpeakerSources {
   readonly reportVersion: () => number;
   readonly rates: () => readonly RateBucket[];
   readonly ratesAcknowledged: (throughMinuteMs: number) => void;
+  readonly shadow: () => SaidOfShadow | undefined;
   readonly sign: (report: Uint8Array) => Uint8Array;
 }
 
@@ -60,6 +61,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
       ...carriedBy(sources),
     }),
     sign: sources.sign,
+    shadow: sources.shadow,
     rates: () => sources.rates().map(rateMessage),
     ratesAcknowledged: sources.ratesAcknowledged,
     trustVersions: () => {

@@ -11,10 +11,18 @@ import {
   trustedVersions,
   updateTrusted,
   verifyAssignment,
+  verifyShadow,
 } from "#trust";
 import type { Checked, Trusted } from "#trust";
 import { AgentError } from "./agent-error.ts";
 import type { Assignment, Target } from "./domain/apply-plan.ts";
+
+/** A verified order to evaluate a candidate beside what runs. */
+export interface ShadowOrder {
+  readonly rolloutId: string;
+  readonly target: Target;
+  readonly untilMs: number;
+}
 
 /** What the agent holds to be true about who may decide what; every floor is on disk before anything is done with it. */
 export interface TrustStore {
@@ -26,6 +34,8 @@ export interface TrustStore {
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
   accept(envelope: Envelope, now: Date): Checked<Assignment>;
+  /** Verifies the order to evaluate a candidate. */
+  acceptShadow(envelope: Envelope, now: Date): Checked<ShadowOrder>;
   /** What everything above is judged by. */
   held(): Trusted;
   /** Whether the target may be started now. */
@@ -71,6 +81,13 @@ export function openTrustStore(
       save(raiseGeneration(trusted, verified.value.generation));
       const { generation, targets } = verified.value;
       return { ok: true, value: { generation, targets } };
+    },
+    acceptShadow({ payloadType, payload, signatures: all }, now) {
+      const signatures = all.map(({ keyId, signature }) => ({ keyId, signature }));
+      const verified = verifyShadow(trusted, { payloadType, payload, signatures }, { ...holder, now });
+      if (!verified.ok) return verified;
+      const { rolloutId, target, expires } = verified.value;
+      return { ok: true, value: { rolloutId, target, untilMs: expires.getTime() } };
     },
     held: () => trusted,
     checkTarget: (target) => checkTarget(trusted, target, new Date()),

@@ -68,6 +68,21 @@ export const rolloutFlags = {
   }),
 };
 
+/** What only `rollout rules` takes. */
+export const shadowFlags = {
+  shadow: durationFlag(
+    "shadow",
+    "First let the clusters evaluate the bundle beside what they run for so long; nothing is emitted.",
+  ),
+  // oxlint-disable-next-line unicorn/no-thenable -- it is no function, and nobody awaits these flags
+  then: Flags.option({
+    summary: "What happens when the shadow is over: wait for fleetctl rollout resume, or go on.",
+    options: ["pause", "go"] as const,
+    dependsOn: ["shadow"],
+    env: envOf("then"),
+  })(),
+};
+
 type SpecFlags = Parameters<typeof selectorFrom>[0] & {
   readonly all: boolean;
   readonly bundle?: string | undefined;
@@ -79,6 +94,8 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] & {
   readonly deadline?: number | undefined;
   readonly "on-failure": "pause" | "rollback";
   readonly "allow-coverage-loss": boolean;
+  readonly shadow?: number | undefined;
+  readonly then?: "pause" | "go" | undefined;
 };
 
 /** The spec that the flags mean; 0 leaves a choice to the server, as the contract says. */
@@ -96,6 +113,8 @@ export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
     deadlineSeconds: flags.deadline ?? 0,
     onFailure: flags["on-failure"] === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
     allowCoverageLoss: flags["allow-coverage-loss"],
+    shadowSeconds: flags.shadow ?? 0,
+    shadowThenGo: flags.then === "go",
   });
 }
 

@@ -6,6 +6,7 @@ export const topics = {
   cluster: { description: "See the clusters of the fleet and what each of them proves." },
   context: { description: "Choose which server to talk to." },
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
+  "rollout:shadow": { description: "See what a bundle would change before it does." },
   rules: { description: "Write, test, explain and tune detection rules on this machine." },
   shipper: { description: "Check shipper configs and show what they mean, on this machine." },
   token: { description: "Make and revoke join tokens for agents." },

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { readRoot, signAssignment } from "#trust";
+import { readRoot, signAssignment, signShadow } from "#trust";
 
 import { messageBytesMax } from "./limits.ts";
 import type { Loop } from "./reconcile/driver.ts";
@@ -69,6 +69,7 @@ export function startLive(options: LiveOptions): Live {
     clock,
     certificateMs: options.agentCertificateMs,
     sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
+    signShadow: (order, root) => signShadow({ ...order, org }, signerFor(root)),
     onReport: nudge,
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
   });

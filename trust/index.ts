@@ -153,3 +153,4 @@ export { parseSpiffeId, spiffeId, type AgentIdentity } from "./identity.ts";
 export { formatJoinString, parseJoinString, type JoinString } from "./join-string.ts";
 export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } from "./key-file.ts";
 export { reportType, signReport, verifyReport } from "./report.ts";
+export { shadowType, signShadow, verifyShadow, type ShadowOrder } from "./shadow.ts";

@@ -139,6 +139,7 @@ export function canonicalPlan(spec: RolloutSpec, plan: RolloutPlan): string {
     spec.soakSeconds,
     spec.deadlineSeconds,
     spec.onFailure,
+    ...(spec.shadowSeconds === undefined ? [] : [["shadow", spec.shadowSeconds, spec.shadowThenGo === true]]),
     plan.waves.map((wave) => [wave.name, wave.clusters.map((c) => [c.id, c.previous ?? null])]),
   ]);
 }

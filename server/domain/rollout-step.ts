@@ -13,6 +13,7 @@ import {
   type RolloutCluster,
 } from "./rollout-cluster.ts";
 import { judgeAgent } from "./rollout-proof.ts";
+import { planShadow } from "./rollout-shadow.ts";
 
 /** Everything a decision about a rollout is made from. */
 export interface RolloutSnapshot {
@@ -44,7 +45,7 @@ export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   if (rollout.state === "paused") return { changes, because: rollout.because };
   // Whatever is decided about clusters is stored before the wave is looked at again, so that each step has one reason.
   if (changes.length > 0) return { changes, because: tell(changes) };
-  return planWave(snapshot);
+  return planShadow(rollout, snapshot.nowMs) ?? planWave(snapshot);
 }
 
 function judge(snapshot: RolloutSnapshot): readonly ClusterChange[] {

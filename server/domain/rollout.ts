@@ -11,6 +11,8 @@ export type RolloutEvent =
   | "resume"
   | "abort"
   | "undo"
+  | "shadow-done"
+  | "shadow-done-and-pause"
   | "wave-done"
   | "last-wave-done"
   | "fail-and-pause"
@@ -56,6 +58,8 @@ const steps: { readonly [S in RolloutState]: Steps } = {
     pause: "paused",
     abort: "aborted",
     undo: "rolling-back",
+    "shadow-done": "running",
+    "shadow-done-and-pause": "paused",
     "wave-done": "running",
     "last-wave-done": "succeeded",
     "fail-and-pause": "paused",
@@ -75,6 +79,8 @@ export const rolloutEvents: readonly RolloutEvent[] = [
   "resume",
   "abort",
   "undo",
+  "shadow-done",
+  "shadow-done-and-pause",
   "wave-done",
   "last-wave-done",
   "fail-and-pause",
@@ -99,13 +105,15 @@ export function stepRollout(
     return refuse({ kind: "illegal-step", what: "rollout", from: rollout.state, event });
   }
   const moved = event === "wave-done" || event === "last-wave-done";
+  const begins = event === "shadow-done" || event === "shadow-done-and-pause";
+  const stamps = (wave: Wave, i: number) => stampWave(wave, i - rollout.wave + (begins ? 1 : 0), nowMs);
   const { finishedAtMs: _before, ...rest } = rollout;
   return accept({
     ...rest,
     state,
     because,
     wave: moved ? Math.min(rollout.wave + 1, rollout.waves.length) : rollout.wave,
-    waves: moved ? rollout.waves.map((wave, i) => stampWave(wave, i - rollout.wave, nowMs)) : rollout.waves,
+    waves: moved || begins ? rollout.waves.map(stamps) : rollout.waves,
     generation: rollout.generation + 1n,
     ...(isFinished(state) ? { finishedAtMs: nowMs } : {}),
   });

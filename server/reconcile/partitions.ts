@@ -9,6 +9,7 @@ import {
   type PartitionedTable,
 } from "../store/partitions.ts";
 import { removeOldAttempts } from "../store/reports.ts";
+import { removeOldShadows } from "../store/shadows.ts";
 import { removeSpentTokens } from "../store/enrollments.ts";
 
 export type KeepDays = Readonly<Record<PartitionedTable, number>>;
@@ -16,6 +17,9 @@ export type KeepDays = Readonly<Record<PartitionedTable, number>>;
 const dayMs = 86_400_000;
 /** Expired join tokens stay visible for a while, so that people see what became of them. */
 const spentTokensKeptMs = 30 * dayMs;
+
+/** What shadows showed is looked at before the rollout goes on, and perhaps once more when something went wrong. */
+const shadowsKeptMs = 30 * dayMs;
 
 /**
  * Makes the partitions of the days to come, drops what is older than its table keeps, and forgets what nobody will ask
@@ -29,6 +33,7 @@ export async function reconcilePartitions(db: Database, keepDays: KeepDays, now:
     ),
     () => removeSpentTokens(db, new Date(nowMs - spentTokensKeptMs)),
     () => removeOldAttempts(db),
+    () => removeOldShadows(db, new Date(nowMs - shadowsKeptMs)),
   ];
   const failures: unknown[] = [];
   for (const part of parts) {

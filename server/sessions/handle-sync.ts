@@ -8,12 +8,15 @@ import { accept, type Outcome } from "../domain/refusal.ts";
 import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
 import { storeReport } from "../store/reports.ts";
+import { storeShadow } from "../store/shadows.ts";
 import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
 import type { AuditBook, KnownHead } from "./audit-book.ts";
 import type { Batcher } from "./batcher.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
 import type { PresenceBook } from "./presence.ts";
 import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
+import { readShadow } from "./read-shadow.ts";
+import { shadowFor, type HeldShadow } from "./shadow-offer.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Who speaks, as the certificate of the connection proves it. */
@@ -55,6 +58,8 @@ export interface Session {
   isTuned: boolean;
   /** The head of the audit log that the agent said it holds. */
   auditHead: KnownHead | undefined;
+  /** The candidate that the agent holds, with what it was offered since; undefined for agents that take none. */
+  shadow: HeldShadow | undefined;
 }
 
 export interface Synced {
@@ -102,6 +107,8 @@ export async function handleSync(
     session.observedGeneration = report.value.observedGeneration;
     ports.onReport();
   }
+  const shadow = readShadow(request, caller.agentId, caller.clusterId);
+  if (shadow !== undefined) await storeShadow(ports.db, shadow, ports.clock());
   await ports.rates.add(readRates(request, caller.agentId, caller.clusterId, ports.clock()));
   ports.presence.note({
     agentId: caller.agentId,
@@ -116,6 +123,10 @@ export async function handleSync(
   }
   session.labelsDigest = request.labelsDigest;
   session.auditHead = readKnownHead(request);
+  session.shadow = request.shadow && {
+    rolloutId: request.shadow.rolloutId,
+    isEvaluating: request.shadow.isEvaluating,
+  };
   // What the agent says counts: an assignment that got lost, or that it could not verify yet, is offered again.
   session.offeredGeneration = session.observedGeneration;
   if (request.goodbye) await endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock());
@@ -175,6 +186,7 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     offeredGeneration: 0n,
     isTuned: false,
     auditHead: undefined,
+    shadow: undefined,
   };
 }
 
@@ -200,6 +212,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     metadata: [...(await metadataFor(ports, session))],
     ...labelsFor(session, desired),
     ...(await auditFor(ports, session)),
+    ...(await shadowFor(ports.desired, session, desired)),
     ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
   };
   session.isTuned = true;
@@ -215,6 +228,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     response.assignment !== undefined ||
     response.metadata.length > 0 ||
     response.labels !== undefined ||
+    response.shadow !== undefined ||
     response.tuning !== undefined;
   return { session, response, isNews };
 }

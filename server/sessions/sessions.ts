@@ -7,7 +7,7 @@ import { storeRates } from "../store/rates.ts";
 import { createAuditBook } from "./audit-book.ts";
 import { createBatcher } from "./batcher.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
-import { createDesiredBook, type SignAssignment } from "./desired.ts";
+import { createDesiredBook, type SignAssignment, type SignShadow } from "./desired.ts";
 import type { SyncPorts } from "./handle-sync.ts";
 import { createPresenceBook } from "./presence.ts";
 import { createRegistry, type Registry } from "./registry.ts";
@@ -17,6 +17,7 @@ export interface SessionsOptions {
   readonly db: Db;
   readonly org: string;
   readonly sign: SignAssignment;
+  readonly signShadow: SignShadow;
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
   /** Called when an agent proved or tried something; must not throw. */
@@ -55,7 +56,8 @@ export function createSessions(options: SessionsOptions): Sessions {
   const random = options.random ?? Math.random;
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
-  const desired = createDesiredBook({ db, clock, tuning, sign: options.sign });
+  const { sign, signShadow } = options;
+  const desired = createDesiredBook({ db, clock, tuning, sign, signShadow });
   const presence = createPresenceBook(db, registry, clock);
   const rates = createBatcher(
     (rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows),

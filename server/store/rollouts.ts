@@ -10,6 +10,8 @@ import { param } from "./assignments.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { rollouts } from "./schema.ts";
 import { labelsIn } from "./scopes.ts";
+import { touchClusters } from "./shadows.ts";
+import { isShadowing } from "../domain/rollout-shadow.ts";
 
 /**
  * That a rollout exists for a scope: one of its clusters is in it. One without clusters, whose bundle ran everywhere
@@ -138,6 +140,7 @@ export async function insertRollout(
       ${param(clusters.map((cluster) => cluster.wave))}::int[],
       ${param(clusters.map((cluster) => cluster.previous ?? null))}::text[]
     ) as x`);
+  if (isShadowing(rollout)) await touchClusters(tx, rollout.id);
 }
 
 function fromRow(row: typeof rollouts.$inferSelect): Rollout {

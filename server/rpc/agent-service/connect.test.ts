@@ -28,6 +28,7 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
     db,
     org: "default",
     sign: () => signEnvelope("test", new Uint8Array(), [key]),
+    signShadow: () => signEnvelope("test", new Uint8Array(), [key]),
     certificateMs: 1000,
     onReport: () => {},
     log: pino({ level: "silent" }),

@@ -34,6 +34,8 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
     ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
+    ...(message.shadowSeconds > 0 ? { shadowSeconds: message.shadowSeconds } : {}),
+    ...(message.shadowThenGo ? { shadowThenGo: true } : {}),
   });
 }
 
@@ -50,5 +52,7 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     deadlineSeconds: spec.deadlineSeconds,
     onFailure: policies[spec.onFailure],
     allowCoverageLoss: spec.allowCoverageLoss === true,
+    shadowSeconds: spec.shadowSeconds ?? 0,
+    shadowThenGo: spec.shadowThenGo === true,
   });
 }

@@ -69,7 +69,10 @@ function newRollout(spec: RolloutSpec, prepared: Prepared, by: Operator, nowMs: 
     wave: 0,
     generation: 1n,
     planDigest: prepared.planDigest,
-    waves: prepared.plan.waves.map(({ name }, i) => (i === 0 ? { name, startedAtMs: nowMs } : { name })),
+    // The first wave of a rollout with a shadow begins after that.
+    waves: prepared.plan.waves.map(({ name }, i) =>
+      i === 0 && spec.shadowSeconds === undefined ? { name, startedAtMs: nowMs } : { name },
+    ),
     createdBy: by.name,
     scope: by.scope,
     createdAtMs: nowMs,

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKpAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCCLzAgoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIIqEBCgRXYXZlEgwKBG5hbWUYASABKAkSKgoIY2x1c3RlcnMYAiADKAsyGC5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlchIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKDlJvbGxvdXRDbHVzdGVyEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEiwKBXN0YXRlGAMgASgOMh0uZmxlZXQudjEuUm9sbG91dENsdXN0ZXJTdGF0ZRIlCghwcmV2aW91cxgEIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAUgASgEEi8KC2Fzc2lnbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwcm92ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgIIAEoCSKiAQoEUGxhbhIOCgZkaWdlc3QYASABKAkSIwoGYnVuZGxlGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh0KBXdhdmVzGAMgAygLMg4uZmxlZXQudjEuV2F2ZRIRCgl1bmNoYW5nZWQYBCADKAkSDgoGc2lsZW50GAUgAygJEiMKBWRpZmZzGAYgAygLMhQuZmxlZXQudjEuQnVuZGxlRGlmZiLOAQoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNEg4KBmxheWVycxgHIAMoCRIkCgRsb3NzGAggASgLMhYuZmxlZXQudjEuQ292ZXJhZ2VMb3NzIoYBCgxDb3ZlcmFnZUxvc3MSDwoHcmVtb3ZlZBgBIAMoCRIQCghkaXNhYmxlZBgCIAMoCRIRCglwcm90ZWN0ZWQYAyADKAkSFwoPcmVxdWVzdHNfYmVmb3JlGAQgASgNEhUKDXJlcXVlc3RzX2xvc3QYBSABKA0SEAoIcmVxdWVzdHMYBiADKAkiOQoSUGxhblJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYyIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij4KFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KlcKCU9uRmFpbHVyZRIaChZPTl9GQUlMVVJFX1VOU1BFQ0lGSUVEEAASFAoQT05fRkFJTFVSRV9QQVVTRRABEhgKFE9OX0ZBSUxVUkVfUk9MTF9CQUNLEAIq2QEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMtAFCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLZAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIWCg5zaGFkb3dfc2Vjb25kcxhQIAEoDRIWCg5zaGFkb3dfdGhlbl9nbxhRIAEoCCKVAwoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIEiAKBnNoYWRvdxhQIAEoCzIQLmZsZWV0LnYxLlNoYWRvdyL5AQoGU2hhZG93EikKBXVudGlsGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdpc19vdmVyGAIgASgIEg4KBmFnZW50cxgDIAEoDRIRCglldmFsdWF0ZWQYBCABKA0SDwoHcmVmdXNlZBgFIAEoDRIOCgZldmVudHMYBiABKAQSDwoHc2tpcHBlZBgHIAEoBBIRCgl1bmRlY2lkZWQYCCABKAQSEAoIZmFpbHVyZXMYCSABKAQSCwoDbm93GAogASgEEhEKCWNhbmRpZGF0ZRgLIAEoBBILCgNuZXcYDCABKAQSDAoEZ29uZRgNIAEoBCKVAQoNU2hhZG93UnVsZVN1bRIMCgRydWxlGAEgASgJEgsKA25vdxgCIAEoBBIRCgljYW5kaWRhdGUYAyABKAQSCwoDbmV3GAQgASgEEgwKBGdvbmUYBSABKAQSEAoIY2x1c3RlcnMYBiABKA0SKQoIZXhhbXBsZXMYByADKAsyFy5mbGVldC52MS5TaGFkb3dFeGFtcGxlIsQBCg1TaGFkb3dFeGFtcGxlEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRIPCgdpc19nb25lGAIgASgIEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKBmZpZWxkcxgEIAMoCzIjLmZsZWV0LnYxLlNoYWRvd0V4YW1wbGUuRmllbGRzRW50cnkaLQoLRmllbGRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJZCg1TaGFkb3dQcm9ibGVtEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRISCgphZ2VudF9uYW1lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkiJgoQR2V0U2hhZG93UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIogBChFHZXRTaGFkb3dSZXNwb25zZRIgCgZzaGFkb3cYASABKAsyEC5mbGVldC52MS5TaGFkb3cSJgoFcnVsZXMYAiADKAsyFy5mbGVldC52MS5TaGFkb3dSdWxlU3VtEikKCHByb2JsZW1zGAMgAygLMhcuZmxlZXQudjEuU2hhZG93UHJvYmxlbSKhAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkiogEKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYizgEKCkJ1bmRsZURpZmYSIQoEZnJvbRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIfCgJ0bxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhINCgVhZGRlZBgDIAMoCRIPCgdyZW1vdmVkGAQgAygJEg8KB2NoYW5nZWQYBSADKAkSFQoNY2x1c3Rlcl9jb3VudBgGIAEoDRIOCgZsYXllcnMYByADKAkSJAoEbG9zcxgIIAEoCzIWLmZsZWV0LnYxLkNvdmVyYWdlTG9zcyKGAQoMQ292ZXJhZ2VMb3NzEg8KB3JlbW92ZWQYASADKAkSEAoIZGlzYWJsZWQYAiADKAkSEQoJcHJvdGVjdGVkGAMgAygJEhcKD3JlcXVlc3RzX2JlZm9yZRgEIAEoDRIVCg1yZXF1ZXN0c19sb3N0GAUgASgNEhAKCHJlcXVlc3RzGAYgAygJIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI+ChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCpXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKtkBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBiqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjKWBgoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZRJECglHZXRTaGFkb3cSGi5mbGVldC52MS5HZXRTaGFkb3dSZXF1ZXN0GhsuZmxlZXQudjEuR2V0U2hhZG93UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -93,6 +93,21 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: bool allow_coverage_loss = 11;
    */
   allowCoverageLoss: boolean;
+
+  /**
+   * How long the clusters evaluate the bundle beside what they run, before the first wave; nothing is emitted. Only for
+   * rules. 0 means not at all.
+   *
+   * @generated from field: uint32 shadow_seconds = 80;
+   */
+  shadowSeconds: number;
+
+  /**
+   * Begins the first wave when the shadow is over, whatever it showed. Otherwise the rollout pauses for a person.
+   *
+   * @generated from field: bool shadow_then_go = 81;
+   */
+  shadowThenGo: boolean;
 };
 
 /**
@@ -179,6 +194,13 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
    * @generated from field: bool partial = 13;
    */
   partial: boolean;
+
+  /**
+   * Present when it begins with a shadow.
+   *
+   * @generated from field: fleet.v1.Shadow shadow = 80;
+   */
+  shadow?: Shadow | undefined;
 };
 
 /**
@@ -187,6 +209,260 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 1);
+
+/**
+ * How a shadow stands, over the clusters of the caller's scope.
+ *
+ * @generated from message fleet.v1.Shadow
+ */
+export type Shadow = Message<"fleet.v1.Shadow"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp until = 1;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * The shadow is over, and the first wave may begin.
+   *
+   * @generated from field: bool is_over = 2;
+   */
+  isOver: boolean;
+
+  /**
+   * Agents of the rollout's clusters, those of them that evaluated the bundle, and those that could not.
+   *
+   * @generated from field: uint32 agents = 3;
+   */
+  agents: number;
+
+  /**
+   * @generated from field: uint32 evaluated = 4;
+   */
+  evaluated: number;
+
+  /**
+   * @generated from field: uint32 refused = 5;
+   */
+  refused: number;
+
+  /**
+   * Sums over all agents, as in agent.v1.ShadowReport.
+   *
+   * @generated from field: uint64 events = 6;
+   */
+  events: bigint;
+
+  /**
+   * @generated from field: uint64 skipped = 7;
+   */
+  skipped: bigint;
+
+  /**
+   * @generated from field: uint64 undecided = 8;
+   */
+  undecided: bigint;
+
+  /**
+   * @generated from field: uint64 failures = 9;
+   */
+  failures: bigint;
+
+  /**
+   * @generated from field: uint64 now = 10;
+   */
+  now: bigint;
+
+  /**
+   * @generated from field: uint64 candidate = 11;
+   */
+  candidate: bigint;
+
+  /**
+   * @generated from field: uint64 new = 12;
+   */
+  new: bigint;
+
+  /**
+   * @generated from field: uint64 gone = 13;
+   */
+  gone: bigint;
+};
+
+/**
+ * Describes the message fleet.v1.Shadow.
+ * Use `create(ShadowSchema)` to create a new message.
+ */
+export const ShadowSchema: GenMessage<Shadow> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 2);
+
+/**
+ * What would change for one rule.
+ *
+ * @generated from message fleet.v1.ShadowRuleSum
+ */
+export type ShadowRuleSum = Message<"fleet.v1.ShadowRuleSum"> & {
+  /**
+   * @generated from field: string rule = 1;
+   */
+  rule: string;
+
+  /**
+   * @generated from field: uint64 now = 2;
+   */
+  now: bigint;
+
+  /**
+   * @generated from field: uint64 candidate = 3;
+   */
+  candidate: bigint;
+
+  /**
+   * @generated from field: uint64 new = 4;
+   */
+  new: bigint;
+
+  /**
+   * @generated from field: uint64 gone = 5;
+   */
+  gone: bigint;
+
+  /**
+   * Clusters on which it differs.
+   *
+   * @generated from field: uint32 clusters = 6;
+   */
+  clusters: number;
+
+  /**
+   * At most 5.
+   *
+   * @generated from field: repeated fleet.v1.ShadowExample examples = 7;
+   */
+  examples: ShadowExample[];
+};
+
+/**
+ * Describes the message fleet.v1.ShadowRuleSum.
+ * Use `create(ShadowRuleSumSchema)` to create a new message.
+ */
+export const ShadowRuleSumSchema: GenMessage<ShadowRuleSum> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 3);
+
+/**
+ * The output fields of one alert that would be new, or gone.
+ *
+ * @generated from message fleet.v1.ShadowExample
+ */
+export type ShadowExample = Message<"fleet.v1.ShadowExample"> & {
+  /**
+   * @generated from field: string cluster_name = 1;
+   */
+  clusterName: string;
+
+  /**
+   * @generated from field: bool is_gone = 2;
+   */
+  isGone: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * @generated from field: map<string, string> fields = 4;
+   */
+  fields: { [key: string]: string };
+};
+
+/**
+ * Describes the message fleet.v1.ShadowExample.
+ * Use `create(ShadowExampleSchema)` to create a new message.
+ */
+export const ShadowExampleSchema: GenMessage<ShadowExample> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 4);
+
+/**
+ * An agent that could not evaluate the bundle to the end.
+ *
+ * @generated from message fleet.v1.ShadowProblem
+ */
+export type ShadowProblem = Message<"fleet.v1.ShadowProblem"> & {
+  /**
+   * @generated from field: string cluster_name = 1;
+   */
+  clusterName: string;
+
+  /**
+   * @generated from field: string agent_name = 2;
+   */
+  agentName: string;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string detail = 4;
+   */
+  detail: string;
+};
+
+/**
+ * Describes the message fleet.v1.ShadowProblem.
+ * Use `create(ShadowProblemSchema)` to create a new message.
+ */
+export const ShadowProblemSchema: GenMessage<ShadowProblem> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 5);
+
+/**
+ * @generated from message fleet.v1.GetShadowRequest
+ */
+export type GetShadowRequest = Message<"fleet.v1.GetShadowRequest"> & {
+  /**
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+};
+
+/**
+ * Describes the message fleet.v1.GetShadowRequest.
+ * Use `create(GetShadowRequestSchema)` to create a new message.
+ */
+export const GetShadowRequestSchema: GenMessage<GetShadowRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 6);
+
+/**
+ * @generated from message fleet.v1.GetShadowResponse
+ */
+export type GetShadowResponse = Message<"fleet.v1.GetShadowResponse"> & {
+  /**
+   * @generated from field: fleet.v1.Shadow shadow = 1;
+   */
+  shadow?: Shadow | undefined;
+
+  /**
+   * At most 500, those that differ most first.
+   *
+   * @generated from field: repeated fleet.v1.ShadowRuleSum rules = 2;
+   */
+  rules: ShadowRuleSum[];
+
+  /**
+   * At most 100.
+   *
+   * @generated from field: repeated fleet.v1.ShadowProblem problems = 3;
+   */
+  problems: ShadowProblem[];
+};
+
+/**
+ * Describes the message fleet.v1.GetShadowResponse.
+ * Use `create(GetShadowResponseSchema)` to create a new message.
+ */
+export const GetShadowResponseSchema: GenMessage<GetShadowResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 7);
 
 /**
  * Clusters that are taken together.
@@ -222,7 +498,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 2);
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * One cluster in a rollout.
@@ -280,7 +556,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 3);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * What a rollout would do.
@@ -330,7 +606,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 4);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * What changes when one bundle replaces another.
@@ -390,7 +666,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 5);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -444,7 +720,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -461,7 +737,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -478,7 +754,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -507,7 +783,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -524,7 +800,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -553,7 +829,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -575,7 +851,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -592,7 +868,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -609,7 +885,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -626,7 +902,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -643,7 +919,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -667,7 +943,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -684,7 +960,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -706,7 +982,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -723,7 +999,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -745,7 +1021,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 27);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -762,7 +1038,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 28);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -784,7 +1060,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 29);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -801,7 +1077,7 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 30);
 
 /**
  * What happens when more clusters fail than allowed.
@@ -1081,6 +1357,19 @@ export const RolloutService: GenService<{
     methodKind: "unary";
     input: typeof UndoRolloutRequestSchema;
     output: typeof UndoRolloutResponseSchema;
+  },
+  /**
+   * What the bundle of a rollout that begins with a shadow would change, per rule, over the clusters of the caller's
+   * scope.
+   *
+   * Refuses with NOT_FOUND, and with FAILED_PRECONDITION when the rollout began without a shadow.
+   *
+   * @generated from rpc fleet.v1.RolloutService.GetShadow
+   */
+  getShadow: {
+    methodKind: "unary";
+    input: typeof GetShadowRequestSchema;
+    output: typeof GetShadowResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fleet_v1_rollout, 0);
