@@ -6,8 +6,10 @@ import { join, resolve } from "node:path";
 export interface Config {
   /** Where identity, trust, bundles, checkpoints and queues live. */
   readonly stateDir: string;
-  /** Needed for the first start only. */
+  /** Needed for the first start, and for an agent that is not known any more. */
   readonly joinString: string | undefined;
+  /** Reads it again: a new one may have been put into the file. */
+  readonly readJoinString: () => string | undefined;
   readonly clusterName: string | undefined;
   readonly clusterUid: string | undefined;
   /** Unique within the cluster: the node's name. */
@@ -61,6 +63,7 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { probl
     config: {
       stateDir: resolve(stateDir ?? "."),
       joinString,
+      readJoinString: () => readJoinString(env, []),
       clusterName: env[names.clusterName],
       clusterUid: env[names.clusterUid],
       agentName,
@@ -101,6 +104,7 @@ export function pathsOf(stateDir: string) {
     identity: join(stateDir, "identity", "identity.json"),
     pendingKey: join(stateDir, "identity", "pending-key.json"),
     clusterUid: join(stateDir, "identity", "cluster-uid"),
+    starts: join(stateDir, "identity", "starts"),
     trusted: join(stateDir, "trust", "trusted.json"),
     auditHead: join(stateDir, "trust", "audit-heads.json"),
     current: join(stateDir, "current.json"),

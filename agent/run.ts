@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import type { Logger } from "pino";
 import type { SyncResponse } from "#proto/agent/v1/agent";
-import { signReport } from "#trust";
+import { certificateToPem, signReport } from "#trust";
 import { deliverAlerts } from "./alerts.ts";
 import { openAuditHead } from "./audit-head.ts";
 import type { AuditHeadStore } from "./audit-head.ts";
@@ -19,8 +19,11 @@ import type { RateLedger } from "./domain/rates.ts";
 import { factsOf } from "./facts.ts";
 import { enrollAgain } from "./identity/enroll.ts";
 import type { Identity } from "./identity/identity.ts";
-import { endpointOf } from "./identity/identity.ts";
+import type { Instance } from "./identity/starts.ts";
+import { caFloor, endpointOf, writeIdentity } from "./identity/identity.ts";
+import type { Renewal, RenewalPorts } from "./identity/renew.ts";
 import { keepCertificate } from "./identity/renew.ts";
+import { beginInstance } from "./identity/starts.ts";
 import { keepPipeline } from "./keep-pipeline.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import type { Link, LinkState } from "./link/link.ts";
@@ -31,6 +34,7 @@ import type { PipelineAlert } from "./pipeline/pipeline.ts";
 import { keepShadow } from "./shadow-keeper.ts";
 import type { ShadowKeeper } from "./shadow-keeper.ts";
 import { createSpeaker } from "./speaker.ts";
+import type { ResponsePorts } from "./take-response.ts";
 import { takeResponse } from "./take-response.ts";
 import { openTrustStore } from "./trust-store.ts";
 
@@ -43,6 +47,7 @@ export interface RunningAgent {
 /** What changes while an agent runs. */
 interface Own {
   identity: Identity;
+  readonly instance: Instance;
   link: Link | undefined;
   /** Grows with every change of what a report would say. */
   reportVersion: number;
@@ -54,14 +59,12 @@ interface Own {
  * The link, the pipeline worker and the applier meet only in what is stored.
  */
 export async function runAgent(config: Config, identity: Identity, log: Logger): Promise<RunningAgent> {
-  const own: Own = { identity, link: undefined, reportVersion: 0, ledger: emptyLedger };
+  const own = newOwn(config, identity, log);
   const stopping = new AbortController();
   const stored = openStored(config, identity);
   const conditions = createConditions(() => noteChange(own));
-  const pipeline = openPipeline(config, own, conditions, log, {
-    applier: () => applier,
-    shadow: () => shadow,
-  });
+  const others = { applier: () => applier, shadow: () => shadow };
+  const pipeline = openPipeline(config, own, conditions, log, others);
   const shadow: ShadowKeeper = openShadow(own, stored, pipeline, log, stopping.signal);
   const applier: Applier = createApplier({
     ...stored,
@@ -77,16 +80,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   });
   await applier.resume();
 
-  const certificate = keepCertificate({
-    path: stored.paths.identity,
-    log,
-    get: () => own.identity,
-    enrollAgain: (config.joinString ?? "") === "" ? undefined : (before) => enrollAgain(config, before),
-    set: (next) => {
-      own.identity = next;
-      own.link?.reconnect();
-    },
-  });
+  const certificate = keepCertificate(renewalOf(config, own, conditions, log));
   const carry = noteCarried(stored.auditHead, () => noteChange(own));
   const link = startLink({
     log,
@@ -94,7 +88,8 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     endpoint: () => endpointOf(own.identity),
     speaker: speakerOf(own, stored, conditions, applier, shadow),
     take: async (response: SyncResponse) => {
-      const { labelsChanged, generationChanged } = takeResponse(response, { ...stored, conditions, log });
+      const ports = { ...stored, conditions, log, ...casOf(own, stored) };
+      const { labelsChanged, generationChanged } = takeResponse(response, ports);
       carry.look();
       if (generationChanged) noteChange(own);
       if (response.renewCertificate) certificate.renewSoon();
@@ -102,7 +97,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
       shadow.take(response.shadow);
       applier.nudge();
     },
-    onState: whenConnected(applier, log),
+    onState: whenConnected(applier, certificate, log),
   });
   own.link = link;
   const observer = observePipeline({
@@ -122,9 +117,57 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   };
 }
 
+function newOwn(config: Config, identity: Identity, log: Logger): Own {
+  const instance = beginInstanceOf(config, log);
+  return { identity, instance, link: undefined, reportVersion: 0, ledger: emptyLedger };
+}
+
+function beginInstanceOf(config: Config, log: Logger): Instance {
+  return beginInstance(pathsOf(config.stateDir).starts, (error) =>
+    log.error({ err: error }, "this start could not be counted: the next one may look like a copy's"),
+  );
+}
+
+function renewalOf(config: Config, own: Own, conditions: Conditions, log: Logger): RenewalPorts {
+  return {
+    path: pathsOf(config.stateDir).identity,
+    log,
+    conditions,
+    get: () => own.identity,
+    enrollAgain: (before) => {
+      // Read when it is needed: a new one may have been put there since the start.
+      const joinString = config.readJoinString() ?? "";
+      return joinString === "" ? undefined : enrollAgain({ ...config, joinString }, before);
+    },
+    set: (next) => {
+      own.identity = next;
+      own.link?.reconnect();
+    },
+  };
+}
+
+/** The CAs that the agent trusts: durable before they count, and told with the next report. */
+function casOf(
+  own: Own,
+  { paths, trust }: ReturnType<typeof openStored>,
+): Pick<ResponsePorts, "caVersion" | "setCas"> {
+  return {
+    caVersion: () => caFloor(own.identity, trust.assigners()),
+    setCas: (caVersion, cas) => {
+      const ca = cas.map(certificateToPem);
+      const next = { ...own.identity, ca, caVersion, caAssigners: trust.assigners() };
+      writeIdentity(paths.identity, next);
+      own.identity = next;
+      noteChange(own);
+    },
+  };
+}
+
 /** What could not be fetched while the server was away can be now. */
-function whenConnected(applier: Applier, log: Logger) {
-  return ({ connected, transport }: LinkState): void => {
+function whenConnected(applier: Applier, certificate: Renewal, log: Logger) {
+  return ({ connected, transport, isRefused }: LinkState): void => {
+    // A new certificate, or a new join string, may be what is missing.
+    if (isRefused) certificate.renewSoon();
     if (!connected) return;
     log.info({ transport }, "connected to the server");
     applier.nudge();
@@ -243,6 +286,7 @@ function speakerOf(
 ): Speaker {
   return createSpeaker({
     identity: () => own.identity,
+    instance: own.instance,
     current: current.get,
     running: () => applier.running(),
     trust,

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { X509Certificate, createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { engineVersion } from "#engine";
@@ -14,7 +14,10 @@ import type { Conditions } from "./conditions.ts";
 import type { Current, RunningSet } from "./current.ts";
 import { kinds } from "./domain/apply-plan.ts";
 import type { RateBucket } from "./domain/rates.ts";
+import { spkiPin } from "#trust";
+import { caFloor } from "./identity/identity.ts";
 import type { Identity } from "./identity/identity.ts";
+import type { Instance } from "./identity/starts.ts";
 import type { SaidOfShadow, Speaker } from "./link/session.ts";
 import type { TrustStore } from "./trust-store.ts";
 import { agentVersion } from "./version.ts";
@@ -22,6 +25,7 @@ import { agentVersion } from "./version.ts";
 /** Where the speaker reads what it says. */
 export interface SpeakerSources {
   readonly identity: () => Identity;
+  readonly instance: Instance;
   readonly current: () => Current;
   /** What runs now, which is not what ran last when that does not load. */
   readonly running: () => RunningSet;
@@ -45,6 +49,8 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
       engineVersion,
       clusterUid: sources.identity().clusterUid,
       capabilities: ["driver:embedded"],
+      instanceId: sources.instance.id,
+      starts: sources.instance.starts,
       ...protocol,
     }),
     reportVersion: sources.reportVersion,
@@ -53,6 +59,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
       agentId: sources.identity().agentId,
       observedGeneration: BigInt(sources.current().assignment?.generation ?? 0),
       components: componentsOf(sources.current(), sources.running()),
+      trustedCas: sources.identity().ca.map(pinOfPem),
       conditions: sources.conditions
         .list()
         .map(({ code, message, sinceMs }) =>
@@ -73,6 +80,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
         timestamp: BigInt(timestamp),
       };
     },
+    caBundleVersion: () => BigInt(caFloor(sources.identity(), sources.trust.assigners())),
     auditHead: () => {
       const held = sources.auditHead.get();
       if (held === undefined) return undefined;
@@ -85,6 +93,10 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
     },
     labelsDigest: () => labelsDigest(sources.current().labels),
   };
+}
+
+function pinOfPem(pem: string): string {
+  return spkiPin(new X509Certificate(pem).raw);
 }
 
 /** The head as the server signed it, so that nobody has to take the agent's word for it. */

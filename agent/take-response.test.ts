@@ -10,13 +10,16 @@ import { SyncResponseSchema } from "#proto/agent/v1/agent";
 import {
   auditDigest,
   auditLink,
+  createCa,
   generateKey,
   newRoot,
   readRoot,
   rootSpecOf,
   signAssignment,
   signAuditHead,
+  signCaBundle,
   signMetadata,
+  spkiPin,
 } from "#trust";
 import type { Assignment, Signer, TargetRef } from "#trust";
 import { must } from "../server/testing.ts";
@@ -24,10 +27,18 @@ import { openAuditHead } from "./audit-head.ts";
 import { createConditions } from "./conditions.ts";
 import { openCurrent } from "./current.ts";
 import { enroll } from "./identity/enroll.ts";
+import { caFloor } from "./identity/identity.ts";
 import { takeResponse } from "./take-response.ts";
 import { log, newHome, rules, startAgentFleet } from "./testing.ts";
 import type { AgentFleet } from "./testing.ts";
 import { openTrustStore } from "./trust-store.ts";
+
+/** The list of CAs that the agent holds. */
+interface Held {
+  readonly version: number;
+  readonly pins: readonly string[];
+  readonly assigners: readonly string[];
+}
 
 /** An enrolled agent without a pipeline, that is told whatever a test makes up. */
 async function listener(t: TestContext, fleet: AgentFleet) {
@@ -37,10 +48,19 @@ async function listener(t: TestContext, fleet: AgentFleet) {
   const trust = openTrustStore(home.paths.trusted, identity);
   const conditions = createConditions(() => undefined);
   const auditHead = openAuditHead(home.paths.auditHead, identity.org);
+  let cas: Held = { version: 0, pins: [], assigners: [] };
   const take = (response: MessageInitShape<typeof SyncResponseSchema>) =>
-    takeResponse(create(SyncResponseSchema, response), { current, trust, auditHead, conditions, log });
+    takeResponse(create(SyncResponseSchema, response), {
+      current,
+      trust,
+      auditHead,
+      conditions,
+      log,
+      caVersion: () => caFloor({ caVersion: cas.version, caAssigners: cas.assigners }, trust.assigners()),
+      setCas: (version, ders) => (cas = { version, pins: ders.map(spkiPin), assigners: trust.assigners() }),
+    });
   const why = (code: string) => conditions.list().find((c) => c.code === code)?.message ?? "";
-  return { home, identity, current, trust, auditHead, conditions, take, why };
+  return { home, identity, current, trust, auditHead, conditions, take, why, cas: () => cas };
 }
 
 /** The metadata that the server holds now, as it would send it. */
@@ -115,13 +135,8 @@ test("a root with another assignment key takes back what a thief of the former o
   const forged = await assignmentOf(fleet, clusterId, { generation });
   take({ metadata: await metadataOf(fleet), assignment: forged });
   assert.deepEqual([current.get().assignment?.generation, trust.generationFloor()], [generation, generation]);
-  const held = await metadataOf(fleet);
-  const root = must(readRoot(held.find(({ role }) => role === "root")?.body ?? Buffer.of()));
   const next = generateKey();
-  const spec = rootSpecOf(root, new Date());
-  const unsigned = must(newRoot({ ...spec, keys: { ...spec.keys, assignment: [next.publicKey] } }));
-  const body = Uint8Array.from(must(await signMetadata(unsigned, [fleet.offline.root])));
-  const taken = take({ metadata: [{ role: "root", version: 2n, body }] });
+  const taken = take({ metadata: [await reassigned(fleet, next)] });
   assert.equal(taken.generationChanged, true, "the server has to hear that it may assign again");
   assert.equal(current.get().assignment?.generation, 0);
   assert.deepEqual(current.get().assignment?.targets.length, 1, "what was assigned goes on running");
@@ -196,6 +211,67 @@ test("labels out of bounds are refused whole, and a clock that is off is told on
   assert.match(why("clock/skew"), /120 min ahead/);
   take({ serverTime: { seconds: seconds + 7_200n } });
   assert.deepEqual(conditions.list(), []);
+});
+
+/** A list of two CAs, as the server would send it. */
+async function caListOf(version: number, by: Signer) {
+  const [one, two] = await Promise.all([1, 2].map(() => createCa({ org: "default", now: new Date() })));
+  assert.ok(one && two);
+  const expires = new Date(Math.floor(Date.now() / 1_000) * 1_000 + 60_000);
+  const cas = [one.certificate, two.certificate];
+  const { payloadType, payload, signatures } = await signCaBundle(
+    { org: "default", version, cas, expires },
+    by,
+  );
+  const wire = signatures.map(({ keyId, signature }) => ({ keyId, signature: Uint8Array.from(signature) }));
+  return {
+    pins: cas.map(spkiPin),
+    caBundle: { payloadType, payload: Uint8Array.from(payload), signatures: wire },
+  };
+}
+
+/** A root with another assignment key. */
+async function reassigned(fleet: AgentFleet, next: Signer) {
+  const held = await metadataOf(fleet);
+  const root = must(readRoot(held.find(({ role }) => role === "root")?.body ?? Buffer.of()));
+  const spec = rootSpecOf(root, new Date());
+  const unsigned = must(newRoot({ ...spec, keys: { ...spec.keys, assignment: [next.publicKey] } }));
+  const body = Uint8Array.from(must(await signMetadata(unsigned, [fleet.offline.root])));
+  return { role: "root", version: 2n, body };
+}
+
+test("a list of CAs is taken from the assignment role alone, and never an older one again", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { take, why, cas } = await listener(t, fleet);
+  const { assignment } = fleet.at.state.keyring.signersFor(undefined);
+  take(await caListOf(1, generateKey()));
+  assert.match(why("ca-bundle/refused"), /^trust\/unknown-key/);
+  assert.equal(cas().version, 0);
+  const { pins, caBundle } = await caListOf(3, assignment);
+  take({ caBundle });
+  assert.equal(why("ca-bundle/refused"), "");
+  assert.deepEqual([cas().version, cas().pins], [3, pins]);
+  take(await caListOf(2, assignment));
+  assert.match(why("ca-bundle/refused"), /^trust\/stale-generation/);
+  assert.equal(cas().version, 3);
+});
+
+test("a root with another assignment key takes back the version that a thief of the former one gave its CAs", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const { take, why, cas } = await listener(t, fleet);
+  const forged = await caListOf(
+    Number.MAX_SAFE_INTEGER,
+    fleet.at.state.keyring.signersFor(undefined).assignment,
+  );
+  take(forged);
+  assert.deepEqual(cas().pins, forged.pins);
+  const next = generateKey();
+  take({ metadata: [await reassigned(fleet, next)] });
+  take(forged);
+  assert.match(why("ca-bundle/refused"), /^trust\/unknown-key/);
+  const { pins, caBundle } = await caListOf(1, next);
+  take({ caBundle });
+  assert.deepEqual([cas().version, cas().pins, why("ca-bundle/refused")], [1, pins, ""]);
 });
 
 /** A log of these words, as an update that leads from its first row to the last. */

@@ -3,6 +3,7 @@ import type { SyncResponse } from "#proto/agent/v1/agent";
 import type { AuditHeadStore } from "./audit-head.ts";
 import { problemOf } from "./agent-error.ts";
 import type { Conditions } from "./conditions.ts";
+import { spkiPin } from "#trust";
 import type { CurrentStore } from "./current.ts";
 import type { AuditStep } from "#trust";
 import type { TrustStore } from "./trust-store.ts";
@@ -11,6 +12,10 @@ import type { TrustStore } from "./trust-store.ts";
 export interface ResponsePorts {
   readonly current: CurrentStore;
   readonly trust: TrustStore;
+  /** The version of the list of CAs that the agent holds. */
+  readonly caVersion: () => number;
+  /** Trusts these CAs from now on, and no others. Durable when it answers. */
+  readonly setCas: (version: number, cas: readonly Uint8Array[]) => void;
   readonly auditHead: AuditHeadStore;
   readonly conditions: Conditions;
   readonly log: Logger;
@@ -62,6 +67,7 @@ function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Tak
     report(ports, "assignment", accepted);
     if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
   }
+  takeCas(response, ports, now);
   const after = ports.current.get().assignment;
   const generationChanged =
     before !== undefined &&
@@ -106,6 +112,17 @@ const auditWords: { readonly [S in AuditStep]?: string } = {
   forked: "was rewritten: it does not hold a row that the server signed",
   unproved: "is not proved to go on from the row that the server signed",
 };
+
+function takeCas(response: SyncResponse, ports: ResponsePorts, now: Date): void {
+  if (response.caBundle === undefined) return;
+  const held = ports.caVersion();
+  const checked = ports.trust.checkCas(response.caBundle, held, now);
+  report(ports, "ca-bundle", checked);
+  if (!checked.ok || checked.value.version === held) return;
+  const { version, cas } = checked.value;
+  ports.setCas(version, cas);
+  ports.log.info({ version, cas: cas.map(spkiPin) }, "the fleet's CAs changed");
+}
 
 type Result =
   | { readonly ok: true }

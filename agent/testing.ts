@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
-import { pino } from "pino";
+import { pino, type Logger } from "pino";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import type { Agent } from "#proto/fleet/v1/cluster";
@@ -74,7 +74,7 @@ export interface Home {
   /** Writes an event that they do not notice. */
   list(auditId: string): void;
   current(): Current;
-  start(): Promise<RunningAgent>;
+  start(own?: Logger): Promise<RunningAgent>;
 }
 
 export function newHome(
@@ -113,11 +113,11 @@ export function newHome(
     },
     list: (auditId) => appendFileSync(auditLog, `${auditLine(auditId)}\n`),
     current: () => JSON.parse(readFileSync(paths.current, "utf8")) as Current,
-    start: async () => {
+    start: async (own = log) => {
       mkdirSync(config.stateDir, { recursive: true });
       const known = readIdentity(paths.identity);
-      const identity = known ?? (await enroll(config, log, new AbortController().signal));
-      const agent = await runAgent(config, identity, log);
+      const identity = known ?? (await enroll(config, own, new AbortController().signal));
+      const agent = await runAgent(config, identity, own);
       t.after(() => agent.stop());
       return agent;
     },

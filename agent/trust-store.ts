@@ -7,13 +7,15 @@ import {
   decodeTrusted,
   encodeTrusted,
   raiseGeneration,
+  readRoot,
   trustedLives,
   trustedVersions,
   updateTrusted,
   verifyAssignment,
   verifyShadow,
+  verifyCaBundle,
 } from "#trust";
-import type { Checked, Trusted } from "#trust";
+import type { CaBundle, Checked, Trusted } from "#trust";
 import { AgentError } from "./agent-error.ts";
 import type { Assignment, Target } from "./domain/apply-plan.ts";
 
@@ -30,12 +32,16 @@ export interface TrustStore {
   lives(): ReturnType<typeof trustedLives>;
   /** No assignment of a lower generation is accepted; 0 again after a root with another assignment key. */
   generationFloor(): number;
+  /** Ids of the keys that sign assignments and lists of CAs. */
+  assigners(): readonly string[];
   /** Takes in what can be verified; answers with the first refusal, if any. What was verified before it is kept. */
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
   accept(envelope: Envelope, now: Date): Checked<Assignment>;
   /** Verifies the order to evaluate a candidate. */
   acceptShadow(envelope: Envelope, now: Date): Checked<ShadowOrder>;
+  /** Verifies a list of CAs; the version floor is the caller's, who keeps the list. */
+  checkCas(envelope: Envelope, versionFloor: number, now: Date): Checked<CaBundle>;
   /** What everything above is judged by. */
   held(): Trusted;
   /** Whether the target may be started now. */
@@ -51,17 +57,20 @@ export function openTrustStore(
   // Both are asked for often, and each answer checks every signature again.
   let versions = trustedVersions(trusted);
   let lives = trustedLives(trusted);
+  let assigners = assignersOf(trusted);
   const save = (next: Trusted) => {
     if (next === trusted) return;
     writeTrusted(path, next);
     trusted = next;
     versions = trustedVersions(next);
     lives = trustedLives(next);
+    assigners = assignersOf(next);
   };
   return {
     versions: () => versions,
     lives: () => lives,
     generationFloor: () => trusted.generationFloor,
+    assigners: () => assigners,
     update(metadata, now) {
       const of = (role: string) => {
         const found = metadata.find((m) => m.role === role);
@@ -74,9 +83,7 @@ export function openTrustStore(
       return result;
     },
     accept(envelope, now) {
-      const signatures = envelope.signatures.map(({ keyId, signature }) => ({ keyId, signature }));
-      const { payloadType, payload } = envelope;
-      const verified = verifyAssignment(trusted, { payloadType, payload, signatures }, { ...holder, now });
+      const verified = verifyAssignment(trusted, plain(envelope), { ...holder, now });
       if (!verified.ok) return verified;
       save(raiseGeneration(trusted, verified.value.generation));
       const { generation, targets } = verified.value;
@@ -89,8 +96,26 @@ export function openTrustStore(
       const { rolloutId, target, expires } = verified.value;
       return { ok: true, value: { rolloutId, target, untilMs: expires.getTime() } };
     },
+    checkCas(envelope, versionFloor, now) {
+      const { org } = holder;
+      return verifyCaBundle(trusted, plain(envelope), { org, versionFloor, now });
+    },
     held: () => trusted,
     checkTarget: (target) => checkTarget(trusted, target, new Date()),
+  };
+}
+
+function assignersOf(trusted: Trusted): readonly string[] {
+  const root = readRoot(Buffer.from(trusted.root));
+  return root.ok ? [...(root.value.assignment?.keys.keys() ?? [])] : [];
+}
+
+/** The message without what its library adds. */
+function plain({ payloadType, payload, signatures }: Envelope) {
+  return {
+    payloadType,
+    payload,
+    signatures: signatures.map(({ keyId, signature }) => ({ keyId, signature })),
   };
 }
 

@@ -1,5 +1,6 @@
 /** What `fleetctl --help` says about each noun. */
 export const topics = {
+  agent: { description: "Take single agents out of the fleet." },
   alerts: { description: "See what the clusters' rules caught." },
   audit: { description: "See who did what, and prove that nobody rewrote it." },
   bundle: { description: "Build, sign, push and compare bundles of rules or shipper configs." },
@@ -12,4 +13,5 @@ export const topics = {
   token: { description: "Make and revoke join tokens for agents." },
   "token:api": { description: "Make and revoke API tokens for people and CI." },
   trust: { description: "Hold the keys that decide what may run." },
+  "trust:ca": { description: "Replace the CA of servers and agents without losing an agent." },
 } as const;

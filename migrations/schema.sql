@@ -37,6 +37,12 @@ create table agents (
   revoked_at timestamp with time zone,
   created_at timestamp with time zone not null,
   audit_head bytea,
+  certificate_ca text not null default ''::text,
+  trusted_cas text[] not null default '{}'::text[],
+  instance_id text not null default ''::text,
+  earlier_instances text[] not null default '{}'::text[],
+  starts bigint not null default 0,
+  suspicions jsonb not null default '[]'::jsonb,
   root_version bigint not null default 0,
   targets_version bigint not null default 0,
   constraint agents_cluster_id_name_key unique (cluster_id, name),
@@ -188,6 +194,29 @@ create table bundles (
   constraint bundles_kind_check check ((kind = any (array['rules'::text, 'shipper'::text])))
 );
 
+create table ca_rotations (
+  number integer not null,
+  phase text not null,
+  from_pin text not null,
+  from_certificate bytea not null,
+  to_pin text not null,
+  to_certificate bytea not null,
+  to_key bytea,
+  started_at timestamp with time zone not null,
+  started_by text not null,
+  switched_at timestamp with time zone,
+  switched_by text,
+  ended_at timestamp with time zone,
+  ended_by text,
+  left_behind text[] not null default '{}'::text[],
+  changed bigint not null default nextval('change_seq'::regclass),
+  constraint ca_rotations_to_pin_key unique (to_pin),
+  constraint ca_rotations_pkey primary key (number),
+  constraint ca_rotations_phase_check check ((phase = any (array['spreading'::text, 'switched'::text, 'finished'::text, 'cancelled'::text])))
+);
+create index ca_rotations_by_change on public.ca_rotations using btree (changed);
+create unique index ca_rotations_one_at_a_time on public.ca_rotations using btree ((true)) where (phase = any (array['spreading'::text, 'switched'::text]));
+
 create table clusters (
   id text not null,
   name text not null,
@@ -226,6 +255,8 @@ create table join_tokens (
   created_by text not null,
   revoked_at timestamp with time zone,
   scope jsonb not null default '[]'::jsonb,
+  cluster_uid text,
+  cidr text,
   constraint join_tokens_pkey primary key (id),
   constraint join_tokens_within_uses check ((uses <= uses_max))
 );

@@ -21,6 +21,7 @@ import { createThrottle, type Throttle } from "./log-throttle.ts";
 import type { Metrics } from "./metrics.ts";
 import { createAdapter, type Request, type Response } from "./rpc/adapter.ts";
 import { connectionKey, createAdmission } from "./rpc/admission.ts";
+import { addressKey } from "./rpc/address.ts";
 import { cutKey } from "./rpc/cut.ts";
 import { gate, type GateOptions } from "./rpc/gate.ts";
 import { auditRefusals } from "./rpc/interceptors/audit-refusals.ts";
@@ -33,13 +34,16 @@ import { standing } from "./rpc/interceptors/standing.ts";
 export interface ServerIdentity {
   readonly chain: string;
   readonly key: string;
-  readonly ca: string;
+  /** The CAs whose client certificates are taken: two while the CA is being replaced. */
+  readonly ca: readonly string[];
 }
 
 export interface HttpOptions extends Omit<GateOptions, "observe" | "admission" | "throttle"> {
   readonly host: string;
   readonly port: number;
   readonly identity: ServerIdentity;
+  /** The pin of the CA that issued a client certificate, if it is trusted now. */
+  readonly issuerOf: (certificate: Uint8Array) => string | undefined;
   readonly limits: Limits;
   /** Queries that wait for a connection of the database. */
   readonly databaseWaiting: () => number;
@@ -103,7 +107,7 @@ export async function listen(options: HttpOptions): Promise<HttpServer> {
 }
 
 function tlsOptions({ chain, key, ca }: ServerIdentity) {
-  return { cert: chain, key, ca };
+  return { cert: chain, key, ca: [...ca] };
 }
 
 /** What the platform bounds by itself, so that nothing of ours has to. */
@@ -216,7 +220,7 @@ function requestHandler(
     // One write may hold hundreds of requests; the parser goes on with them although their connection was cut.
     if (connection?.isCut === true) return;
     if (route === undefined) plain(path, response, connection);
-    else route.serve(request, response, contextOf(request, connection));
+    else route.serve(request, response, contextOf(request, connection, options.issuerOf));
   };
 }
 
@@ -248,9 +252,14 @@ function plainHandler(
 
 function ignore(): void {}
 
-function contextOf(request: Request, connection: Connection | undefined): ContextValues {
+function contextOf(
+  request: Request,
+  connection: Connection | undefined,
+  issuerOf: HttpOptions["issuerOf"],
+): ContextValues {
   const values = createContextValues()
-    .set(peerKey, peerOf(request))
+    .set(peerKey, peerOf(request, issuerOf))
+    .set(addressKey, socketOf(request)?.remoteAddress ?? "")
     .set(cutKey, () => cutRequest(request));
   return connection === undefined ? values : values.set(connectionKey, connection);
 }
@@ -274,11 +283,11 @@ function answer(
 const peers = new WeakMap<TLSSocket, Outcome<Peer>>();
 
 /** A certificate is parsed once per connection. HTTP/2 hides its socket behind a proxy, HTTP/1.1 does not. */
-function peerOf(request: Request): Outcome<Peer> {
+function peerOf(request: Request, issuerOf: HttpOptions["issuerOf"]): Outcome<Peer> {
   const socket = socketOf(request);
   const known = peers.get(socket);
   if (known !== undefined) return known;
-  const peer = readPeer(socket);
+  const peer = readPeer(socket, issuerOf);
   peers.set(socket, peer);
   return peer;
 }

@@ -3,8 +3,9 @@ import type { Logger } from "pino";
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { readRoot, signAssignment, signShadow } from "#trust";
+import { readRoot, signAssignment, signCaBundle, signShadow } from "#trust";
 
+import type { CaKeeper } from "./ca-keeper.ts";
 import { messageBytesMax } from "./limits.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
@@ -25,6 +26,7 @@ export interface LiveOptions {
   readonly keyring: Pick<Keyring, "signersFor">;
   readonly agentCertificateMs: number;
   readonly audit: Audit;
+  readonly cas: CaKeeper;
   /** Starts a loop that is stopped with the server. */
   readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
   readonly log: Logger;
@@ -70,6 +72,8 @@ export function startLive(options: LiveOptions): Live {
     certificateMs: options.agentCertificateMs,
     sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
     signShadow: (order, root) => signShadow({ ...order, org }, signerFor(root)),
+    signCas: (bundle, root) => signCaBundle({ ...bundle, org }, signerFor(root)),
+    cas: options.cas,
     onReport: nudge,
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
   });

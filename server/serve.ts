@@ -1,16 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { join } from "node:path";
 
 import { AuditService } from "#proto/fleet/v1/audit";
 import { AuthService } from "#proto/fleet/v1/auth";
 import { BundleService } from "#proto/fleet/v1/bundle";
+import { CaService } from "#proto/fleet/v1/ca";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { spkiPin } from "#trust";
+import { issuerPin, spkiPin } from "#trust";
 import type { Logger } from "pino";
 
+import { openCaKeeper, type CaKeeper } from "./ca-keeper.ts";
 import type { Config } from "./config.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
@@ -30,6 +33,7 @@ import { auditPermissions, auditService } from "./rpc/audit-service.ts";
 import { authPermissions, authService } from "./rpc/auth-service.ts";
 import { checkBundleLoads } from "./rpc/bundle-checks.ts";
 import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
+import { caPermissions, caService } from "./rpc/ca-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
 import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
@@ -37,7 +41,7 @@ import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
-import { issueIdentity, openState, type State } from "./state.ts";
+import { issueIdentity, openState, replaceCa, type State } from "./state.ts";
 import { removeLogins } from "./store/api-tokens.ts";
 import type { AuditPen } from "./store/audit-entries.ts";
 import { migrate } from "./store/migrate.ts";
@@ -92,23 +96,45 @@ async function openMigrated(
   }
 }
 
+/** Follows the fleet's CA, on this server's disk too. */
+async function openKeeper(config: Config, db: Database, state: State, log: Logger): Promise<CaKeeper> {
+  const keeper = await openCaKeeper({
+    db,
+    own: state.ca,
+    keep: (ca) => {
+      replaceCa(join(config.stateDir, "ca"), ca);
+      log.info({ caPin: spkiPin(ca.certificate) }, "the CA was replaced on disk");
+    },
+  });
+  keeper.onChange(({ issuer, trustedPins }) => {
+    log.info({ presents: issuer.pin, trusts: trustedPins }, "the CAs of the fleet changed");
+    return Promise.resolve();
+  });
+  return keeper;
+}
+
+function openServerPool({ databaseConnectionsMax }: Config, url: string, log: Logger): Database {
+  return openPool({
+    url,
+    connectionsMax: databaseConnectionsMax,
+    onIdleError: (error) => {
+      log.warn({ err: error }, "database connection lost");
+    },
+  });
+}
+
 async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
   const provider =
     config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
   const state = await openState(config.stateDir, config.org, now());
   const database = await openMigrated(config, log, undo);
-  const db = openPool({
-    url: database.url,
-    connectionsMax: config.databaseConnectionsMax,
-    onIdleError: (error) => {
-      log.warn({ err: error }, "database connection lost");
-    },
-  });
+  const db = openServerPool(config, database.url, log);
   undo.push(() => db.$client.end());
+  const keeper = await openKeeper(config, db, state, log);
   const id = randomUUID();
   const pen: AuditPen = { org: config.org, server: `${hostname()}/${id.slice(0, 8)}`, now };
   const audit = createAudit(pen);
-  const work = startWork(config, db, state, audit, log);
+  const work = startWork({ config, db, state, keeper, audit, log });
   const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
@@ -126,15 +152,14 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
-  const caPin = spkiPin(state.ca.certificate);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, audit, provider, publicAddress, caPin, live });
+  const services = mountServices({ config, db, state, keeper, audit, provider, publicAddress, live });
   let isDraining = false;
   const http = await startHttp({
     config,
     db,
-    state,
+    keeper,
     work,
     services,
     metrics,
@@ -155,13 +180,14 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
       });
     }
   }
+  const caPin = keeper.current().issuer.pin;
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
 
 interface HttpParts {
   readonly config: Config;
   readonly db: Database;
-  readonly state: State;
+  readonly keeper: CaKeeper;
   readonly work: Work;
   readonly services: readonly Mounted[];
   readonly metrics: Metrics;
@@ -171,7 +197,7 @@ interface HttpParts {
 }
 
 /** Opens the port, and keeps the certificate that it is opened with fresh. */
-async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promise<HttpServer> {
+async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Promise<HttpServer> {
   const { org, agentCertificateMs, serverCertificateMs: lifetimeMs } = config;
   const hosts = [
     config.listenHost,
@@ -181,28 +207,37 @@ async function startHttp({ config, db, state, work, ...rest }: HttpParts): Promi
     ...rest,
     host: config.listenHost,
     port: config.listenPort,
-    identity: await issueIdentity(state.ca, hosts, now(), lifetimeMs),
+    identity: await issueIdentity(keeper.current(), hosts, now(), lifetimeMs),
+    issuerOf: (certificate) => issuerPin(certificate, keeper.current().trusted),
     limits: config.limits,
     databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
-      authenticate({ db, org, agentCertificateMs }, requestHeader, values.get(peerKey), now()),
+      authenticate(
+        { db, org, agentCertificateMs, cas: () => keeper.current() },
+        requestHeader,
+        values.get(peerKey),
+        now(),
+      ),
   });
   rest.metrics.gauge("falconry_connections", "Open connections.", () => http.connectionCount());
   rest.metrics.gauge("falconry_newcomers", "Open connections on which nobody has proved who they are.", () =>
     http.newcomerCount(),
   );
-  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, state, hosts, lifetimeMs));
+  work.every("server-certificate", lifetimeMs / 12, keepIdentity(http, keeper, hosts, lifetimeMs));
   return http;
 }
 
-/** Renews the server's certificate when half of its life is over. */
-function keepIdentity(http: HttpServer, state: State, hosts: readonly string[], lifetimeMs: number) {
+/** Renews the server's certificate when half of its life is over, and when the CAs change. */
+function keepIdentity(http: HttpServer, keeper: CaKeeper, hosts: readonly string[], lifetimeMs: number) {
   let renewAtMs = now().getTime() + lifetimeMs / 2;
-  return async () => {
-    if (now().getTime() < renewAtMs) return;
-    http.replaceIdentity(await issueIdentity(state.ca, hosts, now(), lifetimeMs));
+  const renew = async () => {
+    http.replaceIdentity(await issueIdentity(keeper.current(), hosts, now(), lifetimeMs));
     renewAtMs = now().getTime() + lifetimeMs / 2;
+  };
+  keeper.onChange(renew);
+  return async () => {
+    if (now().getTime() >= renewAtMs) await renew();
   };
 }
 
@@ -215,7 +250,16 @@ interface Work {
   stop(): Promise<void>;
 }
 
-function startWork(config: Config, db: Database, state: State, audit: Audit, log: Logger): Work {
+interface WorkParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly state: State;
+  readonly keeper: CaKeeper;
+  readonly audit: Audit;
+  readonly log: Logger;
+}
+
+function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): Work {
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
   const every: Work["every"] = (name, everyMs, activate) => {
@@ -224,7 +268,7 @@ function startWork(config: Config, db: Database, state: State, audit: Audit, log
     return loop;
   };
   const { keyring } = state;
-  const live = startLive({ db, org, agentCertificateMs, audit, keyring, every, log, clock: now });
+  const live = startLive({ db, org, agentCertificateMs, audit, keyring, cas, every, log, clock: now });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");
   const lives = watchLives(db, log);
@@ -253,28 +297,31 @@ interface ServiceParts {
   readonly config: Config;
   readonly db: Database;
   readonly state: State;
+  readonly keeper: CaKeeper;
   readonly audit: Audit;
   readonly provider: Provider | undefined;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
-  readonly caPin: string;
   readonly live: Live;
 }
 
-function mountServices({ config, db, state, audit, ...rest }: ServiceParts): readonly Mounted[] {
+function mountServices({ config, db, state, keeper, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
-  const { ca, keyring } = state;
-  const { provider, publicAddress, caPin, live } = rest;
+  const { keyring } = state;
+  const { provider, publicAddress, live } = rest;
+  const cas = () => keeper.current();
+  const caPins = () => cas().trustedPins;
   const bundles = bundleService({ db, org, audit, keyring, checkLoads: checkBundleLoads, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
-    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPin, now })),
+    mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPins, now })),
     mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, audit, keyring, now })),
+    mount(CaService, caPermissions, caService({ db, org, audit, keeper, now })),
     mount(
       EnrollmentService,
       enrollmentPermissions,
-      enrollmentService({ db, org, audit, ca, agentCertificateMs, now }),
+      enrollmentService({ db, org, audit, cas, agentCertificateMs, now }),
       { readMaxBytes: messageBytesMax.enrollment },
     ),
     mount(AuditService, auditPermissions, auditService({ db, org })),

@@ -11,6 +11,7 @@ import {
 import { hostname } from "node:os";
 import { join } from "node:path";
 
+import writeFileAtomic from "write-file-atomic";
 import {
   certificatesFromPem,
   certificateToPem,
@@ -23,6 +24,7 @@ import {
   type SigningKey,
 } from "#trust";
 
+import type { CaSet } from "./ca-keeper.ts";
 import { Failure } from "./failure.ts";
 import type { ServerIdentity } from "./http.ts";
 import { openKeyring, type KeySets } from "./keyring.ts";
@@ -51,13 +53,30 @@ export async function openState(dir: string, org: string, now: Date): Promise<St
 async function openCa(dir: string, org: string, now: Date): Promise<CertifiedKey> {
   if (readIfThere(join(dir, "ca.key")) === undefined) {
     const made = await createCa({ org, now });
-    createWhole(dir, { "ca.crt": certificateToPem(made.certificate), "ca.key": made.privateKey });
+    createWhole(dir, { "ca.crt": certificateToPem(made.certificate), "ca.key": keyText(made) });
   }
-  const [certificate] = certificatesFromPem(readFileSync(join(dir, "ca.crt"), "utf8"));
-  if (certificate === undefined) {
-    throw new Failure(`${join(dir, "ca.crt")} holds no certificate: restore it`, 2);
+  const text = readFileSync(join(dir, "ca.key"), "utf8");
+  const forPeople = readFileSync(join(dir, "ca.crt"), "utf8");
+  const [certificate] = certificatesFromPem(`${text}\n${forPeople}`);
+  const privateKey = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text)?.[0];
+  if (certificate === undefined || privateKey === undefined) {
+    throw new Failure(`${dir} does not hold a certificate and its key: restore it`, 2);
   }
-  return { certificate, privateKey: readFileSync(join(dir, "ca.key"), "utf8") };
+  const ca = { certificate, privateKey: `${privateKey}\n` };
+  // A crash may have come between the two files of a new CA; the one with the key counts.
+  if (forPeople.trim() !== certificateToPem(certificate).trim()) replaceCa(dir, ca);
+  return ca;
+}
+
+/** The key with its certificate: one file, so that the two are replaced at once. `ca.crt` is a copy for people. */
+function keyText({ certificate, privateKey }: CertifiedKey): string {
+  return `${privateKey.trim()}\n${certificateToPem(certificate).trim()}\n`;
+}
+
+/** Puts a CA in place of the one before. Several servers may do it at once: all of them write the same. */
+export function replaceCa(dir: string, ca: CertifiedKey): void {
+  writeFileAtomic.sync(join(dir, "ca.key"), keyText(ca), { mode: 0o600 });
+  writeFileAtomic.sync(join(dir, "ca.crt"), certificateToPem(ca.certificate), { mode: 0o600 });
 }
 
 const keySets: KeySets = {
@@ -143,18 +162,18 @@ function stateFailure(error: unknown, dir: string): unknown {
 }
 
 /**
- * A fresh certificate for this server from the CA, for every name that it may be called by. Its key is never written
+ * A fresh certificate for this server from the CA that issues now, for every name that it may be called by. Its key is never written
  * down: a restart makes another, because agents pin the CA.
  */
 export async function issueIdentity(
-  ca: CertifiedKey,
+  { issuer, trusted }: Pick<CaSet, "issuer" | "trusted">,
   hosts: readonly string[],
   now: Date,
   lifetimeMs: number,
 ): Promise<ServerIdentity> {
   const isWildcard = (host: string) => host === "0.0.0.0" || host === "::";
   const all = [...hosts.filter((host) => !isWildcard(host)), hostname(), "localhost", "127.0.0.1", "::1"];
-  const issued = await issueServerCertificate({ ca, names: [...new Set(all)], now, lifetimeMs });
-  const caPem = certificateToPem(ca.certificate);
-  return { chain: `${certificateToPem(issued.certificate)}\n${caPem}`, key: issued.privateKey, ca: caPem };
+  const issued = await issueServerCertificate({ ca: issuer, names: [...new Set(all)], now, lifetimeMs });
+  const chain = [issued.certificate, issuer.certificate].map(certificateToPem).join("\n");
+  return { chain, key: issued.privateKey, ca: trusted.map(certificateToPem) };
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -25,7 +25,7 @@ import {
   type PublicKey,
   type SigningKey,
 } from "#trust";
-import { pino } from "pino";
+import { pino, type Logger } from "pino";
 
 import { freshDatabase, type TestDatabase } from "../test/support/postgres.ts";
 import { readConfig, type Config } from "./config.ts";
@@ -51,6 +51,8 @@ export interface TestServer {
   /** A client without credentials, or with a client certificate. */
   bare<S extends DescService>(service: S, identity?: ClientIdentity): Client<S>;
   token(role: Role, scope?: Scope): Promise<string>;
+  /** Has the clients that are made from now on trust another CA too. */
+  trust(pem: string): void;
 }
 
 export interface ClientIdentity {
@@ -63,6 +65,9 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A second server beside this one: same database, same state directory. */
   readonly beside?: TestServer;
+  /** With `beside`: a state directory of its own, as on another machine. */
+  readonly stateDir?: string;
+  readonly log?: Logger;
 }
 
 /** Takes a `Checked` apart in tests: a refusal there is a broken test. */
@@ -73,7 +78,8 @@ export function must<T>(checked: Checked<T>): T {
 
 export async function startTestServer(t: TestContext, options: StartOptions = {}): Promise<TestServer> {
   const db = options.beside?.db ?? (await freshDatabase(t));
-  const stateDir = options.beside?.config.stateDir ?? mkdtempSync(join(tmpdir(), "falconry-server-"));
+  const stateDir =
+    options.stateDir ?? options.beside?.config.stateDir ?? mkdtempSync(join(tmpdir(), "falconry-server-"));
   if (options.beside === undefined) t.after(() => rmSync(stateDir, { recursive: true, force: true }));
   const config = readConfig({
     FALCONRY_LISTEN: "127.0.0.1:0",
@@ -82,10 +88,12 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     FALCONRY_DRAIN_TIMEOUT: "2s",
     ...options.env,
   });
-  const server = await serve(config, pino({ level: process.env["FALCONRY_TEST_LOG"] ?? "silent" }));
+  const log = options.log ?? pino({ level: process.env["FALCONRY_TEST_LOG"] ?? "silent" });
+  const server = await serve(config, log);
   t.after(() => server.stop());
   const state = await openState(stateDir, config.org, new Date());
   const ca = certificateToPem(state.ca.certificate);
+  const trusted = [ca];
   const baseUrl = `https://localhost:${server.port}`;
   const transport = (identity?: ClientIdentity, bearer?: string) => {
     const authorize: Interceptor = (next) => (request) => {
@@ -96,7 +104,7 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
       baseUrl,
       httpVersion: "2",
       // As our own clients: no more calls at once than the server takes before it has said how many.
-      nodeOptions: { ca, peerMaxConcurrentStreams: 16, ...identity },
+      nodeOptions: { ca: trusted, peerMaxConcurrentStreams: 16, ...identity },
       idleConnectionTimeoutMs: 1_000,
       interceptors: [authorize],
     });
@@ -117,6 +125,9 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     ca,
     baseUrl,
     token,
+    trust: (pem) => {
+      trusted.push(pem);
+    },
     client: async (service, role = "admin", scope = wholeFleet) =>
       createClient(service, transport(undefined, await token(role, scope))),
     bearing: (service, bearer) => createClient(service, transport(undefined, bearer)),
@@ -231,4 +242,14 @@ export async function enrollAgent(
   const response = await at.bare(EnrollmentService).enroll(request);
   const cert = response.certificateChain.map((der) => certificateToPem(der)).join("\n");
   return { response, identity: { cert, key }, request };
+}
+
+/** A copy of a server's CA and keys in a directory of its own, as on another machine. */
+export function copyState(t: TestContext, of: TestServer): string {
+  const dir = mkdtempSync(join(tmpdir(), "falconry-server-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  for (const part of ["ca", "keys"]) {
+    cpSync(join(of.config.stateDir, part), join(dir, part), { recursive: true });
+  }
+  return dir;
 }

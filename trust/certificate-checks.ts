@@ -61,6 +61,13 @@ export function checkAgentCertificate(
   return valid.ok ? read : valid;
 }
 
+/** The pin of the CA among these that issued a certificate; undefined when none of them did. */
+export function issuerPin(certificate: Uint8Array, cas: readonly Uint8Array[]): string | undefined {
+  const parsed = new Certificate(certificate);
+  const issuer = cas.find((ca) => isIssuedBy(parsed, ca));
+  return issuer === undefined ? undefined : spkiPin(issuer);
+}
+
 /** What an agent knows before it has ever spoken with its server. */
 export interface PinnedServer {
   /** As the peer sent it, its own certificate first. DER. */

@@ -66,6 +66,7 @@ export {
   type LayerLevel,
   type TargetRef,
 } from "./bundle-types.ts";
+export { caBundleType, signCaBundle, verifyCaBundle, type CaBundle } from "./ca-bundle.ts";
 export type { Checked, Refusal, Refused, TrustCode } from "./checked.ts";
 export { preAuthEncoding, signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
 export {
@@ -145,6 +146,7 @@ export {
 export {
   checkAgentCertificate,
   checkPinnedServer,
+  issuerPin,
   readAgentCertificate,
   type AgentCertificate,
   type PinnedServer,
@@ -152,5 +154,6 @@ export {
 export { parseSpiffeId, spiffeId, type AgentIdentity } from "./identity.ts";
 export { formatJoinString, parseJoinString, type JoinString } from "./join-string.ts";
 export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } from "./key-file.ts";
+export { openCaKey, sealCaKey } from "./sealed-ca.ts";
 export { reportType, signReport, verifyReport } from "./report.ts";
 export { shadowType, signShadow, verifyShadow, type ShadowOrder } from "./shadow.ts";

@@ -18,16 +18,32 @@ test("a join string says where to go, with which token, and whom to trust", () =
     secret,
     host: "fleet.example.com",
     port: 8443,
-    caPin: `sha256:${hex}`,
+    caPins: [`sha256:${hex}`],
     rootPin: `sha256:${hex}`,
   });
+});
+
+test("while the CA is being replaced a join string pins both, and never more", () => {
+  const other = `sha256:${"f".repeat(64)}`;
+  const both = good.replace(`ca=sha256:${hex}`, `ca=sha256:${hex},${other}`);
+  assert.deepEqual(valueOf(parseJoinString(both)).caPins, [`sha256:${hex}`, other]);
+  assert.equal(formatJoinString(valueOf(parseJoinString(both))), both);
+  const three = parseJoinString(both.replace(other, `${other},${other}`));
+  assert.match(three.ok ? "" : three.refusal.message, /pins 3 CAs, at most 2/);
 });
 
 test("what is formatted is read back, for names and addresses of both families", () => {
   const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6(), fc.constant("localhost"));
   fc.assert(
     fc.property(host, fc.integer({ min: 1, max: 65_535 }), (host, port) => {
-      const join = { tokenId: "jt_1", secret, host, port, caPin: `sha256:${hex}`, rootPin: `sha256:${hex}` };
+      const join = {
+        tokenId: "jt_1",
+        secret,
+        host,
+        port,
+        caPins: [`sha256:${hex}`],
+        rootPin: `sha256:${hex}`,
+      };
       assert.deepEqual(valueOf(parseJoinString(formatJoinString(join))), join);
     }),
   );

@@ -8,13 +8,14 @@ export interface JoinString {
   /** A DNS name or an IP address, IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
-  /** "sha256:" and the hash of the CA's public key. */
-  readonly caPin: string;
+  /** "sha256:" and the hash of the CA's public key; two of them while the CA is being replaced. */
+  readonly caPins: readonly string[];
   /** "sha256:" and the hash of the root metadata. */
   readonly rootPin: string;
 }
 
 const lengthMax = 1024;
+const caPinsMax = 2;
 const tokenId = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const secretPattern = /^[A-Za-z0-9_-]{16,256}$/;
 const hostName =
@@ -25,7 +26,7 @@ const example =
 
 export function formatJoinString(join: JoinString): string {
   const host = addressKind(join.host) === 6 ? `[${join.host}]` : join.host;
-  return `falconry://${join.tokenId}.${join.secret}@${host}:${join.port}?ca=${join.caPin}&root=${join.rootPin}`;
+  return `falconry://${join.tokenId}.${join.secret}@${host}:${join.port}?ca=${join.caPins.join(",")}&root=${join.rootPin}`;
 }
 
 /** Reads a join string. A refusal says which part is wrong and never repeats the secret. */
@@ -68,7 +69,7 @@ function readAddress(address: string): Checked<{ host: string; port: number }> {
   return accept({ host, port: Number(port) });
 }
 
-function readPins(query: string): Checked<{ caPin: string; rootPin: string }> {
+function readPins(query: string): Checked<{ caPins: readonly string[]; rootPin: string }> {
   const found = new Map<string, string>();
   for (const part of query.split("&").filter((item) => item !== "")) {
     const equals = part.indexOf("=");
@@ -77,15 +78,16 @@ function readPins(query: string): Checked<{ caPin: string; rootPin: string }> {
     if (found.has(key)) return wrong(`${key} occurs twice`);
     found.set(key, part.slice(equals + 1));
   }
-  const caPin = found.get("ca") ?? "";
+  const caPins = (found.get("ca") ?? "").split(",");
+  if (caPins.length > caPinsMax) return wrong(`it pins ${caPins.length} CAs, at most ${caPinsMax} are read`);
   const root = found.get("root") ?? "";
-  for (const [key, value] of [["ca", caPin] as const, ["root", root] as const]) {
+  for (const [key, value] of [...caPins.map((each) => ["ca", each] as const), ["root", root] as const]) {
     if (value === "") {
       return wrong(`the pin ${key} is missing (in a shell, put the join string in quotes: it has an "&")`);
     }
     if (!pin.test(value)) return wrong(`the pin ${key} is ${quote(value)}, not "sha256:" and 64 hex digits`);
   }
-  return accept({ caPin, rootPin: root });
+  return accept({ caPins, rootPin: root });
 }
 
 function wrong(why: string): Refused {

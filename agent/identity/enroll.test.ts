@@ -1,9 +1,13 @@
 /** Enrolment and renewal against a real server. */
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { sql } from "drizzle-orm";
+import { pino } from "pino";
+import { ClusterService } from "#proto/fleet/v1/cluster";
 import { parseSpiffeId } from "#trust";
 import type { AgentError } from "../agent-error.ts";
 import { log, newHome, startAgentFleet, until } from "../testing.ts";
@@ -114,6 +118,40 @@ test("a certificate that is due is renewed with a new key, and the agent comes i
   await until(
     "it proves by its new key",
     async () => (await fleet.proved("rules")) === fleet.bundles[0]?.digest,
+  );
+});
+
+test("an agent that was revoked or slept too long comes back when a new join string is put into its file", async (t) => {
+  const lines: string[] = [];
+  const heard = pino({ level: "trace" }, { write: (line: string) => void lines.push(line) });
+  const fleet = await startAgentFleet(t, { log: heard });
+  const dir = mkdtempSync(join(tmpdir(), "falconry-join-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const file = join(dir, "join.txt");
+  const old = await fleet.joinString({ uses: 9 });
+  writeFileSync(file, old);
+  const home = newHome(t, "", { FALCONRY_JOIN_FILE: file });
+  const before = await enroll(home.config, heard, never);
+  await home.start(heard);
+  await until("it is connected", async () => (await fleet.agent())?.transport === "stream");
+  await fleet.assign("rules", "starter@1.0.0");
+  await until("it proves", async () => (await fleet.proved("rules")) === fleet.bundles[0]?.digest);
+  const clusters = await fleet.at.client(ClusterService);
+  await clusters.revokeAgent({ cluster: "eu-1", agent: "node-1" });
+  // The token that is in the file admits others, but not who was revoked after it was made.
+  await until("it is refused with the old token", () =>
+    lines.some((line) => line.includes("was revoked after the join token")),
+  );
+  assert.equal(await fleet.agent(), undefined);
+  writeFileSync(file, await fleet.joinString());
+  await until("it is back", async () => (await fleet.agent())?.transport === "stream");
+  const after = readIdentity(home.paths.identity);
+  assert.deepEqual([after?.clusterId, after?.agentId], [before.clusterId, before.agentId]);
+  await until("it proves what it ran all the time", async () => (await fleet.proved("rules")) !== undefined);
+  const secrets = [old, readFileSync(file, "utf8")].map((text) => /\.([^@]+)@/.exec(text)?.[1] ?? "none");
+  assert.deepEqual(
+    lines.filter((line) => secrets.some((secret) => line.includes(secret))),
+    [],
   );
 });
 

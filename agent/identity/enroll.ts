@@ -5,7 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import writeFileAtomic from "write-file-atomic";
 import type { EnrollResponse } from "#proto/agent/v1/enrollment";
-import { createCsr, emptyTrusted, generatePrivateKey, parseJoinString } from "#trust";
+import { certificateToPem, createCsr, emptyTrusted, generatePrivateKey, parseJoinString } from "#trust";
 import type { JoinString } from "#trust";
 import { AgentError } from "../agent-error.ts";
 import type { Config } from "../config.ts";
@@ -104,7 +104,7 @@ async function ask(
   join: JoinString,
   asking: Asking,
 ): Promise<{ readonly response: EnrollResponse; readonly identity: Identity }> {
-  const ca = await fetchPinnedCa(join.host, join.port, join.caPin.replace("sha256:", ""));
+  const ca = await fetchPinnedCa(join.host, join.port, join.caPins);
   const csr = await createCsr(asking.privateKey);
   const response = await withEnrollmentClient({ url: urlOf(join), ca: [ca] }, (client) =>
     client.enroll(
@@ -124,9 +124,16 @@ async function ask(
 }
 
 function identityOf(response: EnrollResponse, join: JoinString, own: Asking): Identity {
-  const { org, clusterId, agentId } = response;
+  const { org, clusterId, agentId, caCertificates } = response;
   const named = { ...own, org, clusterId, agentId, server: urlOf(join) };
-  return { ...named, ...checkIssued(response, named) };
+  const ca = caCertificates.map(certificateToPem);
+  return {
+    ...named,
+    ...checkIssued(response.certificateChain, caCertificates, named),
+    ca,
+    caVersion: 0,
+    caAssigners: [],
+  };
 }
 
 function keepTrust(path: string, response: EnrollResponse, join: JoinString): void {

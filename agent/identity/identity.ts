@@ -21,27 +21,37 @@ export interface Identity {
   readonly certificateChain: string;
   /** PEM, those to trust. */
   readonly ca: readonly string[];
+  /** The version of the signed list that they are from; 0 for those of the enrolment. */
+  readonly caVersion: number;
+  /** Ids of the assignment keys that counted when that list was taken. */
+  readonly caAssigners: readonly string[];
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
 }
 
-/** What a server answers who asks for a certificate, DER. */
-export interface Issued {
-  readonly certificateChain: readonly Uint8Array[];
-  readonly caCertificates: readonly Uint8Array[];
+/**
+ * The version below which no list of CAs is taken. None after a root with other assignment keys: else a thief of the former
+ * ones who raised it would keep every later list away.
+ */
+export function caFloor(
+  { caVersion, caAssigners }: Pick<Identity, "caVersion" | "caAssigners">,
+  assigners: readonly string[],
+): number {
+  return caAssigners.some((id) => assigners.includes(id)) ? caVersion : 0;
 }
 
 /**
- * The parts of an identity that a server issues. A certificate that is for another key or another agent, or that no CA of
- * the answer signed, is not taken: the agent could never connect with it again.
+ * The parts of an identity that a server issues. A certificate that is for another key or another agent, or that none of
+ * the CAs signed, is not taken: the agent could never connect with it again.
  */
 export function checkIssued(
-  { certificateChain, caCertificates }: Issued,
+  certificateChain: readonly Uint8Array[],
+  cas: readonly Uint8Array[],
   own: Pick<Identity, "org" | "clusterId" | "agentId" | "privateKey">,
-): Pick<Identity, "certificateChain" | "ca" | "notBeforeMs" | "notAfterMs"> {
+): Pick<Identity, "certificateChain" | "notBeforeMs" | "notAfterMs"> {
   const [leaf] = certificateChain;
   if (leaf === undefined) throw unusable("it is missing");
-  const read = checkAgentCertificate(leaf, caCertificates, new Date());
+  const read = checkAgentCertificate(leaf, cas, new Date());
   // A clock that is off is a condition of its own, and no reason to go without a certificate.
   if (!read.ok && !["trust/expired", "trust/not-yet-valid"].includes(read.refusal.code)) {
     throw unusable(read.refusal.message);
@@ -53,7 +63,6 @@ export function checkIssued(
   }
   return {
     certificateChain: certificateChain.map(certificateToPem).join("\n"),
-    ca: caCertificates.map(certificateToPem),
     notBeforeMs: certificate.validFromDate.getTime(),
     notAfterMs: certificate.validToDate.getTime(),
   };
@@ -103,7 +112,12 @@ function complete(value: unknown): Identity {
   const missing = texts.find((key) => typeof identity?.[key] !== "string");
   if (missing !== undefined) throw new Error(`"${missing}" is missing`);
   if (!Array.isArray(identity?.ca)) throw new Error('"ca" is missing');
-  return identity as Identity;
+  // Identities from before CAs could be replaced have the ones of their enrolment.
+  return {
+    ...(identity as Identity),
+    caVersion: identity.caVersion ?? 0,
+    caAssigners: identity.caAssigners ?? [],
+  };
 }
 
 /** Replaces the identity; durable before it returns. */

@@ -1,27 +1,28 @@
-import { X509Certificate, createHash } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { connect } from "node:tls";
 import type { DetailedPeerCertificate } from "node:tls";
+import { spkiPin } from "#trust";
 import { AgentError } from "../agent-error.ts";
 
 const handshakeMs = 10_000;
 
 /**
- * Fetches the CA of a server whose key has the pinned hash, as PEM. This one handshake accepts any certificate and sends
+ * Fetches the CA of a server whose key has a pinned hash, as PEM. This one handshake accepts any certificate and sends
  * nothing; all later connections verify the server against the CA it returns.
  *
- * @param pin hex SHA-256 over the CA's public key (SPKI, DER), from the join string
+ * @param wanted "sha256:" and hex over a CA's public key (SPKI, DER), from the join string; two while the CA is replaced
  */
-export async function fetchPinnedCa(host: string, port: number, pin: string): Promise<string> {
+export async function fetchPinnedCa(host: string, port: number, wanted: readonly string[]): Promise<string> {
   const chain = await fetchChain(host, port);
-  const pins = chain.map((der) => spkiHash(der));
-  const found = chain[pins.indexOf(pin)];
+  const pins = chain.map((der) => spkiPin(der));
+  const found = chain[pins.findIndex((pin) => wanted.includes(pin))];
   if (found !== undefined) return new X509Certificate(found).toString();
   const subject =
     chain[0] === undefined ? "no certificate" : new X509Certificate(chain[0]).subject.replaceAll("\n", ", ");
   throw new AgentError(
     "enroll/wrong-pin",
-    `The server at ${host}:${port} is not the one of the join string: expected a CA with pin sha256:${pin}, ` +
-      `but its chain (${subject}) has ${pins.map((p) => `sha256:${p}`).join(", ") || "none"}. ` +
+    `The server at ${host}:${port} is not the one of the join string: expected a CA with pin ${wanted.join(" or ")}, ` +
+      `but its chain (${subject}) has ${pins.join(", ") || "none"}. ` +
       "Either something between here and the server answers in its place (a TLS-inspecting proxy, a wrong address), " +
       "or the server has a new CA: then create a new token",
   );
@@ -67,11 +68,6 @@ function fetchChain(host: string, port: number): Promise<readonly Buffer[]> {
 function wordsOf(error: NodeJS.ErrnoException): string {
   const isTls = error.code === "EPROTO" || error.code?.startsWith("ERR_SSL") === true;
   return isTls ? `what answers there does not speak TLS (${error.code})` : error.message;
-}
-
-function spkiHash(der: Buffer): string {
-  const spki = new X509Certificate(der).publicKey.export({ type: "spki", format: "der" });
-  return createHash("sha256").update(spki).digest("hex");
 }
 
 function isIp(host: string): boolean {

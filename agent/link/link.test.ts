@@ -49,6 +49,7 @@ function linked(t: TestContext, { home, identity }: Enrolled, options: Partial<L
   });
   const speaker = createSpeaker({
     identity: () => identity,
+    instance: { id: "instance-1", starts: 1n },
     current: openCurrent(home.paths.current).get,
     running: () => ({}),
     trust: openTrustStore(home.paths.trusted, identity),

@@ -7,6 +7,7 @@ import type { SessionEnd, TransportChoice, TransportName } from "../domain/trans
 import { connectAgent } from "./clients.ts";
 import type { AgentConnection, Endpoint } from "./clients.ts";
 import { speakByLongPoll } from "./long-poll.ts";
+import { isIdentityRefused } from "./refused.ts";
 import { retryAfterOf } from "./retry-after.ts";
 import { createSession } from "./session.ts";
 import type { Session, Speaker } from "./session.ts";
@@ -33,6 +34,8 @@ export interface LinkState {
   readonly connected: boolean;
   readonly transport: TransportName;
   readonly because: string;
+  /** One end does not take the other for what it says it is. */
+  readonly isRefused: boolean;
 }
 
 /** The link to the server: connects, speaks, and comes back after every loss, for as long as the agent runs. */
@@ -105,12 +108,13 @@ async function keepConnected(own: Own): Promise<void> {
     const askedMs = retryAfterOf(error);
     const delayMs = drainMs ?? (askedMs === undefined ? ownMs : askedDelayMs(askedMs, ownMs, Math.random()));
     const because = error === undefined ? "the server drains" : ConnectError.from(error).rawMessage;
-    options.onState({ connected: false, transport: name, because });
+    options.onState({ connected: false, transport: name, because, isRefused: isIdentityRefused(error) });
     options.log.info(
       { transport: name, because, delayMs },
       "link lost, detection goes on; will connect again",
     );
-    await sleep(delayMs, stopping.signal);
+    // A new certificate is a reason to try at once.
+    await sleep(delayMs, AbortSignal.any([stopping.signal, own.again.signal]));
   }
 }
 
@@ -132,7 +136,7 @@ async function holdSession(own: Own, name: TransportName, streamDueMs?: number):
   let spoke = false;
   let drainMs: number | undefined;
   const take = async (response: SyncResponse): Promise<boolean> => {
-    if (!spoke) options.onState({ connected: true, transport: name, because: "" });
+    if (!spoke) options.onState({ connected: true, transport: name, because: "", isRefused: false });
     spoke = true;
     if (response.tuning !== undefined) {
       own.beatMs = beatOf(response.tuning);

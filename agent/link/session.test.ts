@@ -29,6 +29,7 @@ function speaker() {
     shadow: () => undefined,
     trustVersions: () => ({}),
     labelsDigest: () => new Uint8Array(),
+    caBundleVersion: () => 0n,
   };
   return { own, says };
 }

@@ -27,6 +27,7 @@ export interface Speaker {
   labelsDigest(): Uint8Array;
   /** The candidate that was offered last; undefined when none was. */
   shadow(): SaidOfShadow | undefined;
+  caBundleVersion(): bigint;
   /** The server has these minutes now. */
   ratesAcknowledged(throughMinuteMs: number): void;
 }
@@ -82,6 +83,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         rates: [...rates],
         trustVersions: speaker.trustVersions(),
         labelsDigest: speaker.labelsDigest(),
+        caBundleVersion: speaker.caBundleVersion(),
         ...(auditHead === undefined ? {} : { auditHead }),
         // Always there, so that the server knows that this agent takes offers.
         shadow: shadow === undefined ? {} : standing(shadow, shadowKey === shadowKnown),

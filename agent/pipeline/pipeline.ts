@@ -64,6 +64,9 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+/** Left alone it grows to 134 MB, nearly all of it empty: hardly anything lives longer than the batch it was made for. */
+const maxYoungGenerationSizeMb = 48;
+
 /**
  * Starts the pipeline in a thread of its own: tail, filters, router, outputs. It does nothing until bundles are applied.
  * Only one pipeline may use a state folder at a time.
@@ -72,7 +75,10 @@ export function startPipeline(options: PipelineOptions): Pipeline {
   const { onAlerts, onProblem, ...workerData } = options;
   // Compiled, this file and the worker's are .js; as they are, both are .ts.
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData });
+  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+    workerData,
+    resourceLimits: { maxYoungGenerationSizeMb },
+  });
   const pending = new Map<number, Pending>();
   let ids = 0;
   let failure: Error | undefined;
@@ -121,15 +127,23 @@ export function startPipeline(options: PipelineOptions): Pipeline {
 
   return {
     apply: (request, facts) => ask<ApplyResult>((id) => ({ kind: "apply", id, request, facts })),
-    beginShadow: (request) => ask<ShadowResult>((id) => ({ kind: "shadow", id, request })),
-    endShadow: () => ask<true>((id) => ({ kind: "end-shadow", id })),
-    shadowFigures: () => ask<ShadowFigures | undefined>((id) => ({ kind: "shadow-figures", id })),
+    ...shadowsBy(ask),
     stats: () => ask<PipelineStats>((id) => ({ kind: "stats", id })),
     stop: async () => {
       if (!isGone) await ask<true>((id) => ({ kind: "stop", id })).catch(() => {});
       await exited;
     },
     exited,
+  };
+}
+
+type Ask = <T>(message: (id: number) => ToWorker) => Promise<T>;
+
+function shadowsBy(ask: Ask): Pick<Pipeline, "beginShadow" | "endShadow" | "shadowFigures"> {
+  return {
+    beginShadow: (request) => ask<ShadowResult>((id) => ({ kind: "shadow", id, request })),
+    endShadow: () => ask<true>((id) => ({ kind: "end-shadow", id })),
+    shadowFigures: () => ask<ShadowFigures | undefined>((id) => ({ kind: "shadow-figures", id })),
   };
 }
 

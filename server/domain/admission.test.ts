@@ -58,6 +58,7 @@ test("operators and approvers may not do each other's work, an admin may do all 
 const known = {
   certificateSerial: "new",
   certificateExpiresAtMs: 100_000_000,
+  isOfNewestCa: true,
   isRevoked: false,
   isRetired: false,
 };
@@ -70,39 +71,65 @@ const certificates: readonly (readonly [
   number,
   RegExp,
 ])[] = [
-  ["the one that is stored", { serial: "new", expiresAtMs: 100_000_000 }, {}, issuedMs, /^accepted/],
-  ["a renewed one", { serial: "newer", expiresAtMs: 100_000_001 }, {}, issuedMs, /^accepted/],
+  [
+    "the one that is stored",
+    { serial: "new", expiresAtMs: 100_000_000, isOfNewestCa: true },
+    {},
+    issuedMs,
+    /^accepted/,
+  ],
+  [
+    "a renewed one",
+    { serial: "newer", expiresAtMs: 100_000_001, isOfNewestCa: true },
+    {},
+    issuedMs,
+    /^accepted/,
+  ],
+  [
+    "one of the new CA, however soon it expires",
+    { serial: "next", expiresAtMs: 99_000_000, isOfNewestCa: true },
+    { isOfNewestCa: false },
+    issuedMs + certificateOverlapMs,
+    /^accepted/,
+  ],
+  [
+    "one of the old CA after one of the new, however long it holds",
+    { serial: "old", expiresAtMs: 200_000_000, isOfNewestCa: false },
+    {},
+    issuedMs + certificateOverlapMs,
+    /^unauthenticated: .*replaced by new/,
+  ],
   [
     "the one before, while connections are swapped",
-    { serial: "old", expiresAtMs: 99_000_000 },
+    { serial: "old", expiresAtMs: 99_000_000, isOfNewestCa: true },
     {},
     issuedMs + certificateOverlapMs - 1,
     /^accepted/,
   ],
   [
     "the one before, after that",
-    { serial: "old", expiresAtMs: 99_000_000 },
+    { serial: "old", expiresAtMs: 99_000_000, isOfNewestCa: true },
     {},
     issuedMs + certificateOverlapMs,
     /^unauthenticated: .*replaced by new/,
   ],
   [
     "an expired one",
-    { serial: "new", expiresAtMs: 100_000_000 },
+    { serial: "new", expiresAtMs: 100_000_000, isOfNewestCa: true },
     {},
     100_000_000,
     /^unauthenticated: .*has expired/,
   ],
   [
     "that of a revoked agent",
-    { serial: "new", expiresAtMs: 100_000_000 },
+    { serial: "new", expiresAtMs: 100_000_000, isOfNewestCa: true },
     { isRevoked: true },
     issuedMs,
     /^forbidden: .*revoked/,
   ],
   [
     "that of a retired cluster",
-    { serial: "new", expiresAtMs: 100_000_000 },
+    { serial: "new", expiresAtMs: 100_000_000, isOfNewestCa: true },
     { isRetired: true },
     issuedMs,
     /^forbidden: .*retired/,
@@ -122,11 +149,15 @@ const tokens: readonly (readonly [string, Partial<JoinTokenState>, number, RegEx
   ["used up", { uses: 1 }, 0, /^unauthenticated: .*used up \(1 of 1\)/],
   ["revoked", { isRevoked: true }, 0, /^unauthenticated: .*revoked/],
   ["for its name", { clusterName: "eu-1" }, 0, /^accepted/],
+  ["for its UID", { clusterUid: "u-1" }, 0, /^accepted/],
+  ["for another UID", { clusterUid: "u-2" }, 0, /^precondition: .*with UID u-2, not for u-1/],
+  ["for its network", { cidr: "10.1.0.0/16" }, 0, /^accepted/],
+  ["for another network", { cidr: "10.2.0.0/16" }, 0, /^precondition: .*from 10.2.0.0\/16; .*10.1.2.3/],
   ["for another name", { clusterName: "eu-2" }, 0, /^precondition: .*for the cluster "eu-2"/],
 ];
 for (const [what, change, nowMs, want] of tokens) {
   test(`judgeJoinToken() decides on a token that is ${what}`, () => {
-    assert.match(said(judgeJoinToken({ ...token, ...change }, applicant, nowMs)), want);
+    assert.match(said(judgeJoinToken({ ...token, ...change }, applicant, "10.1.2.3", nowMs)), want);
   });
 }
 
@@ -149,7 +180,14 @@ test("whatever a stranger sends, parsing answers and never throws", () => {
       parseApplicant({ clusterName: a, clusterUid: b, agentName: a, agentVersion: b });
       parseCredential("at", a);
       parseLabels("labels", labels);
-      parseJoinTokenRequest({ labels, clusterName: a, ttlSeconds: 1, uses: 1 });
+      parseJoinTokenRequest({
+        labels,
+        clusterName: a,
+        clusterUid: b,
+        cidr: a,
+        ttlSeconds: 1,
+        uses: 1,
+      });
       parseApiTokenRequest({ name: a, role: b, ttlSeconds: 0 }, accept(wholeFleet), wholeFleet);
     }),
   );
@@ -180,7 +218,14 @@ test("relabel() never loses the region, and says when a label is set and removed
 
 test("bounds of tokens hold at their edges", () => {
   const join = (ttlSeconds: number, uses: number) =>
-    parseJoinTokenRequest({ labels: { region: "eu" }, clusterName: "", ttlSeconds, uses }).ok;
+    parseJoinTokenRequest({
+      labels: { region: "eu" },
+      clusterName: "",
+      clusterUid: "",
+      cidr: "",
+      ttlSeconds,
+      uses,
+    }).ok;
   assert.deepEqual(
     [join(0, 0), join(60, 1), join(59, 1), join(2_592_000, 10_000), join(2_592_001, 1), join(60, 10_001)],
     [true, true, false, true, false, false],

@@ -4,12 +4,16 @@ import { accept, refuse, type Outcome } from "./refusal.ts";
 export interface PresentedCertificate {
   readonly serial: string;
   readonly expiresAtMs: number;
+  /** Whether the CA issued it that issues now. */
+  readonly isOfNewestCa: boolean;
 }
 
 /** What the store knows about the agent that the certificate names. */
 export interface KnownAgent {
   readonly certificateSerial: string;
   readonly certificateExpiresAtMs: number;
+  /** Whether that one is of the CA that issues now. */
+  readonly isOfNewestCa: boolean;
   readonly isRevoked: boolean;
   readonly isRetired: boolean;
 }
@@ -36,7 +40,9 @@ export function judgeCertificate(
     return refuse({ kind: "unauthenticated", why: "The client certificate has expired: enrol again" });
   }
   if (presented.serial === known.certificateSerial) return accept("known");
-  if (presented.expiresAtMs > known.certificateExpiresAtMs) return accept("newer");
+  if (presented.isOfNewestCa && !known.isOfNewestCa) return accept("newer");
+  const isOfOlderCa = known.isOfNewestCa && !presented.isOfNewestCa;
+  if (presented.expiresAtMs > known.certificateExpiresAtMs && !isOfOlderCa) return accept("newer");
   const issuedAtMs = known.certificateExpiresAtMs - lifeMs;
   if (nowMs < issuedAtMs + certificateOverlapMs) return accept("known");
   return refuse({

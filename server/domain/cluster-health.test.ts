@@ -20,6 +20,7 @@ const agent: AgentFacts = {
   name: "node-1",
   createdMs: 0,
   lastSeenMs: nowMs - 1_000,
+  certificateExpiresMs: nowMs + 1,
   components: running(wanted),
   conditions: [],
 };
@@ -81,6 +82,12 @@ const cases: readonly (readonly [string, readonly Partial<AgentFacts>[], string,
     [{}, { name: "node-2", lastSeenMs: nowMs - 61_000 }],
     "silent",
     /"node-2" was last heard of 61 s ago/,
+  ],
+  [
+    "that slept through the end of its certificate",
+    [{ lastSeenMs: nowMs - 61_000, certificateExpiresMs: nowMs }],
+    "silent",
+    /61 s ago, and its certificate has expired: enrol it again/,
   ],
   [
     "that is silent and had a condition",

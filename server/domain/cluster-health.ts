@@ -9,6 +9,7 @@ export interface AgentFacts {
   readonly createdMs: number;
   /** Absent when it enrolled and never connected. */
   readonly lastSeenMs?: number;
+  readonly certificateExpiresMs: number;
   readonly components: readonly ComponentFacts[];
   readonly conditions: readonly { readonly code: string; readonly message: string }[];
 }
@@ -65,7 +66,10 @@ function judgeAgent(assignment: AssignmentFacts, agent: AgentFacts, nowMs: numbe
   if (quietMs > silentAfterMs) {
     const since =
       agent.lastSeenMs === undefined ? "has never connected" : `was last heard of ${ago(quietMs)} ago`;
-    return { health: "silent", reason: `${who} ${since}` };
+    // Silence has its cause then, and it does not pass by itself.
+    const expired =
+      nowMs >= agent.certificateExpiresMs ? ", and its certificate has expired: enrol it again" : "";
+    return { health: "silent", reason: `${who} ${since}${expired}` };
   }
   // Half a life is a word to those who sign, and nothing that is wrong with a cluster.
   const condition = agent.conditions.find(({ code }) => !code.startsWith("trust/aging "));

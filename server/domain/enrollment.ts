@@ -1,4 +1,5 @@
 import { nameProblems } from "./labels.ts";
+import { isInNetwork, parseNetwork } from "./network.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
 import { inScope, type Scope } from "./scope.ts";
 import { judgeToken } from "./secret.ts";
@@ -15,6 +16,9 @@ export interface Applicant {
 export interface JoinTokenState {
   readonly id: string;
   readonly clusterName?: string;
+  readonly clusterUid?: string;
+  /** The network that an agent has to come from. */
+  readonly cidr?: string;
   readonly uses: number;
   readonly usesMax: number;
   readonly expiresAtMs: number;
@@ -42,18 +46,27 @@ export function parseApplicant(raw: Applicant): Outcome<Applicant> {
     ...nameProblems("cluster_name", raw.clusterName),
     ...nameProblems("agent_name", raw.agentName),
   ];
-  if (!uidPattern.test(raw.clusterUid)) {
-    const why = `"${raw.clusterUid.slice(0, 80)}" is no UID of 1 to 128 letters, digits, ".", "_", ":" and "-"`;
-    problems.push({ field: "cluster_uid", why });
-  }
+  problems.push(...uidProblems(raw.clusterUid));
   if (raw.agentVersion.length > 64) {
     problems.push({ field: "agent_version", why: "is longer than 64 characters" });
   }
   return problems.length > 0 ? refuse({ kind: "invalid", problems }) : accept(raw);
 }
 
-/** Whether a join token admits an applicant now. Its secret was compared before. */
-export function judgeJoinToken(token: JoinTokenState, applicant: Applicant, nowMs: number): Outcome<true> {
+/** What is wrong with the UID of a cluster, if anything. */
+export function uidProblems(uid: string): readonly Problem[] {
+  if (uidPattern.test(uid)) return [];
+  const why = `"${uid.slice(0, 80)}" is no UID of 1 to 128 letters, digits, ".", "_", ":" and "-"`;
+  return [{ field: "cluster_uid", why }];
+}
+
+/** Whether a join token admits an applicant from an address now. Its secret was compared before. */
+export function judgeJoinToken(
+  token: JoinTokenState,
+  applicant: Applicant,
+  address: string,
+  nowMs: number,
+): Outcome<true> {
   const judged = judgeToken(`join token ${token.id}`, token, nowMs);
   if (!judged.ok) return judged;
   if (token.uses >= token.usesMax) {
@@ -62,6 +75,24 @@ export function judgeJoinToken(token: JoinTokenState, applicant: Applicant, nowM
   }
   if (token.clusterName !== undefined && token.clusterName !== applicant.clusterName) {
     const why = `The join token ${token.id} is for the cluster "${token.clusterName}", not for "${applicant.clusterName}"`;
+    return refuse({ kind: "precondition", why });
+  }
+  return judgeBounds(token, applicant, address);
+}
+
+/** What a token is bound to besides a name. Holds for a repeated request too: a stolen key does not widen it. */
+export function judgeBounds(
+  { id, clusterUid, cidr }: Pick<JoinTokenState, "id" | "clusterUid" | "cidr">,
+  applicant: Applicant,
+  address: string,
+): Outcome<true> {
+  if (clusterUid !== undefined && clusterUid !== applicant.clusterUid) {
+    const why = `The join token ${id} is for the cluster with UID ${clusterUid}, not for ${applicant.clusterUid}`;
+    return refuse({ kind: "precondition", why });
+  }
+  const network = cidr === undefined ? undefined : parseNetwork(cidr);
+  if (cidr !== undefined && (network === undefined || !isInNetwork(network, address))) {
+    const why = `The join token ${id} is for agents that come from ${cidr}; this call comes from ${address}`;
     return refuse({ kind: "precondition", why });
   }
   return accept(true);

@@ -1,4 +1,6 @@
+import { uidProblems } from "./enrollment.ts";
 import { nameProblems, parseLabels, withName } from "./labels.ts";
+import { parseNetwork } from "./network.ts";
 import { isRole, roles, type Role } from "./permission.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
 import { inScope, narrow, scopeText, type Scope } from "./scope.ts";
@@ -14,6 +16,9 @@ export interface JoinTokenWish {
   readonly labels: Readonly<Record<string, string>>;
   /** Null when any cluster may use it. */
   readonly clusterName: string | null;
+  readonly clusterUid: string | null;
+  /** The network that agents have to come from. */
+  readonly cidr: string | null;
   readonly ttlMs: number;
   readonly usesMax: number;
 }
@@ -22,6 +27,8 @@ export interface JoinTokenWish {
 export function parseJoinTokenRequest(raw: {
   readonly labels: Readonly<Record<string, string>>;
   readonly clusterName: string;
+  readonly clusterUid: string;
+  readonly cidr: string;
   readonly ttlSeconds: number;
   readonly uses: number;
 }): Outcome<JoinTokenWish> {
@@ -29,6 +36,11 @@ export function parseJoinTokenRequest(raw: {
   const problems: Problem[] =
     labels.ok || labels.refusal.kind !== "invalid" ? [] : [...labels.refusal.problems];
   if (raw.clusterName !== "") problems.push(...nameProblems("cluster_name", raw.clusterName));
+  if (raw.clusterUid !== "") problems.push(...uidProblems(raw.clusterUid));
+  if (raw.cidr !== "" && parseNetwork(raw.cidr) === undefined) {
+    const why = `"${raw.cidr.slice(0, 80)}" is no network, such as 10.20.0.0/16 or 2001:db8::/32, without bits beyond its own`;
+    problems.push({ field: "cidr", why });
+  }
   if (raw.uses > usesMax) problems.push({ field: "uses", why: `is ${raw.uses}; 1 to ${usesMax} is allowed` });
   const ttlSeconds = raw.ttlSeconds === 0 ? joinTtl.fallback : raw.ttlSeconds;
   problems.push(...ttlProblems(ttlSeconds, joinTtl.max));
@@ -36,6 +48,8 @@ export function parseJoinTokenRequest(raw: {
   return accept({
     labels: raw.labels,
     clusterName: raw.clusterName === "" ? null : raw.clusterName,
+    clusterUid: raw.clusterUid === "" ? null : raw.clusterUid,
+    cidr: raw.cidr === "" ? null : raw.cidr,
     ttlMs: ttlSeconds * 1000,
     usesMax: raw.uses === 0 ? 1 : raw.uses,
   });

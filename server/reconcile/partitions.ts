@@ -8,6 +8,7 @@ import {
   removeOldRest,
   type PartitionedTable,
 } from "../store/partitions.ts";
+import { forgetCaKeys } from "../store/ca-rotations.ts";
 import { removeOldAttempts } from "../store/reports.ts";
 import { removeOldShadows } from "../store/shadows.ts";
 import { removeSpentTokens } from "../store/enrollments.ts";
@@ -17,6 +18,8 @@ export type KeepDays = Readonly<Record<PartitionedTable, number>>;
 const dayMs = 86_400_000;
 /** Expired join tokens stay visible for a while, so that people see what became of them. */
 const spentTokensKeptMs = 30 * dayMs;
+/** A server that is away while the CA is replaced catches up within so long. */
+const caKeysKeptMs = 7 * dayMs;
 
 /** What shadows showed is looked at before the rollout goes on, and perhaps once more when something went wrong. */
 const shadowsKeptMs = 30 * dayMs;
@@ -34,6 +37,7 @@ export async function reconcilePartitions(db: Database, keepDays: KeepDays, now:
     () => removeSpentTokens(db, new Date(nowMs - spentTokensKeptMs)),
     () => removeOldAttempts(db),
     () => removeOldShadows(db, new Date(nowMs - shadowsKeptMs)),
+    () => forgetCaKeys(db, new Date(nowMs - caKeysKeptMs)),
   ];
   const failures: unknown[] = [];
   for (const part of parts) {

@@ -5,6 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
 import { AuditService, type AuditEntry, type ExportAuditResponse } from "#proto/fleet/v1/audit";
 import { BundleService } from "#proto/fleet/v1/bundle";
+import { CaService } from "#proto/fleet/v1/ca";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
@@ -19,6 +20,17 @@ import { isAudited, methodName } from "./audit.ts";
 async function entriesOf(at: TestServer, filter: object = {}): Promise<readonly AuditEntry[]> {
   const audit = await at.client(AuditService);
   return (await audit.listAudit({ filter, pageSize: 1000 })).entries;
+}
+
+/** Begins twice, because the first is cancelled. */
+async function replaceCa(at: TestServer): Promise<void> {
+  const ca = await at.client(CaService);
+  await ca.rotateCa({});
+  await ca.cancelCa({});
+  const begun = await ca.rotateCa({});
+  for (const { certificate } of begun.ca?.authorities ?? []) at.trust(certificate);
+  await ca.switchCa({ leaveBehind: ["eu-7"] });
+  await ca.finishCa({});
 }
 
 const codeOf = (promise: Promise<unknown>) =>
@@ -51,7 +63,10 @@ test("every call that changes something leaves a row with who, what, on what and
   await tokens.revokeApiToken({ id: made.token?.id ?? "" });
   const { token } = await tokens.createJoinToken({ labels: { region: "eu" } });
   await tokens.revokeJoinToken({ id: token?.id ?? "" });
+  await clusters.revokeAgent({ cluster: "eu-1", agent: "node-1" });
   await clusters.retireCluster({ cluster: "eu-1" });
+  await replaceCa(at);
+  await (await at.client(TrustService)).prepareOnlineKeys({});
 
   const entries = await entriesOf(at);
   const written = new Set(entries.map(({ method }) => method));
@@ -69,6 +84,12 @@ test("every call that changes something leaves a row with who, what, on what and
     [label?.actor?.name, label?.actor?.role, label?.target, label?.outcome, label?.request["set"]],
     ["test admin", "admin", "eu-1", "ok", '[["team","payments"]]'],
   );
+  const revoked = entries.find(({ method }) => method === "ClusterService/RevokeAgent");
+  assert.deepEqual([revoked?.target, revoked?.request["agent"]], ["eu-1/node-1", "node-1"]);
+  const switched = entries.find(({ method }) => method === "CaService/SwitchCa");
+  assert.deepEqual([switched?.target, switched?.request["leave_behind"]], ["CA rotation 2", '["eu-7"]']);
+  const begun = entries.find(({ method }) => method === "CaService/RotateCa");
+  assert.match(begun?.request["to_pin"] ?? "", /^sha256:[0-9a-f]{64}$/);
   const enrolled = entries.find(({ method }) => method === "EnrollmentService/Enroll");
   assert.equal(enrolled?.actor?.kind, "join-token");
   assert.equal(enrolled?.request["cluster"], "eu-1");

@@ -27,6 +27,10 @@ export interface AgentCaller {
   readonly publicKey: Uint8Array;
   readonly certificateSerial: string;
   readonly certificateExpiresAt: Date;
+  /** Pin of the CA that issued it. */
+  readonly certificateCa: string;
+  /** The certificate that this newer one takes the place of when a session begins with it. */
+  readonly replacesSerial?: string;
 }
 
 export type Caller = Operator | AgentCaller;

@@ -17,9 +17,10 @@ import {
 
 import { judgeHealth, type AgentFacts, type Health } from "../domain/cluster-health.ts";
 import type { Digest } from "../domain/ids.ts";
+import { freshSuspicions } from "../domain/instance.ts";
 import type { BundleName } from "../store/bundles.ts";
 import type { AgentRow, AssignmentRow, ClusterParts, ClusterRow, ComponentRow } from "../store/clusters.ts";
-import type { BundleKindName } from "../store/schema.ts";
+import type { BundleKindName, StoredCondition } from "../store/schema.ts";
 import { refOf, toTimestamp } from "./messages.ts";
 
 type Names = ReadonlyMap<string, BundleName>;
@@ -72,7 +73,7 @@ export function toCluster(
   const [assignment] = parts.assignments;
   const judged = judgeHealth(
     { ...digest("rules", assignment?.rulesDigest), ...digest("shipper", assignment?.shipperDigest) },
-    agents.map((agent) => factsOf(agent, parts)),
+    agents.map((agent) => factsOf(agent, parts, now)),
     now.getTime(),
   );
   return create(ClusterSchema, {
@@ -89,7 +90,7 @@ export function toCluster(
     createdAt: toTimestamp(row.createdAt),
     retiredAt: toTimestamp(row.retiredAt),
     agentCount: agents.length,
-    agents: withAgents ? agents.map((agent) => toAgent(agent, parts, names)) : [],
+    agents: withAgents ? agents.map((agent) => toAgent(agent, parts, names, now)) : [],
   });
 }
 
@@ -100,12 +101,18 @@ function digest<K extends BundleKindName>(
   return (value === null || value === undefined ? {} : { [kind]: value }) as { readonly [P in K]?: Digest };
 }
 
-function factsOf(agent: AgentRow, parts: ClusterParts): AgentFacts {
+/** What the server finds wrong with an agent's identity, before what the agent itself reports. */
+function conditionsOf({ suspicions, conditions }: AgentRow, now: Date): readonly StoredCondition[] {
+  return [...freshSuspicions(suspicions, now.getTime()), ...conditions];
+}
+
+function factsOf(agent: AgentRow, parts: ClusterParts, now: Date): AgentFacts {
   return {
     name: agent.name,
     createdMs: agent.createdAt.getTime(),
     ...(agent.lastSeenAt === null ? {} : { lastSeenMs: agent.lastSeenAt.getTime() }),
-    conditions: agent.conditions,
+    certificateExpiresMs: agent.certificateExpiresAt.getTime(),
+    conditions: conditionsOf(agent, now),
     components: kinds.map((kind) => {
       const running = runningOf(agent, kind, parts)?.runningDigest;
       const attempt = parts.attempts.find((each) => each.agentId === agent.id && each.kind === kind);
@@ -155,7 +162,7 @@ function toRunning(row: ComponentRow, names: Names): Running[] {
   return [message];
 }
 
-function toAgent(row: AgentRow, parts: ClusterParts, names: Names): Agent {
+function toAgent(row: AgentRow, parts: ClusterParts, names: Names, now: Date): Agent {
   const isConnected =
     row.connectedAt !== null && (row.disconnectedAt === null || row.disconnectedAt < row.connectedAt);
   return create(AgentSchema, {
@@ -182,7 +189,7 @@ function toAgent(row: AgentRow, parts: ClusterParts, names: Names): Agent {
           at: toTimestamp(each.at),
         }),
       ),
-    conditions: row.conditions.map(({ code, message, since }) =>
+    conditions: conditionsOf(row, now).map(({ code, message, since }) =>
       create(ConditionSchema, { code, message, since: toTimestamp(dateOf(since)) }),
     ),
     rates: sumRates(parts.rates.filter((rate) => rate.agentId === row.id)),

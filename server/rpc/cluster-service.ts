@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { RateSeriesSchema, type Cluster, type ClusterService } from "#proto/fleet/v1/cluster";
+import {
+  RateSeriesSchema,
+  type Cluster,
+  type ClusterService,
+  type GetRatesRequest,
+  type RateSeries,
+} from "#proto/fleet/v1/cluster";
 import type { Selector as SelectorMessage } from "#proto/fleet/v1/common";
 
 import { relabel } from "../domain/labels.ts";
@@ -9,6 +15,7 @@ import type { Permission } from "../domain/permission.ts";
 import { invalid, refuse } from "../domain/refusal.ts";
 import { judgeRelabel, type Scope } from "../domain/scope.ts";
 import { matchesSelector } from "../domain/selector.ts";
+import { listUsableTokensOf, revokeAgent } from "../store/agents.ts";
 import { findBundleNames } from "../store/bundles.ts";
 import {
   findCluster,
@@ -24,7 +31,7 @@ import { listScopesInUse } from "../store/scopes.ts";
 import type { Audit } from "./audit.ts";
 import { scopeOf } from "./caller.ts";
 import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
-import { fromSelector } from "./messages.ts";
+import { fromSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
@@ -33,6 +40,7 @@ export const clusterPermissions = {
   getCluster: "cluster:read",
   labelCluster: "cluster:write",
   retireCluster: "cluster:write",
+  revokeAgent: "cluster:write",
   getRates: "cluster:read",
 } satisfies Record<keyof (typeof ClusterService)["method"], Permission>;
 
@@ -89,29 +97,49 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
       const note = audit.note(context, request);
       return show(orRefuse(await retireCluster(db, scopeOf(context), request.cluster, now(), note)));
     },
+    async revokeAgent(request, context) {
+      const scope = scopeOf(context);
+      const named = { cluster: request.cluster, agent: request.agent };
+      const revoked = orRefuse(await revokeAgent(db, scope, named, now(), audit.note(context, request)));
+      const usableTokenIds = [...(await listUsableTokensOf(db, scope, revoked.id, now()))];
+      return {
+        ...(await show(revoked.cluster)),
+        agentId: revoked.id,
+        agentName: revoked.name,
+        revokedAt: toTimestamp(revoked.revokedAt),
+        usableTokenIds,
+      };
+    },
     async getRates(request, context) {
-      const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
-      if (minutes > ratesMinutes.max) {
-        return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
-      }
-      const chosen = await choose(db, scopeOf(context), request.selector, false);
-      if (chosen.length * minutes > rateCellsMax) {
-        const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
-        return orRefuse(refuse({ kind: "over-limit", why }));
-      }
-      const since = new Date((Math.floor(now().getTime() / minuteMs) - minutes) * minuteMs);
-      const ids = chosen.map((row) => row.id);
-      const byCluster = Map.groupBy(await listClusterMinutes(db, ids, since), (row) => row.clusterId);
-      const series = chosen.map(({ id: clusterId, name: clusterName }) =>
-        create(RateSeriesSchema, {
-          clusterId,
-          clusterName,
-          rates: (byCluster.get(clusterId) ?? []).map(toRates),
-        }),
-      );
-      return { series };
+      return { series: await rateSeries(options, scopeOf(context), request) };
     },
   };
+}
+
+async function rateSeries(
+  { db, now }: ClusterServiceOptions,
+  scope: Scope,
+  request: GetRatesRequest,
+): Promise<RateSeries[]> {
+  const minutes = request.minutes === 0 ? ratesMinutes.fallback : request.minutes;
+  if (minutes > ratesMinutes.max) {
+    return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
+  }
+  const chosen = await choose(db, scope, request.selector, false);
+  if (chosen.length * minutes > rateCellsMax) {
+    const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
+    return orRefuse(refuse({ kind: "over-limit", why }));
+  }
+  const since = new Date((Math.floor(now().getTime() / minuteMs) - minutes) * minuteMs);
+  const ids = chosen.map((row) => row.id);
+  const byCluster = Map.groupBy(await listClusterMinutes(db, ids, since), (row) => row.clusterId);
+  return chosen.map(({ id: clusterId, name: clusterName }) =>
+    create(RateSeriesSchema, {
+      clusterId,
+      clusterName,
+      rates: (byCluster.get(clusterId) ?? []).map(toRates),
+    }),
+  );
 }
 
 async function toMessages(

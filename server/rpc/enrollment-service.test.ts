@@ -18,6 +18,7 @@ import {
   spkiPin,
 } from "#trust";
 
+import { startSimAgent } from "../../test/support/sim-agent.ts";
 import { agents, assignments, clusters, joinTokens, rollouts } from "../store/schema.ts";
 import {
   enrollAgent,
@@ -32,7 +33,13 @@ import {
 
 async function joinString(
   at: TestServer,
-  wish: { uses?: number; clusterName?: string; labels?: Record<string, string> } = {},
+  wish: {
+    uses?: number;
+    clusterName?: string;
+    clusterUid?: string;
+    cidr?: string;
+    labels?: Record<string, string>;
+  } = {},
 ) {
   const tokens = await at.client(TokenService);
   return (await tokens.createJoinToken({ labels: { region: "eu" }, ...wish })).joinString;
@@ -47,7 +54,7 @@ test("an agent that enrols gets a certificate that names it and lets it in", asy
   const root = await publishRoot(at);
   const join = await joinString(at, { labels: { region: "eu", team: "payments" } });
   const parsed = must(parseJoinString(join));
-  assert.equal(parsed.caPin, spkiPin(at.state.ca.certificate));
+  assert.deepEqual(parsed.caPins, [spkiPin(at.state.ca.certificate)]);
   assert.equal(parsed.rootPin, rootPin(root.bytes));
 
   const { response, identity } = await enrollAgent(at, join);
@@ -69,8 +76,13 @@ test("an agent that enrols gets a certificate that names it and lets it in", asy
     .bare(EnrollmentService, identity)
     .renewCertificate({ csr: Uint8Array.from(await createCsr(renewal)) });
   const cert = renewed.certificateChain.map((der) => certificateToPem(der)).join("\n");
-  const again = at.bare(EnrollmentService, { cert, key: renewal });
-  await again.renewCertificate({ csr: Uint8Array.from(await createCsr(renewal)) });
+  const { agentId, clusterId } = response;
+  const clusterUid = "uid-eu-1";
+  const { org, root: rootBytes, labels } = response;
+  const address = { baseUrl: at.baseUrl, ca: at.ca, cert, key: renewal };
+  const agent = startSimAgent({ ...address, org, agentId, clusterId, clusterUid, labels, root: rootBytes });
+  await agent.connected;
+  await agent.stop();
   const [row] = await at.db.select().from(agents).where(eq(agents.id, response.agentId));
   assert.equal(row?.certificateSerial, new X509Certificate(cert).serialNumber.toLowerCase());
 });
@@ -159,6 +171,32 @@ test("a token that is unknown, wrong, expired, revoked or bound to another name 
   assert.match(await refusal(good), /^Unauthenticated: .*expired 1 s ago/);
   await (await at.client(TokenService)).revokeJoinToken({ id });
   assert.match(await refusal(good), /^Unauthenticated: .*was revoked/);
+});
+
+test("a token that is bound to a UID or a network admits nobody else, whatever key asks, and is not used up by them", async (t) => {
+  const at = await startTestServer(t);
+  await publishRoot(at);
+  const client = at.bare(EnrollmentService);
+  const elsewhere = await joinString(at, { cidr: "10.0.0.0/8" });
+  const { request } = await enrollRequest(elsewhere);
+  await assert.rejects(
+    client.enroll(request),
+    /from 10\.0\.0\.0\/8; this call comes from (127\.0\.0\.1|::1)/,
+  );
+  const bound = await joinString(at, { clusterUid: "uid-eu-1", cidr: "127.0.0.0/8" });
+  await assert.rejects(
+    enrollAgent(at, bound, { clusterUid: "uid-of-a-thief" }),
+    /for the cluster with UID uid-eu-1, not for uid-of-a-thief/,
+  );
+  assert.deepEqual(
+    (await at.db.select().from(joinTokens)).map(({ uses }) => uses),
+    [0, 0],
+  );
+  await enrollAgent(at, bound);
+  await assert.rejects(
+    joinString(at, { clusterUid: "no uid", cidr: "10.1.2.3/8" }),
+    /cluster_uid: .*cidr: "10\.1\.2\.3\/8" is no network/,
+  );
 });
 
 test("a request that cannot be read is the caller's fault, field by field", async (t) => {

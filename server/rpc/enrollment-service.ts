@@ -2,8 +2,9 @@ import { X509Certificate } from "node:crypto";
 
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { EnrollmentService } from "#proto/agent/v1/enrollment";
-import { issueAgentCertificate, readCsr, rootPin, type AgentIdentity, type CertifiedKey } from "#trust";
+import { issueAgentCertificate, readCsr, rootPin, type AgentIdentity } from "#trust";
 
+import type { CaSet } from "../ca-keeper.ts";
 import { parseApplicant } from "../domain/enrollment.ts";
 import { excerpt } from "../domain/ids.ts";
 import type { Permission } from "../domain/permission.ts";
@@ -13,6 +14,7 @@ import { newId } from "../secrets.ts";
 import { enroll, type Certified } from "../store/enrollments.ts";
 import { listRootsAfter, type MetadataRow } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
+import { addressKey } from "./address.ts";
 import type { Audit } from "./audit.ts";
 import { agentOf } from "./caller.ts";
 import { fromTrust, toTimestamp } from "./messages.ts";
@@ -28,19 +30,20 @@ export interface EnrollmentServiceOptions {
   readonly db: Database;
   readonly org: string;
   readonly audit: Audit;
-  readonly ca: CertifiedKey;
+  readonly cas: () => Pick<CaSet, "issuer" | "trusted">;
   readonly agentCertificateMs: number;
   readonly now: () => Date;
 }
 
 interface Issued extends Certified {
-  readonly certificate: Uint8Array;
+  /** The certificate and that of its CA. */
+  readonly chain: readonly Uint8Array[];
 }
 
 export function enrollmentService(options: EnrollmentServiceOptions): ServiceImpl<typeof EnrollmentService> {
-  const { db, org, audit, ca, now } = options;
+  const { db, org, audit, now } = options;
   return {
-    async enroll(request) {
+    async enroll(request, context) {
       const applicant = orRefuse(parseApplicant(request));
       const token = parseCredential("jt", request.token);
       if (token === undefined) {
@@ -51,12 +54,13 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
       if (!csr.ok) return orRefuse(refuse(fromTrust("csr", csr.refusal)));
       const root = orRefuse(chooseRoot(await listRootsAfter(db, 0n), request.rootPin));
       const keyHash = Buffer.from(csr.value.pin.slice("sha256:".length), "hex");
+      const address = context.values.get(addressKey);
       const fresh = { clusterId: newId("cluster"), agentId: newId("agent") };
       const actor = { kind: "join-token", id: token.id, name: "", role: "" } as const;
       const enrolled = orRefuse(
         await enroll(
           db,
-          { applicant, token, keyHash, fresh, now: now() },
+          { applicant, address, token, keyHash, fresh, now: now() },
           ({ clusterId, agentId }) => issue(options, request.csr, { org, clusterId, agentId }),
           audit.noteOf(actor, "EnrollmentService/Enroll"),
         ),
@@ -66,8 +70,9 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
         org,
         clusterId,
         agentId,
-        certificateChain: [certified.certificate, ca.certificate],
-        caCertificates: [ca.certificate],
+        certificateChain: [...certified.chain],
+        // While the CA is being replaced both, so that a newcomer is never left behind.
+        caCertificates: [...options.cas().trusted],
         root,
         expiresAt: toTimestamp(certified.expiresAt),
         labels: { ...labels },
@@ -79,8 +84,7 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
       // Nothing is stored: the new certificate becomes the agent's when the agent first comes in with it, so an answer
       // that is lost leaves the old one good.
       return {
-        certificateChain: [issued.certificate, ca.certificate],
-        caCertificates: [ca.certificate],
+        certificateChain: [...issued.chain],
         expiresAt: toTimestamp(issued.expiresAt),
       };
     },
@@ -88,13 +92,14 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
 }
 
 async function issue(
-  { ca, agentCertificateMs, now }: EnrollmentServiceOptions,
+  { cas, agentCertificateMs, now }: EnrollmentServiceOptions,
   csr: Uint8Array,
   identity: AgentIdentity,
 ): Promise<Outcome<Issued>> {
   if (csr.length === 0) return invalid("csr", "is empty: send a certificate request, PKCS #10 in DER");
+  const { issuer } = cas();
   const issued = await issueAgentCertificate({
-    ca,
+    ca: issuer,
     csr,
     identity,
     now: now(),
@@ -105,7 +110,8 @@ async function issue(
   }
   const parsed = new X509Certificate(issued.value);
   return accept({
-    certificate: issued.value,
+    chain: [issued.value, issuer.certificate],
+    ca: issuer.pin,
     publicKey: parsed.publicKey.export({ type: "spki", format: "der" }),
     serial: parsed.serialNumber.toLowerCase(),
     expiresAt: new Date(parsed.validToDate),

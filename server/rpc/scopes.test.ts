@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { toJson, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { CaService } from "#proto/fleet/v1/ca";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { Requirement_Operator } from "#proto/fleet/v1/common";
 import { TokenService } from "#proto/fleet/v1/token";
@@ -56,8 +57,14 @@ const requests: Readonly<Record<string, (about: Things) => object>> = {
   GetBundle: () => ({ bundle: "starter@1.0.0" }),
   PushBundles: () => ({}),
   GetTrust: () => ({}),
+  GetCa: () => ({}),
+  RotateCa: () => ({}),
+  SwitchCa: ({ cluster }) => ({ leaveBehind: [cluster] }),
+  FinishCa: ({ cluster }) => ({ leaveBehind: [cluster] }),
+  CancelCa: () => ({}),
   GetMetadata: () => ({}),
   PublishRoot: () => ({}),
+  PrepareOnlineKeys: () => ({}),
   ListAudit: () => ({}),
   ExportAudit: () => ({}),
   ListRollouts: () => ({}),
@@ -75,6 +82,7 @@ const requests: Readonly<Record<string, (about: Things) => object>> = {
   AbortRollout: decision,
   RevokeJoinToken: ({ joinToken }) => ({ id: joinToken }),
   RevokeApiToken: ({ apiToken }) => ({ id: apiToken }),
+  RevokeAgent: ({ cluster }) => ({ cluster, agent: "node-1" }),
   RetireCluster: ({ cluster }) => ({ cluster }),
   Logout: () => ({}),
 };
@@ -117,6 +125,17 @@ async function belongings(fleet: TestFleet, team: string, cluster: string): Prom
     joinToken: join.token?.id ?? "",
     apiToken: api.token?.id ?? "",
   };
+}
+
+/** A replacement of the CA that waits for a cluster, and goes on without it. */
+async function leaveBehind({ at }: TestFleet, cluster: string): Promise<void> {
+  const ca = await at.client(CaService);
+  const begun = await ca.rotateCa({});
+  for (const { certificate } of begun.ca?.authorities ?? []) at.trust(certificate);
+  const switched = await ca.switchCa({ leaveBehind: [cluster] });
+  assert.deepEqual(switched.ca?.rotation?.leftBehind, [`${cluster}/node-1`]);
+  assert.deepEqual(switched.ca.gate?.behind, [`${cluster}/node-1`]);
+  assert.equal(switched.ca.gate.oldTokenIds.length, 1);
 }
 
 type Call = (request: unknown, options: object) => Promise<Message> | AsyncIterable<Message>;
@@ -202,6 +221,7 @@ async function compare(fleet: TestFleet, role: Role, ours: Things, theirs: Thing
 test("for whoever has the scope of one team the things of another do not exist, whatever the role and the RPC", async (t) => {
   const fleet = await startTestFleet(t);
   const theirs = await belongings(fleet, "search", "sea-1");
+  await leaveBehind(fleet, theirs.cluster);
   for (const role of roles) {
     await t.test(role, async () => {
       await compare(fleet, role, await belongings(fleet, `pay-${role}`, `eu-${role}`), theirs);

@@ -14,6 +14,7 @@ import {
   parseApiTokenRequest,
   parseJoinTokenRequest,
   type ApiTokenWish,
+  type JoinTokenWish,
 } from "../domain/token.ts";
 import type { Permission } from "../domain/permission.ts";
 import { refuse } from "../domain/refusal.ts";
@@ -23,7 +24,7 @@ import { insertJoinToken, listJoinTokens, revokeJoinToken, type JoinToken } from
 import { findMetadata } from "../store/metadata.ts";
 import type { Database, Db } from "../store/pool.ts";
 import type { Audit } from "./audit.ts";
-import { operatorOf, scopeOf } from "./caller.ts";
+import { operatorOf, scopeOf, type Operator } from "./caller.ts";
 import { fromScope, toSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -42,8 +43,8 @@ export interface TokenServiceOptions {
   readonly audit: Audit;
   /** Where agents reach the fleet, for join strings. */
   readonly publicAddress: () => { readonly host: string; readonly port: number };
-  /** "sha256:" and hex, over the CA's public key. */
-  readonly caPin: string;
+  /** "sha256:" and hex, over the public key of each CA that servers present or will present next. */
+  readonly caPins: () => readonly string[];
   readonly now: () => Date;
 }
 
@@ -62,25 +63,13 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
           "No trust root has been published, so agents could not verify anything: run fleetctl trust init first";
         return orRefuse(refuse({ kind: "precondition", why }));
       }
-      const { secret, hash } = newSecret();
-      const createdAt = now();
-      const row = {
-        id: newId("join token"),
-        secretHash: hash,
-        labels: wanted.labels,
-        clusterName: wanted.clusterName,
-        usesMax: wanted.usesMax,
-        expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
-        createdAt,
-        createdBy: by.name,
-        scope: by.scope,
-      };
+      const { secret, row } = newJoinToken(wanted, by, now());
       const token = await insertJoinToken(db, row, audit.note(context, request));
       const joinString = formatJoinString({
         tokenId: token.id,
         secret,
         ...options.publicAddress(),
-        caPin: options.caPin,
+        caPins: options.caPins(),
         rootPin: rootPin(root.body),
       });
       return { token: toJoinToken(token), joinString };
@@ -114,6 +103,24 @@ export function tokenService(options: TokenServiceOptions): ServiceImpl<typeof T
       return { token: toApiToken(orRefuse(revoked)) };
     },
   };
+}
+
+function newJoinToken(wanted: JoinTokenWish, by: Operator, createdAt: Date) {
+  const { secret, hash } = newSecret();
+  const row = {
+    id: newId("join token"),
+    secretHash: hash,
+    labels: wanted.labels,
+    clusterName: wanted.clusterName,
+    clusterUid: wanted.clusterUid,
+    cidr: wanted.cidr,
+    usesMax: wanted.usesMax,
+    expiresAt: new Date(createdAt.getTime() + wanted.ttlMs),
+    createdAt,
+    createdBy: by.name,
+    scope: by.scope,
+  };
+  return { secret, row };
 }
 
 /** The identity for which a login makes a token. */
@@ -154,6 +161,8 @@ function toJoinToken(token: JoinToken): JoinTokenMessage {
     id: token.id,
     labels: { ...token.labels },
     clusterName: token.clusterName ?? "",
+    clusterUid: token.clusterUid ?? "",
+    cidr: token.cidr ?? "",
     usesMax: token.usesMax,
     uses: token.uses,
     expiresAt: toTimestamp(token.expiresAt),

@@ -36,9 +36,15 @@ export interface DesiredBook {
   shadowOrder(desired: Desired): Promise<Envelope | undefined>;
   /** All roots and the newest of the other roles, in the order in which an agent verifies them. */
   trustChain(): Promise<readonly StoredMetadata[]>;
-  /** Reads again what is held of these clusters; answers with those among them that are retired. */
-  refresh(clusterIds: Iterable<string>): Promise<readonly string[]>;
+  /** Reads again what is held of these clusters; answers with who among them may not be spoken with any more. */
+  refresh(clusterIds: Iterable<string>): Promise<Gone>;
   forgetTrust(): void;
+}
+
+/** Retired clusters, and agents whose identity was taken back. */
+export interface Gone {
+  readonly clusterIds: readonly string[];
+  readonly agentIds: readonly string[];
 }
 
 interface Entry {
@@ -91,7 +97,10 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
         const entry = entries.get(row.clusterId);
         if (entry !== undefined) entry.state = Promise.resolve(desiredOf(row));
       }
-      return rows.filter((row) => row.isRetired).map((row) => row.clusterId);
+      return {
+        clusterIds: rows.filter((row) => row.isRetired).map((row) => row.clusterId),
+        agentIds: rows.flatMap((row) => row.revokedAgentIds),
+      };
     },
     forgetTrust: () => {
       chain = undefined;

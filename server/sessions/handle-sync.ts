@@ -2,9 +2,14 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 
+import type { Logger } from "pino";
+
 import { SyncResponseSchema, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
 
+import type { Envelope } from "#trust";
+
 import { accept, type Outcome } from "../domain/refusal.ts";
+import { adoptCertificate } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
 import { storeReport } from "../store/reports.ts";
@@ -12,6 +17,7 @@ import { storeShadow } from "../store/shadows.ts";
 import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
 import type { AuditBook, KnownHead } from "./audit-book.ts";
 import type { Batcher } from "./batcher.ts";
+import type { CaBook } from "./cas.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
 import type { PresenceBook } from "./presence.ts";
 import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
@@ -25,6 +31,11 @@ export interface SyncCaller {
   readonly agentId: string;
   readonly publicKey: Uint8Array;
   readonly certificateExpiresAt: Date;
+  /** Pin of the CA that issued the certificate of the connection. */
+  readonly certificateCa: string;
+  readonly certificateSerial: string;
+  /** The certificate that this newer one takes the place of. */
+  readonly replacesSerial?: string;
 }
 
 /** What the handler works with; the same for every session of this server. */
@@ -32,6 +43,7 @@ export interface SyncPorts {
   readonly db: Db;
   readonly serverId: string;
   readonly desired: DesiredBook;
+  readonly cas: CaBook;
   readonly audit: AuditBook;
   readonly presence: PresenceBook;
   readonly rates: Batcher<RateRow>;
@@ -39,6 +51,7 @@ export interface SyncPorts {
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
   readonly clock: () => Date;
+  readonly log: Logger;
   /** Called when an agent proved or tried something: a rollout may wait for it. */
   readonly onReport: () => void;
 }
@@ -55,6 +68,8 @@ export interface Session {
   labelsDigest: Uint8Array;
   /** The newest assignment that was sent in this session. */
   offeredGeneration: bigint;
+  /** The newest list of CAs that the agent said it holds, or was sent. */
+  caBundleVersion: bigint;
   isTuned: boolean;
   /** The head of the audit log that the agent said it holds. */
   auditHead: KnownHead | undefined;
@@ -122,6 +137,7 @@ export async function handleSync(
     session.trustVersions = { root, timestamp, snapshot, targets };
   }
   session.labelsDigest = request.labelsDigest;
+  session.caBundleVersion = request.caBundleVersion;
   session.auditHead = readKnownHead(request);
   session.shadow = request.shadow && {
     rolloutId: request.shadow.rolloutId,
@@ -154,10 +170,19 @@ async function enter(
         version: text(hello.agentVersion, 100),
         engineVersion: text(hello.engineVersion, 100),
         capabilities: hello.capabilities.map((each) => text(each, 64)),
+        instanceId: hello.instanceId,
+        starts: hello.starts,
       },
       ports.clock(),
     );
-    return lease.ok ? accept(newSession(caller, sessionId, lease.value)) : lease;
+    if (!lease.ok) return lease;
+    // Not before: a copy of the agent that is refused here must not take its certificate's place.
+    await adoptCertificate(ports.db, caller);
+    const { suspicion } = lease.value;
+    if (suspicion !== undefined) {
+      ports.log.warn({ code: suspicion.code, agentId: caller.agentId }, suspicion.message);
+    }
+    return accept(newSession(caller, sessionId, lease.value));
   }
   if (before !== undefined) {
     const fits =
@@ -184,6 +209,7 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     trustVersions: undefined,
     labelsDigest: new Uint8Array(),
     offeredGeneration: 0n,
+    caBundleVersion: 0n,
     isTuned: false,
     auditHead: undefined,
     shadow: undefined,
@@ -207,17 +233,22 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
   const now = ports.clock();
   const desired = await ports.desired.get(session.caller.clusterId);
   if (desired === undefined || desired.isRetired) throw retired();
+  if (desired.revokedAgentIds.includes(session.caller.agentId)) throw retired();
+  const { caller } = session;
+  if (!ports.cas.isTrusted(caller.certificateCa)) throw ofDroppedCa();
   const news: MessageInitShape<typeof SyncResponseSchema> = {
     ...(await assignmentFor(ports, session, desired)),
     metadata: [...(await metadataFor(ports, session))],
     ...labelsFor(session, desired),
+    ...(await caBundleFor(ports, session)),
     ...(await auditFor(ports, session)),
     ...(await shadowFor(ports.desired, session, desired)),
     ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
   };
   session.isTuned = true;
   const renewCertificate =
-    session.caller.certificateExpiresAt.getTime() - now.getTime() < ports.certificateMs / 2;
+    caller.certificateExpiresAt.getTime() - now.getTime() < ports.certificateMs / 2 ||
+    ports.cas.isTurnToRenew(caller, now);
   const response = create(SyncResponseSchema, {
     ...news,
     ackSequence: session.sequence,
@@ -229,6 +260,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     response.metadata.length > 0 ||
     response.labels !== undefined ||
     response.shadow !== undefined ||
+    response.caBundle !== undefined ||
     response.tuning !== undefined;
   return { session, response, isNews };
 }
@@ -244,10 +276,22 @@ async function assignmentFor(
   const envelope = await ports.desired.envelope(desired);
   if (envelope === undefined) return {};
   session.offeredGeneration = desired.generation;
-  const { payloadType, payload, signatures } = envelope;
-  return {
-    assignment: { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) },
-  };
+  return { assignment: wireEnvelope(envelope) };
+}
+
+/** The list of CAs, when the agent holds an older one. */
+async function caBundleFor(
+  ports: SyncPorts,
+  session: Session,
+): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "caBundle">> {
+  const bundle = await ports.cas.bundle();
+  if (bundle === undefined || bundle.version <= session.caBundleVersion) return {};
+  session.caBundleVersion = bundle.version;
+  return { caBundle: wireEnvelope(bundle.envelope) };
+}
+
+function wireEnvelope({ payloadType, payload, signatures }: Envelope) {
+  return { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) };
 }
 
 /** A newer head of the audit log. No news by itself: it comes with whatever the agent is told next. */
@@ -296,4 +340,10 @@ export function retired(): ConnectError {
     "The identity of this agent was revoked: enrol again with a new join token",
     Code.PermissionDenied,
   );
+}
+
+/** What a session is ended with when the CA of its certificate was dropped while it went on. */
+function ofDroppedCa(): ConnectError {
+  const why = "The client certificate is of a CA that this fleet does not trust any more: enrol again";
+  return new ConnectError(why, Code.Unauthenticated);
 }

@@ -14,7 +14,7 @@ import {
 } from "#proto/agent/v1/agent";
 
 import { hasTooManyParts } from "../census.ts";
-import { digestFromBytes } from "../domain/ids.ts";
+import { digestFromBytes, isDigest } from "../domain/ids.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import type { BundleKind } from "../domain/rollout-spec.ts";
 import type { Report, ReportedAttempt, ReportedComponent } from "../store/reports.ts";
@@ -43,8 +43,13 @@ export function checkBounds(request: SyncRequest): Outcome<SyncRequest> {
   if (request.rates.length > ratesMax) {
     return invalid("rates", `holds ${request.rates.length} minutes; at most ${ratesMax} are allowed`);
   }
+  if (request.caBundleVersion > 2n ** 53n) return invalid("ca_bundle_version", "is beyond what is counted");
   const { hello } = request;
   if (hello === undefined) return accept(request);
+  if (!/^[0-9A-Za-z_-]{0,64}$/.test(hello.instanceId)) {
+    return invalid("hello.instance_id", "is no random id of at most 64 letters, digits, dashes");
+  }
+  if (hello.starts > 2n ** 53n) return invalid("hello.starts", "is beyond what is counted");
   if (hello.capabilities.length > 64 || hello.capabilities.some((each) => each.length > 64)) {
     return invalid("hello.capabilities", "at most 64 of at most 64 characters are allowed");
   }
@@ -114,12 +119,16 @@ function readContent(report: StateReport): Outcome<Report> {
     const attempt = attemptOf(kind, state);
     if (attempt !== undefined) attempts.push(attempt);
   }
+  if (report.trustedCas.length > 8 || report.trustedCas.some((pin) => !isDigest(pin))) {
+    return invalid("report.trusted_cas", "holds more than 8, or something that is no pin");
+  }
   const conditions = report.conditions.map(({ code, message, since }) => ({
     code: text(code, 100),
     message: text(message, 1_000),
     since: (dateOf(since) ?? new Date(0)).toISOString(),
   }));
   const observedGeneration = cap(report.observedGeneration);
+  const { trustedCas } = report;
   const auditHead = report.auditHead === undefined ? undefined : toBinary(EnvelopeSchema, report.auditHead);
   if (auditHead !== undefined && auditHead.length > auditHeadBytesMax) {
     return invalid(
@@ -128,7 +137,7 @@ function readContent(report: StateReport): Outcome<Report> {
     );
   }
   const carried = auditHead === undefined ? {} : { auditHead };
-  return accept({ observedGeneration, components, attempts, conditions, ...carried });
+  return accept({ observedGeneration, components, attempts, conditions, trustedCas, ...carried });
 }
 
 function kindOf(word: string): BundleKind | undefined {

@@ -51,3 +51,19 @@ test("a wake reaches the sessions of its clusters and no others", () => {
   registry.wake(["cl_2", "cl_unknown"]);
   assert.deepEqual([here.mailbox.take(), there.mailbox.take()], [false, true]);
 });
+
+test("a revoked agent and a retired cluster are ended everywhere, also a stream that has not said hello", () => {
+  const registry = createRegistry();
+  const [spoken, sibling] = [session("ag_1", 1n), session("ag_2", 1n)];
+  const arrivals = [session("ag_1", 2n), { ...session("ag_3", 1n), clusterId: "cl_2" }] as const;
+  registry.add(spoken);
+  registry.add(sibling);
+  for (const arrival of arrivals) registry.arrive(arrival);
+  const ended = () => [spoken, sibling, ...arrivals].map(({ mailbox }) => mailbox.ending?.kind === "revoked");
+  registry.endAgent("ag_1", { kind: "revoked" });
+  assert.deepEqual(ended(), [true, false, true, false]);
+  registry.endCluster("cl_2", { kind: "revoked" });
+  assert.deepEqual(ended(), [true, false, true, true]);
+  registry.endCluster("cl_1", { kind: "revoked" });
+  assert.deepEqual(ended(), [true, true, true, true]);
+});

@@ -9,13 +9,20 @@ export interface LiveSession {
   readonly mailbox: Mailbox;
 }
 
+/** A stream that has begun, with who its certificate says it is. */
+export interface Arrival {
+  readonly agentId: string;
+  readonly clusterId: string;
+  readonly mailbox: Mailbox;
+}
+
 /** The live sessions of this server. Nothing here waits: a broadcast marks mailboxes and returns. */
 export interface Registry {
   /** Registers a session and ends the one it replaces. False when a newer session of the agent is here already. */
   add(session: LiveSession): boolean;
   remove(session: LiveSession): void;
-  /** Lets a stream hear of a drain from its first moment, before it has said who it is. Call the answer when it ends. */
-  arrive(mailbox: Mailbox): () => void;
+  /** Lets a stream hear of a drain and of its end from its first moment, before it has said hello. Call the answer when it ends. */
+  arrive(arrival: Arrival): () => void;
   /** Ends the session of an agent that is older than this epoch. */
   supersede(agentId: string, epoch: bigint): void;
   /** Makes the sessions of these clusters look again. */
@@ -23,6 +30,8 @@ export interface Registry {
   wakeAll(): void;
   /** Ends the session of an agent if it is still this one. */
   end(agentId: string, sessionId: string, ending: Ending): void;
+  /** Ends whatever speaks for an agent, or for any agent of a cluster, with or without a hello. */
+  endAgent(agentId: string, ending: Ending): void;
   endCluster(clusterId: string, ending: Ending): void;
   /** Sends everybody away, each after its own part of the window, so that they do not come back all at once. */
   drain(windowMs: number): void;
@@ -51,10 +60,21 @@ function createIndex() {
   };
 }
 
+function endReplaced(before: LiveSession, { mailbox, sessionId }: LiveSession): void {
+  if (before.mailbox === mailbox) return;
+  before.mailbox.end({ kind: before.sessionId === sessionId ? "repeated" : "superseded" });
+}
+
+function endThose(all: Iterable<Arrival>, which: (arrival: Arrival) => boolean, ending: Ending): void {
+  for (const each of all) {
+    if (which(each)) each.mailbox.end(ending);
+  }
+}
+
 /** `random` is uniform in [0, 1). */
 export function createRegistry(random: () => number = Math.random): Registry {
   const { byAgent, byCluster, put, remove } = createIndex();
-  const arrived = new Set<Mailbox>();
+  const arrived = new Set<Arrival>();
   let drainMs: number | undefined;
 
   function endForDrain({ mailbox }: Pick<LiveSession, "mailbox">): void {
@@ -63,9 +83,7 @@ export function createRegistry(random: () => number = Math.random): Registry {
   function add(session: LiveSession): boolean {
     const before = byAgent.get(session.agentId);
     if (before !== undefined && before.epoch > session.epoch) return false;
-    if (before !== undefined && before.mailbox !== session.mailbox) {
-      before.mailbox.end({ kind: before.sessionId === session.sessionId ? "repeated" : "superseded" });
-    }
+    if (before !== undefined) endReplaced(before, session);
     if (before !== undefined) remove(before);
     put(session);
     if (drainMs !== undefined) endForDrain(session);
@@ -74,10 +92,10 @@ export function createRegistry(random: () => number = Math.random): Registry {
   return {
     add,
     remove,
-    arrive: (mailbox) => {
-      arrived.add(mailbox);
-      if (drainMs !== undefined) endForDrain({ mailbox });
-      return () => arrived.delete(mailbox);
+    arrive: (arrival) => {
+      arrived.add(arrival);
+      if (drainMs !== undefined) endForDrain(arrival);
+      return () => arrived.delete(arrival);
     },
     supersede: (agentId, epoch) => {
       const session = byAgent.get(agentId);
@@ -86,20 +104,25 @@ export function createRegistry(random: () => number = Math.random): Registry {
     wake: (clusterIds) => {
       for (const id of clusterIds) for (const session of byCluster.get(id) ?? []) session.mailbox.mark();
     },
-    wakeAll: () => {
-      for (const session of byAgent.values()) session.mailbox.mark();
-    },
+    wakeAll: () => byAgent.forEach((session) => session.mailbox.mark()),
     end: (agentId, sessionId, ending) => {
       const session = byAgent.get(agentId);
       if (session?.sessionId === sessionId) session.mailbox.end(ending);
     },
+    endAgent: (agentId, ending) => {
+      byAgent.get(agentId)?.mailbox.end(ending);
+      endThose(arrived, (arrival) => arrival.agentId === agentId, ending);
+    },
     endCluster: (clusterId, ending) => {
-      for (const session of byCluster.get(clusterId) ?? []) session.mailbox.end(ending);
+      endThose(
+        [...(byCluster.get(clusterId) ?? []), ...arrived],
+        (each) => each.clusterId === clusterId,
+        ending,
+      );
     },
     drain: (windowMs) => {
       drainMs = windowMs;
-      for (const session of byAgent.values()) endForDrain(session);
-      for (const mailbox of arrived) endForDrain({ mailbox });
+      for (const each of [...byAgent.values(), ...arrived]) endForDrain(each);
     },
     get isDraining() {
       return drainMs !== undefined;

@@ -6,6 +6,8 @@ import type { Db } from "../store/pool.ts";
 import { storeRates } from "../store/rates.ts";
 import { createAuditBook } from "./audit-book.ts";
 import { createBatcher } from "./batcher.ts";
+import type { CaKeeper } from "../ca-keeper.ts";
+import { createCaBook, type SignCas } from "./cas.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
 import { createDesiredBook, type SignAssignment, type SignShadow } from "./desired.ts";
 import type { SyncPorts } from "./handle-sync.ts";
@@ -18,6 +20,8 @@ export interface SessionsOptions {
   readonly org: string;
   readonly sign: SignAssignment;
   readonly signShadow: SignShadow;
+  readonly signCas: SignCas;
+  readonly cas: CaKeeper;
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
   /** Called when an agent proved or tried something; must not throw. */
@@ -32,7 +36,6 @@ export interface SessionsOptions {
 /** What the transports work with. */
 export interface SessionPorts extends SyncPorts {
   readonly registry: Registry;
-  readonly log: Logger;
   readonly random: () => number;
 }
 
@@ -58,6 +61,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   const registry = createRegistry(random);
   const { sign, signShadow } = options;
   const desired = createDesiredBook({ db, clock, tuning, sign, signShadow });
+  const cas = createCaBook({
+    cas: () => options.cas.current(),
+    sign: options.signCas,
+    root: async () => (await desired.trustChain()).findLast(({ role }) => role === "root")?.body,
+    clock,
+    tuning,
+  });
   const presence = createPresenceBook(db, registry, clock);
   const rates = createBatcher(
     (rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows),
@@ -65,10 +75,13 @@ export function createSessions(options: SessionsOptions): Sessions {
     rateRowsMax,
   );
   const feed = createChangeFeed(db, clock, async ({ clusterIds, isTrustChanged }: Changed) => {
-    if (isTrustChanged) desired.forgetTrust();
-    for (const clusterId of await desired.refresh(clusterIds)) {
-      registry.endCluster(clusterId, { kind: "revoked" });
+    if (isTrustChanged) {
+      desired.forgetTrust();
+      await options.cas.refresh();
     }
+    const gone = await desired.refresh(clusterIds);
+    for (const clusterId of gone.clusterIds) registry.endCluster(clusterId, { kind: "revoked" });
+    for (const agentId of gone.agentIds) registry.endAgent(agentId, { kind: "revoked" });
     if (isTrustChanged) registry.wakeAll();
     else registry.wake(clusterIds);
   });
@@ -77,6 +90,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       db,
       serverId: randomUUID(),
       desired,
+      cas,
       audit: createAuditBook(db, org, clock),
       presence,
       rates,

@@ -17,6 +17,8 @@ export interface Tuning {
   readonly assignmentMs: number;
   /** Assignments hold from this much before they are signed, for agents whose clock is behind. */
   readonly clockSkewMs: number;
+  /** After a switch to another CA, agents fetch certificates of it within so long, each at a moment of its own. */
+  readonly caRenewalMs: number;
   /** How often it is written who was heard of. */
   readonly presenceMs: number;
   /** How long minutes of rates wait for others to be written with. */
@@ -32,6 +34,7 @@ export const defaultTuning: Tuning = {
   streamAgeMs: 40 * 60_000,
   assignmentMs: 7 * 86_400_000,
   clockSkewMs: 5 * 60_000,
+  caRenewalMs: 10 * 60_000,
   presenceMs: 5_000,
   ratesMs: 100,
 };

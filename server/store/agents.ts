@@ -1,12 +1,21 @@
-import { and, eq, lt } from "drizzle-orm";
+import { and, eq, gt, inArray, isNull, lt, or, sql } from "drizzle-orm";
 
-import type { Db } from "./pool.ts";
-import { agents, clusters } from "./schema.ts";
+import { refuse, accept, type Outcome } from "../domain/refusal.ts";
+import type { Scope } from "../domain/scope.ts";
+import type { AuditNote } from "./audit-entries.ts";
+import { findCluster, type ClusterRow } from "./clusters.ts";
+import { tokensIn } from "./join-tokens.ts";
+import { notifyChanged } from "./notify.ts";
+import type { Database, Db } from "./pool.ts";
+import { agents, clusters, enrollments, joinTokens, nextChange } from "./schema.ts";
+import { clustersIn } from "./scopes.ts";
 
 /** What is asked about an agent each time it calls. */
 export interface AgentStanding {
   readonly certificateSerial: string;
   readonly certificateExpiresAt: Date;
+  /** Pin of the CA that issued it; empty when that is not known. */
+  readonly certificateCa: string;
   readonly revokedAt: Date | null;
   readonly retiredAt: Date | null;
 }
@@ -21,6 +30,7 @@ export async function findAgentStanding(
     .select({
       certificateSerial: agents.certificateSerial,
       certificateExpiresAt: agents.certificateExpiresAt,
+      certificateCa: agents.certificateCa,
       revokedAt: agents.revokedAt,
       retiredAt: clusters.retiredAt,
     })
@@ -30,18 +40,101 @@ export async function findAgentStanding(
   return row;
 }
 
-/** Makes a renewed certificate the agent's certificate. Only forward: an older one never comes back. */
-export async function adoptCertificate(
-  db: Db,
-  agentId: string,
-  certificate: { readonly publicKey: Uint8Array; readonly serial: string; readonly expiresAt: Date },
-): Promise<void> {
+/** A certificate that somebody came in with. */
+export interface CameInWith {
+  readonly agentId: string;
+  readonly publicKey: Uint8Array;
+  readonly certificateSerial: string;
+  readonly certificateExpiresAt: Date;
+  readonly certificateCa: string;
+  readonly replacesSerial?: string;
+}
+
+/** Makes a renewed certificate the agent's certificate, in place of the one that it was judged by and no other. */
+export async function adoptCertificate(db: Db, certificate: CameInWith): Promise<void> {
+  const { agentId, publicKey, certificateSerial, certificateExpiresAt, certificateCa } = certificate;
+  if (certificate.replacesSerial === undefined) return;
   await db
     .update(agents)
-    .set({
-      publicKey: certificate.publicKey,
-      certificateSerial: certificate.serial,
-      certificateExpiresAt: certificate.expiresAt,
-    })
-    .where(and(eq(agents.id, agentId), lt(agents.certificateExpiresAt, certificate.expiresAt)));
+    .set({ publicKey, certificateSerial, certificateExpiresAt, certificateCa })
+    .where(and(eq(agents.id, agentId), eq(agents.certificateSerial, certificate.replacesSerial)));
+}
+
+/** An agent whose identity was taken back. */
+export interface RevokedAgent {
+  readonly id: string;
+  readonly name: string;
+  readonly revokedAt: Date;
+  readonly cluster: ClusterRow;
+}
+
+/**
+ * Takes an agent's identity back, and tells every server; cluster and agent by id or by name. Revoking again keeps the
+ * first time. What the servers have to notice is a change of the cluster.
+ */
+export async function revokeAgent(
+  db: Database,
+  scope: Scope,
+  named: { readonly cluster: string; readonly agent: string },
+  now: Date,
+  note: AuditNote,
+): Promise<Outcome<RevokedAgent>> {
+  return db.transaction(async (tx) => {
+    const found = await findCluster(tx, scope, named.cluster);
+    if (!found.ok) return found;
+    const { id: clusterId, name: clusterName } = found.value;
+    const [row] = await tx
+      .update(agents)
+      .set({ revokedAt: sql`coalesce(${agents.revokedAt}, ${now.toISOString()}::timestamptz)` })
+      .where(
+        and(
+          inArray(
+            agents.clusterId,
+            tx
+              .select({ id: clusters.id })
+              .from(clusters)
+              .where(and(eq(clusters.id, clusterId), clustersIn(scope))),
+          ),
+          or(eq(agents.id, named.agent), eq(agents.name, named.agent)),
+        ),
+      )
+      .returning({ id: agents.id, name: agents.name, revokedAt: agents.revokedAt });
+    if (row === undefined) {
+      const what = `agent of cluster ${clusterName}`;
+      return refuse({ kind: "not-found", what, id: named.agent.slice(0, 80) });
+    }
+    const [cluster] = await tx
+      .update(clusters)
+      .set({ changed: nextChange() })
+      .where(eq(clusters.id, clusterId))
+      .returning();
+    if (cluster === undefined) throw new Error("An update answered without its row");
+    await notifyChanged(tx);
+    await note(tx, { target: `${clusterName}/${row.name}` });
+    return accept({ ...row, revokedAt: row.revokedAt ?? now, cluster });
+  });
+}
+
+/** Join tokens of a scope by which an agent enrolled and which admit others still: who has its disk may have them too. */
+export async function listUsableTokensOf(
+  db: Db,
+  scope: Scope,
+  agentId: string,
+  now: Date,
+): Promise<readonly string[]> {
+  const rows = await db
+    .selectDistinct({ id: joinTokens.id })
+    .from(joinTokens)
+    .innerJoin(enrollments, eq(enrollments.tokenId, joinTokens.id))
+    .where(
+      and(
+        tokensIn(scope),
+        eq(enrollments.agentId, agentId),
+        isNull(joinTokens.revokedAt),
+        gt(joinTokens.expiresAt, now),
+        lt(joinTokens.uses, joinTokens.usesMax),
+      ),
+    )
+    .orderBy(joinTokens.id);
+  return rows.map(({ id }) => id);
 }

@@ -11,6 +11,8 @@ export interface DesiredRow {
   readonly clusterId: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly isRetired: boolean;
+  /** Agents of the cluster whose identity was taken back. */
+  readonly revokedAgentIds: readonly string[];
   /** 0 when nothing was ever assigned. */
   readonly generation: bigint;
   readonly targets: readonly DesiredTarget[];
@@ -30,6 +32,7 @@ export async function readDesired(db: Db, clusterIds: readonly string[]): Promis
     Omit<DesiredRow, "generation"> & { generation: string } & Record<string, unknown>
   >(sql`
     select c.id as "clusterId", c.labels, c.retired_at is not null as "isRetired",
+      array(select g.id from agents g where g.cluster_id = c.id and g.revoked_at is not null) as "revokedAgentIds",
       coalesce(a.generation, 0)::text as generation,
       coalesce((select json_agg(json_build_object('kind', b.kind, 'path', b.target_path, 'length', b.length,
         'digest', b.digest) order by b.kind) from bundles b where b.digest in (a.rules_digest, a.shipper_digest)), '[]')
@@ -40,7 +43,7 @@ export async function readDesired(db: Db, clusterIds: readonly string[]): Promis
   return rows.map((row) => ({ ...row, generation: BigInt(row.generation) }));
 }
 
-/** One change: of a cluster (its assignment, labels or retirement), or of trust metadata when no cluster is named. */
+/** One change: of a cluster (its assignment, labels or retirement), or of trust metadata or the CA when no cluster is named. */
 export interface Change {
   readonly clusterId?: string;
   readonly number: bigint;
@@ -51,7 +54,8 @@ export async function readChanges(db: Db, after: bigint): Promise<readonly Chang
   const { rows } = await db.execute<{ id: string | null; changed: string }>(sql`
     select cluster_id as id, changed from assignments where changed > ${after}
     union all select id, changed from clusters where changed > ${after}
-    union all select null, changed from trust_metadata where changed > ${after}`);
+    union all select null, changed from trust_metadata where changed > ${after}
+    union all select null, changed from ca_rotations where changed > ${after}`);
   return rows.map(({ id, changed }) => ({
     number: BigInt(changed),
     ...(id === null ? {} : { clusterId: id }),

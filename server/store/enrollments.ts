@@ -1,6 +1,7 @@
 import { and, eq, inArray, lt, or, sql } from "drizzle-orm";
 
 import {
+  judgeBounds,
   judgeJoinToken,
   judgeNamesakes,
   judgeReach,
@@ -24,6 +25,7 @@ import {
   clusters,
   enrollments,
   joinTokens,
+  nextChange,
   rollouts,
   trustMetadata,
   type Labels,
@@ -32,6 +34,8 @@ import {
 /** Everything about one enrolment that is known before the store is asked. */
 export interface Application {
   readonly applicant: Applicant;
+  /** Where the call comes from. */
+  readonly address: string;
   readonly token: { readonly id: string; readonly secret: string };
   /** SHA-256 of the key in the certificate request: a repeated request is known by it. */
   readonly keyHash: Uint8Array;
@@ -47,6 +51,8 @@ export type Certify = (identity: {
 }) => Promise<Outcome<Certified>>;
 
 export interface Certified {
+  /** Pin of the CA that issued it. */
+  readonly ca: string;
   readonly publicKey: Uint8Array;
   readonly serial: string;
   readonly expiresAt: Date;
@@ -122,23 +128,8 @@ async function enrollIn<C extends Certified>(
     return refuse({ kind: "unauthenticated", why });
   }
   const again = await findRepeated(tx, application);
-  if (again !== undefined && token.revokedAt !== null) {
-    // Who revokes a token wants nobody to come in by it any more, also not those who have its answer.
-    const why = `The join token ${token.id} was revoked: ask for a new one`;
-    return refuse({ kind: "unauthenticated", why });
-  }
-  if (again === undefined) {
-    const state = {
-      id: token.id,
-      ...(token.clusterName === null ? {} : { clusterName: token.clusterName }),
-      uses: token.uses,
-      usesMax: token.usesMax,
-      expiresAtMs: token.expiresAt.getTime(),
-      isRevoked: token.revokedAt !== null,
-    };
-    const judged = judgeJoinToken(state, applicant, now.getTime());
-    if (!judged.ok) return judged;
-  }
+  const admitted = judgeToken(token, application, again !== undefined);
+  if (!admitted.ok) return admitted;
   // First, so that a token learns nothing of clusters that it does not reach.
   const reach = await judgeAllReach(tx, applicant, token);
   if (!reach.ok) return reach;
@@ -146,10 +137,17 @@ async function enrollIn<C extends Certified>(
   if (!known.ok) return known;
   const cluster = known.value ?? (await insertCluster(tx, application, token.labels));
   const clusterId = cluster.id as ClusterId;
-  const agentId = again ?? (await findAgentId(tx, clusterId, applicant.agentName)) ?? fresh.agentId;
+  const before = await findAgent(tx, clusterId, applicant.agentName);
+  if (before !== undefined && before.revokedAt !== null && token.createdAt <= before.revokedAt) {
+    // The token may be on the disk that was stolen with the agent.
+    const why = `The agent "${applicant.agentName}" was revoked after the join token ${token.id} was made: ask for a new one`;
+    return refuse({ kind: "precondition", why });
+  }
+  const agentId = again ?? before?.id ?? fresh.agentId;
   const certified = await certify({ clusterId, agentId });
   if (!certified.ok) return certified;
   await putAgent(tx, application, { clusterId, agentId }, certified.value);
+  if (before !== undefined && before.revokedAt !== null) await touchCluster(tx, clusterId);
   if (again === undefined) {
     await tx
       .update(joinTokens)
@@ -161,6 +159,34 @@ async function enrollIn<C extends Certified>(
   }
   const [row] = await tx.select({ labels: clusters.labels }).from(clusters).where(eq(clusters.id, clusterId));
   return accept({ clusterId, agentId, labels: row?.labels ?? token.labels, certified: certified.value });
+}
+
+/** Whether a token admits an applicant, or admits it again after a lost answer. */
+function judgeToken(
+  token: typeof joinTokens.$inferSelect,
+  { applicant, address, now }: Application,
+  isRepeated: boolean,
+): Outcome<true> {
+  const bounds = {
+    id: token.id,
+    ...(token.clusterName === null ? {} : { clusterName: token.clusterName }),
+    ...(token.clusterUid === null ? {} : { clusterUid: token.clusterUid }),
+    ...(token.cidr === null ? {} : { cidr: token.cidr }),
+  };
+  if (isRepeated && token.revokedAt !== null) {
+    // Who revokes a token wants nobody to come in by it any more, also not those who have its answer.
+    const why = `The join token ${token.id} was revoked: ask for a new one`;
+    return refuse({ kind: "unauthenticated", why });
+  }
+  if (isRepeated) return judgeBounds(bounds, applicant, address);
+  const state = {
+    ...bounds,
+    uses: token.uses,
+    usesMax: token.usesMax,
+    expiresAtMs: token.expiresAt.getTime(),
+    isRevoked: token.revokedAt !== null,
+  };
+  return judgeJoinToken(state, applicant, address, now.getTime());
 }
 
 /** The agent that this key got from this token before, if it did. */
@@ -261,16 +287,22 @@ async function listPrecedents(tx: Transaction): Promise<readonly Precedent[]> {
   }));
 }
 
-async function findAgentId(
+async function findAgent(
   tx: Transaction,
   clusterId: ClusterId,
   name: string,
-): Promise<AgentId | undefined> {
+): Promise<{ readonly id: AgentId; readonly revokedAt: Date | null } | undefined> {
   const [row] = await tx
-    .select({ id: agents.id })
+    .select({ id: agents.id, revokedAt: agents.revokedAt })
     .from(agents)
     .where(and(eq(agents.clusterId, clusterId), eq(agents.name, name)));
-  return row?.id as AgentId | undefined;
+  return row === undefined ? undefined : { ...row, id: row.id as AgentId };
+}
+
+/** Servers remember who was revoked until they hear that the cluster changed. */
+async function touchCluster(tx: Transaction, clusterId: ClusterId): Promise<void> {
+  await tx.update(clusters).set({ changed: nextChange() }).where(eq(clusters.id, clusterId));
+  await notifyChanged(tx);
 }
 
 /** Enrolling again under the same name replaces the key: the machine was set up anew. A revoked agent is let back in. */
@@ -284,8 +316,15 @@ async function putAgent(
     publicKey: certified.publicKey,
     certificateSerial: certified.serial,
     certificateExpiresAt: certified.expiresAt,
+    certificateCa: certified.ca,
     version: applicant.agentVersion,
     revokedAt: null,
+    // A new identity has no past.
+    trustedCas: [],
+    instanceId: "",
+    earlierInstances: [],
+    starts: 0n,
+    suspicions: [],
   };
   await tx
     .insert(agents)

@@ -23,7 +23,7 @@ export async function insertJoinToken(
 }
 
 /** That whatever a token admits is in a scope. A token for any name has no label `cluster`, as nobody has named it yet. */
-function tokensIn(scope: Scope): SQL {
+export function tokensIn(scope: Scope): SQL {
   const name = sql`jsonb_strip_nulls(jsonb_build_object('cluster', ${joinTokens.clusterName}))`;
   return whereLabels(sql`(${joinTokens.labels} || ${name})`, scope);
 }

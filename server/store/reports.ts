@@ -12,6 +12,8 @@ export interface Report {
   readonly components: readonly ReportedComponent[];
   readonly attempts: readonly ReportedAttempt[];
   readonly conditions: readonly StoredCondition[];
+  /** Pins of the CAs that the agent trusts. */
+  readonly trustedCas: readonly string[];
   /** The head of the audit log that the agent carries: an encoded Envelope. */
   readonly auditHead?: Uint8Array;
 }
@@ -64,6 +66,7 @@ export async function storeReport(
     with fence as (
       update agents set observed_generation = ${report.observedGeneration},
         conditions = ${JSON.stringify(report.conditions)}::jsonb, last_seen_at = ${at},
+        trusted_cas = ${param(report.trustedCas)}::text[],
         audit_head = coalesce(${carried}::bytea, audit_head)
       where id = ${session.agentId} and session_id = ${session.sessionId} and session_epoch = ${session.epoch}
         and revoked_at is null

@@ -29,6 +29,12 @@ export interface StoredCondition {
   readonly since: string;
 }
 
+/** Something that the server finds wrong with an agent's identity, as stored. */
+export interface StoredSuspicion extends StoredCondition {
+  /** When it was seen last. */
+  readonly atMs: number;
+}
+
 /** What a bundle holds, in the words of the domain and of the database. */
 export type BundleKindName = "rules" | "shipper";
 
@@ -82,6 +88,12 @@ export const agents = pgTable("agents", {
   targetsVersion: int8("targets_version").notNull().default(0n),
   revokedAt: instant("revoked_at"),
   createdAt: instant("created_at").notNull(),
+  certificateCa: text("certificate_ca").notNull().default(""),
+  trustedCas: text("trusted_cas").array().notNull().default([]),
+  instanceId: text("instance_id").notNull().default(""),
+  earlierInstances: text("earlier_instances").array().notNull().default([]),
+  starts: int8("starts").notNull().default(0n),
+  suspicions: jsonb("suspicions").$type<readonly StoredSuspicion[]>().notNull().default([]),
   auditHead: bytea("audit_head"),
 });
 
@@ -218,7 +230,27 @@ export const joinTokens = pgTable("join_tokens", {
   createdAt: instant("created_at").notNull(),
   createdBy: text("created_by").notNull(),
   revokedAt: instant("revoked_at"),
+  clusterUid: text("cluster_uid"),
+  cidr: text("cidr"),
   scope: scope("scope"),
+});
+
+export const caRotations = pgTable("ca_rotations", {
+  number: integer("number").primaryKey(),
+  phase: text("phase").$type<"spreading" | "switched" | "finished" | "cancelled">().notNull(),
+  fromPin: text("from_pin").notNull(),
+  fromCertificate: bytea("from_certificate").notNull(),
+  toPin: text("to_pin").notNull().unique(),
+  toCertificate: bytea("to_certificate").notNull(),
+  toKey: bytea("to_key"),
+  startedAt: instant("started_at").notNull(),
+  startedBy: text("started_by").notNull(),
+  switchedAt: instant("switched_at"),
+  switchedBy: text("switched_by"),
+  endedAt: instant("ended_at"),
+  endedBy: text("ended_by"),
+  leftBehind: text("left_behind").array().notNull().default([]),
+  changed: int8("changed").notNull().default(nextChange()),
 });
 
 export const enrollments = pgTable(

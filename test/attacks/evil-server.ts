@@ -88,7 +88,7 @@ export class EvilServer {
       secret: "0123456789abcdefghij",
       host: "localhost",
       port: this.port,
-      caPin: spkiPin(this.ca.certificate),
+      caPins: [spkiPin(this.ca.certificate)],
       rootPin: rootPin(this.#root),
     });
   }
@@ -138,10 +138,7 @@ export class EvilServer {
       renewCertificate: async ({ csr }) => {
         this.renewals += 1;
         const chain = await (this.renewal?.(csr) ?? this.certify(csr).then((one) => [one]));
-        return {
-          certificateChain: chain.map((one) => Uint8Array.from(one)),
-          caCertificates: [Uint8Array.from(this.ca.certificate)],
-        };
+        return { certificateChain: chain.map((one) => Uint8Array.from(one)) };
       },
     });
     router.service(AgentService, {

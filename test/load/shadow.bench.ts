@@ -44,7 +44,7 @@ function otherHalf(ruleset: RuleSet): RuleSet {
       ? rule
       : { ...rule, condition: { kind: "or", parts: [rule.condition, before], at: 0 } as const };
   });
-  return { ...ruleset, compiled: changed as RuleSet["compiled"] };
+  return { ...ruleset, compiled: changed };
 }
 
 interface Figures {

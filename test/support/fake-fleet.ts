@@ -1,3 +1,4 @@
+import { CaService, GetCaResponseSchema, type GetCaResponse } from "#proto/fleet/v1/ca";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
@@ -42,6 +43,9 @@ export class FakeFleet {
   readonly alerts: Alert[] = [];
   readonly rates: RateSeries[] = [];
   readonly joinTokens: JoinToken[] = [];
+  /** What it says of its CAs, and whom it was told to leave behind. */
+  ca: GetCaResponse = create(GetCaResponseSchema);
+  leftBehind: readonly string[] = [];
   readonly apiTokens: ApiToken[] = [];
   readonly releases: FakeReleases = new FakeReleases();
   readonly rollouts: FakeRollouts;
@@ -216,6 +220,14 @@ function routes(router: Routes, fleet: FakeFleet): void {
       cluster.retiredAt = timestampFromMs(Date.now());
       return { cluster };
     },
+    revokeAgent: ({ cluster: name, agent: wanted }) => {
+      const cluster = fleet.cluster(name);
+      const agent = cluster.agents.find(({ id, name: own }) => id === wanted || own === wanted);
+      if (agent === undefined) throw new ConnectError(`No such agent: "${wanted}"`, Code.NotFound);
+      cluster.agents = cluster.agents.filter((each) => each !== agent);
+      const usableTokenIds = fleet.joinTokens.map(({ id }) => id);
+      return { cluster, agentId: agent.id, agentName: agent.name, usableTokenIds };
+    },
     getRates: ({ selector }) => {
       const names = new Set(fleet.matching(selector).map((cluster) => cluster.name));
       return { series: fleet.rates.filter((series) => names.has(series.clusterName)) };
@@ -228,6 +240,17 @@ function routes(router: Routes, fleet: FakeFleet): void {
     },
   });
   router.service(TokenService, tokens(fleet));
+  const showCa = () => ({ ca: fleet.ca });
+  router.service(CaService, {
+    getCa: () => fleet.ca,
+    rotateCa: showCa,
+    switchCa: ({ leaveBehind }) => {
+      fleet.leftBehind = leaveBehind;
+      return showCa();
+    },
+    finishCa: showCa,
+    cancelCa: showCa,
+  });
   router.service(RolloutService, fleet.rollouts.service());
   router.service(AlertService, {
     listAlerts: ({ filter, pageSize }) => {
@@ -259,6 +282,8 @@ function tokens(fleet: FakeFleet) {
     createJoinToken: (request: {
       labels: Record<string, string>;
       clusterName: string;
+      clusterUid: string;
+      cidr: string;
       ttlSeconds: number;
       uses: number;
     }) => {
@@ -266,6 +291,8 @@ function tokens(fleet: FakeFleet) {
         id: `jt_${fleet.joinTokens.length}`,
         labels: request.labels,
         clusterName: request.clusterName,
+        clusterUid: request.clusterUid,
+        cidr: request.cidr,
         usesMax: request.uses || 1,
         expiresAt: timestampFromMs(Date.now() + (request.ttlSeconds || 3600) * 1000),
       });

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, randomUUID, X509Certificate } from "node:crypto";
 
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -10,14 +10,17 @@ import {
   type SyncResponse,
 } from "#proto/agent/v1/agent";
 import {
+  certificateToPem,
   checkBundle,
   checkTarget,
   emptyTrusted,
   raiseGeneration,
   signReport,
+  spkiPin,
   trustedVersions,
   updateTrusted,
   verifyAssignment,
+  verifyCaBundle,
   type TargetRef,
   type Trusted,
 } from "#trust";
@@ -32,6 +35,8 @@ export interface SimIdentity extends SimAddress {
   readonly clusterUid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly root: Uint8Array;
+  /** The process that it says it is. */
+  readonly instance?: { readonly id: string; readonly starts: bigint };
 }
 
 type Kind = TargetRef["kind"];
@@ -46,6 +51,9 @@ export interface SimState {
   readonly attempts: Map<Kind, Attempt>;
   labels: Readonly<Record<string, string>>;
   trusted: Trusted;
+  /** PEM of the CAs that a server may be of, and the version of the list that they are from. */
+  cas: readonly string[];
+  caVersion: number;
 }
 
 /** Builds the messages of one session, signed for real. */
@@ -68,6 +76,8 @@ export function newSimState(identity: SimIdentity): SimState {
     attempts: new Map(),
     labels: identity.labels,
     trusted: trusted.value,
+    cas: [identity.ca],
+    caVersion: 0,
   };
 }
 
@@ -99,6 +109,7 @@ export function newSimSession(identity: SimIdentity, transport: SimTransport, st
           timestamp: BigInt(versions.timestamp),
         }),
         labelsDigest: digestOf(state.labels),
+        caBundleVersion: BigInt(state.caVersion),
         ...(more as object),
       });
     },
@@ -115,6 +126,9 @@ function helloOf(identity: SimIdentity, transport: SimTransport) {
     protocolMin: 1,
     protocolMax: 1,
     transport,
+    ...(identity.instance === undefined
+      ? {}
+      : { instanceId: identity.instance.id, starts: identity.instance.starts }),
   };
 }
 
@@ -134,6 +148,7 @@ function reportOf(
       sequence,
       time: timestampFromMs(Date.now()),
       observedGeneration: state.observedGeneration,
+      trustedCas: state.cas.map((pem) => spkiPin(new X509Certificate(pem).raw)),
       components: [...kinds].map((kind) => {
         const running = state.running.get(kind);
         const lastAttempt = state.attempts.get(kind);
@@ -184,7 +199,8 @@ export async function takeIn(
     state.trusted = updated.value;
     if (!updated.ok) throw new Error(`${updated.refusal.code}: ${updated.refusal.message}`);
   }
-  if (response.assignment === undefined) return false;
+  const hasCas = takeCas(identity, state, response);
+  if (response.assignment === undefined) return hasCas;
   const { org, clusterId } = identity;
   const assignment = verifyAssignment(state.trusted, response.assignment, {
     org,
@@ -195,6 +211,16 @@ export async function takeIn(
   state.trusted = raiseGeneration(state.trusted, assignment.value.generation);
   state.observedGeneration = BigInt(assignment.value.generation);
   for (const target of assignment.value.targets) await apply(identity, state, link, target, behave);
+  return true;
+}
+
+function takeCas({ org }: SimIdentity, state: SimState, { caBundle }: SyncResponse): boolean {
+  if (caBundle === undefined) return false;
+  const context = { org, versionFloor: state.caVersion, now: new Date() };
+  const bundle = verifyCaBundle(state.trusted, caBundle, context);
+  if (!bundle.ok) throw new Error(`${bundle.refusal.code}: ${bundle.refusal.message}`);
+  state.cas = bundle.value.cas.map(certificateToPem);
+  state.caVersion = bundle.value.version;
   return true;
 }
 

@@ -33,6 +33,12 @@ export default class TokenCreate extends FleetCommand {
     project: textFlag("project", "Project of the cluster that joins.", "NAME"),
     label: listFlag("label", "Further labels of the cluster that joins.", "KEY=VALUE"),
     cluster: textFlag("cluster", "Only a cluster of this name may join.", "NAME"),
+    "cluster-uid": textFlag("cluster-uid", "Only the cluster with this UID may join.", "UID"),
+    cidr: textFlag(
+      "cidr",
+      "Only agents that the server sees come from this network may join.",
+      "ADDRESS/BITS",
+    ),
     ttl: durationFlag("ttl", "How long the token can be used; an hour if not given."),
     uses: countFlag("uses", "How many agents may enrol with it; one if not given.", 1, 10_000),
   };
@@ -58,6 +64,8 @@ export default class TokenCreate extends FleetCommand {
     const response = await service.createJoinToken({
       labels,
       clusterName: flags.cluster ?? "",
+      clusterUid: flags["cluster-uid"] ?? "",
+      cidr: flags.cidr ?? "",
       ttlSeconds: flags.ttl ?? 0,
       uses: flags.uses ?? 0,
     });

@@ -31,6 +31,8 @@ const columns = (now: number): readonly Column<JoinToken>[] => [
   { title: "LEFT", align: "right", cell: (token) => leftOf(token.expiresAt, now) },
   { title: "LABELS", cell: (token) => labelsOf(token.labels) },
   { title: "CLUSTER", cell: (token) => token.clusterName },
+  { title: "UID", wide: true, cell: (token) => token.clusterUid },
+  { title: "FROM", wide: true, cell: (token) => token.cidr },
   { title: "AGE", align: "right", wide: true, cell: (token) => ageOf(token.createdAt, now) },
   { title: "BY", wide: true, cell: (token) => token.createdBy },
 ];

@@ -175,11 +175,14 @@ const scenarios: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
       (error: unknown) => ConnectError.from(error),
     );
     assert.ok(refused instanceof ConnectError);
-    assert.equal(refused.code, Code.PermissionDenied);
-    assert.match(
-      refused.rawMessage,
-      new RegExp(`belongs to cluster "${scene.cluster}".*uid-of-somebody-else`),
-    );
+    assert.equal(refused.code, Code.FailedPrecondition);
+    const words = new RegExp(`belongs to cluster "${scene.cluster}".*uid-of-somebody-else`);
+    assert.match(refused.rawMessage, words);
+    const { cluster } = await (
+      await scene.fleet.at.client(ClusterService)
+    ).getCluster({ cluster: scene.cluster });
+    assert.match(cluster?.healthReason ?? "", /reports identity\/copied/);
+    assert.match(cluster?.agents[0]?.conditions[0]?.message ?? "", words);
   },
 
   "an assignment reaches a waiting agent by itself, verifies, and is not sent again once it was seen": async (

@@ -11,11 +11,25 @@ import { SyncRequestSchema, type SyncRequest, type SyncResponse } from "#proto/a
 import { signEnvelope, generateKey } from "#trust";
 
 import { freshDatabase, type TestDatabase } from "../../../test/support/postgres.ts";
+import type { CaKeeper } from "../../ca-keeper.ts";
 import { createSessions, type SessionsOptions } from "../../sessions/sessions.ts";
 import type { Tuning } from "../../sessions/tuning.ts";
 import { agents } from "../../store/schema.ts";
 import { connect } from "./connect.ts";
 import { until } from "./fixture.ts";
+
+/** A fleet whose CA is not being replaced. */
+const oneCa: CaKeeper = {
+  current: () => ({
+    issuer: { pin: "sha256:ca", certificate: new Uint8Array(), privateKey: "" },
+    trusted: [],
+    trustedPins: ["sha256:ca"],
+    bundleVersion: 0,
+    switchedAtMs: undefined,
+  }),
+  refresh: () => Promise.resolve(),
+  onChange: () => {},
+};
 
 async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<SessionsOptions> = {}) {
   const db = await freshDatabase(t);
@@ -29,6 +43,8 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
     org: "default",
     sign: () => signEnvelope("test", new Uint8Array(), [key]),
     signShadow: () => signEnvelope("test", new Uint8Array(), [key]),
+    signCas: () => signEnvelope("test", new Uint8Array(), [key]),
+    cas: oneCa,
     certificateMs: 1000,
     onReport: () => {},
     log: pino({ level: "silent" }),
@@ -43,6 +59,8 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
     agentId: "ag_1",
     publicKey: publicKey.export({ type: "spki", format: "der" }),
     certificateExpiresAt: new Date(Date.now() + 3_600_000),
+    certificateCa: "sha256:ca",
+    certificateSerial: "",
   };
   const gone = new AbortController();
   t.after(() => gone.abort());

@@ -108,7 +108,7 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
   let live: LiveSession | undefined;
   let isClosed = false;
   ports.desired.hold(caller.clusterId);
-  const depart = ports.registry.arrive(mailbox);
+  const depart = ports.registry.arrive({ agentId: caller.agentId, clusterId: caller.clusterId, mailbox });
   // The generator may hang in a write that never ends, so closing does not depend on it.
   line.signal.addEventListener("abort", close, { once: true });
 

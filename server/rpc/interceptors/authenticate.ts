@@ -3,12 +3,13 @@ import type { TLSSocket } from "node:tls";
 import { createContextKey } from "@connectrpc/connect";
 import { readAgentCertificate } from "#trust";
 
+import type { CaSet } from "../../ca-keeper.ts";
 import { judgeCertificate } from "../../domain/certificate.ts";
 import type { AgentId, ApiTokenId, ClusterId } from "../../domain/ids.ts";
 import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
 import { judgeToken, parseCredential } from "../../domain/secret.ts";
 import { isSecret } from "../../secrets.ts";
-import { adoptCertificate, findAgentStanding } from "../../store/agents.ts";
+import { findAgentStanding } from "../../store/agents.ts";
 import { findApiToken, touchApiToken, type ApiToken } from "../../store/api-tokens.ts";
 import type { Db } from "../../store/pool.ts";
 import { credentialText, type AgentCaller, type Caller, type Operator } from "../caller.ts";
@@ -21,6 +22,8 @@ export interface Peer {
   readonly publicKey: Uint8Array;
   readonly serial: string;
   readonly expiresAt: Date;
+  /** Pin of the CA that issued the certificate. */
+  readonly ca: string;
 }
 
 /** The peer of the connection that a call came over. */
@@ -32,10 +35,14 @@ export interface Authentication {
   readonly db: Db;
   readonly org: string;
   readonly agentCertificateMs: number;
+  readonly cas: () => Pick<CaSet, "issuer" | "trustedPins" | "bundleVersion">;
 }
 
 /** Reads the client certificate of a connection, which TLS has checked against our CA. */
-export function readPeer(socket: TLSSocket): Outcome<Peer> {
+export function readPeer(
+  socket: TLSSocket,
+  issuerOf: (certificate: Uint8Array) => string | undefined,
+): Outcome<Peer> {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) {
     return refuse({
@@ -43,7 +50,10 @@ export function readPeer(socket: TLSSocket): Outcome<Peer> {
       why: "No credentials were given: send an API token as Authorization: Bearer, or a client certificate",
     });
   }
-  if (!socket.authorized) {
+  // A resumed TLS session keeps the verdict of its first handshake, which may have trusted a CA that was dropped since.
+  const ca = socket.authorized ? issuerOf(certificate.raw) : undefined;
+  if (socket.authorized && ca === undefined) return droppedCa;
+  if (ca === undefined) {
     const why = `The client certificate was refused: ${String(socket.authorizationError)}`;
     return refuse({ kind: "unauthenticated", why });
   }
@@ -62,8 +72,14 @@ export function readPeer(socket: TLSSocket): Outcome<Peer> {
     publicKey: certificate.publicKey.export({ type: "spki", format: "der" }),
     serial: certificate.serialNumber.toLowerCase(),
     expiresAt: expires,
+    ca,
   });
 }
+
+const droppedCa = refuse({
+  kind: "unauthenticated",
+  why: "The client certificate is of a CA that this fleet does not trust any more: enrol again",
+});
 
 /** Finds out who calls. An API token in the headers counts before a certificate on the connection. */
 export async function authenticate(
@@ -114,13 +130,22 @@ async function certified(on: Authentication, peer: Peer, now: Date): Promise<Out
     why: "The client certificate names no agent of this fleet: enrol again",
   });
   if (peer.org !== on.org) return stranger;
+  const { issuer, trustedPins, bundleVersion } = on.cas();
+  // The connection may be older than the end of its CA.
+  if (!trustedPins.includes(peer.ca)) return droppedCa;
   const standing = await findAgentStanding(on.db, peer.agentId, peer.clusterId);
   if (standing === undefined) return stranger;
   const judged = judgeCertificate(
-    { serial: peer.serial, expiresAtMs: peer.expiresAt.getTime() },
+    {
+      serial: peer.serial,
+      expiresAtMs: peer.expiresAt.getTime(),
+      isOfNewestCa: peer.ca === issuer.pin,
+    },
     {
       certificateSerial: standing.certificateSerial,
       certificateExpiresAtMs: standing.certificateExpiresAt.getTime(),
+      // Where it is not known it is from the first CA.
+      isOfNewestCa: (standing.certificateCa || (bundleVersion === 0 ? issuer.pin : "")) === issuer.pin,
       isRevoked: standing.revokedAt !== null,
       isRetired: standing.retiredAt !== null,
     },
@@ -128,7 +153,6 @@ async function certified(on: Authentication, peer: Peer, now: Date): Promise<Out
     on.agentCertificateMs,
   );
   if (!judged.ok) return judged;
-  if (judged.value === "newer") await adoptCertificate(on.db, peer.agentId, peer);
   return accept({
     kind: "agent",
     clusterId: peer.clusterId,
@@ -136,5 +160,7 @@ async function certified(on: Authentication, peer: Peer, now: Date): Promise<Out
     publicKey: peer.publicKey,
     certificateSerial: peer.serial,
     certificateExpiresAt: peer.expiresAt,
+    certificateCa: peer.ca,
+    ...(judged.value === "newer" ? { replacesSerial: standing.certificateSerial } : {}),
   });
 }

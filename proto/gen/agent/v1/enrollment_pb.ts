@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/enrollment.proto.
  */
 export const file_agent_v1_enrollment: GenFile = /*@__PURE__*/
-  fileDesc("ChlhZ2VudC92MS9lbnJvbGxtZW50LnByb3RvEghhZ2VudC52MSKTAQoNRW5yb2xsUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSEgoKYWdlbnRfbmFtZRgEIAEoCRILCgNjc3IYBSABKAwSFQoNYWdlbnRfdmVyc2lvbhgGIAEoCRIQCghyb290X3BpbhgHIAEoCSKaAgoORW5yb2xsUmVzcG9uc2USCwoDb3JnGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSEAoIYWdlbnRfaWQYAyABKAkSGQoRY2VydGlmaWNhdGVfY2hhaW4YBCADKAwSFwoPY2FfY2VydGlmaWNhdGVzGAUgAygMEgwKBHJvb3QYBiABKAwSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoGbGFiZWxzGAggAygLMiQuYWdlbnQudjEuRW5yb2xsUmVzcG9uc2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASImChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBILCgNjc3IYASABKAwifgoYUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEhcKD2NhX2NlcnRpZmljYXRlcxgCIAMoDBIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDKrAQoRRW5yb2xsbWVudFNlcnZpY2USOwoGRW5yb2xsEhcuYWdlbnQudjEuRW5yb2xsUmVxdWVzdBoYLmFnZW50LnYxLkVucm9sbFJlc3BvbnNlElkKEFJlbmV3Q2VydGlmaWNhdGUSIS5hZ2VudC52MS5SZW5ld0NlcnRpZmljYXRlUmVxdWVzdBoiLmFnZW50LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChlhZ2VudC92MS9lbnJvbGxtZW50LnByb3RvEghhZ2VudC52MSKTAQoNRW5yb2xsUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSEgoKYWdlbnRfbmFtZRgEIAEoCRILCgNjc3IYBSABKAwSFQoNYWdlbnRfdmVyc2lvbhgGIAEoCRIQCghyb290X3BpbhgHIAEoCSKaAgoORW5yb2xsUmVzcG9uc2USCwoDb3JnGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSEAoIYWdlbnRfaWQYAyABKAkSGQoRY2VydGlmaWNhdGVfY2hhaW4YBCADKAwSFwoPY2FfY2VydGlmaWNhdGVzGAUgAygMEgwKBHJvb3QYBiABKAwSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoGbGFiZWxzGAggAygLMiQuYWdlbnQudjEuRW5yb2xsUmVzcG9uc2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASImChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBILCgNjc3IYASABKAwifAoYUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSgQIAhADUg9jYV9jZXJ0aWZpY2F0ZXMyqwEKEUVucm9sbG1lbnRTZXJ2aWNlEjsKBkVucm9sbBIXLmFnZW50LnYxLkVucm9sbFJlcXVlc3QaGC5hZ2VudC52MS5FbnJvbGxSZXNwb25zZRJZChBSZW5ld0NlcnRpZmljYXRlEiEuYWdlbnQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QaIi5hZ2VudC52MS5SZW5ld0NlcnRpZmljYXRlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.EnrollRequest
@@ -148,6 +148,8 @@ export const RenewCertificateRequestSchema: GenMessage<RenewCertificateRequest> 
   messageDesc(file_agent_v1_enrollment, 2);
 
 /**
+ * Which CAs to trust is not said here: that takes a signed bundle.
+ *
  * @generated from message agent.v1.RenewCertificateResponse
  */
 export type RenewCertificateResponse = Message<"agent.v1.RenewCertificateResponse"> & {
@@ -155,11 +157,6 @@ export type RenewCertificateResponse = Message<"agent.v1.RenewCertificateRespons
    * @generated from field: repeated bytes certificate_chain = 1;
    */
   certificateChain: Uint8Array[];
-
-  /**
-   * @generated from field: repeated bytes ca_certificates = 2;
-   */
-  caCertificates: Uint8Array[];
 
   /**
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
@@ -186,7 +183,8 @@ export const EnrollmentService: GenService<{
    *
    * Refuses with UNAUTHENTICATED when the token is unknown, expired, used up or revoked (the message says which), with
    * INVALID_ARGUMENT when the request cannot be read, and with FAILED_PRECONDITION when the cluster's name is taken by
-   * a cluster with another UID, the token is bound to another name, or no root has the given pin.
+   * a cluster with another UID, the token is bound to another name, UID or network, the agent was revoked after the
+   * token was made, or no root has the given pin.
    *
    * @generated from rpc agent.v1.EnrollmentService.Enroll
    */

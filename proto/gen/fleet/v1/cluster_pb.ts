@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/cluster.proto.
  */
 export const file_fleet_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9jbHVzdGVyLnByb3RvEghmbGVldC52MSKEBAoHQ2x1c3RlchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRItCgZsYWJlbHMYBCADKAsyHS5mbGVldC52MS5DbHVzdGVyLkxhYmVsc0VudHJ5EicKBmhlYWx0aBgFIAEoDjIXLmZsZWV0LnYxLkNsdXN0ZXJIZWFsdGgSFQoNaGVhbHRoX3JlYXNvbhgGIAEoCRIoCgphc3NpZ25tZW50GAcgASgLMhQuZmxlZXQudjEuQXNzaWdubWVudBIiCgdydW5uaW5nGAggAygLMhEuZmxlZXQudjEuUnVubmluZxIeCgVyYXRlcxgJIAEoCzIPLmZsZWV0LnYxLlJhdGVzEjAKDGxhc3Rfc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV0aXJlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWdlbnRfY291bnQYDSABKA0SHwoGYWdlbnRzGA4gAygLMg8uZmxlZXQudjEuQWdlbnQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKuAQoKQXNzaWdubWVudBISCgpnZW5lcmF0aW9uGAEgASgEEiIKBXJ1bGVzGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiQKB3NoaXBwZXIYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSLgoKY2hhbmdlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcm9sbG91dF9pZBgFIAEoCSKcAQoHUnVubmluZxIjCgZidW5kbGUYASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXByb3ZlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ2VuZXJhdGlvbhgEIAEoBCKUAwoFQWdlbnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhEKCXRyYW5zcG9ydBgEIAEoCRIwCgxsYXN0X3NlZW5fYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbm5lY3RlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOgoWY2VydGlmaWNhdGVfZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGwoTb2JzZXJ2ZWRfZ2VuZXJhdGlvbhgIIAEoBBIiCgdydW5uaW5nGAkgAygLMhEuZmxlZXQudjEuUnVubmluZxIjCghhdHRlbXB0cxgKIAMoCzIRLmZsZWV0LnYxLkF0dGVtcHQSJwoKY29uZGl0aW9ucxgLIAMoCzITLmZsZWV0LnYxLkNvbmRpdGlvbhIeCgVyYXRlcxgMIAEoCzIPLmZsZWV0LnYxLlJhdGVzIpkBCgdBdHRlbXB0EiMKBmJ1bmRsZRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAIgASgEEg0KBXBoYXNlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZkZXRhaWwYBSABKAkSJgoCYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlUKCUNvbmRpdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIroBCgVSYXRlcxIqCgZtaW51dGUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgCIAEoBBINCgVieXRlcxgDIAEoBBIOCgZhbGVydHMYBCABKAQSDwoHZHJvcHBlZBgFIAEoBBIOCgZwYXJrZWQYBiABKAQSDgoGbGFnX21zGAcgASgEEhQKDGRldGVjdGlvbl91cxgIIAEoBBIPCgdzZWNvbmRzGAkgASgNInsKE0xpc3RDbHVzdGVyc1JlcXVlc3QSJAoIc2VsZWN0b3IYASABKAsyEi5mbGVldC52MS5TZWxlY3RvchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIXCg9pbmNsdWRlX3JldGlyZWQYBCABKAgiaAoUTGlzdENsdXN0ZXJzUmVzcG9uc2USIwoIY2x1c3RlcnMYASADKAsyES5mbGVldC52MS5DbHVzdGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgNIiQKEUdldENsdXN0ZXJSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiOAoSR2V0Q2x1c3RlclJlc3BvbnNlEiIKB2NsdXN0ZXIYASABKAsyES5mbGVldC52MS5DbHVzdGVyIpcBChNMYWJlbENsdXN0ZXJSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSMwoDc2V0GAIgAygLMiYuZmxlZXQudjEuTGFiZWxDbHVzdGVyUmVxdWVzdC5TZXRFbnRyeRIOCgZyZW1vdmUYAyADKAkaKgoIU2V0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI6ChRMYWJlbENsdXN0ZXJSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlciInChRSZXRpcmVDbHVzdGVyUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIjsKFVJldGlyZUNsdXN0ZXJSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlciJICg9HZXRSYXRlc1JlcXVlc3QSJAoIc2VsZWN0b3IYASABKAsyEi5mbGVldC52MS5TZWxlY3RvchIPCgdtaW51dGVzGAIgASgNIjgKEEdldFJhdGVzUmVzcG9uc2USJAoGc2VyaWVzGAEgAygLMhQuZmxlZXQudjEuUmF0ZVNlcmllcyJWCgpSYXRlU2VyaWVzEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEh4KBXJhdGVzGAMgAygLMg8uZmxlZXQudjEuUmF0ZXMqoAEKDUNsdXN0ZXJIZWFsdGgSHgoaQ0xVU1RFUl9IRUFMVEhfVU5TUEVDSUZJRUQQABIaChZDTFVTVEVSX0hFQUxUSF9IRUFMVEhZEAESGwoXQ0xVU1RFUl9IRUFMVEhfVVBEQVRJTkcQAhIbChdDTFVTVEVSX0hFQUxUSF9ERUdSQURFRBADEhkKFUNMVVNURVJfSEVBTFRIX1NJTEVOVBAEMowDCg5DbHVzdGVyU2VydmljZRJNCgxMaXN0Q2x1c3RlcnMSHS5mbGVldC52MS5MaXN0Q2x1c3RlcnNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdENsdXN0ZXJzUmVzcG9uc2USRwoKR2V0Q2x1c3RlchIbLmZsZWV0LnYxLkdldENsdXN0ZXJSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Q2x1c3RlclJlc3BvbnNlEk0KDExhYmVsQ2x1c3RlchIdLmZsZWV0LnYxLkxhYmVsQ2x1c3RlclJlcXVlc3QaHi5mbGVldC52MS5MYWJlbENsdXN0ZXJSZXNwb25zZRJQCg1SZXRpcmVDbHVzdGVyEh4uZmxlZXQudjEuUmV0aXJlQ2x1c3RlclJlcXVlc3QaHy5mbGVldC52MS5SZXRpcmVDbHVzdGVyUmVzcG9uc2USQQoIR2V0UmF0ZXMSGS5mbGVldC52MS5HZXRSYXRlc1JlcXVlc3QaGi5mbGVldC52MS5HZXRSYXRlc1Jlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9jbHVzdGVyLnByb3RvEghmbGVldC52MSKEBAoHQ2x1c3RlchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRItCgZsYWJlbHMYBCADKAsyHS5mbGVldC52MS5DbHVzdGVyLkxhYmVsc0VudHJ5EicKBmhlYWx0aBgFIAEoDjIXLmZsZWV0LnYxLkNsdXN0ZXJIZWFsdGgSFQoNaGVhbHRoX3JlYXNvbhgGIAEoCRIoCgphc3NpZ25tZW50GAcgASgLMhQuZmxlZXQudjEuQXNzaWdubWVudBIiCgdydW5uaW5nGAggAygLMhEuZmxlZXQudjEuUnVubmluZxIeCgVyYXRlcxgJIAEoCzIPLmZsZWV0LnYxLlJhdGVzEjAKDGxhc3Rfc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV0aXJlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWdlbnRfY291bnQYDSABKA0SHwoGYWdlbnRzGA4gAygLMg8uZmxlZXQudjEuQWdlbnQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKuAQoKQXNzaWdubWVudBISCgpnZW5lcmF0aW9uGAEgASgEEiIKBXJ1bGVzGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiQKB3NoaXBwZXIYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSLgoKY2hhbmdlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcm9sbG91dF9pZBgFIAEoCSKcAQoHUnVubmluZxIjCgZidW5kbGUYASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXByb3ZlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ2VuZXJhdGlvbhgEIAEoBCKUAwoFQWdlbnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhEKCXRyYW5zcG9ydBgEIAEoCRIwCgxsYXN0X3NlZW5fYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbm5lY3RlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOgoWY2VydGlmaWNhdGVfZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGwoTb2JzZXJ2ZWRfZ2VuZXJhdGlvbhgIIAEoBBIiCgdydW5uaW5nGAkgAygLMhEuZmxlZXQudjEuUnVubmluZxIjCghhdHRlbXB0cxgKIAMoCzIRLmZsZWV0LnYxLkF0dGVtcHQSJwoKY29uZGl0aW9ucxgLIAMoCzITLmZsZWV0LnYxLkNvbmRpdGlvbhIeCgVyYXRlcxgMIAEoCzIPLmZsZWV0LnYxLlJhdGVzIpkBCgdBdHRlbXB0EiMKBmJ1bmRsZRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAIgASgEEg0KBXBoYXNlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZkZXRhaWwYBSABKAkSJgoCYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlUKCUNvbmRpdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIroBCgVSYXRlcxIqCgZtaW51dGUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgCIAEoBBINCgVieXRlcxgDIAEoBBIOCgZhbGVydHMYBCABKAQSDwoHZHJvcHBlZBgFIAEoBBIOCgZwYXJrZWQYBiABKAQSDgoGbGFnX21zGAcgASgEEhQKDGRldGVjdGlvbl91cxgIIAEoBBIPCgdzZWNvbmRzGAkgASgNInsKE0xpc3RDbHVzdGVyc1JlcXVlc3QSJAoIc2VsZWN0b3IYASABKAsyEi5mbGVldC52MS5TZWxlY3RvchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIXCg9pbmNsdWRlX3JldGlyZWQYBCABKAgiaAoUTGlzdENsdXN0ZXJzUmVzcG9uc2USIwoIY2x1c3RlcnMYASADKAsyES5mbGVldC52MS5DbHVzdGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgNIiQKEUdldENsdXN0ZXJSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiOAoSR2V0Q2x1c3RlclJlc3BvbnNlEiIKB2NsdXN0ZXIYASABKAsyES5mbGVldC52MS5DbHVzdGVyIpcBChNMYWJlbENsdXN0ZXJSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSMwoDc2V0GAIgAygLMiYuZmxlZXQudjEuTGFiZWxDbHVzdGVyUmVxdWVzdC5TZXRFbnRyeRIOCgZyZW1vdmUYAyADKAkaKgoIU2V0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI6ChRMYWJlbENsdXN0ZXJSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlciInChRSZXRpcmVDbHVzdGVyUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIjsKFVJldGlyZUNsdXN0ZXJSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlciI0ChJSZXZva2VBZ2VudFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRINCgVhZ2VudBgCIAEoCSKpAQoTUmV2b2tlQWdlbnRSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlchIQCghhZ2VudF9pZBgCIAEoCRISCgphZ2VudF9uYW1lGAMgASgJEi4KCnJldm9rZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEHVzYWJsZV90b2tlbl9pZHMYBSADKAkiSAoPR2V0UmF0ZXNSZXF1ZXN0EiQKCHNlbGVjdG9yGAEgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDwoHbWludXRlcxgCIAEoDSI4ChBHZXRSYXRlc1Jlc3BvbnNlEiQKBnNlcmllcxgBIAMoCzIULmZsZWV0LnYxLlJhdGVTZXJpZXMiVgoKUmF0ZVNlcmllcxISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIeCgVyYXRlcxgDIAMoCzIPLmZsZWV0LnYxLlJhdGVzKqABCg1DbHVzdGVySGVhbHRoEh4KGkNMVVNURVJfSEVBTFRIX1VOU1BFQ0lGSUVEEAASGgoWQ0xVU1RFUl9IRUFMVEhfSEVBTFRIWRABEhsKF0NMVVNURVJfSEVBTFRIX1VQREFUSU5HEAISGwoXQ0xVU1RFUl9IRUFMVEhfREVHUkFERUQQAxIZChVDTFVTVEVSX0hFQUxUSF9TSUxFTlQQBDLYAwoOQ2x1c3RlclNlcnZpY2USTQoMTGlzdENsdXN0ZXJzEh0uZmxlZXQudjEuTGlzdENsdXN0ZXJzUmVxdWVzdBoeLmZsZWV0LnYxLkxpc3RDbHVzdGVyc1Jlc3BvbnNlEkcKCkdldENsdXN0ZXISGy5mbGVldC52MS5HZXRDbHVzdGVyUmVxdWVzdBocLmZsZWV0LnYxLkdldENsdXN0ZXJSZXNwb25zZRJNCgxMYWJlbENsdXN0ZXISHS5mbGVldC52MS5MYWJlbENsdXN0ZXJSZXF1ZXN0Gh4uZmxlZXQudjEuTGFiZWxDbHVzdGVyUmVzcG9uc2USUAoNUmV0aXJlQ2x1c3RlchIeLmZsZWV0LnYxLlJldGlyZUNsdXN0ZXJSZXF1ZXN0Gh8uZmxlZXQudjEuUmV0aXJlQ2x1c3RlclJlc3BvbnNlEkoKC1Jldm9rZUFnZW50EhwuZmxlZXQudjEuUmV2b2tlQWdlbnRSZXF1ZXN0Gh0uZmxlZXQudjEuUmV2b2tlQWdlbnRSZXNwb25zZRJBCghHZXRSYXRlcxIZLmZsZWV0LnYxLkdldFJhdGVzUmVxdWVzdBoaLmZsZWV0LnYxLkdldFJhdGVzUmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * One Kubernetes cluster that has been enrolled.
@@ -596,6 +596,73 @@ export const RetireClusterResponseSchema: GenMessage<RetireClusterResponse> = /*
   messageDesc(file_fleet_v1_cluster, 14);
 
 /**
+ * @generated from message fleet.v1.RevokeAgentRequest
+ */
+export type RevokeAgentRequest = Message<"fleet.v1.RevokeAgentRequest"> & {
+  /**
+   * An id or a name.
+   *
+   * @generated from field: string cluster = 1;
+   */
+  cluster: string;
+
+  /**
+   * An id or a name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+};
+
+/**
+ * Describes the message fleet.v1.RevokeAgentRequest.
+ * Use `create(RevokeAgentRequestSchema)` to create a new message.
+ */
+export const RevokeAgentRequestSchema: GenMessage<RevokeAgentRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 15);
+
+/**
+ * @generated from message fleet.v1.RevokeAgentResponse
+ */
+export type RevokeAgentResponse = Message<"fleet.v1.RevokeAgentResponse"> & {
+  /**
+   * The cluster without the agent.
+   *
+   * @generated from field: fleet.v1.Cluster cluster = 1;
+   */
+  cluster?: Cluster | undefined;
+
+  /**
+   * @generated from field: string agent_id = 2;
+   */
+  agentId: string;
+
+  /**
+   * @generated from field: string agent_name = 3;
+   */
+  agentName: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp revoked_at = 4;
+   */
+  revokedAt?: Timestamp | undefined;
+
+  /**
+   * Join tokens by which it enrolled and which can still be used, by whoever has them, under another name.
+   *
+   * @generated from field: repeated string usable_token_ids = 5;
+   */
+  usableTokenIds: string[];
+};
+
+/**
+ * Describes the message fleet.v1.RevokeAgentResponse.
+ * Use `create(RevokeAgentResponseSchema)` to create a new message.
+ */
+export const RevokeAgentResponseSchema: GenMessage<RevokeAgentResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 16);
+
+/**
  * @generated from message fleet.v1.GetRatesRequest
  */
 export type GetRatesRequest = Message<"fleet.v1.GetRatesRequest"> & {
@@ -617,7 +684,7 @@ export type GetRatesRequest = Message<"fleet.v1.GetRatesRequest"> & {
  * Use `create(GetRatesRequestSchema)` to create a new message.
  */
 export const GetRatesRequestSchema: GenMessage<GetRatesRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 15);
+  messageDesc(file_fleet_v1_cluster, 17);
 
 /**
  * @generated from message fleet.v1.GetRatesResponse
@@ -634,7 +701,7 @@ export type GetRatesResponse = Message<"fleet.v1.GetRatesResponse"> & {
  * Use `create(GetRatesResponseSchema)` to create a new message.
  */
 export const GetRatesResponseSchema: GenMessage<GetRatesResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 16);
+  messageDesc(file_fleet_v1_cluster, 18);
 
 /**
  * The minutes of one cluster, oldest first; a minute without a report is absent, never zero.
@@ -663,7 +730,7 @@ export type RateSeries = Message<"fleet.v1.RateSeries"> & {
  * Use `create(RateSeriesSchema)` to create a new message.
  */
 export const RateSeriesSchema: GenMessage<RateSeries> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 17);
+  messageDesc(file_fleet_v1_cluster, 19);
 
 /**
  * The judgement over a cluster's agents; silence is never health.
@@ -773,6 +840,20 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof RetireClusterRequestSchema;
     output: typeof RetireClusterResponseSchema;
+  },
+  /**
+   * Takes an agent's identity back: within seconds its sessions end on every server, and its calls and renewals are
+   * refused. Its record is kept. It comes back only with a join token that was made afterwards. Revoking again keeps the
+   * first time.
+   *
+   * Refuses with NOT_FOUND when there is no such cluster, or no such agent in it.
+   *
+   * @generated from rpc fleet.v1.ClusterService.RevokeAgent
+   */
+  revokeAgent: {
+    methodKind: "unary";
+    input: typeof RevokeAgentRequestSchema;
+    output: typeof RevokeAgentResponseSchema;
   },
   /**
    * Per-minute rates of the fleet, newest last, one series per cluster.
