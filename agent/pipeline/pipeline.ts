@@ -73,9 +73,7 @@ const maxYoungGenerationSizeMb = 48;
  */
 export function startPipeline(options: PipelineOptions): Pipeline {
   const { onAlerts, onProblem, ...workerData } = options;
-  // Compiled, this file and the worker's are .js; as they are, both are .ts.
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+  const worker = new Worker(workerUrl(), {
     workerData,
     resourceLimits: { maxYoungGenerationSizeMb },
   });
@@ -135,6 +133,12 @@ export function startPipeline(options: PipelineOptions): Pipeline {
     },
     exited,
   };
+}
+
+/** Compiled, this file and the worker's are .js; as they are, both are .ts. */
+function workerUrl(): URL {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return new URL(`./worker.${extension}`, import.meta.url);
 }
 
 type Ask = <T>(message: (id: number) => ToWorker) => Promise<T>;
