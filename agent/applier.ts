@@ -8,11 +8,15 @@ import type { Conditions } from "./conditions.ts";
 import type { AttemptRecord, CurrentStore, RunningSet } from "./current.ts";
 import { kinds, metadataKeys, planApply } from "./domain/apply-plan.ts";
 import type { Kind, Target } from "./domain/apply-plan.ts";
+import { isDead } from "./domain/trial.ts";
+import { goBack } from "./go-back.ts";
 import type { AgentConnection } from "./link/clients.ts";
+import type { LogTail } from "./log-tail.ts";
 import type { ApplyResult, PipelineFacts } from "./pipeline/pipeline.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createLive } from "./live-set.ts";
 import type { Hashes, Labels, LiveSet } from "./live-set.ts";
+import type { Trials } from "./trials.ts";
 import type { TrustStore } from "./trust-store.ts";
 
 /** What the applier works with. */
@@ -21,6 +25,8 @@ export interface ApplierPorts extends LoopPorts {
   readonly trust: TrustStore;
   readonly bundles: BundleStore;
   readonly pipeline: KeptPipeline;
+  readonly trials: Trials;
+  readonly tail: LogTail;
   readonly conditions: Conditions;
   readonly client: () => AgentConnection["client"] | undefined;
   readonly facts: (labels: Labels) => PipelineFacts;
@@ -31,14 +37,12 @@ export interface ApplierPorts extends LoopPorts {
   readonly log: Logger;
 }
 
-interface State extends ApplierPorts {
+export interface State extends ApplierPorts {
   readonly live: LiveSet;
   /** Whether what runs is to be loaded again, because facts changed. */
   reload: boolean;
   /** Whether last-known-good is to be loaded, because a new worker runs nothing. */
   restore: boolean;
-  /** The bundle that the worker died of last. */
-  fatal: string | undefined;
 }
 
 /** Brings what runs to what is assigned, one bundle at a time; takes no input and keeps no queue. */
@@ -51,8 +55,8 @@ export interface Applier {
   nudge(): void;
   /** The facts changed: what runs is loaded again with them. */
   reload(): void;
-  /** The worker died, and with it all that ran: the next one gets last-known-good. */
-  lost(): void;
+  /** The worker died, and with it all that ran: the next one gets what ran, or last-known-good. */
+  lost(because: string): void;
 }
 
 export function createApplier(ports: ApplierPorts): Applier {
@@ -61,7 +65,6 @@ export function createApplier(ports: ApplierPorts): Applier {
     live: createLive(ports),
     reload: false,
     restore: true,
-    fatal: undefined,
   };
   const loop = createLoop(() => step(state), ports);
   return {
@@ -71,13 +74,20 @@ export function createApplier(ports: ApplierPorts): Applier {
       state.reload = true;
       loop.nudge();
     },
-    lost() {
+    lost(because) {
       state.live.forget();
+      try {
+        ports.trials.died(because);
+      } catch (error) {
+        // A full disk, most likely: the trial goes on, and the next death is counted when there is room.
+        ports.log.error({ err: error }, "a death of the pipeline could not be written down");
+      }
       state.restore = true;
       loop.nudge();
     },
     async resume() {
       try {
+        for (const kind of kinds) await settle(state, kind);
         await restore(state);
       } catch (error) {
         // The loop tries again; the link, which may bring help, does not wait for it.
@@ -91,6 +101,7 @@ export function createApplier(ports: ApplierPorts): Applier {
 /** Loads again what was asked to be, then applies the next bundle that is assigned and does not run. */
 async function step(state: State): Promise<StepEnd> {
   try {
+    for (const kind of kinds) await settle(state, kind);
     if (state.restore) await restore(state);
     if (state.reload) await reload(state);
   } catch (error) {
@@ -111,17 +122,37 @@ async function step(state: State): Promise<StepEnd> {
   return attempt(state, plan.apply, assignment.generation);
 }
 
-/** Hands last-known-good to a worker that runs nothing. One bundle that does not load never keeps the other from running. */
-async function restore(state: State): Promise<void> {
-  const { running, labels, provedLabels = labels } = state.current.get();
-  const known: Hashes = Object.fromEntries(
-    kinds.flatMap((kind) => (running[kind] === undefined ? [] : [[kind, running[kind].sha256]])),
+/** Ends a trial that is decided: what killed its worker or does harm goes, what has soaked is last-known-good. */
+async function settle(state: State, kind: Kind): Promise<void> {
+  const trial = state.trials.of(kind);
+  if (trial === undefined) return;
+  const verdict = state.trials.verdict(kind);
+  if (isDead(trial)) await goBack(state, kind, trial, undefined);
+  else if (verdict.kind === "failed") await goBack(state, kind, trial, verdict);
+}
+
+/** What a worker that runs nothing is to run: what was proved and is on trial, or else last-known-good. */
+function toRestore({ current }: State): Hashes {
+  const { running, trials } = current.get();
+  return Object.fromEntries(
+    kinds.flatMap((kind) => {
+      const tried = trials[kind]?.sinceMs === undefined ? undefined : trials[kind].sha256;
+      const sha256 = tried ?? running[kind]?.sha256;
+      return sha256 === undefined ? [] : [[kind, sha256] as const];
+    }),
   );
+}
+
+/** Hands a worker that runs nothing what ran. One bundle that does not load never keeps the other from running. */
+async function restore(state: State): Promise<void> {
+  const { labels, provedLabels = labels } = state.current.get();
+  const known = toRestore(state);
+  state.trials.reopen();
   const whole = await state.live.hand(known, provedLabels);
   for (const kind of kinds) {
     const sha256 = known[kind];
     if (sha256 === undefined) continue;
-    const result = whole.ok ? whole : await state.live.hand({ [kind]: sha256 }, provedLabels);
+    const result = whole.ok ? whole : await handOrGood(state, kind, sha256, provedLabels);
     const code = `last-known-good/${kind}`;
     if (result.ok) {
       state.conditions.clear(code);
@@ -133,6 +164,15 @@ async function restore(state: State): Promise<void> {
   }
   state.restore = false;
   if (!isDeepStrictEqual(labels, provedLabels)) state.reload = true;
+}
+
+/** A bundle on trial that cannot be loaded again, such as one that the disk lost, makes way and is tried anew. */
+async function handOrGood(state: State, kind: Kind, sha256: string, labels: Labels): Promise<ApplyResult> {
+  const result = await state.live.hand({ [kind]: sha256 }, labels);
+  const good = state.current.get().running[kind]?.sha256;
+  if (result.ok || state.trials.of(kind)?.sha256 !== sha256) return result;
+  state.trials.end(kind);
+  return good === undefined ? result : state.live.hand({ [kind]: good }, labels);
 }
 
 /** Loads what runs with new facts; when that is refused, what runs goes on with the old ones, and that is a condition. */
@@ -168,19 +208,21 @@ async function attempt(state: State, target: Target, generation: number): Promis
     return "retry";
   }
   notes.note("applying");
+  state.trials.begin(target, generation);
   const result = await handOver(state, target);
   if (result === undefined) return "retry";
   if (!result.ok) return notes.reject(result.reason, result.detail, "targets");
   if (state.live.hashes()[target.kind] !== target.sha256) {
     return notes.reject("pipeline/not-proved", "The worker runs other bytes than it was given", "targets");
   }
-  keepAsGood(state, target.kind);
+  // In this order: a kill in between makes it a try that was never proved, and the next start begins it anew.
   notes.note("applied");
+  keepAsGood(state, target.kind);
   await state.bundles.prune(kept(state));
   return "again";
 }
 
-/** The worker's answer; undefined when it is gone, for which the bundle is blamed when it happens twice in a row. */
+/** The worker's answer; undefined when it is gone, which counts against the bundle on trial. */
 async function handOver(state: State, target: Target): Promise<ApplyResult | undefined> {
   const { kind, sha256 } = target;
   const { labels } = state.current.get();
@@ -196,9 +238,6 @@ async function handOver(state: State, target: Target): Promise<ApplyResult | und
     return await state.live.hand({ [kind]: sha256 }, labels, target);
   } catch (error) {
     if (!isWorkerGone(error)) throw error;
-    if (error.code === "pipeline/away") return undefined;
-    if (state.fatal === sha256) return { ok: false, kind, reason: error.code, detail: error.message };
-    state.fatal = sha256;
     return undefined;
   }
 }
@@ -207,17 +246,27 @@ function isWorkerGone(error: unknown): error is AgentError {
   return error instanceof AgentError && error.code.startsWith("pipeline/");
 }
 
-/** What was proved is what the next start begins with; also when the disk was full at the time of the proof. */
-function keepAsGood({ live, current, conditions }: State, kind: Kind): void {
+/** What was proved and has soaked is last-known-good; also when the disk was full at the time. */
+function keepAsGood({ live, current, conditions, trials, log }: State, kind: Kind): void {
   const proved = live.running()[kind];
-  const known = current.get();
   if (proved === undefined) return;
   conditions.clear(`last-known-good/${kind}`);
-  const provedLabels = live.labels() ?? known.labels;
-  const isKnown =
-    known.running[kind]?.sha256 === proved.sha256 && isDeepStrictEqual(known.provedLabels, provedLabels);
-  if (isKnown) return;
-  current.set({ ...known, running: { ...known.running, [kind]: proved }, provedLabels });
+  const isOnTrial = trials.of(kind)?.sha256 === proved.sha256;
+  if (isOnTrial) trials.proved(kind);
+  if (isOnTrial && trials.verdict(kind).kind !== "passed") return;
+  const known = current.get();
+  const isKnown = known.running[kind]?.sha256 === proved.sha256;
+  // Labels are proved with what is last-known-good; a bundle on trial says nothing about that.
+  const isAllGood = kinds.every((each) => each === kind || trials.of(each) === undefined);
+  const provedLabels = isAllGood ? (live.labels() ?? known.labels) : known.provedLabels;
+  if (!isKnown || !isDeepStrictEqual(known.provedLabels, provedLabels)) {
+    const labels = provedLabels === undefined ? {} : { provedLabels };
+    current.set({ ...known, running: { ...known.running, [kind]: proved }, ...labels });
+  }
+  if (!isOnTrial) return;
+  trials.end(kind);
+  conditions.clear(`soak/failed ${kind}`);
+  log.info({ kind, sha256: proved.sha256 }, "bundle has soaked and is last-known-good");
 }
 
 /** Writes down how an attempt stands. */
@@ -243,6 +292,8 @@ function createNotes(state: State, target: Target, generation: number) {
     const known = state.current.get();
     const rejection = { generation, sha256, metadata: metadataKeys(state.trust.versions())[until] };
     state.current.set({ ...known, rejections: { ...known.rejections, [kind]: rejection } });
+    // What still runs may be on trial itself; only the trial of what was refused is over.
+    if (state.trials.of(kind)?.sha256 === sha256) state.trials.end(kind);
     note("rejected", reason, detail);
     return "again";
   };
@@ -250,8 +301,9 @@ function createNotes(state: State, target: Target, generation: number) {
 }
 
 function kept({ current, live }: State): readonly string[] {
-  const { running, assignment } = current.get();
+  const { running, trials, assignment } = current.get();
+  const tried = kinds.flatMap((kind) => trials[kind]?.sha256 ?? []);
   const assigned = assignment?.targets.map((t) => t.sha256) ?? [];
   const good = kinds.flatMap((kind) => running[kind]?.sha256 ?? []);
-  return [...assigned, ...good, ...Object.values(live.hashes())];
+  return [...assigned, ...good, ...tried, ...Object.values(live.hashes())];
 }

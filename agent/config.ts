@@ -20,6 +20,8 @@ export interface Config {
   /** The local allow-list, a JSON file; nothing is allowed without it. */
   readonly allowListFile: string | undefined;
   readonly logLevel: string;
+  /** How long a bundle runs under watch before it is last-known-good. */
+  readonly soakMs: number;
 }
 
 const names = {
@@ -32,6 +34,7 @@ const names = {
   transport: "FALCONRY_TRANSPORT",
   allowListFile: "FALCONRY_ALLOW_FILE",
   logLevel: "FALCONRY_LOG_LEVEL",
+  soakSeconds: "FALCONRY_SOAK_SECONDS",
 } as const;
 const logLevels: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 const variablePrefix = "FALCONRY_VAR_";
@@ -57,6 +60,10 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { probl
   if (!logLevels.includes(logLevel)) {
     problems.push(`${names.logLevel} is "${logLevel}": use one of ${logLevels.join(", ")}`);
   }
+  const soakSeconds = env[names.soakSeconds] ?? "300";
+  if (!/^\d{1,5}$/.test(soakSeconds) || Number(soakSeconds) > 86_400) {
+    problems.push(`${names.soakSeconds} is "${soakSeconds}": use seconds, 0 to 86400`);
+  }
   const joinString = readJoinString(env, problems);
   if (problems.length > 0) return { problems };
   return {
@@ -71,6 +78,7 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { probl
       variables: variablesOf(env),
       allowListFile: env[names.allowListFile],
       logLevel,
+      soakMs: Number(soakSeconds) * 1000,
     },
   };
 }
@@ -108,6 +116,7 @@ export function pathsOf(stateDir: string) {
     trusted: join(stateDir, "trust", "trusted.json"),
     auditHead: join(stateDir, "trust", "audit-heads.json"),
     current: join(stateDir, "current.json"),
+    logTail: join(stateDir, "trial.log"),
     bundles: join(stateDir, "bundles"),
     candidates: join(stateDir, "candidates"),
     pipeline: join(stateDir, "pipeline"),

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import writeFileAtomic from "write-file-atomic";
 import { AgentError } from "./agent-error.ts";
+import { kinds } from "./domain/apply-plan.ts";
 import type { Assignment, Kind, Rejection } from "./domain/apply-plan.ts";
+import type { Trials } from "./domain/trial.ts";
+import { agentVersion } from "./version.ts";
 
 /** What the agent tried last for a kind. */
 export interface AttemptRecord {
@@ -10,6 +13,8 @@ export interface AttemptRecord {
   readonly phase: "received" | "verified" | "staged" | "applying" | "applied" | "rejected" | "rolled-back";
   readonly reason: string;
   readonly detail: string;
+  /** What the pipeline said last before a failure, oldest line first. */
+  readonly logTail?: string;
   readonly atMs: number;
 }
 
@@ -28,8 +33,10 @@ export type RunningSet = { readonly [K in Kind]?: RunningRecord };
  */
 export interface Current {
   readonly assignment: Assignment | undefined;
-  /** Last-known-good. */
+  /** Last-known-good: what has run through a soak. */
   readonly running: RunningSet;
+  /** What runs or is tried, and is not last-known-good yet. */
+  readonly trials: Trials;
   readonly attempts: { readonly [K in Kind]?: AttemptRecord };
   readonly rejections: { readonly [K in Kind]?: Rejection };
   readonly labels: Readonly<Record<string, string>>;
@@ -40,7 +47,14 @@ export interface Current {
   readonly provedLabels?: Readonly<Record<string, string>>;
 }
 
-const empty: Current = { assignment: undefined, running: {}, attempts: {}, rejections: {}, labels: {} };
+const empty: Current = {
+  assignment: undefined,
+  running: {},
+  trials: {},
+  attempts: {},
+  rejections: {},
+  labels: {},
+};
 
 /** The stored state with a setter that is durable before it returns. */
 export interface CurrentStore {
@@ -69,8 +83,7 @@ function read(path: string): Current {
   }
   try {
     const stored = { ...empty, ...(JSON.parse(text) as Partial<Current>) };
-    // A new start may bring another allow-list or engine, so what was refused is worth another try.
-    return { ...stored, rejections: {} };
+    return { ...stored, rejections: lasting(stored.rejections) };
   } catch (error) {
     // It is written atomically, so this is damage from outside. Going on would forget the generation floor.
     throw new AgentError(
@@ -78,4 +91,17 @@ function read(path: string): Current {
       `${path} cannot be read: ${(error as Error).message}. Restore it, or remove the state directory and enrol again`,
     );
   }
+}
+
+/**
+ * A new start may bring another allow-list or engine, so what was refused is worth another try. What failed while it ran
+ * is not, unless the agent is another one: it may have killed the process that starts again.
+ */
+function lasting(rejections: Current["rejections"]): Current["rejections"] {
+  return Object.fromEntries(
+    kinds.flatMap((kind) => {
+      const rejection = rejections[kind];
+      return rejection?.agentVersion === agentVersion ? [[kind, rejection] as const] : [];
+    }),
+  );
 }

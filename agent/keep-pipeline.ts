@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { AgentError } from "./agent-error.ts";
 import { retryDelayMs } from "./domain/backoff.ts";
@@ -22,16 +23,20 @@ export interface KeptPipeline {
   beginShadow(request: ShadowRequest): Promise<ShadowResult | undefined>;
   endShadow(): Promise<unknown>;
   shadowFigures(): Promise<ShadowFigures | undefined>;
-  /** Undefined while there is no worker. */
+  /** Undefined while there is no worker, and when it does not answer within seconds. */
   stats(): Promise<PipelineStats | undefined>;
+  /** Ends a worker that no longer answers; it counts as a crash. */
+  kill(because: string): void;
+  /** What it died of is gone: no more waiting before the next start. */
+  forgive(): void;
   restarts(): number;
   stop(): Promise<void>;
 }
 
 export interface KeepOptions extends PipelineOptions {
   readonly log: Logger;
-  /** Told when the worker died, with the reason in words: nothing runs any more. */
-  readonly onCrash: (because: string, restarts: number) => void;
+  /** Told when the worker died, with the reason in words and where it died: nothing runs any more. */
+  readonly onCrash: (because: string, restarts: number, stack: string) => void;
   /** Told when another worker is there, which runs nothing yet. */
   readonly onRestart: () => void;
   /** Told when a worker that was started again has run for a while. */
@@ -40,6 +45,9 @@ export interface KeepOptions extends PipelineOptions {
 
 /** A worker that ran this long has recovered. */
 const recoveredMs = 60_000;
+/** A bundle that takes longer to load than this is one that the worker hangs on. */
+const applyMs = 120_000;
+const answerMs = 10_000;
 
 export function keepPipeline(options: KeepOptions): KeptPipeline {
   const { log, onCrash, onRestart, onRecovered, ...pipelineOptions } = options;
@@ -47,20 +55,24 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
   let failures = 0;
   let restarts = 0;
   let isStopping = false;
+  let killedBecause: string | undefined;
+  const asker = createAsker();
   let timer: NodeJS.Timeout | undefined;
 
   const watch = (worker: Pipeline): void => {
     void worker.exited.then(({ code, error }) => {
       if (isStopping) return;
       pipeline = undefined;
+      asker.forget();
       failures += 1;
       restarts += 1;
-      const because = error?.message ?? `it ended with code ${code}`;
+      const because = killedBecause ?? error?.message ?? `it ended with code ${code}`;
+      killedBecause = undefined;
       const delayMs = failures === 1 ? 0 : retryDelayMs(failures, Math.random());
       log.error({ err: error, restarts, delayMs }, "the pipeline's worker died, starting another");
       clearTimeout(timer);
       timer = setTimeout(restart, delayMs);
-      onCrash(because, restarts);
+      onCrash(because, restarts, error?.stack ?? "");
     });
   };
   function restart(): void {
@@ -74,27 +86,63 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
     onRecovered();
   }
   watch(pipeline);
+  const kill = (because: string): void => {
+    killedBecause = because;
+    pipeline?.kill();
+  };
   return {
-    async apply(request, facts) {
-      if (pipeline === undefined) {
-        throw new AgentError("pipeline/away", "The pipeline is being started again");
-      }
-      try {
-        return await pipeline.apply(request, facts);
-      } catch (error) {
-        const why = (error as Error).message;
-        throw new AgentError("pipeline/crashed", `The pipeline died while it loaded the bundle: ${why}`);
-      }
+    kill,
+    forgive() {
+      failures = 0;
+      if (pipeline !== undefined || isStopping) return;
+      clearTimeout(timer);
+      restart();
     },
     beginShadow: async (request) => pipeline?.beginShadow(request).catch(() => undefined),
     endShadow: async () => pipeline?.endShadow().catch(() => undefined),
     shadowFigures: async () => pipeline?.shadowFigures().catch(() => undefined),
-    stats: async () => pipeline?.stats().catch(() => undefined),
+    apply: (request, facts) => applyTo(pipeline, request, facts, kill),
+    stats: () => asker.ask(pipeline),
     restarts: () => restarts,
     async stop() {
       isStopping = true;
       clearTimeout(timer);
       await pipeline?.stop();
+    },
+  };
+}
+
+async function applyTo(
+  pipeline: Pipeline | undefined,
+  request: ApplyRequest,
+  facts: PipelineFacts,
+  kill: (because: string) => void,
+): Promise<ApplyResult> {
+  if (pipeline === undefined) throw new AgentError("pipeline/away", "The pipeline is being started again");
+  const hanging = setTimeout(() => kill(`it loaded for ${applyMs / 1000} s and was not done`), applyMs);
+  try {
+    return await pipeline.apply(request, facts);
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new AgentError("pipeline/crashed", `The pipeline died while it loaded the bundle: ${why}`);
+  } finally {
+    clearTimeout(hanging);
+  }
+}
+
+/** Asks one question at a time: a worker that hangs gets no queue of them. */
+function createAsker() {
+  let asked: Promise<PipelineStats | undefined> | undefined;
+  return {
+    forget: () => {
+      asked = undefined;
+    },
+    async ask(pipeline: Pipeline | undefined): Promise<PipelineStats | undefined> {
+      asked ??= pipeline?.stats().catch(() => undefined);
+      const answer = await Promise.race([asked, pause(answerMs, "late" as const, { ref: false })]);
+      if (answer === "late") return undefined;
+      asked = undefined;
+      return answer;
     },
   };
 }

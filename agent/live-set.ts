@@ -43,8 +43,9 @@ export function createLive({ current, bundles, pipeline, facts, org, onChange }:
   /** The same bytes have run since they began to, also over a restart. */
   const recordOf = (kind: Kind, digest: string): RunningRecord => {
     const sha256 = digest.slice("sha256:".length);
-    const known = [running[kind], current.get().running[kind]].find((record) => record?.sha256 === sha256);
-    return known ?? { sha256, sinceMs: Date.now() };
+    const { running: good, trials } = current.get();
+    const known = [running[kind], good[kind], trials[kind]].find((record) => record?.sha256 === sha256);
+    return { sha256, sinceMs: known?.sinceMs ?? Date.now() };
   };
   return {
     running: () => running,

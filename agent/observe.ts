@@ -16,6 +16,8 @@ export interface ObserverPorts {
   readonly conditions: Conditions;
   /** Where the pipeline keeps its positions and queues. */
   readonly paths: { readonly pipeline: string };
+  /** Told each look, also when the pipeline did not answer. */
+  onStats(stats: PipelineStats | undefined): void;
   onRates(next: (ledger: RateLedger) => RateLedger): void;
 }
 
@@ -32,6 +34,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
   const look = async (): Promise<void> => {
     const stats = await ports.pipeline.stats();
     if (isStopped) return;
+    ports.onStats(stats);
     if (stats !== undefined) {
       ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
       noteOutputs(stats, ports.conditions);

@@ -29,6 +29,8 @@ import type { KeptPipeline } from "./keep-pipeline.ts";
 import type { Link, LinkState } from "./link/link.ts";
 import { startLink } from "./link/link.ts";
 import type { Speaker } from "./link/session.ts";
+import { openLogTail } from "./log-tail.ts";
+import type { LogTail } from "./log-tail.ts";
 import { observePipeline } from "./observe.ts";
 import type { PipelineAlert } from "./pipeline/pipeline.ts";
 import { keepShadow } from "./shadow-keeper.ts";
@@ -36,7 +38,14 @@ import type { ShadowKeeper } from "./shadow-keeper.ts";
 import { createSpeaker } from "./speaker.ts";
 import type { ResponsePorts } from "./take-response.ts";
 import { takeResponse } from "./take-response.ts";
+import { openTrials } from "./trials.ts";
+import type { Trials } from "./trials.ts";
 import { openTrustStore } from "./trust-store.ts";
+
+/** So long nothing may be read while the log grows, and so long an output of a new config may fail: a minute by default. */
+const stallMsOf = (soakMs: number): number => Math.max(5_000, soakMs / 5);
+/** A millisecond per event is some twenty times what rules cost that are written well. */
+const detectionUsMax = 1_000;
 
 /** A running agent. */
 export interface RunningAgent {
@@ -59,16 +68,21 @@ interface Own {
  * The link, the pipeline worker and the applier meet only in what is stored.
  */
 export async function runAgent(config: Config, identity: Identity, log: Logger): Promise<RunningAgent> {
-  const own = newOwn(config, identity, log);
+  const instance = beginInstanceOf(config, log);
+  const own: Own = { identity, instance, link: undefined, reportVersion: 0, ledger: emptyLedger };
   const stopping = new AbortController();
   const stored = openStored(config, identity);
   const conditions = createConditions(() => noteChange(own));
-  const others = { applier: () => applier, shadow: () => shadow };
-  const pipeline = openPipeline(config, own, conditions, log, others);
+  const pipeline = openPipeline(config, own, conditions, log, stored.tail, {
+    applier: () => applier,
+    shadow: () => shadow,
+  });
   const shadow: ShadowKeeper = openShadow(own, stored, pipeline, log, stopping.signal);
+  const trials = trialsOf(config, stored, pipeline, () => applier);
   const applier: Applier = createApplier({
     ...stored,
     pipeline,
+    trials,
     conditions,
     log,
     client: () => own.link?.client(),
@@ -82,21 +96,22 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
 
   const certificate = keepCertificate(renewalOf(config, own, conditions, log));
   const carry = noteCarried(stored.auditHead, () => noteChange(own));
+  const take = async (response: SyncResponse): Promise<void> => {
+    const ports = { ...stored, conditions, log, ...casOf(own, stored) };
+    const { labelsChanged, generationChanged } = takeResponse(response, ports);
+    carry.look();
+    if (generationChanged) noteChange(own);
+    if (response.renewCertificate) certificate.renewSoon();
+    if (labelsChanged) applier.reload();
+    shadow.take(response.shadow);
+    applier.nudge();
+  };
   const link = startLink({
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
     speaker: speakerOf(own, stored, conditions, applier, shadow),
-    take: async (response: SyncResponse) => {
-      const ports = { ...stored, conditions, log, ...casOf(own, stored) };
-      const { labelsChanged, generationChanged } = takeResponse(response, ports);
-      carry.look();
-      if (generationChanged) noteChange(own);
-      if (response.renewCertificate) certificate.renewSoon();
-      if (labelsChanged) applier.reload();
-      shadow.take(response.shadow);
-      applier.nudge();
-    },
+    take,
     onState: whenConnected(applier, certificate, log),
   });
   own.link = link;
@@ -104,6 +119,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     pipeline,
     conditions,
     ...stored,
+    onStats: (stats) => trials.look(stats),
     onRates: (next) => (own.ledger = next(own.ledger)),
   });
   return {
@@ -111,15 +127,38 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
       stopping.abort();
       observer.stop();
       certificate.stop();
+      noteClosed(trials, log);
       await pipeline.stop();
       await link.stop();
     },
   };
 }
 
-function newOwn(config: Config, identity: Identity, log: Logger): Own {
-  const instance = beginInstanceOf(config, log);
-  return { identity, instance, link: undefined, reportVersion: 0, ledger: emptyLedger };
+function trialsOf(
+  config: Config,
+  stored: ReturnType<typeof openStored>,
+  pipeline: KeptPipeline,
+  applier: () => Applier,
+): Trials {
+  return openTrials({
+    ...stored,
+    pipelineDir: stored.paths.pipeline,
+    bounds: { soakMs: config.soakMs, stallMs: stallMsOf(config.soakMs), detectionUsMax },
+    kill: (because) => pipeline.kill(because),
+    onDecided: () => applier().nudge(),
+  });
+}
+
+/** Before the pipeline drains, which may take longer than whoever stops the agent waits. */
+function noteClosed(trials: Trials, log: Logger): void {
+  try {
+    trials.closed();
+  } catch (error) {
+    log.error(
+      { err: error },
+      "that the agent stopped could not be written down; its next start takes it for a crash",
+    );
+  }
 }
 
 function beginInstanceOf(config: Config, log: Logger): Instance {
@@ -221,6 +260,7 @@ function openStored(config: Config, identity: Identity) {
     bundles: openBundleStore(paths.bundles),
     candidates: openBundleStore(paths.candidates),
     auditHead: openAuditHead(paths.auditHead, identity.org),
+    tail: openLogTail(paths.logTail),
   };
 }
 
@@ -229,6 +269,7 @@ function openPipeline(
   own: Own,
   conditions: Conditions,
   log: Logger,
+  tail: LogTail,
   { applier, shadow }: { readonly applier: () => Applier; readonly shadow: () => ShadowKeeper },
 ): KeptPipeline {
   return keepPipeline({
@@ -239,12 +280,16 @@ function openPipeline(
       const onRefused = noteRefusedAlert(conditions, log);
       void deliverAlerts(batch, own.link?.client(), onRefused).then(() => ack(), ack);
     },
-    onProblem: ({ code, message }) => log.warn({ code }, message),
-    onCrash: (because, restarts) => {
+    onProblem: ({ code, message }) => {
+      tail.add(`${code}: ${message}`);
+      log.warn({ code }, message);
+    },
+    onCrash: (because, restarts, stack) => {
+      if (stack !== "") tail.add(stack.split("\n").slice(0, 8).join("\n"));
       const what = `The pipeline died and was started again, ${restarts} times since the agent began`;
       conditions.raise("pipeline/crashed", `${what}: ${because}`);
       shadow().workerDied(because);
-      applier().lost();
+      applier().lost(because);
     },
     onRestart: () => applier().nudge(),
     onRecovered: () => conditions.clear("pipeline/crashed"),

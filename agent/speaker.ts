@@ -138,6 +138,7 @@ function componentsOf(current: Current, runningNow: RunningSet): ComponentState[
               reason: attempt.reason,
               detail: attempt.detail,
               at: timestampFromMs(attempt.atMs),
+              logTail: attempt.logTail ?? "",
             }),
           }),
     });

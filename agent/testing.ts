@@ -46,7 +46,7 @@ export function rules(version: string, change: Partial<Bundle> = {}): BuiltBundl
 }
 
 /** Tails the node's audit log into detection and the fleet. */
-export function shipper(version: string, more = ""): BuiltBundle {
+export function shipper(version: string, more = "", change: Partial<Bundle> = {}): BuiltBundle {
   const content = `[INPUT]
   Name tail
   Tag audit
@@ -62,12 +62,16 @@ export function shipper(version: string, more = ""): BuiltBundle {
   Match *
 ${more}`;
   const files = [{ path: "fluent-bit.conf", content }];
-  return must(buildBundle({ org: "default", kind: "shipper", name: "default", version, files, layers: [] }));
+  return must(
+    buildBundle({ org: "default", kind: "shipper", name: "default", version, files, layers: [], ...change }),
+  );
 }
 
 /** A folder for one agent: its state, its audit log and its allow-list. */
 export interface Home {
   readonly config: Config;
+  /** What an agent of its own process is started with. */
+  readonly env: Readonly<Record<string, string>>;
   readonly paths: ReturnType<typeof pathsOf>;
   /** Writes an event that the rules notice, and names it. */
   exec(auditId: string): void;
@@ -92,7 +96,7 @@ export function newHome(
     allowList,
     JSON.stringify({ tailDirectories: [join(dir, "log")], fileDirectories: [join(dir, "out")] }),
   );
-  const read = readConfig({
+  const wholeEnv = {
     FALCONRY_STATE_DIR: join(dir, "state"),
     FALCONRY_JOIN: joinString,
     FALCONRY_CLUSTER: "eu-1",
@@ -100,12 +104,14 @@ export function newHome(
     FALCONRY_ALLOW_FILE: allowList,
     FALCONRY_VAR_AUDIT_LOG: auditLog,
     ...env,
-  });
+  };
+  const read = readConfig(wholeEnv);
   if ("problems" in read) throw new Error(read.problems.join("; "));
   const { config } = read;
   const paths = pathsOf(config.stateDir);
   return {
     config,
+    env: wholeEnv,
     paths,
     exec: (auditId) => {
       const objectRef = { resource: "pods", subresource: "exec", namespace: "default", name: "web" };

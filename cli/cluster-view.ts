@@ -3,6 +3,7 @@ import { BundleKind } from "#proto/fleet/v1/common";
 import { renderBytes, renderCount, renderSpan } from "./output/quantity.ts";
 import { type Column, renderFields, renderTable } from "./output/table.ts";
 import { clean, countOf, type Paint, type Tone } from "./output/text.ts";
+import { logLines } from "./refusals.ts";
 import {
   ageOf,
   healthOf,
@@ -99,6 +100,7 @@ function agentLines(agent: Agent, now: number, paint: Paint): string[] {
     ]),
     ...conditions.map((line) => paint("bad", line)),
     ...attemptLines(agent.attempts, now, paint),
+    ...logLines(agent, now),
   ];
 }
 

@@ -1,11 +1,11 @@
-import type { BundleDiff, CoverageLoss, Plan } from "#proto/fleet/v1/rollout";
+import { type BundleDiff, type CoverageLoss, OfflinePolicy, type Plan } from "#proto/fleet/v1/rollout";
 import { clean, countOf, type Paint } from "./output/text.ts";
 import { nameOf, shortDigest } from "./views.ts";
 
 const namesMax = 50;
 
 /** A plan as `--dry-run` shows it: every cluster of every wave, who is left alone, and what changes in the rules. */
-export function planLines(plan: Plan, paint: Paint): string[] {
+export function planLines(plan: Plan, offline: OfflinePolicy, paint: Paint): string[] {
   const clusters = plan.waves.reduce((sum, wave) => sum + wave.clusters.length, 0);
   return [
     `plan ${plan.digest}`,
@@ -17,15 +17,49 @@ export function planLines(plan: Plan, paint: Paint): string[] {
       return `  wave ${index + 1}/${plan.waves.length} ${clean(wave.name)}: ${listed(names)}`;
     }),
     ...(plan.unchanged.length === 0 ? [] : [`left alone, they run it already: ${listed(plan.unchanged)}`]),
+    ...boundLines(plan),
     ...(plan.silent.length === 0
       ? []
-      : [
-          paint(
-            "busy",
-            `silent now, they will hold up their wave until its deadline: ${listed(plan.silent)}`,
-          ),
-        ]),
+      : [paint("busy", `silent now, ${silentWords(offline)}: ${listed(plan.silent)}`)]),
+    ...engineLines(plan, paint),
     ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
+  ];
+}
+
+function silentWords(offline: OfflinePolicy): string {
+  if (offline === OfflinePolicy.WAIT) return "their wave waits until they are heard of";
+  if (offline === OfflinePolicy.SKIP) {
+    return "they come last and hold nothing up; they get it when they are heard of, also after the end";
+  }
+  return "they will hold up their wave until its deadline, and count as failed then";
+}
+
+function boundLines({ maxUnavailable, maxFailures }: Plan): string[] {
+  const unavailable =
+    maxUnavailable === 0 ? "" : `unproved at a time: at most ${countOf(maxUnavailable, "cluster")}; `;
+  return [`${unavailable}stops when more than ${countOf(maxFailures, "cluster")} failed`];
+}
+
+function engineLines({ engineProblems }: Plan, paint: Paint): string[] {
+  const [first] = engineProblems;
+  if (first === undefined) return [];
+  const names = engineProblems.map((each) => `${each.clusterName} (engine ${each.engineVersion})`);
+  return [
+    paint(
+      "bad",
+      `cannot take it, the bundle asks for engine ${clean(first.required)}; this is refused until their agents are upgraded or left out: ${listed(names)}`,
+    ),
+  ];
+}
+
+/** How many rules, and which tactics and techniques, are watched for from now on and no longer. */
+function tagLines(diff: BundleDiff, paint: Paint): string[] {
+  const { rulesBefore, rulesAfter, tagsGained, tagsLost } = diff;
+  if (rulesBefore === rulesAfter && tagsGained.length + tagsLost.length === 0) return [];
+  return [
+    `  enabled rules: ${rulesBefore} -> ${rulesAfter}`,
+    ...(tagsGained.length === 0 ? [] : [paint("good", `  threats watched for anew: ${listed(tagsGained)}`)]),
+    ...(tagsLost.length === 0 ? [] : [paint("bad", `  threats no longer watched for: ${listed(tagsLost)}`)]),
   ];
 }
 
@@ -36,7 +70,7 @@ function diffLines(diff: BundleDiff, paint: Paint): string[] {
   if (isFirst) return [`${clean(nameOf(diff.to))} is the first of its kind on ${on}: all of it is new there`];
   const layers = diff.layers.length === 0 ? "" : ` with ${listed(diff.layers)}`;
   const head = `${clean(from || "nothing")} -> ${clean(nameOf(diff.to))}${layers} on ${on}:`;
-  const changes = [...changeLines(diff, paint), ...lossLines(diff.loss, paint)];
+  const changes = [...changeLines(diff, paint), ...tagLines(diff, paint), ...lossLines(diff.loss, paint)];
   return changes.length === 0 ? [`${head} nothing changes`] : [head, ...changes];
 }
 

@@ -36,7 +36,7 @@ type StartFlags = Wanted &
 export abstract class RolloutCommand extends FleetCommand {
   /** Plans, and unless it is only for show, starts and follows a rollout. */
   protected async start(kind: BundleKind, flags: StartFlags): Promise<void> {
-    const spec = specFrom(kind, flags);
+    const spec = await specFrom(kind, flags);
     const service = await this.client(RolloutService, flags);
     if (flags["dry-run"]) return this.showPlan(spec, flags);
     const started = await service
@@ -60,7 +60,7 @@ export abstract class RolloutCommand extends FleetCommand {
         "Look at it without --plan, then decide.",
       );
     }
-    this.answer(flags.output, PlanSchema, plan, () => planLines(plan, this.screen.paint));
+    this.answer(flags.output, PlanSchema, plan, () => planLines(plan, spec.offline, this.screen.paint));
     this.talk(
       `Nothing was changed. To run exactly this plan: the same command without --dry-run and with --plan ${plan.digest}`,
     );
@@ -72,6 +72,7 @@ export abstract class RolloutCommand extends FleetCommand {
     flags: Wanted & { readonly output: Format },
     watch: boolean,
     wanted: RolloutStep,
+    asEvents: boolean = false,
   ): Promise<void> {
     const asText = flags.output === "table" || flags.output === "wide";
     if (!watch) {
@@ -82,14 +83,15 @@ export abstract class RolloutCommand extends FleetCommand {
       return;
     }
     const service = await this.client(RolloutService, flags);
-    const last = await watchRollout(service, rollout.id, this.screen, asText);
-    if (!asText) this.answer(flags.output, RolloutSchema, last, () => []);
+    const style = asText ? "text" : asEvents ? "events" : "silent";
+    const last = await watchRollout(service, rollout.id, this.screen, style);
+    if (style === "silent") this.answer(flags.output, RolloutSchema, last, () => []);
     const failure = failureOf(last, wanted);
     if (failure !== undefined) throw failure;
   }
 
   /** One rollout with each of its clusters. */
-  protected show(rollout: Rollout, format: Format): void {
+  protected show(rollout: Rollout, format: Format, more: readonly string[] = []): void {
     const { paint, columns } = this.screen;
     const progress = progressOf(rollout);
     const cells: readonly Column<ReturnType<typeof clusterRows>[number]>[] = [
@@ -103,6 +105,7 @@ export abstract class RolloutCommand extends FleetCommand {
       ...(rollout.shadow === undefined ? [] : [`  ${shadowLine(rollout.shadow)}`]),
       "",
       ...renderTable(clusterRows(progress), cells, { wide, paint }),
+      ...more,
     ]);
   }
 

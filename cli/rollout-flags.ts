@@ -3,16 +3,9 @@ import { Flags } from "@oclif/core";
 import type { BundleKind, Selector } from "#proto/fleet/v1/common";
 import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout";
 import { misused } from "./failure.ts";
-import {
-  countFlag,
-  durationFlag,
-  envOf,
-  listFlag,
-  selectorFlags,
-  selectorFrom,
-  textFlag,
-  valuesOf,
-} from "./flags.ts";
+import { countFlag, durationFlag, envOf, listFlag, selectorFlags, selectorFrom, textFlag } from "./flags.ts";
+import { readStrategyFile } from "./strategy-file.ts";
+import { overlay, strategyFields, strategyFlags, type StrategyFlags } from "./strategy-flags.ts";
 
 /** What `rollout rules` and `rollout shipper` take. */
 export const rolloutFlags = {
@@ -33,23 +26,18 @@ export const rolloutFlags = {
     1,
     1000,
   ),
+  ...strategyFlags,
   "region-order": listFlag("region-order", "Regions in the order in which they are taken.", "NAME"),
-  "max-failures": countFlag(
-    "max-failures",
-    "More failed clusters than this stop the rollout; 0 if not given.",
-    0,
-    10_000,
-  ),
   soak: durationFlag("soak", "How long a wave has to stay proved and healthy before the next begins."),
   deadline: durationFlag("deadline", "How long a cluster may take to prove; 10m if not given."),
   "on-failure": Flags.option({
-    summary: "What happens when more clusters fail than allowed.",
+    summary: "What happens when more clusters fail than allowed; pause if not given.",
     options: ["pause", "rollback"] as const,
-    default: "pause" as const,
     env: envOf("on-failure"),
   })(),
   "dry-run": Flags.boolean({
-    summary: "Show the plan (waves, clusters, what changes in the rules) and do nothing.",
+    summary:
+      "Show the plan (waves, clusters, what changes in rules and coverage, who cannot take it) and do nothing.",
     env: envOf("dry-run"),
   }),
   "allow-coverage-loss": Flags.boolean({
@@ -83,35 +71,27 @@ export const shadowFlags = {
   })(),
 };
 
-type SpecFlags = Parameters<typeof selectorFrom>[0] & {
-  readonly all: boolean;
-  readonly bundle?: string | undefined;
-  readonly canary?: number | undefined;
-  readonly growth?: number | undefined;
-  readonly "region-order"?: string[] | undefined;
-  readonly "max-failures"?: number | undefined;
-  readonly soak?: number | undefined;
-  readonly deadline?: number | undefined;
-  readonly "on-failure": "pause" | "rollback";
-  readonly "allow-coverage-loss": boolean;
-  readonly shadow?: number | undefined;
-  readonly then?: "pause" | "go" | undefined;
-};
+type SpecFlags = Parameters<typeof selectorFrom>[0] &
+  StrategyFlags & {
+    readonly all: boolean;
+    readonly bundle?: string | undefined;
+    readonly strategy?: string | undefined;
+    readonly "allow-coverage-loss": boolean;
+    readonly shadow?: number | undefined;
+    readonly then?: "pause" | "go" | undefined;
+  };
 
-/** The spec that the flags mean; 0 leaves a choice to the server, as the contract says. */
-export function specFrom(kind: BundleKind, flags: SpecFlags): RolloutSpec {
+/** The spec that the flags and the strategy file mean; 0 leaves a choice to the server, as the contract says. */
+export async function specFrom(kind: BundleKind, flags: SpecFlags): Promise<RolloutSpec> {
   const selector = chosen(flags);
+  const file = flags.strategy === undefined ? {} : await readStrategyFile(flags.strategy);
+  const choice = overlay(file, flags);
   return create(RolloutSpecSchema, {
     kind,
     bundle: flags.bundle ?? "",
     selector,
-    canary: flags.canary ?? 0,
-    growth: flags.growth ?? 0,
-    regionOrder: valuesOf(flags["region-order"]),
-    maxFailures: flags["max-failures"] ?? 0,
-    soakSeconds: flags.soak ?? 0,
-    deadlineSeconds: flags.deadline ?? 0,
-    onFailure: flags["on-failure"] === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
+    ...strategyFields(choice),
+    onFailure: choice.onFailure === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
     allowCoverageLoss: flags["allow-coverage-loss"],
     shadowSeconds: flags.shadow ?? 0,
     shadowThenGo: flags.then === "go",

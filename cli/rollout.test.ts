@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { AgentSchema } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutState } from "#proto/fleet/v1/rollout";
 import { type ServedFleet, serveFleet } from "../test/support/fake-fleet.ts";
@@ -211,4 +213,77 @@ test("rollout rules --shadow asks for the shadow, and rollout shadow show tells 
   assert.match(shown.out, /new Exec into a pod on eu-1 at .*: ka\.user\.name=alice/);
   assert.match((await runCli(["rollout", "show"])).out, /shadow until .*: 2 of 2 agents evaluated/);
   assert.equal((await runCli("rollout rules --region eu --then go".split(" "))).code, 2);
+});
+
+test("rollout watch -o json gives a line for each thing that is new, and the state at the end", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-3");
+  const started = await runCli("rollout rules --region eu --no-watch -o json".split(" "));
+  let seen = "";
+  const watch = runCli(["rollout", "watch", JSON.parse(started.out).id, "-o", "json"], {
+    onOut: (all) => (seen = all),
+  });
+  await until(() => seen.includes('"cluster":"eu-3"'));
+  served.fleet.rollouts.release("eu-3");
+  const { code, out } = await watch;
+  assert.equal(code, 0);
+  const news = out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const ofHeld = news.filter(({ cluster }) => cluster === "eu-3").map(({ from, to }) => [from, to]);
+  assert.deepEqual(ofHeld, [
+    ["waiting", "assigned"],
+    ["assigned", "proved"],
+  ]);
+  assert.equal(news.at(-1)?.["event"], "state");
+  assert.equal(news.at(-1)?.["state"], "succeeded");
+});
+
+test("rollout explain names the cluster that holds it up, and the command to type", async (t) => {
+  const served = await newFleet(t);
+  served.fleet.rollouts.held.add("eu-3");
+  const started = await runCli("rollout rules --region eu --no-watch -o json".split(" "));
+  const { id } = JSON.parse(started.out);
+  await until(() => served.fleet.rollouts.find(id).wave === 1);
+  const { code, out, talk } = await runCli(["rollout", "explain"]);
+  assert.equal(code, 0, talk);
+  assert.match(
+    out.replaceAll("\n", " "),
+    /It waits for eu-3, which got the bundle \ds ago and has not proved it: applying/,
+  );
+  assert.match(talk, /fleetctl cluster show eu-3/);
+  const json = JSON.parse((await runCli(["rollout", "explain", id, "-o", "json"])).out);
+  assert.deepEqual([json.state, json.heldUpBy], ["running", ["eu-3"]]);
+});
+
+test("rollout show and cluster show tell the refusal of an agent with the end of its log", async (t) => {
+  const served = await newFleet(t);
+  const bundle = served.fleet.releases.bundles[0]?.ref;
+  assert.ok(bundle);
+  served.fleet.rollouts.failing.set("eu-2", 'agent "node-1" went back by itself: soak/crash-loop');
+  const attempt = {
+    bundle,
+    generation: 7n,
+    phase: "rolled-back",
+    reason: "soak/crash-loop",
+    detail: "The pipeline died 3 times within its soak",
+    logTail: "12:00 died: out of memory\n12:01 died: \u001b[2Jout of memory",
+  };
+  served.fleet.cluster("eu-2").agents.push(create(AgentSchema, { name: "node-1", attempts: [attempt] }));
+  await runCli("rollout rules --region eu --watch".split(" "));
+  const { out } = await runCli(["rollout", "show"]);
+  assert.match(out, /rolled-back by eu-2, agent node-1, generation 7/);
+  assert.match(
+    out,
+    / {2}soak\/crash-loop: The pipeline died 3 times within its soak\n {4}\| 12:00 died: out of memory\n/,
+  );
+  const shown = await runCli(["cluster", "show", "eu-2"]);
+  assert.match(shown.out, /log before starter@1\.0\.0 was rolled-back/);
+  assert.match(shown.out, /\| 12:01 died: \\u001b\[2Jout of memory/);
+  const why = await runCli(["rollout", "explain"]);
+  assert.match(
+    why.out.replaceAll("\n", " "),
+    /eu-2 failed: agent "node-1" went back by itself: soak\/crash-loop; it was never heard of/,
+  );
 });

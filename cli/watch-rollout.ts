@@ -3,7 +3,8 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { Rollout, RolloutService } from "#proto/fleet/v1/rollout";
 import { present } from "./answer.ts";
 import { exitCodes, Failure } from "./failure.ts";
-import { isResting, renderLine, renderPicture } from "./output/rollout.ts";
+import { newsBetween } from "./output/rollout-events.ts";
+import { isResting, renderLine, renderPicture, type RolloutProgress } from "./output/rollout.ts";
 import { liveFrame, type Screen } from "./screen.ts";
 import { progressOf } from "./views.ts";
 
@@ -19,9 +20,9 @@ export async function watchRollout(
   service: Client<typeof RolloutService>,
   id: string,
   screen: Screen,
-  asText: boolean,
+  style: "text" | "events" | "silent",
 ): Promise<Rollout> {
-  const view = asText ? (screen.outIsTerminal ? livePicture(screen) : newLines(screen)) : silentView;
+  const view = viewOf(screen, style);
   return screen.interruptible(async (signal) => {
     try {
       return await follow(service, id, screen, view, signal);
@@ -35,6 +36,12 @@ export async function watchRollout(
       view.end();
     }
   });
+}
+
+function viewOf(screen: Screen, style: "text" | "events" | "silent"): View {
+  if (style === "silent") return silentView;
+  if (style === "events") return eventLines(screen);
+  return screen.outIsTerminal ? livePicture(screen) : newLines(screen);
 }
 
 interface View {
@@ -93,6 +100,22 @@ function isBroken(error: unknown): boolean {
 }
 
 const silentView: View = { show: () => {}, end: () => {} };
+
+/** A line of JSON for each thing that is new. */
+function eventLines(screen: Screen): View {
+  let before: RolloutProgress | undefined;
+  return {
+    show: (rollout) => {
+      const progress = progressOf(rollout);
+      const at = new Date(screen.now()).toISOString();
+      for (const news of newsBetween(before, progress)) {
+        screen.out(`${JSON.stringify({ at, rollout: rollout.id, ...news })}\n`);
+      }
+      before = progress;
+    },
+    end: () => {},
+  };
+}
 
 function newLines(screen: Screen): View {
   let before = "";

@@ -138,6 +138,7 @@ create table attempts (
   phase text not null,
   reason text not null default ''::text,
   detail text not null default ''::text,
+  log_tail text not null default ''::text,
   constraint attempts_pkey primary key (agent_id, kind, at, phase),
   constraint attempts_agent_id_fkey foreign key (agent_id) references agents(id)
 );
@@ -303,11 +304,13 @@ create table rollout_clusters (
   assigned_at timestamp with time zone,
   proved_at timestamp with time zone,
   reason text not null default ''::text,
+  late boolean not null default false,
   constraint rollout_clusters_pkey primary key (rollout_id, cluster_id),
   constraint rollout_clusters_cluster_id_fkey foreign key (cluster_id) references clusters(id),
   constraint rollout_clusters_previous_digest_fkey foreign key (previous_digest) references bundles(digest),
   constraint rollout_clusters_rollout_id_fkey foreign key (rollout_id) references rollouts(id)
 );
+create index rollout_clusters_open on public.rollout_clusters using btree (rollout_id) where (state = any (array['waiting'::text, 'assigned'::text]));
 
 create table rollouts (
   id text not null,

@@ -7,6 +7,7 @@ import { readRoot, signAssignment, signCaBundle, signShadow } from "#trust";
 
 import type { CaKeeper } from "./ca-keeper.ts";
 import { messageBytesMax } from "./limits.ts";
+import { reconcileCatchUps } from "./reconcile/catch-ups.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
 import { agentPermissions, agentService } from "./rpc/agent-service/service.ts";
@@ -15,7 +16,7 @@ import type { Audit } from "./rpc/audit.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
 import { createSessions } from "./sessions/sessions.ts";
-import { createSignal } from "./sessions/signal.ts";
+import { createSignal, type Signal } from "./sessions/signal.ts";
 import type { Tuning } from "./sessions/tuning.ts";
 import type { Database } from "./store/pool.ts";
 import type { Keyring, OnlineSigners } from "./store/sign-metadata.ts";
@@ -51,15 +52,15 @@ export interface Live {
 const rolloutsMs = 800;
 /** The same for changes of desired state: a lost notification costs this much. */
 const changesMs = 800;
+/** Clusters that were silent come back at some time; nobody waits for them. */
+const catchUpsMs = 5000;
 
 export function startLive(options: LiveOptions): Live {
   const { db, org, audit, log, clock, every } = options;
   const rolloutChanges = createSignal();
   const alertArrivals = createSignal();
   const leaving = new AbortController();
-  const rollouts = every("rollouts", rolloutsMs, async () => {
-    if (await reconcileRollouts(db, clock)) rolloutChanges.ring();
-  });
+  const rollouts = startRolloutLoops(options, rolloutChanges);
   const nudge = () => {
     rollouts.nudge();
   };
@@ -124,6 +125,16 @@ function assignmentSigners(keyring: Pick<Keyring, "signersFor">) {
     }
     return last.signers.assignment;
   };
+}
+
+/** The loop of rollouts that run, and that of clusters which one that succeeded still owes its bundle. */
+function startRolloutLoops({ db, clock, every }: LiveOptions, changes: Signal): Loop {
+  every("catch-ups", catchUpsMs, async () => {
+    if (await reconcileCatchUps(db, clock)) changes.ring();
+  });
+  return every("rollouts", rolloutsMs, async () => {
+    if (await reconcileRollouts(db, clock)) changes.ring();
+  });
 }
 
 async function drain(sessions: ReturnType<typeof createSessions>, windowMs: number): Promise<void> {

@@ -21,9 +21,14 @@ export interface Assignment {
 export interface Rejection {
   readonly generation: number;
   readonly sha256: string;
-  /** The metadata by which it was refused: see {@link metadataKeys}. */
+  /** The metadata by which it was refused: see {@link metadataKeys}; {@link whateverMetadata} when it failed while it ran. */
   readonly metadata: string;
+  /** The version of the agent that failed with it: another start of the same version does not try it again. */
+  readonly agentVersion?: string;
 }
+
+/** A bundle that ran and failed fails with any metadata: only a newer assignment brings it back. */
+export const whateverMetadata = "any";
 
 /** The versions of metadata that an agent holds. */
 export interface MetadataVersions {
@@ -85,7 +90,7 @@ export function planApply(state: ApplyState): ApplyPlan {
       rejection !== undefined &&
       rejection.generation === state.assignment.generation &&
       rejection.sha256 === target.sha256 &&
-      (rejection.metadata === keys.targets || rejection.metadata === keys.all);
+      [keys.targets, keys.all, whateverMetadata].includes(rejection.metadata);
     if (known) continue;
     const because = `assigned at generation ${state.assignment.generation}`;
     return { apply: target, because, isWaiting: false };

@@ -55,6 +55,8 @@ export interface Pipeline {
   stats(): Promise<PipelineStats>;
   /** Delivers what it can within the grace time, saves positions and ends. The rest stays on disk. */
   stop(): Promise<void>;
+  /** Ends a worker that no longer answers, as a crash would. */
+  kill(): void;
   /** Resolves when the worker has ended, for whatever reason. */
   readonly exited: Promise<PipelineExit>;
 }
@@ -73,10 +75,7 @@ const maxYoungGenerationSizeMb = 48;
  */
 export function startPipeline(options: PipelineOptions): Pipeline {
   const { onAlerts, onProblem, ...workerData } = options;
-  const worker = new Worker(workerUrl(), {
-    workerData,
-    resourceLimits: { maxYoungGenerationSizeMb },
-  });
+  const worker = startWorker(workerData);
   const pending = new Map<number, Pending>();
   let ids = 0;
   let failure: Error | undefined;
@@ -131,14 +130,9 @@ export function startPipeline(options: PipelineOptions): Pipeline {
       if (!isGone) await ask<true>((id) => ({ kind: "stop", id })).catch(() => {});
       await exited;
     },
+    kill: () => void worker.terminate(),
     exited,
   };
-}
-
-/** Compiled, this file and the worker's are .js; as they are, both are .ts. */
-function workerUrl(): URL {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(`./worker.${extension}`, import.meta.url);
 }
 
 type Ask = <T>(message: (id: number) => ToWorker) => Promise<T>;
@@ -149,6 +143,15 @@ function shadowsBy(ask: Ask): Pick<Pipeline, "beginShadow" | "endShadow" | "shad
     endShadow: () => ask<true>((id) => ({ kind: "end-shadow", id })),
     shadowFigures: () => ask<ShadowFigures | undefined>((id) => ({ kind: "shadow-figures", id })),
   };
+}
+
+function startWorker(workerData: WorkerOptions): Worker {
+  // Compiled, this file and the worker's are .js; as they are, both are .ts.
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+    workerData,
+    resourceLimits: { maxYoungGenerationSizeMb },
+  });
 }
 
 function goneError(cause: Error | undefined): Error {

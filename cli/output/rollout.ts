@@ -1,5 +1,6 @@
 import { renderAge } from "./quantity.ts";
 import { clean, cut, plain, widthOf, type Paint, type Tone } from "./text.ts";
+import { wrap } from "./wrap.ts";
 
 export type ClusterStep = "waiting" | "assigned" | "proved" | "failed" | "reverted" | "removed";
 
@@ -74,10 +75,14 @@ export function renderPicture(
   const waves = rollout.waves.map((wave, index) => {
     const mark = index < rollout.wave ? "done" : index === rollout.wave && !isOver(rollout) ? "now " : "    ";
     const head = `${mark} wave ${index + 1}/${rollout.waves.length} ${(names[index] ?? "").padEnd(width)}`;
-    const line = `  ${head} ${renderBar(wave.clusters)} ${proved(wave)}${trouble(wave, now)}`;
-    return paint(toneOfWave(wave), cut(line, columns));
+    const lines = placed(
+      `  ${head} ${renderBar(wave.clusters)} ${proved(wave)}`,
+      trouble(wave, now),
+      columns,
+    );
+    return lines.map((line) => paint(toneOfWave(wave), line));
   });
-  return [cut(headline(rollout, now), columns), ...waves, ...because(rollout, columns)];
+  return [cut(headline(rollout, now), columns), ...waves.flat(), ...because(rollout, columns)];
 }
 
 /**
@@ -168,7 +173,20 @@ function tail(rollout: RolloutProgress): string {
 }
 
 function because(rollout: RolloutProgress, columns: number): string[] {
-  return isSaidByClusters(rollout) ? [] : [cut(`  because: ${clean(rollout.because)}`, columns)];
+  return isSaidByClusters(rollout) ? [] : placed("  because:", ` ${clean(rollout.because)}`, columns);
+}
+
+/** So many lines more a reason may take on a narrow terminal. */
+const linesMax = 3;
+
+/** A head and what is to be said after it: on one line where it fits, or else on lines of its own. */
+function placed(head: string, more: string, columns: number): string[] {
+  if (more === "" || widthOf(head + more) <= columns) return [cut(head + more, columns)];
+  const indent = " ".repeat(9);
+  const lines = wrap(more.trim(), Math.max(20, columns - indent.length));
+  const shown =
+    lines.length > linesMax ? [...lines.slice(0, linesMax - 1), lines.slice(linesMax - 1).join(" ")] : lines;
+  return [cut(head, columns), ...shown.map((line) => cut(indent + line, columns))];
 }
 
 /** While clusters have to prove, each says itself what it waits for; the rollout's own words only say it again. */

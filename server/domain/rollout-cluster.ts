@@ -19,6 +19,12 @@ export interface RolloutCluster {
   readonly assignedAtMs?: number;
   readonly provedAtMs?: number;
   readonly retired: boolean;
+  /** It joined the fleet or the selector after the rollout was planned. */
+  readonly late?: boolean;
+  /** Its labels no longer match the selector. */
+  readonly strayed?: boolean;
+  /** A rollout of the kind that was started after this one had to do with it. */
+  readonly superseded?: boolean;
   /** The cluster's assignment now, as far as this kind of bundle goes. */
   readonly assignment: {
     readonly generation: bigint;
@@ -53,7 +59,9 @@ export function leaves(cluster: RolloutCluster, rolloutId: RolloutId): ClusterCh
   if (cluster.state === "removed" || cluster.state === "failed") return undefined;
   const gone = (reason: string): ClusterChange => ({ id: cluster.id, to: "removed", reason });
   if (cluster.retired) return gone("was retired");
-  if (cluster.state === "waiting") return undefined;
+  if (cluster.state === "waiting") {
+    return cluster.strayed === true ? gone("its labels no longer match the selector") : undefined;
+  }
   const { rolloutId: by } = cluster.assignment;
   if (by === rolloutId) return undefined;
   return gone(

@@ -1,6 +1,7 @@
 import type { Digest, RolloutId } from "./ids.ts";
 import { accept, refuse, type Outcome } from "./refusal.ts";
 import type { RolloutSpec } from "./rollout-spec.ts";
+import { makeWaves } from "./rollout-waves.ts";
 import { matchesSelector } from "./selector.ts";
 
 /** One cluster as the fleet has it when a plan is made. Retired clusters are not part of the fleet. */
@@ -13,6 +14,8 @@ export interface FleetCluster {
   /** What every agent of it proves to run; absent while they differ or none has proved. */
   readonly running?: Digest;
   readonly silent: boolean;
+  /** The engine of each agent that said it. */
+  readonly engines?: readonly string[];
   /** The unfinished rollout of the kind that it is part of. */
   readonly busyWith?: RolloutId;
 }
@@ -26,6 +29,8 @@ export interface PlannedCluster {
 
 export interface PlannedWave {
   readonly name: string;
+  /** See `NamedWave`. */
+  readonly group: string;
   readonly clusters: readonly PlannedCluster[];
 }
 
@@ -39,10 +44,7 @@ export interface RolloutPlan {
   readonly silent: readonly string[];
 }
 
-/**
- * The waves in which a rollout takes the matching clusters: region by region, a canary first and then growing waves.
- * Silent clusters come last in their region, because a canary that cannot answer shows nothing.
- */
+/** Which clusters a rollout takes in which waves, and which it leaves alone. */
 export function planRollout(
   spec: RolloutSpec,
   digest: Digest,
@@ -75,35 +77,11 @@ export function planRollout(
 }
 
 function wavesOf(spec: RolloutSpec, digest: Digest, moving: readonly FleetCluster[]): readonly PlannedWave[] {
-  const byRegion = Map.groupBy(moving, (cluster) => cluster.labels["region"] ?? "");
-  return regionsInOrder(spec.regionOrder, [...byRegion.keys()]).flatMap((region, i) => {
-    const clusters = (byRegion.get(region) ?? []).toSorted(bySilenceThenName);
-    const batches = growingBatches(clusters, spec.canary, spec.growth);
-    return batches.map((batch, j) => ({
-      name: waveName(region, j, batches.length, i === 0),
-      clusters: batch.map((cluster) => planned(cluster, digest)),
-    }));
-  });
-}
-
-/** The named regions first, in their order, then the others by name. Regions without clusters are left out. */
-function regionsInOrder(order: readonly string[], present: readonly string[]): readonly string[] {
-  const named = order.filter((region) => present.includes(region));
-  return [...named, ...present.filter((region) => !named.includes(region)).toSorted(byText)];
-}
-
-function growingBatches<T>(all: readonly T[], first: number, growth: number): readonly (readonly T[])[] {
-  const batches: (readonly T[])[] = [];
-  for (let at = 0, size = first; at < all.length; at += size, size *= growth) {
-    batches.push(all.slice(at, at + size));
-  }
-  return batches;
-}
-
-function waveName(region: string, index: number, count: number, firstRegion: boolean): string {
-  const name = region === "" ? "no region" : region;
-  if (firstRegion && index === 0) return `canary ${name}`;
-  return count === 1 ? name : `${name} ${index + 1} of ${count}`;
+  return makeWaves(spec, moving).map(({ name, group, clusters }) => ({
+    name,
+    group,
+    clusters: clusters.map((cluster) => planned(cluster, digest)),
+  }));
 }
 
 /**
@@ -116,30 +94,25 @@ function planned(cluster: FleetCluster, digest: Digest): PlannedCluster {
   return previous === undefined || previous === digest ? { id, name } : { id, name, previous };
 }
 
-function bySilenceThenName(a: FleetCluster, b: FleetCluster): number {
-  return Number(a.silent) - Number(b.silent) || byText(a.name, b.name);
-}
-
-// Not localeCompare: the order of waves must not depend on the locale of the server that plans.
-function byText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
-}
-
 /**
  * The text whose hash is the plan's digest: the same plan has the same text on every server. Holds all that decides what
- * happens; what is only told (names, who is silent) is left out, so that it does not make a plan stale.
+ * happens, also to clusters that come later: the whole spec but for the bundle's name, which the digest stands for, and
+ * for what only lets it start. What is only told (names, who is silent) is left out, so that it does not make a plan stale.
  */
 export function canonicalPlan(spec: RolloutSpec, plan: RolloutPlan): string {
+  const { bundle: _name, allowCoverageLoss: _word, ...rest } = spec;
   return JSON.stringify([
-    "falconry rollout plan 1",
-    spec.kind,
+    "falconry rollout plan 2",
     plan.digest,
-    spec.failuresMax,
-    spec.soakSeconds,
-    spec.deadlineSeconds,
-    spec.onFailure,
-    ...(spec.shadowSeconds === undefined ? [] : [["shadow", spec.shadowSeconds, spec.shadowThenGo === true]]),
-    plan.waves.map((wave) => [wave.name, wave.clusters.map((c) => [c.id, c.previous ?? null])]),
+    sorted(rest),
+    plan.waves.map((wave) => [wave.name, wave.group, wave.clusters.map((c) => [c.id, c.previous ?? null])]),
   ]);
+}
+
+/** The same value with the keys of every object in one order. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, each]) => [key, sorted(each)]));
 }

@@ -1,5 +1,6 @@
 import { isLabelValue } from "./labels.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
+import { strategyProblems, type Strategy } from "./rollout-strategy.ts";
 import type { Selector } from "./selector.ts";
 
 export type BundleKind = "rules" | "shipper";
@@ -26,6 +27,8 @@ export interface RolloutSpec {
   readonly shadowSeconds?: number;
   /** Whether the first wave begins by itself when the shadow is over. */
   readonly shadowThenGo?: boolean;
+  /** Absent: the plain one. */
+  readonly strategy?: Strategy;
 }
 
 const bounds = {
@@ -57,6 +60,7 @@ export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
     }
   }
   problems.push(...shadowProblems(spec));
+  problems.push(...strategyProblems(spec.strategy));
   if (spec.bundle.length > 300) problems.push({ field: "bundle", why: "is longer than 300 characters" });
   if (spec.regionOrder.length > 256) {
     problems.push({ field: "region_order", why: "names more than 256 regions" });

@@ -14,6 +14,8 @@ import {
 } from "./rollout-cluster.ts";
 import { judgeAgent } from "./rollout-proof.ts";
 import { planShadow } from "./rollout-shadow.ts";
+import { failuresAllowed } from "./rollout-strategy.ts";
+import { isSetAside, planTurn } from "./rollout-turn.ts";
 
 /** Everything a decision about a rollout is made from. */
 export interface RolloutSnapshot {
@@ -79,16 +81,20 @@ function tooManyFailed(
   const after = new Map(changes.map((change) => [change.id, change]));
   const stateOf = (cluster: RolloutCluster) => after.get(cluster.id)?.to ?? cluster.state;
   const failed = clusters.filter((cluster) => stateOf(cluster) === "failed");
-  const wave = clusters.filter((c) => c.wave === rollout.wave && stateOf(c) !== "removed");
+  const counted = clusters.filter((cluster) => stateOf(cluster) !== "removed");
+  const allowed = failuresAllowed(rollout.spec, counted.length);
+  // Who holds nothing up says nothing for the wave either.
+  const isOfWave = (c: RolloutCluster) => c.wave === rollout.wave && !isSetAside(c, rollout);
+  const wave = counted.filter(isOfWave);
   const wholeWave = wave.length > 0 && wave.every((cluster) => stateOf(cluster) === "failed");
-  if (failed.length <= rollout.spec.failuresMax && !wholeWave) return undefined;
+  if (failed.length <= allowed && !wholeWave) return undefined;
 
   const reason = (cluster: RolloutCluster) => after.get(cluster.id)?.reason ?? cluster.reason;
   const first = failed.slice(0, 3).map((cluster) => `${cluster.name} (${reason(cluster)})`);
   const names = `${first.join(", ")}${failed.length > 3 ? ` and ${failed.length - 3} more` : ""}`;
   const because = wholeWave
     ? `no cluster of "${waveName(rollout)}" proved: ${names}`
-    : `${failed.length} failed, ${rollout.spec.failuresMax} allowed: ${names}`;
+    : `${failed.length} failed, ${allowed} allowed: ${names}`;
   if (rollout.spec.onFailure === "pause") return { changes, event: "fail-and-pause", because };
   const reverts = clusters
     .filter((cluster) => !after.has(cluster.id))
@@ -96,27 +102,37 @@ function tooManyFailed(
   return { changes: [...changes, ...reverts], event: "fail-and-roll-back", because };
 }
 
+function assign({ rollout }: RolloutSnapshot, clusters: readonly RolloutCluster[]): RolloutStep {
+  const changes = clusters.map(({ id }): ClusterChange => ({
+    id,
+    to: "assigned",
+    assign: rollout.digest,
+    reason: "",
+  }));
+  const because = `"${waveName(rollout)}": the bundle was assigned to ${count(clusters.length)}, which have to prove it`;
+  return { changes, because };
+}
+
 /** Everything up to the wave in work, once nothing is left to judge: assign, wait, soak, or go on. */
 function planWave(snapshot: RolloutSnapshot): RolloutStep {
   const { rollout, clusters } = snapshot;
   const name = waveName(rollout);
   const begun = clusters.filter((cluster) => cluster.wave <= rollout.wave);
-  const waiting = begun.filter((cluster) => cluster.state === "waiting");
-  if (waiting.length > 0) {
-    const changes = waiting.map(({ id }): ClusterChange => ({
-      id,
-      to: "assigned",
-      assign: rollout.digest,
-      reason: "",
-    }));
-    return {
-      changes,
-      because: `"${name}": the bundle was assigned to ${count(waiting.length)}, which have to prove it`,
-    };
-  }
+  const turn = planTurn(snapshot);
+  if (turn.now.length > 0) return assign(snapshot, turn.now);
   const assigned = begun.filter((cluster) => cluster.state === "assigned");
   if (assigned.length > 0) {
-    return { changes: [], because: `"${name}" waits for ${listed(assigned, rollout.digest)}` };
+    const queued = turn.queued.length > 0 ? `; ${count(turn.queued.length)} more after them` : "";
+    return { changes: [], because: `"${name}" waits for ${listed(assigned, rollout.digest)}${queued}` };
+  }
+  if (turn.awaited.length > 0) {
+    return { changes: [], because: `"${name}" waits to hear of ${names(turn.awaited)}: silent` };
+  }
+  // Silence is no proof: as long as the bundle proved nowhere, clusters that are skipped do not let a wave pass.
+  const skipped = turn.aside.filter((cluster) => cluster.late !== true);
+  if (skipped.length > 0 && !clusters.some((cluster) => cluster.state === "proved")) {
+    const because = `the bundle has proved nowhere yet; "${name}" waits to hear of one of ${names(skipped)}`;
+    return { changes: [], because };
   }
   // A cluster of an earlier wave that a resume tried again soaks with the wave in which it proves.
   const startedMs = rollout.waves[rollout.wave]?.startedAtMs ?? 0;
@@ -208,7 +224,9 @@ function summary({ clusters }: RolloutSnapshot): string {
   const failed = clusters.filter((cluster) => cluster.state === "failed");
   const removed = clusters.filter((cluster) => cluster.state === "removed").length;
   const proved = clusters.filter((cluster) => cluster.state === "proved").length;
+  const owed = clusters.filter((cluster) => cluster.state === "waiting");
   const rest = [
+    ...(owed.length > 0 ? [`${gets(owed.length)} it when heard of (${names(owed)})`] : []),
     ...(failed.length > 0 ? [`${failed.length} failed (${names(failed)})`] : []),
     ...(removed > 0 ? [`${removed} left the rollout`] : []),
   ];
@@ -233,6 +251,10 @@ function listed(clusters: readonly RolloutCluster[], digest: RolloutCluster["pre
 function names(clusters: readonly RolloutCluster[]): string {
   const first = clusters.slice(0, 5).map((cluster) => cluster.name);
   return `${first.join(", ")}${clusters.length > 5 ? ` and ${clusters.length - 5} more` : ""}`;
+}
+
+function gets(n: number): string {
+  return n === 1 ? "1 cluster gets" : `${n} clusters get`;
 }
 
 function count(n: number): string {

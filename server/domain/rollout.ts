@@ -23,6 +23,8 @@ export type RolloutEvent =
 export interface Wave {
   /** For people: "canary eu", "eu 2 of 3". */
   readonly name: string;
+  /** See `NamedWave`; absent in rollouts of older servers. */
+  readonly group?: string;
   readonly startedAtMs?: number;
   readonly finishedAtMs?: number;
 }

@@ -1,6 +1,7 @@
 import { planStep } from "../domain/rollout-step.ts";
 import { stepRollout, type Rollout } from "../domain/rollout.ts";
 import type { Db } from "../store/pool.ts";
+import { admitLate } from "../store/rollout-admissions.ts";
 import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
 import { commitRollout } from "../store/rollout-commits.ts";
 import { listUnfinishedRollouts } from "../store/rollouts.ts";
@@ -17,6 +18,7 @@ export async function reconcileRollouts(db: Db, clock: () => Date): Promise<bool
   let isMoved = false;
   for (const rollout of await listUnfinishedRollouts(db)) {
     try {
+      if (rollout.state !== "rolling-back") isMoved = (await admitLate(db, rollout)) > 0 || isMoved;
       let at: Rollout | undefined = rollout;
       for (let i = 0; i < stepsMax && at !== undefined; i += 1) {
         at = await takeStep(db, at, clock());

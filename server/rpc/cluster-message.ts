@@ -187,6 +187,7 @@ function toAgent(row: AgentRow, parts: ClusterParts, names: Names, now: Date): A
           reason: each.reason,
           detail: each.detail,
           at: toTimestamp(each.at),
+          logTail: each.logTail,
         }),
       ),
     conditions: conditionsOf(row, now).map(({ code, message, since }) =>

@@ -170,6 +170,7 @@ function attemptOf(kind: BundleKind, { lastAttempt }: ComponentState): ReportedA
     phase,
     reason,
     detail: text(lastAttempt.detail, 4_096),
+    logTail: text(lastAttempt.logTail, 4_096),
   };
 }
 

@@ -113,6 +113,7 @@ function listComponents(db: Db, ids: string[]) {
 async function listAttempts(db: Db, ids: string[], perKind: number): Promise<readonly AttemptRow[]> {
   const { rows } = await db.execute<Record<string, unknown> & AttemptText>(sql`
     select t.agent_id as "agentId", t.kind, t.digest, t.generation::text, t.phase, t.reason, t.detail,
+      ${perKind === 1 ? sql`''` : sql`t.log_tail`} as "logTail",
       (extract(epoch from t.at) * 1000)::float8 as "atMs"
     from agents g cross join (values ('rules'), ('shipper')) as k (kind) cross join lateral (
       select * from attempts a where a.agent_id = g.id and a.kind = k.kind

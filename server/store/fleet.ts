@@ -28,7 +28,8 @@ export async function readFleet(
     ) busy on busy.cluster_id = c.id
     left join (
       select g.cluster_id, json_agg(json_build_object(
-        'lastSeenMs', extract(epoch from g.last_seen_at) * 1000, 'running', p.running_digest)) as list
+        'lastSeenMs', extract(epoch from g.last_seen_at) * 1000, 'running', p.running_digest,
+        'engine', g.engine_version)) as list
       from agents g left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
       where g.revoked_at is null group by g.cluster_id
     ) agents on agents.cluster_id = c.id
@@ -43,13 +44,20 @@ interface FleetRow extends Record<string, unknown> {
   readonly labels: Readonly<Record<string, string>>;
   readonly assigned: Digest | null;
   readonly busyWith: RolloutId | null;
-  readonly agents: readonly { readonly lastSeenMs: number | null; readonly running: Digest | null }[] | null;
+  readonly agents: readonly FleetAgent[] | null;
+}
+
+interface FleetAgent {
+  readonly lastSeenMs: number | null;
+  readonly running: Digest | null;
+  /** Empty until it said so. */
+  readonly engine: string;
 }
 
 function clusterOf(row: FleetRow, nowMs: number): FleetCluster {
-  const all = (row.agents ?? []).map(({ lastSeenMs, running }) => ({
+  const all = (row.agents ?? []).map(({ lastSeenMs, ...agent }) => ({
     ...(lastSeenMs === null ? {} : { lastSeenMs }),
-    running,
+    ...agent,
   }));
   const agents = askedAgents(all, nowMs);
   const [running] = new Set(agents.map((agent) => agent.running));
@@ -61,6 +69,7 @@ function clusterOf(row: FleetRow, nowMs: number): FleetCluster {
     ...(row.assigned === null ? {} : { assigned: row.assigned }),
     ...(isCommon && running !== null && running !== undefined ? { running } : {}),
     silent: agents.length === 0 || agents.some((agent) => isSilent(agent.lastSeenMs, nowMs)),
+    engines: agents.flatMap(({ engine }) => (engine === "" ? [] : [engine])),
     ...(row.busyWith === null ? {} : { busyWith: row.busyWith }),
   };
 }

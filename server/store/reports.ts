@@ -32,6 +32,7 @@ export interface ReportedAttempt {
   readonly phase: string;
   readonly reason: string;
   readonly detail: string;
+  readonly logTail: string;
 }
 
 /** Of each agent and kind so many attempts are kept; more than are ever shown. */
@@ -87,7 +88,7 @@ export async function storeReport(
       where (c.running_digest, c.running_since, c.proved_generation)
         is distinct from (excluded.running_digest, excluded.running_since, excluded.proved_generation)
     ), tried as (
-      insert into attempts (agent_id, kind, digest, generation, at, phase, reason, detail)
+      insert into attempts (agent_id, kind, digest, generation, at, phase, reason, detail, log_tail)
       select fence.id, x.* from fence, unnest(
         ${param(attempts.map((each) => each.kind))}::text[],
         ${param(attempts.map((each) => each.digest))}::text[],
@@ -95,7 +96,8 @@ export async function storeReport(
         ${param(attempts.map((each) => each.at.toISOString()))}::timestamptz[],
         ${param(attempts.map((each) => each.phase))}::text[],
         ${param(attempts.map((each) => each.reason))}::text[],
-        ${param(attempts.map((each) => each.detail))}::text[]
+        ${param(attempts.map((each) => each.detail))}::text[],
+        ${param(attempts.map((each) => each.logTail))}::text[]
       ) as x
       on conflict do nothing
     )

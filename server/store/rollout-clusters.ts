@@ -6,6 +6,7 @@ import type { RolloutCluster, RolloutClusterState } from "../domain/rollout-clus
 import type { AgentView, AttemptView } from "../domain/rollout-proof.ts";
 import type { RolloutSnapshot } from "../domain/rollout-step.ts";
 import type { Rollout } from "../domain/rollout.ts";
+import { matchesSelector } from "../domain/selector.ts";
 import type { Db } from "./pool.ts";
 
 /** Everything that the next decision about a rollout is made from, as one consistent read. */
@@ -16,7 +17,7 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
   const by = sql.identifier(`${kind}_rollout_id`);
   // One row per cluster; its agents are folded into JSON, so that both come from the same snapshot of the database.
   const { rows } = await db.execute<ClusterRow>(sql`
-    select rc.cluster_id as id, c.name, rc.wave, rc.state, rc.reason, rc.previous_digest as previous,
+    select rc.cluster_id as id, c.name, rc.wave, rc.state, rc.reason, rc.late, c.labels, rc.previous_digest as previous,
       rc.generation::text as generation, c.retired_at is not null as retired,
       (extract(epoch from rc.assigned_at) * 1000)::float8 as "assignedAtMs",
       (extract(epoch from rc.proved_at) * 1000)::float8 as "provedAtMs",
@@ -27,6 +28,10 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
       (select min(r2.id) from rollout_clusters rc2 join rollouts r2 on r2.id = rc2.rollout_id
         where rc2.cluster_id = rc.cluster_id and rc2.state <> 'removed'
           and r2.finished_at is null and r2.kind = ${kind} and r2.id <> rc.rollout_id) as "heldBy",
+      rc.state = 'waiting' and exists (
+        select 1 from rollout_clusters rc3 join rollouts r3 on r3.id = rc3.rollout_id
+        where rc3.cluster_id = rc.cluster_id and rc3.state <> 'removed' and r3.kind = ${kind}
+          and r3.created_at > ${new Date(rollout.createdAtMs).toISOString()}::timestamptz) as superseded,
       agents.list as agents
     from rollout_clusters rc
     join clusters c on c.id = rc.cluster_id
@@ -51,7 +56,11 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
     ) agents on true
     where rc.rollout_id = ${rollout.id}
     order by rc.wave, c.name`);
-  return { rollout, nowMs, clusters: rows.map((row) => clusterOf(row, nowMs)) };
+  const clusters = rows.map((row) => ({
+    ...clusterOf(row, nowMs),
+    strayed: !matchesSelector(rollout.spec.selector, row.labels),
+  }));
+  return { rollout, nowMs, clusters };
 }
 
 interface ClusterRow extends Record<string, unknown> {
@@ -60,6 +69,9 @@ interface ClusterRow extends Record<string, unknown> {
   readonly wave: number;
   readonly state: RolloutClusterState;
   readonly reason: string;
+  readonly late: boolean;
+  readonly superseded: boolean;
+  readonly labels: Readonly<Record<string, string>>;
   readonly previous: Digest | null;
   readonly previousListed: boolean;
   readonly generation: string;
@@ -99,6 +111,8 @@ function clusterOf(row: ClusterRow, nowMs: number): RolloutCluster {
     ...(row.assignedAtMs === null ? {} : { assignedAtMs: row.assignedAtMs }),
     ...(row.provedAtMs === null ? {} : { provedAtMs: row.provedAtMs }),
     retired: row.retired,
+    late: row.late,
+    superseded: row.superseded,
     assignment: {
       generation: BigInt(row.assignmentGeneration),
       ...(row.assignmentDigest === null ? {} : { digest: row.assignmentDigest }),

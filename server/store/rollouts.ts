@@ -1,4 +1,4 @@
-import { and, desc, eq, isNull, lt, or, sql, type SQL } from "drizzle-orm";
+import { and, desc, eq, inArray, isNull, lt, or, sql, type SQL } from "drizzle-orm";
 
 import type { Digest, RolloutId } from "../domain/ids.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
@@ -49,6 +49,17 @@ export async function findRollout(db: Db, scope: Scope, id: string): Promise<Out
 export async function findRolloutByRequest(db: Db, requestId: string): Promise<Rollout | undefined> {
   const [row] = await db.select().from(rollouts).where(eq(rollouts.requestId, requestId));
   return row === undefined ? undefined : fromRow(row);
+}
+
+/** Some rollouts by id, oldest first. */
+export async function findRollouts(db: Db, ids: readonly RolloutId[]): Promise<readonly Rollout[]> {
+  if (ids.length === 0) return [];
+  const rows = await db
+    .select()
+    .from(rollouts)
+    .where(inArray(rollouts.id, [...ids]))
+    .orderBy(rollouts.createdAt);
+  return rows.map(fromRow);
 }
 
 /** Oldest first, so that nobody waits behind those that came later. */

@@ -5,6 +5,7 @@
 import { sql, type SQL } from "drizzle-orm";
 import {
   bigint,
+  boolean,
   customType,
   integer,
   jsonb,
@@ -121,6 +122,7 @@ export const attempts = pgTable(
     phase: text("phase").notNull(),
     reason: text("reason").notNull().default(""),
     detail: text("detail").notNull().default(""),
+    logTail: text("log_tail").notNull().default(""),
   },
   (table) => [primaryKey({ columns: [table.agentId, table.kind, table.at, table.phase] })],
 );
@@ -182,6 +184,7 @@ export const rolloutClusters = pgTable(
     assignedAt: instant("assigned_at"),
     provedAt: instant("proved_at"),
     reason: text("reason").notNull().default(""),
+    late: boolean("late").notNull().default(false),
   },
   (table) => [primaryKey({ columns: [table.rolloutId, table.clusterId] })],
 );

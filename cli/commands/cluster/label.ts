@@ -9,7 +9,7 @@ import { labelsOf } from "../../views.ts";
 export default class ClusterLabel extends FleetCommand {
   static override summary = "Set and remove labels of a cluster.";
   static override description =
-    "Selectors of the next rollouts and layers of the bundles see the new labels; nothing is assigned by it.";
+    "Layers of the bundles see the new labels at once. A rollout that runs takes the cluster in when its selector matches now, and leaves it out when it no longer does before its turn; otherwise nothing is assigned by it.";
   static override examples = [
     {
       description: "Set the team and remove the label canary.",
@@ -44,6 +44,6 @@ export default class ClusterLabel extends FleetCommand {
     const response = await service.labelCluster({ cluster: args.cluster, set, remove });
     const cluster = present(response.cluster, "cluster");
     this.answer(flags.output, ClusterSchema, cluster, () => [`${cluster.name}: ${labelsOf(cluster.labels)}`]);
-    this.talk("The next rollout sees these labels; running bundles stay as they are.");
+    this.talk("Rollouts that run or begin see these labels; what the cluster is assigned stays as it is.");
   }
 }

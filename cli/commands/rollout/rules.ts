@@ -21,6 +21,11 @@ export default class RolloutRules extends RolloutCommand {
       description: "See for half an hour what the bundle would change, then decide.",
       command: "<%= config.bin %> <%= command.id %> --bundle starter@1.2.0 -l team=payments --shadow 30m",
     },
+    {
+      description: "Test clusters before prod, ten percent at a time; those that are offline get it later.",
+      command:
+        "<%= config.bin %> <%= command.id %> --all --stages environment=test,prod --max-unavailable 10% --offline skip",
+    },
   ];
   static override flags = { ...rolloutFlags, ...shadowFlags };
 

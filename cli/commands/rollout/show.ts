@@ -1,11 +1,17 @@
-import { RolloutService } from "#proto/fleet/v1/rollout";
+import { ClusterService } from "#proto/fleet/v1/cluster";
+import { type Rollout, RolloutClusterState, RolloutService } from "#proto/fleet/v1/rollout";
 import { present } from "../../answer.ts";
+import type { Wanted } from "../../connection.ts";
 import { optionalArg } from "../../flags.ts";
+import { loadClusters, refusalLines, refusalsOf } from "../../refusals.ts";
 import { RolloutCommand } from "../../rollout-command.ts";
+
+const shownMax = 5;
 
 export default class RolloutShow extends RolloutCommand {
   static override summary = "Show one rollout with its waves and each cluster's state and reason.";
-  static override description = "Without an id it is the newest.";
+  static override description =
+    "Without an id it is the newest. Below the clusters stands what agents said when they refused the bundle or went back from it, with the end of their logs.";
   static override examples = [
     { description: "The newest rollout.", command: "<%= config.bin %> <%= command.id %>" },
     {
@@ -19,6 +25,21 @@ export default class RolloutShow extends RolloutCommand {
     const { args, flags } = await this.parse(RolloutShow);
     const rolloutId = await this.idOrNewest(args.rollout, flags);
     const service = await this.client(RolloutService, flags);
-    this.show(present((await service.getRollout({ rolloutId })).rollout, "rollout"), flags.output);
+    const rollout = present((await service.getRollout({ rolloutId })).rollout, "rollout");
+    const isForPeople = flags.output === "table" || flags.output === "wide";
+    this.show(rollout, flags.output, isForPeople ? await this.refusals(rollout, flags) : []);
+  }
+
+  private async refusals(rollout: Rollout, flags: Wanted): Promise<string[]> {
+    const failed = rollout.waves
+      .flatMap(({ clusters }) => clusters)
+      .filter(({ state }) => state === RolloutClusterState.FAILED)
+      .map(({ clusterId }) => clusterId);
+    if (failed.length === 0) return [];
+    const clusters = await loadClusters(await this.client(ClusterService, flags), failed.slice(0, shownMax));
+    const refusals = refusalsOf(clusters, rollout.bundle?.digest ?? "").slice(0, shownMax);
+    const rest = failed.length - shownMax;
+    const more = rest > 0 ? ["", `... and ${rest} more failed: fleetctl cluster show CLUSTER`] : [];
+    return [...refusalLines(refusals, this.screen.now(), this.screen.paint), ...more];
   }
 }

@@ -4,6 +4,7 @@ import { diffRules, loadRules, type RuleSet } from "#engine";
 import { effectiveFiles, effectiveLayers, parseBundle, type Bundle } from "#trust";
 
 import { coverageLoss, type CoverageLoss } from "./coverage.ts";
+import { compareTags, type TagChange } from "./tags.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -14,6 +15,8 @@ export interface BundleChange {
   readonly changed: readonly string[];
   /** What the clusters no longer notice; undefined when nothing that counts. */
   readonly loss: CoverageLoss | undefined;
+  /** Of rules. */
+  readonly tags?: TagChange;
 }
 
 /** A bundle that was read once, with the rulesets of its layers, so that a plan loads each choice of layers once. */
@@ -54,6 +57,7 @@ export async function diffBundles(
     removed: [...base.removed, ...layers.removed],
     changed: [...base.changed, ...layers.changed],
     loss: base.loss,
+    ...(base.tags === undefined ? {} : { tags: base.tags }),
   };
 }
 
@@ -63,7 +67,7 @@ async function diffRuleSets(before: ReadBundle, after: ReadBundle, labels: Label
   await setImmediate();
   const next = rulesOf(after, labels);
   await setImmediate();
-  return { ...diffRules(old, next), loss: coverageLoss(old, next) };
+  return { ...diffRules(old, next), loss: coverageLoss(old, next), tags: compareTags(old, next) };
 }
 
 function rulesOf(read: ReadBundle, labels: Labels): RuleSet {

@@ -12,6 +12,7 @@ import {
 
 import { standing, type RolloutCluster, type RolloutClusterState } from "../../domain/rollout-cluster.ts";
 import type { Scope } from "../../domain/scope.ts";
+import { waitReason } from "../../domain/rollout-turn.ts";
 import { isFinished, type Rollout, type RolloutState } from "../../domain/rollout.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
@@ -105,6 +106,7 @@ function toCluster(cluster: RolloutCluster, rollout: Rollout, names: ReadonlyMap
 
 /** Why a cluster is where it is; while it has the bundle and has not proved it, what it waits for. */
 function reasonOf(cluster: RolloutCluster, rollout: Rollout): string {
+  if (cluster.state === "waiting" && cluster.reason === "") return waitReason(cluster, rollout);
   const isWaiting = cluster.state === "assigned" && !isFinished(rollout.state);
   return isWaiting && cluster.reason === "" ? standing(cluster, rollout.digest) : cluster.reason;
 }

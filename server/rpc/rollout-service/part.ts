@@ -7,7 +7,7 @@ const because =
 
 /**
  * The part of a rollout that is in somebody's scope. What could name other clusters, their regions or how many they are
- * is left out: waves without a cluster of the scope, the selector, the order of regions, and the words of the state.
+ * is left out: waves without a cluster of the scope, the selector, stages, the order of regions, and the words of the state.
  */
 export function partOf(whole: Rollout, seen: ReadonlySet<string>): Rollout {
   const waves = whole.waves.map((wave, index) => ({
@@ -27,7 +27,7 @@ export function partOf(whole: Rollout, seen: ReadonlySet<string>): Rollout {
 }
 
 function withoutPlaces(spec: RolloutSpec): RolloutSpec {
-  const kept = create(RolloutSpecSchema, { ...spec, regionOrder: [] });
+  const kept = create(RolloutSpecSchema, { ...spec, regionOrder: [], stages: [] });
   delete kept.selector;
   return kept;
 }

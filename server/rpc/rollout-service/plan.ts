@@ -11,6 +11,7 @@ import {
 } from "#proto/fleet/v1/rollout";
 
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
+import { failuresAllowed, unavailableAllowed } from "../../domain/rollout-strategy.ts";
 import type { Scope } from "../../domain/scope.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
@@ -18,6 +19,8 @@ import { refOf, toBundleRef } from "../messages.ts";
 import { orRefuse } from "../refusals.ts";
 import { compareBundles } from "./compare.ts";
 import type { CoverageLoss } from "./coverage.ts";
+import { findEngineProblems } from "./engines.ts";
+import type { TagChange } from "./tags.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 
 /** What a rollout would do. Stores nothing. */
@@ -31,8 +34,19 @@ export async function plan(db: Db, scope: Scope, spec: RolloutSpec, now: Date): 
     waves: wavesOf(prepared, names),
     unchanged: namesOf(prepared, prepared.plan.unchanged),
     silent: namesOf(prepared, prepared.plan.silent),
+    engineProblems: [...(await findEngineProblems(db, prepared))],
+    ...boundsOf(spec, clusters.length),
     diffs: await diffsOf(db, prepared, names),
   });
+}
+
+/** What shares come to in this plan. */
+function boundsOf(spec: RolloutSpec, clusters: number) {
+  const unavailable = unavailableAllowed(spec, clusters);
+  return {
+    maxUnavailable: Number.isFinite(unavailable) ? unavailable : 0,
+    maxFailures: failuresAllowed(spec, clusters),
+  };
 }
 
 function wavesOf({ plan, bundle }: Prepared, names: ReadonlyMap<string, BundleName>) {
@@ -74,9 +88,16 @@ async function diffsOf(
       changed: [...change.changed],
       clusterCount: clusters.length,
       layers: [...layers],
+      ...toTags(change.tags),
       ...(change.loss === undefined ? {} : { loss: toLoss(change.loss) }),
     });
   });
+}
+
+function toTags(tags: TagChange | undefined) {
+  if (tags === undefined) return {};
+  const { rulesBefore, rulesAfter, gained, lost } = tags;
+  return { rulesBefore, rulesAfter, tagsGained: [...gained], tagsLost: [...lost] };
 }
 
 const requestsShownMax = 100;

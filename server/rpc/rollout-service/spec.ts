@@ -8,6 +8,7 @@ import {
 
 import { invalid, type Outcome } from "../../domain/refusal.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
+import { fromStrategy, toStrategy } from "./strategy.ts";
 import { fromKind, fromSelector, toKind, toSelector } from "../messages.ts";
 
 const policies = { pause: OnFailure.PAUSE, "roll-back": OnFailure.ROLL_BACK } as const;
@@ -22,6 +23,8 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
   if (message.onFailure > OnFailure.ROLL_BACK) {
     return invalid("spec.on_failure", "has to be pause or roll back");
   }
+  const strategy = fromStrategy(message);
+  if (!strategy.ok) return strategy;
   return parseRolloutSpec({
     kind,
     bundle: message.bundle,
@@ -33,6 +36,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     soakSeconds: message.soakSeconds,
     deadlineSeconds: message.deadlineSeconds,
     onFailure: message.onFailure === OnFailure.ROLL_BACK ? "roll-back" : "pause",
+    ...(strategy.value === undefined ? {} : { strategy: strategy.value }),
     ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
     ...(message.shadowSeconds > 0 ? { shadowSeconds: message.shadowSeconds } : {}),
     ...(message.shadowThenGo ? { shadowThenGo: true } : {}),
@@ -54,5 +58,6 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     allowCoverageLoss: spec.allowCoverageLoss === true,
     shadowSeconds: spec.shadowSeconds ?? 0,
     shadowThenGo: spec.shadowThenGo === true,
+    ...toStrategy(spec),
   });
 }

@@ -13,6 +13,7 @@ import { findRollout, findRolloutByRequest, insertRollout, lockRollouts } from "
 import type { Operator } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { guardCoverage } from "./compare.ts";
+import { findEngineProblems, tooOld } from "./engines.ts";
 import { preparePlan, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
 
@@ -42,6 +43,8 @@ export async function start(
       orRefuse(refuse({ kind: "changed", why }));
     }
     orRefuse(await guardCoverage(tx, spec, prepared));
+    const problems = await findEngineProblems(tx, prepared);
+    if (problems.length > 0) orRefuse(tooOld(problems));
     const rollout = newRollout(spec, prepared, by, now.getTime());
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
     await note(tx, { target: rollout.id });
@@ -70,9 +73,11 @@ function newRollout(spec: RolloutSpec, prepared: Prepared, by: Operator, nowMs: 
     generation: 1n,
     planDigest: prepared.planDigest,
     // The first wave of a rollout with a shadow begins after that.
-    waves: prepared.plan.waves.map(({ name }, i) =>
-      i === 0 && spec.shadowSeconds === undefined ? { name, startedAtMs: nowMs } : { name },
-    ),
+    waves: prepared.plan.waves.map(({ name, group }, i) => ({
+      name,
+      group,
+      ...(i === 0 && spec.shadowSeconds === undefined ? { startedAtMs: nowMs } : {}),
+    })),
     createdBy: by.name,
     scope: by.scope,
     createdAtMs: nowMs,

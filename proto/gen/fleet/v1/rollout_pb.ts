@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLZAgoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIWCg5zaGFkb3dfc2Vjb25kcxhQIAEoDRIWCg5zaGFkb3dfdGhlbl9nbxhRIAEoCCKVAwoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIEiAKBnNoYWRvdxhQIAEoCzIQLmZsZWV0LnYxLlNoYWRvdyL5AQoGU2hhZG93EikKBXVudGlsGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdpc19vdmVyGAIgASgIEg4KBmFnZW50cxgDIAEoDRIRCglldmFsdWF0ZWQYBCABKA0SDwoHcmVmdXNlZBgFIAEoDRIOCgZldmVudHMYBiABKAQSDwoHc2tpcHBlZBgHIAEoBBIRCgl1bmRlY2lkZWQYCCABKAQSEAoIZmFpbHVyZXMYCSABKAQSCwoDbm93GAogASgEEhEKCWNhbmRpZGF0ZRgLIAEoBBILCgNuZXcYDCABKAQSDAoEZ29uZRgNIAEoBCKVAQoNU2hhZG93UnVsZVN1bRIMCgRydWxlGAEgASgJEgsKA25vdxgCIAEoBBIRCgljYW5kaWRhdGUYAyABKAQSCwoDbmV3GAQgASgEEgwKBGdvbmUYBSABKAQSEAoIY2x1c3RlcnMYBiABKA0SKQoIZXhhbXBsZXMYByADKAsyFy5mbGVldC52MS5TaGFkb3dFeGFtcGxlIsQBCg1TaGFkb3dFeGFtcGxlEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRIPCgdpc19nb25lGAIgASgIEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKBmZpZWxkcxgEIAMoCzIjLmZsZWV0LnYxLlNoYWRvd0V4YW1wbGUuRmllbGRzRW50cnkaLQoLRmllbGRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJZCg1TaGFkb3dQcm9ibGVtEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRISCgphZ2VudF9uYW1lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIOCgZkZXRhaWwYBCABKAkiJgoQR2V0U2hhZG93UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIogBChFHZXRTaGFkb3dSZXNwb25zZRIgCgZzaGFkb3cYASABKAsyEC5mbGVldC52MS5TaGFkb3cSJgoFcnVsZXMYAiADKAsyFy5mbGVldC52MS5TaGFkb3dSdWxlU3VtEikKCHByb2JsZW1zGAMgAygLMhcuZmxlZXQudjEuU2hhZG93UHJvYmxlbSKhAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAkiogEKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYizgEKCkJ1bmRsZURpZmYSIQoEZnJvbRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIfCgJ0bxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhINCgVhZGRlZBgDIAMoCRIPCgdyZW1vdmVkGAQgAygJEg8KB2NoYW5nZWQYBSADKAkSFQoNY2x1c3Rlcl9jb3VudBgGIAEoDRIOCgZsYXllcnMYByADKAkSJAoEbG9zcxgIIAEoCzIWLmZsZWV0LnYxLkNvdmVyYWdlTG9zcyKGAQoMQ292ZXJhZ2VMb3NzEg8KB3JlbW92ZWQYASADKAkSEAoIZGlzYWJsZWQYAiADKAkSEQoJcHJvdGVjdGVkGAMgAygJEhcKD3JlcXVlc3RzX2JlZm9yZRgEIAEoDRIVCg1yZXF1ZXN0c19sb3N0GAUgASgNEhAKCHJlcXVlc3RzGAYgAygJIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI+ChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCpXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKtkBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBiqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjKWBgoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZRJECglHZXRTaGFkb3cSGi5mbGVldC52MS5HZXRTaGFkb3dSZXF1ZXN0GhsuZmxlZXQudjEuR2V0U2hhZG93UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKMBAoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlEhYKDnNoYWRvd19zZWNvbmRzGFAgASgNEhYKDnNoYWRvd190aGVuX2dvGFEgASgIIjMKBVNoYXJlEg8KBWNvdW50GAEgASgNSAASEQoHcGVyY2VudBgCIAEoDUgAQgYKBHNpemUiWwoFU3RhZ2USDAoEbmFtZRgBIAEoCRIkCghzZWxlY3RvchgCIAEoCzISLmZsZWV0LnYxLlNlbGVjdG9yEh4KBXN0ZXBzGAMgAygLMg8uZmxlZXQudjEuU2hhcmUilQMKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCBIgCgZzaGFkb3cYUCABKAsyEC5mbGVldC52MS5TaGFkb3ci+QEKBlNoYWRvdxIpCgV1bnRpbBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHaXNfb3ZlchgCIAEoCBIOCgZhZ2VudHMYAyABKA0SEQoJZXZhbHVhdGVkGAQgASgNEg8KB3JlZnVzZWQYBSABKA0SDgoGZXZlbnRzGAYgASgEEg8KB3NraXBwZWQYByABKAQSEQoJdW5kZWNpZGVkGAggASgEEhAKCGZhaWx1cmVzGAkgASgEEgsKA25vdxgKIAEoBBIRCgljYW5kaWRhdGUYCyABKAQSCwoDbmV3GAwgASgEEgwKBGdvbmUYDSABKAQilQEKDVNoYWRvd1J1bGVTdW0SDAoEcnVsZRgBIAEoCRILCgNub3cYAiABKAQSEQoJY2FuZGlkYXRlGAMgASgEEgsKA25ldxgEIAEoBBIMCgRnb25lGAUgASgEEhAKCGNsdXN0ZXJzGAYgASgNEikKCGV4YW1wbGVzGAcgAygLMhcuZmxlZXQudjEuU2hhZG93RXhhbXBsZSLEAQoNU2hhZG93RXhhbXBsZRIUCgxjbHVzdGVyX25hbWUYASABKAkSDwoHaXNfZ29uZRgCIAEoCBIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCgZmaWVsZHMYBCADKAsyIy5mbGVldC52MS5TaGFkb3dFeGFtcGxlLkZpZWxkc0VudHJ5Gi0KC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWQoNU2hhZG93UHJvYmxlbRIUCgxjbHVzdGVyX25hbWUYASABKAkSEgoKYWdlbnRfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDgoGZGV0YWlsGAQgASgJIiYKEEdldFNoYWRvd1JlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSKIAQoRR2V0U2hhZG93UmVzcG9uc2USIAoGc2hhZG93GAEgASgLMhAuZmxlZXQudjEuU2hhZG93EiYKBXJ1bGVzGAIgAygLMhcuZmxlZXQudjEuU2hhZG93UnVsZVN1bRIpCghwcm9ibGVtcxgDIAMoCzIXLmZsZWV0LnYxLlNoYWRvd1Byb2JsZW0ioQEKBFdhdmUSDAoEbmFtZRgBIAEoCRIqCghjbHVzdGVycxgCIAMoCzIYLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKTAgoOUm9sbG91dENsdXN0ZXISEgoKY2x1c3Rlcl9pZBgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSLAoFc3RhdGUYAyABKA4yHS5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlclN0YXRlEiUKCHByZXZpb3VzGAQgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEhIKCmdlbmVyYXRpb24YBSABKAQSLwoLYXNzaWduZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXByb3ZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAggASgJIoMCCgRQbGFuEg4KBmRpZ2VzdBgBIAEoCRIjCgZidW5kbGUYAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHQoFd2F2ZXMYAyADKAsyDi5mbGVldC52MS5XYXZlEhEKCXVuY2hhbmdlZBgEIAMoCRIOCgZzaWxlbnQYBSADKAkSIwoFZGlmZnMYBiADKAsyFC5mbGVldC52MS5CdW5kbGVEaWZmEjAKD2VuZ2luZV9wcm9ibGVtcxgUIAMoCzIXLmZsZWV0LnYxLkVuZ2luZVByb2JsZW0SFwoPbWF4X3VuYXZhaWxhYmxlGBUgASgNEhQKDG1heF9mYWlsdXJlcxgWIAEoDSJPCg1FbmdpbmVQcm9ibGVtEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgCIAEoCRIQCghyZXF1aXJlZBgDIAEoCSKhAgoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNEg4KBmxheWVycxgHIAMoCRIkCgRsb3NzGAggASgLMhYuZmxlZXQudjEuQ292ZXJhZ2VMb3NzEhQKDHJ1bGVzX2JlZm9yZRgUIAEoDRITCgtydWxlc19hZnRlchgVIAEoDRITCgt0YWdzX2dhaW5lZBgWIAMoCRIRCgl0YWdzX2xvc3QYFyADKAkihgEKDENvdmVyYWdlTG9zcxIPCgdyZW1vdmVkGAEgAygJEhAKCGRpc2FibGVkGAIgAygJEhEKCXByb3RlY3RlZBgDIAMoCRIXCg9yZXF1ZXN0c19iZWZvcmUYBCABKA0SFQoNcmVxdWVzdHNfbG9zdBgFIAEoDRIQCghyZXF1ZXN0cxgGIAMoCSI5ChJQbGFuUm9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjIjMKE1BsYW5Sb2xsb3V0UmVzcG9uc2USHAoEcGxhbhgBIAEoCzIOLmZsZWV0LnYxLlBsYW4iYwoTU3RhcnRSb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSEwoLcGxhbl9kaWdlc3QYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI6ChRTdGFydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChNMaXN0Um9sbG91dHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEhIKCnVuZmluaXNoZWQYAyABKAgiVAoUTGlzdFJvbGxvdXRzUmVzcG9uc2USIwoIcm9sbG91dHMYASADKAsyES5mbGVldC52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChFHZXRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjgKEkdldFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCIpChNXYXRjaFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOgoUV2F0Y2hSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTUGF1c2VSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUUGF1c2VSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPgoUUmVzdW1lUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjsKFVJlc3VtZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNBYm9ydFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRBYm9ydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI8ChJVbmRvUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjkKE1VuZG9Sb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQqewoNT2ZmbGluZVBvbGljeRIeChpPRkZMSU5FX1BPTElDWV9VTlNQRUNJRklFRBAAEhgKFE9GRkxJTkVfUE9MSUNZX0NPVU5UEAESFwoTT0ZGTElORV9QT0xJQ1lfV0FJVBACEhcKE09GRkxJTkVfUE9MSUNZX1NLSVAQAypXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKtkBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBiqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjKWBgoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZRJECglHZXRTaGFkb3cSGi5mbGVldC52MS5HZXRTaGFkb3dSZXF1ZXN0GhsuZmxlZXQudjEuR2V0U2hhZG93UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -95,6 +95,41 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
   allowCoverageLoss: boolean;
 
   /**
+   * At most so many clusters have been given the bundle and not proved it yet; absent: no bound. A percentage is of the
+   * clusters of the rollout, rounded down, and at least one.
+   *
+   * @generated from field: fleet.v1.Share max_unavailable = 20;
+   */
+  maxUnavailable?: Share | undefined;
+
+  /**
+   * In place of max_failures, so many of a hundred clusters of the rollout, rounded down; 0: max_failures holds.
+   *
+   * @generated from field: uint32 max_failures_percent = 21;
+   */
+  maxFailuresPercent: number;
+
+  /**
+   * @generated from field: fleet.v1.OfflinePolicy offline = 22;
+   */
+  offline: OfflinePolicy;
+
+  /**
+   * How far each wave goes: the clusters that have the bundle after it, of those that have to move. What they leave over is
+   * one more wave. Empty: growing waves, region by region.
+   *
+   * @generated from field: repeated fleet.v1.Share steps = 23;
+   */
+  steps: Share[];
+
+  /**
+   * Taken one after another; a cluster belongs to the first that it matches. Clusters of none come last.
+   *
+   * @generated from field: repeated fleet.v1.Stage stages = 24;
+   */
+  stages: Stage[];
+
+  /**
    * How long the clusters evaluate the bundle beside what they run, before the first wave; nothing is emitted. Only for
    * rules. 0 means not at all.
    *
@@ -116,6 +151,68 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
  */
 export const RolloutSpecSchema: GenMessage<RolloutSpec> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 0);
+
+/**
+ * So many clusters, or so many of a hundred. At least 1.
+ *
+ * @generated from message fleet.v1.Share
+ */
+export type Share = Message<"fleet.v1.Share"> & {
+  /**
+   * @generated from oneof fleet.v1.Share.size
+   */
+  size: {
+    /**
+     * @generated from field: uint32 count = 1;
+     */
+    value: number;
+    case: "count";
+  } | {
+    /**
+     * @generated from field: uint32 percent = 2;
+     */
+    value: number;
+    case: "percent";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message fleet.v1.Share.
+ * Use `create(ShareSchema)` to create a new message.
+ */
+export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 1);
+
+/**
+ * Clusters that are taken before those of the next stage.
+ *
+ * @generated from message fleet.v1.Stage
+ */
+export type Stage = Message<"fleet.v1.Stage"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: fleet.v1.Selector selector = 2;
+   */
+  selector?: Selector | undefined;
+
+  /**
+   * As in the spec, of the clusters of this stage.
+   *
+   * @generated from field: repeated fleet.v1.Share steps = 3;
+   */
+  steps: Share[];
+};
+
+/**
+ * Describes the message fleet.v1.Stage.
+ * Use `create(StageSchema)` to create a new message.
+ */
+export const StageSchema: GenMessage<Stage> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 2);
 
 /**
  * A rollout that is stored.
@@ -189,7 +286,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
 
   /**
    * Clusters outside the caller's scope are not shown, nor what could name them: waves without a cluster of the scope,
-   * the spec's selector and order of regions, and why the rollout is in its state.
+   * the spec's selector, stages and order of regions, and why the rollout is in its state.
    *
    * @generated from field: bool partial = 13;
    */
@@ -208,7 +305,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  * Use `create(RolloutSchema)` to create a new message.
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 1);
+  messageDesc(file_fleet_v1_rollout, 3);
 
 /**
  * How a shadow stands, over the clusters of the caller's scope.
@@ -293,7 +390,7 @@ export type Shadow = Message<"fleet.v1.Shadow"> & {
  * Use `create(ShadowSchema)` to create a new message.
  */
 export const ShadowSchema: GenMessage<Shadow> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 2);
+  messageDesc(file_fleet_v1_rollout, 4);
 
 /**
  * What would change for one rule.
@@ -346,7 +443,7 @@ export type ShadowRuleSum = Message<"fleet.v1.ShadowRuleSum"> & {
  * Use `create(ShadowRuleSumSchema)` to create a new message.
  */
 export const ShadowRuleSumSchema: GenMessage<ShadowRuleSum> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 3);
+  messageDesc(file_fleet_v1_rollout, 5);
 
 /**
  * The output fields of one alert that would be new, or gone.
@@ -380,7 +477,7 @@ export type ShadowExample = Message<"fleet.v1.ShadowExample"> & {
  * Use `create(ShadowExampleSchema)` to create a new message.
  */
 export const ShadowExampleSchema: GenMessage<ShadowExample> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 4);
+  messageDesc(file_fleet_v1_rollout, 6);
 
 /**
  * An agent that could not evaluate the bundle to the end.
@@ -414,7 +511,7 @@ export type ShadowProblem = Message<"fleet.v1.ShadowProblem"> & {
  * Use `create(ShadowProblemSchema)` to create a new message.
  */
 export const ShadowProblemSchema: GenMessage<ShadowProblem> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 5);
+  messageDesc(file_fleet_v1_rollout, 7);
 
 /**
  * @generated from message fleet.v1.GetShadowRequest
@@ -431,7 +528,7 @@ export type GetShadowRequest = Message<"fleet.v1.GetShadowRequest"> & {
  * Use `create(GetShadowRequestSchema)` to create a new message.
  */
 export const GetShadowRequestSchema: GenMessage<GetShadowRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * @generated from message fleet.v1.GetShadowResponse
@@ -462,7 +559,7 @@ export type GetShadowResponse = Message<"fleet.v1.GetShadowResponse"> & {
  * Use `create(GetShadowResponseSchema)` to create a new message.
  */
 export const GetShadowResponseSchema: GenMessage<GetShadowResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * Clusters that are taken together.
@@ -498,7 +595,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * One cluster in a rollout.
@@ -556,7 +653,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * What a rollout would do.
@@ -599,6 +696,27 @@ export type Plan = Message<"fleet.v1.Plan"> & {
    * @generated from field: repeated fleet.v1.BundleDiff diffs = 6;
    */
   diffs: BundleDiff[];
+
+  /**
+   * Agents whose engine is older than the bundle asks for: they would refuse it. StartRollout refuses such a plan.
+   *
+   * @generated from field: repeated fleet.v1.EngineProblem engine_problems = 20;
+   */
+  engineProblems: EngineProblem[];
+
+  /**
+   * What max_unavailable comes to; 0: no bound.
+   *
+   * @generated from field: uint32 max_unavailable = 21;
+   */
+  maxUnavailable: number;
+
+  /**
+   * How many clusters may fail.
+   *
+   * @generated from field: uint32 max_failures = 22;
+   */
+  maxFailures: number;
 };
 
 /**
@@ -606,7 +724,38 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 12);
+
+/**
+ * A cluster of which an agent cannot run a bundle.
+ *
+ * @generated from message fleet.v1.EngineProblem
+ */
+export type EngineProblem = Message<"fleet.v1.EngineProblem"> & {
+  /**
+   * @generated from field: string cluster_name = 1;
+   */
+  clusterName: string;
+
+  /**
+   * What the oldest of its agents has, and what the bundle asks for.
+   *
+   * @generated from field: string engine_version = 2;
+   */
+  engineVersion: string;
+
+  /**
+   * @generated from field: string required = 3;
+   */
+  required: string;
+};
+
+/**
+ * Describes the message fleet.v1.EngineProblem.
+ * Use `create(EngineProblemSchema)` to create a new message.
+ */
+export const EngineProblemSchema: GenMessage<EngineProblem> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * What changes when one bundle replaces another.
@@ -659,6 +808,30 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
    * @generated from field: fleet.v1.CoverageLoss loss = 8;
    */
   loss?: CoverageLoss | undefined;
+
+  /**
+   * Enabled rules there.
+   *
+   * @generated from field: uint32 rules_before = 20;
+   */
+  rulesBefore: number;
+
+  /**
+   * @generated from field: uint32 rules_after = 21;
+   */
+  rulesAfter: number;
+
+  /**
+   * MITRE ATT&CK tactics and techniques, by the tags of enabled rules, that are watched for anew and no longer.
+   *
+   * @generated from field: repeated string tags_gained = 22;
+   */
+  tagsGained: string[];
+
+  /**
+   * @generated from field: repeated string tags_lost = 23;
+   */
+  tagsLost: string[];
 };
 
 /**
@@ -666,7 +839,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -720,7 +893,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -737,7 +910,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -754,7 +927,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -783,7 +956,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -800,7 +973,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -829,7 +1002,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -851,7 +1024,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -868,7 +1041,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -885,7 +1058,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -902,7 +1075,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -919,7 +1092,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -943,7 +1116,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -960,7 +1133,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 27);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -982,7 +1155,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 25);
+  messageDesc(file_fleet_v1_rollout, 28);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -999,7 +1172,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 26);
+  messageDesc(file_fleet_v1_rollout, 29);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -1021,7 +1194,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 27);
+  messageDesc(file_fleet_v1_rollout, 30);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -1038,7 +1211,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 28);
+  messageDesc(file_fleet_v1_rollout, 31);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -1060,7 +1233,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 29);
+  messageDesc(file_fleet_v1_rollout, 32);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -1077,7 +1250,55 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 30);
+  messageDesc(file_fleet_v1_rollout, 33);
+
+/**
+ * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
+ * always fails at its deadline: the bundle may be why.
+ *
+ * @generated from enum fleet.v1.OfflinePolicy
+ */
+export const OfflinePolicy = {
+  /**
+   * @generated from enum value: OFFLINE_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * They are given the bundle and fail at their deadline like others. The default.
+   *
+   * @generated from enum value: OFFLINE_POLICY_COUNT = 1;
+   */
+  COUNT: 1,
+
+  /**
+   * Their wave waits until they are heard of.
+   *
+   * @generated from enum value: OFFLINE_POLICY_WAIT = 2;
+   */
+  WAIT: 2,
+
+  /**
+   * Their wave goes on, and they get the bundle when they are heard of, also after the end of the rollout.
+   *
+   * @generated from enum value: OFFLINE_POLICY_SKIP = 3;
+   */
+  SKIP: 3,
+} as const;
+
+/**
+ * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
+ * always fails at its deadline: the bundle may be why.
+ *
+ * @generated from enum fleet.v1.OfflinePolicy
+ */
+export type OfflinePolicy = (typeof OfflinePolicy)[keyof typeof OfflinePolicy] | UnknownEnum;
+
+/**
+ * Describes the enum fleet.v1.OfflinePolicy.
+ */
+export const OfflinePolicySchema: GenEnum<OfflinePolicy> = /*@__PURE__*/
+  enumDesc(file_fleet_v1_rollout, 0);
 
 /**
  * What happens when more clusters fail than allowed.
@@ -1116,7 +1337,7 @@ export type OnFailure = (typeof OnFailure)[keyof typeof OnFailure] | UnknownEnum
  * Describes the enum fleet.v1.OnFailure.
  */
 export const OnFailureSchema: GenEnum<OnFailure> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 0);
+  enumDesc(file_fleet_v1_rollout, 1);
 
 /**
  * The life of a rollout.
@@ -1171,7 +1392,7 @@ export type RolloutState = (typeof RolloutState)[keyof typeof RolloutState] | Un
  * Describes the enum fleet.v1.RolloutState.
  */
 export const RolloutStateSchema: GenEnum<RolloutState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 1);
+  enumDesc(file_fleet_v1_rollout, 2);
 
 /**
  * Where a cluster stands in a rollout.
@@ -1230,7 +1451,7 @@ export type RolloutClusterState = (typeof RolloutClusterState)[keyof typeof Roll
  * Describes the enum fleet.v1.RolloutClusterState.
  */
 export const RolloutClusterStateSchema: GenEnum<RolloutClusterState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 2);
+  enumDesc(file_fleet_v1_rollout, 3);
 
 /**
  * Moves a selector's clusters to a target bundle, wave by wave, on proofs.
@@ -1259,8 +1480,12 @@ export const RolloutService: GenService<{
   /**
    * Starts a rollout of exactly the plan whose digest is given. Without a digest the plan is computed and taken.
    *
+   * Clusters that join the fleet or the selector while it runs are taken into it: once their wave is done they get the
+   * bundle, too. Clusters whose labels no longer match before it is their turn leave it.
+   *
    * Refuses as PlanRollout does, with ABORTED when the plan is no longer the one of the digest, and with
-   * FAILED_PRECONDITION when coverage is lost and the spec does not allow it.
+   * FAILED_PRECONDITION when coverage is lost and the spec does not allow it, or when an agent's engine is older than the
+   * bundle asks for.
    *
    * @generated from rpc fleet.v1.RolloutService.StartRollout
    */

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { beginSoak, deathsMax, isDead, judgeSoak, noteDeath, openTrial, watch } from "./trial.ts";
+import type { Look, OutputLook, SoakBounds, Trial } from "./trial.ts";
+
+const bounds: SoakBounds = { soakMs: 300_000, stallMs: 60_000, detectionUsMax: 1_000 };
+const look = (atMs: number, change: Partial<Look> = {}): Look => ({
+  atMs,
+  bytes: 0,
+  events: 0,
+  detectionUs: 0,
+  isLogAhead: false,
+  outputs: [],
+  ...change,
+});
+const output = (error: string | undefined, delivered = 0): OutputLook => ({ alias: "es", delivered, error });
+
+/** A look each second, and what the soak says after the last one. */
+function soak(
+  seconds: number,
+  at: (second: number) => Partial<Look>,
+  before?: Look,
+  kind: "rules" | "shipper" = "shipper",
+) {
+  let state = beginSoak(before, look(0, at(0)));
+  for (let second = 1; second <= seconds; second++) state = watch(state, look(second * 1_000, at(second)));
+  return judgeSoak(state, kind, bounds);
+}
+
+const reasonOf = (verdict: ReturnType<typeof judgeSoak>) =>
+  verdict.kind === "failed" ? verdict.reason : verdict.kind;
+
+test("a bundle is given up after three deaths, however the tries fall, and another one begins anew", () => {
+  let trial: Trial | undefined;
+  for (let death = 1; death <= deathsMax; death++) {
+    trial = noteDeath(openTrial(trial, "aa", death), "it blew up");
+    assert.equal(isDead(trial), death === deathsMax);
+  }
+  assert.equal(openTrial(trial, "bb", 9).deaths, 0);
+  assert.equal(openTrial(trial, "aa", 9).sinceMs, undefined);
+});
+
+test("a quiet log passes the soak: nothing to read is no failure", () => {
+  assert.equal(reasonOf(soak(299, () => ({}))), "waits");
+  assert.equal(reasonOf(soak(300, () => ({}))), "passed");
+});
+
+test("a log that grows while nothing is read fails the soak after a minute, and not before", () => {
+  const stuck = () => ({ bytes: 7, isLogAhead: true });
+  assert.equal(reasonOf(soak(59, stuck)), "waits");
+  assert.equal(reasonOf(soak(60, stuck)), "soak/not-reading");
+});
+
+test("a reader that is behind and goes on reading passes", () => {
+  assert.equal(reasonOf(soak(300, (second) => ({ bytes: second, isLogAhead: true }))), "passed");
+});
+
+test("what begins to go wrong in the last minute is waited for, not passed", () => {
+  const late = (second: number) => ({ bytes: Math.min(second, 280), isLogAhead: second > 280 });
+  assert.equal(reasonOf(soak(320, late)), "waits");
+  assert.equal(reasonOf(soak(340, late)), "soak/not-reading");
+});
+
+test("an output that has failed since the config came fails it", () => {
+  const verdict = soak(61, () => ({ outputs: [output("ECONNREFUSED")] }), look(-1));
+  assert.equal(reasonOf(verdict), "soak/output-failing");
+  assert.match(verdict.kind === "failed" ? verdict.detail : "", /"es".*ECONNREFUSED/);
+});
+
+test("an output that failed before, or delivered since, is not held against the config; nor is any against rules", () => {
+  const down = () => ({ outputs: [output("ECONNREFUSED")] });
+  assert.equal(reasonOf(soak(300, down, look(-1, { outputs: [output("ECONNREFUSED")] }))), "passed");
+  const once = (second: number) => ({
+    outputs: [output(second < 10 ? undefined : "503", Math.min(second, 9))],
+  });
+  assert.equal(reasonOf(soak(300, once, look(-1))), "passed");
+  assert.equal(reasonOf(soak(300, down, look(-1), "rules")), "passed");
+});
+
+test("rules that cost more than the bound fail once enough events were seen; dear rules are held to their own past", () => {
+  const costing = (us: number) => (second: number) => ({
+    bytes: second,
+    events: second * 10,
+    detectionUs: second * 10 * us,
+  });
+  assert.equal(reasonOf(soak(19, costing(5_000))), "waits");
+  assert.equal(reasonOf(soak(20, costing(5_000))), "soak/too-slow");
+  assert.equal(reasonOf(soak(300, costing(900))), "passed");
+  // A worker that goes on counts on: what came before the bundle is not the bundle's.
+  const past = look(-1, { events: 1_000, detectionUs: 2_000_000 });
+  const after = (second: number) => ({
+    bytes: second,
+    events: 1_000 + second * 10,
+    detectionUs: 2_000_000 + second * 50_000,
+  });
+  assert.equal(reasonOf(soak(300, after, past, "rules")), "passed");
+});

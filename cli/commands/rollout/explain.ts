@@ -1,0 +1,85 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Cluster, ClusterService } from "#proto/fleet/v1/cluster";
+import { RolloutService, type RolloutSpec } from "#proto/fleet/v1/rollout";
+import { present } from "../../answer.ts";
+import { optionalArg } from "../../flags.ts";
+import {
+  type ClusterFacts,
+  type ExplainLimits,
+  explainRollout,
+  holdingUp,
+  namedMax,
+} from "../../output/explain-rollout.ts";
+import { wrap } from "../../output/wrap.ts";
+import { loadClusters, refusalsOf } from "../../refusals.ts";
+import { RolloutCommand } from "../../rollout-command.ts";
+import { healthOf, progressOf } from "../../views.ts";
+
+const usualDeadlineMs = 600_000;
+
+export default class RolloutExplain extends RolloutCommand {
+  static override summary = "Say in a paragraph why a rollout is not moving, and what to type.";
+  static override description =
+    "Its state and wave, the clusters that hold it up and what each was last heard of, and what would let it go on.";
+  static override examples = [
+    { description: "Why does the newest rollout not move?", command: "<%= config.bin %> <%= command.id %>" },
+    {
+      description: "The clusters that hold it up.",
+      command: "<%= config.bin %> <%= command.id %> ro_7f3a -o json | jq -r '.heldUpBy[]'",
+    },
+  ];
+  static override args = { rollout: optionalArg("Id of the rollout; the newest if not given.") };
+
+  override async run(): Promise<void> {
+    const { args, flags } = await this.parse(RolloutExplain);
+    const rolloutId = await this.idOrNewest(args.rollout, flags);
+    const service = await this.client(RolloutService, flags);
+    const rollout = present((await service.getRollout({ rolloutId })).rollout, "rollout");
+    const progress = progressOf(rollout);
+    const names = new Set(
+      holdingUp(progress)
+        .slice(0, namedMax)
+        .map(({ name }) => name),
+    );
+    const ids = rollout.waves
+      .flatMap(({ clusters }) => clusters)
+      .flatMap(({ clusterId, clusterName }) => (names.has(clusterName) ? [clusterId] : []));
+    const clusters = await loadClusters(await this.client(ClusterService, flags), ids);
+    const facts = clusters.map((cluster) => factsOf(cluster, rollout.bundle?.digest ?? ""));
+    const why = explainRollout(progress, facts, limitsOf(rollout.spec), this.screen.now());
+    this.answerWith(
+      flags.output,
+      () => ({
+        rollout: rolloutId,
+        state: progress.state,
+        text: why.text,
+        heldUpBy: [...why.heldUpBy],
+        next: [...why.next],
+      }),
+      () => wrap(why.text, Math.max(40, this.screen.columns)),
+    );
+    if (flags.output === "table" || flags.output === "wide") {
+      for (const line of why.next) this.talk(`  ${line}`);
+    }
+  }
+}
+
+function factsOf(cluster: Cluster, digest: string): ClusterFacts {
+  const { name, health, healthReason, lastSeenAt } = cluster;
+  const attempt = refusalsOf([cluster], digest)[0]?.attempt;
+  return {
+    name,
+    health: healthOf(health),
+    healthReason,
+    ...(lastSeenAt === undefined ? {} : { lastSeenAt: timestampMs(lastSeenAt) }),
+    ...(attempt === undefined ? {} : { refusal: `${attempt.reason}: ${attempt.detail}` }),
+  };
+}
+
+function limitsOf(spec: RolloutSpec | undefined): ExplainLimits {
+  return {
+    deadlineMs: (spec?.deadlineSeconds ?? 0) === 0 ? usualDeadlineMs : (spec?.deadlineSeconds ?? 0) * 1000,
+    soakMs: (spec?.soakSeconds ?? 0) * 1000,
+    failuresMax: spec?.maxFailures ?? 0,
+  };
+}

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ClusterFacts, type Explained, explainRollout } from "./explain-rollout.ts";
+import type { ClusterProgress, ClusterStep } from "./rollout.ts";
+
+const now = 10_000_000;
+const minute = 60_000;
+const limits = { deadlineMs: 10 * minute, soakMs: 0, failuresMax: 0 };
+const cluster = (name: string, step: ClusterStep, reason = ""): ClusterProgress => ({
+  name,
+  step,
+  reason,
+  assignedAt: now - 4 * minute,
+});
+const running: Explained = {
+  id: "ro_7f3a",
+  kind: "rules",
+  bundle: "starter@1.2.0",
+  state: "running",
+  because: '"eu 1 of 2" waits for eu-3 (agent "node-1" is silent)',
+  wave: 1,
+  createdAt: now - 20 * minute,
+  waves: [
+    { name: "canary eu", clusters: [cluster("eu-1", "proved")] },
+    {
+      name: "eu 1 of 2",
+      startedAt: now - 4 * minute,
+      clusters: [cluster("eu-2", "proved"), cluster("eu-3", "assigned", 'agent "node-1" is silent')],
+    },
+    { name: "us", clusters: [cluster("us-1", "waiting")] },
+  ],
+};
+const silent: ClusterFacts = {
+  name: "eu-3",
+  health: "silent",
+  healthReason: 'agent "node-1" was last heard of 12 min ago',
+  lastSeenAt: now - 12 * minute,
+};
+
+test("a rollout that waits is explained by who holds it up, what was last heard, and what lets it go on by when", () => {
+  const { text, heldUpBy, next } = explainRollout(running, [silent], limits, now);
+  assert.equal(
+    text,
+    [
+      'Rollout ro_7f3a of rules starter@1.2.0 is running for 20m, in wave 2 of 3 ("eu 1 of 2", begun 4m ago, 1 of 2 proved); in all 2 of 4 clusters proved it.',
+      'It waits for eu-3, which got the bundle 4m ago and has not proved it: agent "node-1" is silent;',
+      "it was last heard of 12m ago and is silent.",
+      'It goes on when each of them proves the bundle, and then wave 3 ("us") begins.',
+      "One that does not prove within 6m counts as failed, and none may fail.",
+    ].join(" "),
+  );
+  assert.deepEqual(heldUpBy, ["eu-3"]);
+  assert.equal(next[0], "fleetctl cluster show eu-3");
+});
+
+test("a paused rollout names the failed cluster, its reason and both ways out", () => {
+  const reason =
+    'agent "node-1" went back by itself: soak/crash-loop: The pipeline died 3 times within its soak';
+  const paused: Explained = {
+    ...running,
+    state: "paused",
+    because: `1 failed, 0 allowed: eu-3 (${reason})`,
+    waves: running.waves.map((wave) => ({
+      ...wave,
+      clusters: wave.clusters.map((each) =>
+        each.name === "eu-3" ? cluster("eu-3", "failed", reason) : each,
+      ),
+    })),
+  };
+  const { text, next } = explainRollout(paused, [], limits, now);
+  assert.match(text, /is paused for 20m/);
+  assert.match(text, /eu-3 failed: agent "node-1" went back by itself: soak\/crash-loop/);
+  assert.match(text, /waits for a person: resume .* undo /);
+  assert.deepEqual(next, [
+    "fleetctl cluster show eu-3",
+    "fleetctl rollout resume ro_7f3a",
+    "fleetctl rollout undo ro_7f3a",
+  ]);
+});
+
+test("a rollout that soaks is explained in the server's words, with gates that do not hold", () => {
+  const waves = running.waves.map((wave, index) => ({
+    ...wave,
+    clusters: wave.clusters.map((each) => (index === 1 ? cluster(each.name, "proved") : each)),
+    gates: index === 1 ? [{ gate: "alerts", state: "waits", words: "no minute is whole yet" }] : [],
+  }));
+  const { text, heldUpBy } = explainRollout(
+    { ...running, waves, because: "soaks for 300 s" },
+    [],
+    limits,
+    now,
+  );
+  assert.match(text, /The server says: soaks for 300 s\. Gate alerts waits: no minute is whole yet\./);
+  assert.match(text, /goes on by itself, and then wave 3/);
+  assert.deepEqual(heldUpBy, []);
+});
+
+test("whatever the state, there is a paragraph without control characters and a command to type", () => {
+  const states = [
+    "running",
+    "paused",
+    "rolling-back",
+    "rolled-back",
+    "succeeded",
+    "aborted",
+    "unknown",
+  ] as const;
+  for (const state of states) {
+    for (const wave of [0, 1, 3]) {
+      const evil = { ...running, state, wave, because: "\u001b[2J\nno" };
+      const { text, next } = explainRollout(evil, [silent], limits, now);
+      // oxlint-disable-next-line no-control-regex -- what must not be there
+      assert.doesNotMatch(text, /[\u0000-\u001f]/);
+      assert.ok(text.length > 60 && next.length > 0, state);
+    }
+  }
+});

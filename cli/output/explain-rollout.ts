@@ -1,0 +1,201 @@
+import { renderAge } from "./quantity.ts";
+import { type ClusterProgress, isResting, type RolloutProgress, type WaveProgress } from "./rollout.ts";
+import { clean, countOf } from "./text.ts";
+
+/** What a rollout holds its clusters to. */
+export interface ExplainLimits {
+  readonly deadlineMs: number;
+  readonly soakMs: number;
+  readonly failuresMax: number;
+}
+
+/** What is known of a cluster that a rollout waits for. */
+export interface ClusterFacts {
+  readonly name: string;
+  readonly health: string;
+  readonly healthReason: string;
+  readonly lastSeenAt?: number;
+  /** The newest refusal of the bundle, "CODE: DETAIL"; absent when there is none. */
+  readonly refusal?: string;
+}
+
+interface GateWords {
+  readonly gate: string;
+  readonly state: string;
+  readonly words: string;
+}
+
+/** The rollout as it is explained: with what gates say, where the server says it. */
+export type Explained = Omit<RolloutProgress, "waves"> & {
+  readonly waves: readonly (Omit<WaveProgress, "gates"> & { readonly gates?: readonly GateWords[] })[];
+};
+
+/** Why a rollout does not move, and what to do about it. */
+export interface Explanation {
+  /** One paragraph. */
+  readonly text: string;
+  /** Names of the clusters that hold it up. */
+  readonly heldUpBy: readonly string[];
+  /** Commands to type, the likeliest first. */
+  readonly next: readonly string[];
+}
+
+/** So many clusters are named; the rest are counted. */
+export const namedMax = 3;
+
+/** The clusters that keep a rollout where it is: those in work, those that failed, those that still have to go back. */
+export function holdingUp({ state, waves, wave }: Explained): readonly ClusterProgress[] {
+  const all = waves.flatMap(({ clusters }) => clusters);
+  if (state === "succeeded" || state === "aborted") return [];
+  if (state === "rolling-back" || state === "rolled-back") {
+    return all.filter(({ step }) => step === "reverted");
+  }
+  const begun = waves.slice(0, wave + 1).flatMap(({ clusters }) => clusters);
+  const assigned = begun.filter(({ step }) => step === "assigned");
+  const failed = all.filter(({ step }) => step === "failed");
+  return state === "paused" ? [...failed, ...assigned] : assigned;
+}
+
+/** Answers "why is it not moving?" from what the server says of the rollout and of the clusters that hold it up. */
+export function explainRollout(
+  rollout: Explained,
+  facts: readonly ClusterFacts[],
+  limits: ExplainLimits,
+  now: number,
+): Explanation {
+  const holding = holdingUp(rollout);
+  const sentences = [
+    stands(rollout, now),
+    ...(isServersWord(rollout, holding) ? [`The server says: ${clean(rollout.because)}.`] : []),
+    ...holding.slice(0, namedMax).map((cluster) => about(cluster, facts, now)),
+    ...(holding.length > namedMax ? [`The same holds for ${holding.length - namedMax} more.`] : []),
+    ...gates(rollout),
+    goesOn(rollout, holding, limits, now),
+  ];
+  return {
+    text: sentences.filter((sentence) => sentence !== "").join(" "),
+    heldUpBy: holding.map(({ name }) => name),
+    next: commands(rollout, holding),
+  };
+}
+
+function stands(
+  { id, kind, bundle, state, wave, waves, createdAt, finishedAt }: Explained,
+  now: number,
+): string {
+  const what = `Rollout ${id} of ${kind} ${clean(bundle)}`;
+  const current = waves[wave];
+  const counted = waves.flatMap(({ clusters }) => clusters).filter(({ step }) => step !== "removed");
+  const proved = `${counted.filter(({ step }) => step === "proved").length} of ${countOf(counted.length, "cluster")} proved it`;
+  if (isResting(state) && state !== "paused" && state !== "unknown") {
+    const ago = finishedAt === undefined ? "" : ` ${renderAge(now - finishedAt)} ago`;
+    return `${what} has ended${ago}: ${state.replace("-", " ")}; ${proved}.`;
+  }
+  const age = createdAt === undefined ? "" : ` for ${renderAge(now - createdAt)}`;
+  const word = state === "unknown" ? "in a state that this fleetctl does not know" : state.replace("-", " ");
+  if (current === undefined) return `${what} is ${word}${age}; ${proved}.`;
+  const begun = current.startedAt === undefined ? "" : `, begun ${renderAge(now - current.startedAt)} ago`;
+  const inWave = current.clusters.filter(({ step }) => step !== "removed");
+  const waveProved = `${inWave.filter(({ step }) => step === "proved").length} of ${inWave.length} proved`;
+  return `${what} is ${word}${age}, in wave ${wave + 1} of ${waves.length} ("${clean(current.name)}"${begun}, ${waveProved}); in all ${proved}.`;
+}
+
+/** What follows about the clusters says it better where the server says the same of them. */
+function isServersWord({ state, because }: Explained, holding: readonly ClusterProgress[]): boolean {
+  const isSaid = holding.slice(0, namedMax).some(({ reason }) => reason !== "" && because.includes(reason));
+  return because !== "" && !isSaid && !(state === "running" && holding.length > 0);
+}
+
+function about(cluster: ClusterProgress, facts: readonly ClusterFacts[], now: number): string {
+  const { step, reason, assignedAt } = cluster;
+  const name = clean(cluster.name);
+  const known = facts.find((each) => each.name === cluster.name);
+  const age = assignedAt === undefined ? "" : ` ${renderAge(now - assignedAt)} ago`;
+  const why = reason === "" ? "" : `: ${sentence(reason)}`;
+  const heads: Partial<Record<ClusterProgress["step"], string>> = {
+    assigned: `It waits for ${name}, which got the bundle${age} and has not proved it${why}`,
+    failed: `${name} failed${why}`,
+    reverted: `${name} is sent back to what it ran before${why}`,
+  };
+  return `${heads[step] ?? `${name} is ${step}${why}`}${known === undefined ? "" : heard(known, reason, now)}.`;
+}
+
+function heard(
+  { health, healthReason, lastSeenAt, refusal }: ClusterFacts,
+  said: string,
+  now: number,
+): string {
+  const seen =
+    lastSeenAt === undefined ? "was never heard of" : `was last heard of ${renderAge(now - lastSeenAt)} ago`;
+  const isNew =
+    healthReason !== "" && health !== "silent" && !said.includes(healthReason) && refusal === undefined;
+  const why = isNew ? ` (${sentence(healthReason)})` : "";
+  // The reason of a failed cluster quotes the refusal already.
+  const tried =
+    refusal === undefined || said.includes(refusal.slice(0, 60))
+      ? ""
+      : `; its last refusal: ${sentence(refusal)}`;
+  return `; it ${seen} and is ${health}${why}${tried}`;
+}
+
+function gates({ waves, wave, state }: Explained): string[] {
+  if (state !== "running" && state !== "paused") return [];
+  const open = (waves[wave]?.gates ?? []).filter((gate) => gate.state !== "holds");
+  return open.map((gate) => `Gate ${clean(gate.gate)} ${gate.state}: ${sentence(gate.words)}.`);
+}
+
+function goesOn(
+  { state, wave, waves }: Explained,
+  holding: readonly ClusterProgress[],
+  { deadlineMs, soakMs, failuresMax }: ExplainLimits,
+  now: number,
+): string {
+  const next = waves[wave + 1];
+  const then =
+    next === undefined ? "and then it is done" : `and then wave ${wave + 2} ("${clean(next.name)}") begins`;
+  switch (state) {
+    case "running": {
+      const soak = soakMs === 0 ? "" : `, stays so for ${renderAge(soakMs)}`;
+      if (holding.length === 0) return `It goes on by itself, ${then}.`;
+      const due = Math.min(...holding.map(({ assignedAt }) => (assignedAt ?? now) + deadlineMs));
+      const left = due > now ? `within ${renderAge(due - now)}` : "at the next look, its time is over,";
+      const allowed = failuresMax === 0 ? "none may" : `more than ${failuresMax} may not`;
+      return `It goes on when each of them proves the bundle${soak}, ${then}. One that does not prove ${left} counts as failed, and ${allowed} fail.`;
+    }
+    case "paused":
+      return "It waits for a person: resume tries the failed clusters again and goes on; undo sends every cluster back to what it ran before; abort leaves it at that.";
+    case "rolling-back":
+      return "It is done when each of them proves what it ran before; a silent one gets it when it is back.";
+    case "succeeded":
+      return "Nothing is left to do.";
+    case "aborted":
+    case "rolled-back":
+      return "Nothing moves any more; start another rollout when the cause is gone.";
+    case "unknown":
+      return "A newer fleetctl can say more.";
+  }
+}
+
+function commands({ id, state }: Explained, holding: readonly ClusterProgress[]): readonly string[] {
+  const first = holding[0] === undefined ? [] : [`fleetctl cluster show ${holding[0].name}`];
+  switch (state) {
+    case "running":
+      return [...first, `fleetctl rollout watch ${id}`, `fleetctl rollout pause ${id}`];
+    case "paused":
+      return [...first, `fleetctl rollout resume ${id}`, `fleetctl rollout undo ${id}`];
+    case "rolling-back":
+      return [...first, `fleetctl rollout watch ${id}`];
+    case "succeeded":
+    case "aborted":
+    case "rolled-back":
+    case "unknown":
+      return [`fleetctl rollout show ${id}`];
+  }
+}
+
+/** Words from the fleet inside of a sentence: no line breaks, no full stop of their own. */
+function sentence(words: string): string {
+  const text = clean(words).trim();
+  const short = text.length > 300 ? `${text.slice(0, 299)}…` : text;
+  return short.replace(/\.$/, "");
+}

@@ -1,0 +1,43 @@
+import { create } from "@bufbuild/protobuf";
+
+import { checkEngine, parseBundle } from "#trust";
+import { EngineProblemSchema, type EngineProblem } from "#proto/fleet/v1/rollout";
+
+import { refuse, type Refusal } from "../../domain/refusal.ts";
+import type { Db } from "../../store/pool.ts";
+import { readBundleContents } from "../../store/rollout-bundles.ts";
+import type { Prepared } from "./prepare.ts";
+
+/**
+ * The clusters of a plan with an agent whose engine is older than the bundle asks for; it would refuse the bundle. Of an
+ * agent that never said what it has, nothing is held.
+ */
+export async function findEngineProblems(db: Db, prepared: Prepared): Promise<readonly EngineProblem[]> {
+  const { plan, bundle, fleet } = prepared;
+  const content = (await readBundleContents(db, [bundle.digest])).get(bundle.digest);
+  const read = content === undefined ? undefined : parseBundle(content);
+  const required = read?.ok === true ? read.value.requires?.engine : undefined;
+  if (read?.ok !== true || required === undefined) return [];
+  const moving = new Set(plan.waves.flatMap((wave) => wave.clusters.map(({ id }) => id)));
+  return fleet
+    .filter(({ id }) => moving.has(id))
+    .flatMap(({ name, engines = [] }) => {
+      const engineVersion = engines.find((engine) => !checkEngine(read.value, engine).ok);
+      return engineVersion === undefined
+        ? []
+        : [create(EngineProblemSchema, { clusterName: name, engineVersion, required })];
+    });
+}
+
+/** Why a plan with such clusters is not started. */
+export function tooOld(problems: readonly EngineProblem[]): {
+  readonly ok: false;
+  readonly refusal: Refusal;
+} {
+  const first = problems
+    .slice(0, 5)
+    .map(({ clusterName, engineVersion }) => `${clusterName} (${engineVersion})`);
+  const more = problems.length > 5 ? ` and ${problems.length - 5} more` : "";
+  const why = `The bundle asks for engine ${problems[0]?.required}, and these have an older one and would refuse it: ${first.join(", ")}${more}. Upgrade their agents, or leave them out by the selector`;
+  return refuse({ kind: "precondition", why });
+}
