@@ -118,6 +118,7 @@ export function pathsOf(stateDir: string) {
     current: join(stateDir, "current.json"),
     logTail: join(stateDir, "trial.log"),
     bundles: join(stateDir, "bundles"),
+    candidates: join(stateDir, "candidates"),
     pipeline: join(stateDir, "pipeline"),
     lock: join(stateDir, "agent.pid"),
   } as const;

@@ -10,12 +10,19 @@ import type {
   PipelineFacts,
   PipelineOptions,
   PipelineStats,
+  ShadowFigures,
+  ShadowRequest,
+  ShadowResult,
 } from "./pipeline/pipeline.ts";
 
 /** A pipeline that is started again when its worker dies. What it is to run then is for whoever hears of the death. */
 export interface KeptPipeline {
   /** Rejects with `pipeline/crashed` when the worker dies while it applies, with `pipeline/away` while there is none. */
   apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult>;
+  /** As of the pipeline; undefined while there is no worker, or when it dies over it. */
+  beginShadow(request: ShadowRequest): Promise<ShadowResult | undefined>;
+  endShadow(): Promise<unknown>;
+  shadowFigures(): Promise<ShadowFigures | undefined>;
   /** Undefined while there is no worker, and when it does not answer within seconds. */
   stats(): Promise<PipelineStats | undefined>;
   /** Ends a worker that no longer answers; it counts as a crash. */
@@ -91,6 +98,9 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
       clearTimeout(timer);
       restart();
     },
+    beginShadow: async (request) => pipeline?.beginShadow(request).catch(() => undefined),
+    endShadow: async () => pipeline?.endShadow().catch(() => undefined),
+    shadowFigures: async () => pipeline?.shadowFigures().catch(() => undefined),
     apply: (request, facts) => applyTo(pipeline, request, facts, kill),
     stats: () => asker.ask(pipeline),
     restarts: () => restarts,

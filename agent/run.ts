@@ -33,6 +33,8 @@ import { openLogTail } from "./log-tail.ts";
 import type { LogTail } from "./log-tail.ts";
 import { observePipeline } from "./observe.ts";
 import type { PipelineAlert } from "./pipeline/pipeline.ts";
+import { keepShadow } from "./shadow-keeper.ts";
+import type { ShadowKeeper } from "./shadow-keeper.ts";
 import { createSpeaker } from "./speaker.ts";
 import type { ResponsePorts } from "./take-response.ts";
 import { takeResponse } from "./take-response.ts";
@@ -71,7 +73,11 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   const stopping = new AbortController();
   const stored = openStored(config, identity);
   const conditions = createConditions(() => noteChange(own));
-  const pipeline = openPipeline(config, own, conditions, log, stored.tail, () => applier);
+  const pipeline = openPipeline(config, own, conditions, log, stored.tail, {
+    applier: () => applier,
+    shadow: () => shadow,
+  });
+  const shadow: ShadowKeeper = openShadow(own, stored, pipeline, log, stopping.signal);
   const trials = trialsOf(config, stored, pipeline, () => applier);
   const applier: Applier = createApplier({
     ...stored,
@@ -97,13 +103,14 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     if (generationChanged) noteChange(own);
     if (response.renewCertificate) certificate.renewSoon();
     if (labelsChanged) applier.reload();
+    shadow.take(response.shadow);
     applier.nudge();
   };
   const link = startLink({
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
-    speaker: speakerOf(own, stored, conditions, applier),
+    speaker: speakerOf(own, stored, conditions, applier, shadow),
     take,
     onState: whenConnected(applier, certificate, log),
   });
@@ -243,12 +250,15 @@ function noteTrouble(conditions: Conditions): ApplierPorts["onTrouble"] {
 /** Everything that survives a restart. */
 function openStored(config: Config, identity: Identity) {
   const paths = pathsOf(config.stateDir);
-  for (const dir of [paths.bundles, paths.pipeline]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  for (const dir of [paths.bundles, paths.candidates, paths.pipeline]) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  }
   return {
     paths,
     current: openCurrent(paths.current),
     trust: openTrustStore(paths.trusted, { org: identity.org, clusterId: identity.clusterId }),
     bundles: openBundleStore(paths.bundles),
+    candidates: openBundleStore(paths.candidates),
     auditHead: openAuditHead(paths.auditHead, identity.org),
     tail: openLogTail(paths.logTail),
   };
@@ -260,7 +270,7 @@ function openPipeline(
   conditions: Conditions,
   log: Logger,
   tail: LogTail,
-  applier: () => Applier,
+  { applier, shadow }: { readonly applier: () => Applier; readonly shadow: () => ShadowKeeper },
 ): KeptPipeline {
   return keepPipeline({
     stateDir: pathsOf(config.stateDir).pipeline,
@@ -278,10 +288,29 @@ function openPipeline(
       if (stack !== "") tail.add(stack.split("\n").slice(0, 8).join("\n"));
       const what = `The pipeline died and was started again, ${restarts} times since the agent began`;
       conditions.raise("pipeline/crashed", `${what}: ${because}`);
+      shadow().workerDied(because);
       applier().lost(because);
     },
     onRestart: () => applier().nudge(),
     onRecovered: () => conditions.clear("pipeline/crashed"),
+  });
+}
+
+function openShadow(
+  own: Own,
+  stored: ReturnType<typeof openStored>,
+  pipeline: KeptPipeline,
+  log: Logger,
+  signal: AbortSignal,
+): ShadowKeeper {
+  return keepShadow({
+    ...stored,
+    pipeline,
+    log,
+    signal,
+    client: () => own.link?.client(),
+    org: own.identity.org,
+    onChange: () => own.link?.wake(),
   });
 }
 
@@ -298,6 +327,7 @@ function speakerOf(
   { current, trust, auditHead }: ReturnType<typeof openStored>,
   conditions: Conditions,
   applier: Applier,
+  shadow: ShadowKeeper,
 ): Speaker {
   return createSpeaker({
     identity: () => own.identity,
@@ -310,6 +340,7 @@ function speakerOf(
     reportVersion: () => own.reportVersion,
     rates: () => own.ledger.buckets,
     ratesAcknowledged: (minuteMs) => (own.ledger = acknowledge(own.ledger, minuteMs)),
+    shadow: () => shadow.standing(),
     sign: (report) => signReport(own.identity.privateKey, report),
   });
 }

@@ -18,7 +18,7 @@ import { spkiPin } from "#trust";
 import { caFloor } from "./identity/identity.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { Instance } from "./identity/starts.ts";
-import type { Speaker } from "./link/session.ts";
+import type { SaidOfShadow, Speaker } from "./link/session.ts";
 import type { TrustStore } from "./trust-store.ts";
 import { agentVersion } from "./version.ts";
 
@@ -35,6 +35,7 @@ export interface SpeakerSources {
   readonly reportVersion: () => number;
   readonly rates: () => readonly RateBucket[];
   readonly ratesAcknowledged: (throughMinuteMs: number) => void;
+  readonly shadow: () => SaidOfShadow | undefined;
   readonly sign: (report: Uint8Array) => Uint8Array;
 }
 
@@ -67,6 +68,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
       ...carriedBy(sources),
     }),
     sign: sources.sign,
+    shadow: sources.shadow,
     rates: () => sources.rates().map(rateMessage),
     ratesAcknowledged: sources.ratesAcknowledged,
     trustVersions: () => {

@@ -12,11 +12,19 @@ import {
   trustedVersions,
   updateTrusted,
   verifyAssignment,
+  verifyShadow,
   verifyCaBundle,
 } from "#trust";
 import type { CaBundle, Checked, Trusted } from "#trust";
 import { AgentError } from "./agent-error.ts";
 import type { Assignment, Target } from "./domain/apply-plan.ts";
+
+/** A verified order to evaluate a candidate beside what runs. */
+export interface ShadowOrder {
+  readonly rolloutId: string;
+  readonly target: Target;
+  readonly untilMs: number;
+}
 
 /** What the agent holds to be true about who may decide what; every floor is on disk before anything is done with it. */
 export interface TrustStore {
@@ -30,6 +38,8 @@ export interface TrustStore {
   update(metadata: readonly Metadata[], now: Date): Checked<unknown>;
   /** Verifies an assignment and raises the floor. */
   accept(envelope: Envelope, now: Date): Checked<Assignment>;
+  /** Verifies the order to evaluate a candidate. */
+  acceptShadow(envelope: Envelope, now: Date): Checked<ShadowOrder>;
   /** Verifies a list of CAs; the version floor is the caller's, who keeps the list. */
   checkCas(envelope: Envelope, versionFloor: number, now: Date): Checked<CaBundle>;
   /** What everything above is judged by. */
@@ -78,6 +88,13 @@ export function openTrustStore(
       save(raiseGeneration(trusted, verified.value.generation));
       const { generation, targets } = verified.value;
       return { ok: true, value: { generation, targets } };
+    },
+    acceptShadow({ payloadType, payload, signatures: all }, now) {
+      const signatures = all.map(({ keyId, signature }) => ({ keyId, signature }));
+      const verified = verifyShadow(trusted, { payloadType, payload, signatures }, { ...holder, now });
+      if (!verified.ok) return verified;
+      const { rolloutId, target, expires } = verified.value;
+      return { ok: true, value: { rolloutId, target, untilMs: expires.getTime() } };
     },
     checkCas(envelope, versionFloor, now) {
       const { org } = holder;

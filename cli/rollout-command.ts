@@ -4,9 +4,11 @@ import type { BundleKind } from "#proto/fleet/v1/common";
 import {
   PlanSchema,
   type Rollout,
+  RolloutClusterState,
   RolloutSchema,
   RolloutService,
   type RolloutSpec,
+  type Wave,
 } from "#proto/fleet/v1/rollout";
 import { present } from "./answer.ts";
 import type { Wanted } from "./connection.ts";
@@ -28,6 +30,7 @@ import { peopleLines } from "./people-view.ts";
 import { planLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { renderSelector } from "./selector.ts";
+import { shadowLine } from "./shadow-view.ts";
 import { kindOf, progressOf } from "./views.ts";
 import { watchRollout } from "./watch-rollout.ts";
 
@@ -110,6 +113,7 @@ export abstract class RolloutCommand extends FleetCommand {
     this.answer(format, RolloutSchema, rollout, (wide) => [
       ...renderPicture(progress, this.screen.now(), columns, paint),
       ...peopleLines(rollout, paint),
+      ...(rollout.shadow === undefined ? [] : [`  ${shadowLine(rollout.shadow)}`]),
       "",
       ...renderTable(clusterRows(progress), cells, { wide, paint }),
       ...gatesTable(progress, wide, paint),
@@ -160,15 +164,24 @@ function failureOf(rollout: Rollout, wanted: RolloutStep): Failure | undefined {
   if (state === wanted) return undefined;
   const why = because === "" ? "" : `: ${because}`;
   const next =
-    state === "paused"
+    state === "paused" && rollout.shadow?.isOver === true && rollout.waves.every(isUntouched)
       ? [
-          `fleetctl rollout show ${id}   for the reason of each cluster`,
-          `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
+          `fleetctl rollout shadow show ${id}   for what the bundle would change`,
+          `fleetctl rollout resume ${id}   to begin with the first wave, or: fleetctl rollout abort ${id}`,
         ]
       : state === "awaiting-approval"
         ? [`fleetctl rollout approve ${id}   by somebody else, or: fleetctl rollout abort ${id}`]
-        : [`fleetctl rollout show ${id}   for the reason of each cluster`];
+        : state === "paused"
+          ? [
+              `fleetctl rollout show ${id}   for the reason of each cluster`,
+              `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
+            ]
+          : [`fleetctl rollout show ${id}   for the reason of each cluster`];
   return new Failure(exitCodes.refused, `Rollout ${id} is ${state.replace("-", " ")}${why}`, next);
+}
+
+function isUntouched({ clusters }: Wave): boolean {
+  return clusters.every(({ state }) => state === RolloutClusterState.WAITING);
 }
 
 /** A refused plan names the way to see what the person may have meant. */

@@ -78,6 +78,21 @@ export const rolloutFlags = {
   }),
 };
 
+/** What only `rollout rules` takes. */
+export const shadowFlags = {
+  shadow: durationFlag(
+    "shadow",
+    "First let the clusters evaluate the bundle beside what they run for so long; nothing is emitted.",
+  ),
+  // oxlint-disable-next-line unicorn/no-thenable -- it is no function, and nobody awaits these flags
+  then: Flags.option({
+    summary: "What happens when the shadow is over: wait for fleetctl rollout resume, or go on.",
+    options: ["pause", "go"] as const,
+    dependsOn: ["shadow"],
+    env: envOf("then"),
+  })(),
+};
+
 type SpecFlags = Parameters<typeof selectorFrom>[0] &
   StrategyFlags & {
     readonly all: boolean;
@@ -86,6 +101,8 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] &
     readonly gate?: string[] | undefined;
     readonly "no-gate"?: string[] | undefined;
     readonly "allow-coverage-loss": boolean;
+    readonly shadow?: number | undefined;
+    readonly then?: "pause" | "go" | undefined;
   };
 
 /** The spec that the flags and the strategy file mean; 0 leaves a choice to the server, as the contract says. */
@@ -102,6 +119,8 @@ export async function specFrom(kind: BundleKind, flags: SpecFlags & PeopleValues
     gates: gatesFrom(flags),
     allowCoverageLoss: flags["allow-coverage-loss"],
     ...peopleFrom(flags),
+    shadowSeconds: flags.shadow ?? 0,
+    shadowThenGo: flags.then === "go",
   });
 }
 

@@ -243,6 +243,20 @@ test("rollout watch -o json gives the last picture only, and the exit code", asy
   assert.equal(JSON.parse(out).state, "ROLLOUT_STATE_SUCCEEDED");
 });
 
+test("rollout rules --shadow asks for the shadow, and rollout shadow show tells what would change, per rule", async (t) => {
+  const served = await newFleet(t);
+  const { code } = await runCli("rollout rules --region eu --shadow 30m --then go --no-watch".split(" "));
+  assert.equal(code, 0);
+  const spec = served.fleet.rollouts.all[0]?.spec;
+  assert.deepEqual([spec?.shadowSeconds, spec?.shadowThenGo], [1800, true]);
+  const shown = await runCli("rollout shadow show".split(" "));
+  assert.equal(shown.code, 0);
+  assert.match(shown.out, /RULE +NOW +THEN +NEW +GONE +CLUSTERS\nExec into a pod +4 +6 +3 +1 +2/);
+  assert.match(shown.out, /new Exec into a pod on eu-1 at .*: ka\.user\.name=alice/);
+  assert.match((await runCli(["rollout", "show"])).out, /shadow until .*: 2 of 2 agents evaluated/);
+  assert.equal((await runCli("rollout rules --region eu --then go".split(" "))).code, 2);
+});
+
 test("rollout watch -o json gives a line for each thing that is new, and the state at the end", async (t) => {
   const served = await newFleet(t);
   served.fleet.rollouts.held.add("eu-3");

@@ -11,7 +11,7 @@ import { planLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { parseShare } from "./strategy-flags.ts";
 
-const all = { all: true, "allow-coverage-loss": false } as const;
+const all = { all: true, "allow-coverage-loss": false, emergency: false } as const;
 const filed = (file: string) => ({ ...all, strategy: file });
 
 async function file(t: TestContext, text: string): Promise<string> {

@@ -8,6 +8,7 @@ export const topics = {
   context: { description: "Choose which server to talk to." },
   freeze: { description: "Keep the whole fleet's rollouts from beginning waves." },
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
+  "rollout:shadow": { description: "See what a bundle would change before it does." },
   rules: { description: "Write, test, explain and tune detection rules on this machine." },
   shipper: { description: "Check shipper configs and show what they mean, on this machine." },
   token: { description: "Make and revoke join tokens for agents." },

@@ -1,4 +1,5 @@
-import { type Alert, type AlertFormat, type AlertWriter, alertWriter } from "./alert.ts";
+import { type ActiveRule, auditRules, indexRules } from "./active-rule.ts";
+import type { Alert, AlertFormat } from "./alert.ts";
 import { type Frame, Slots } from "./compile.ts";
 import { type EnvelopeChoice, envelopeProblems, openEnvelope } from "./envelopes/open-envelope.ts";
 import type { Compat } from "./fields/field.ts";
@@ -10,8 +11,9 @@ import { decode } from "./json/strings.ts";
 import { JsonProblem, JsonTape } from "./json/tape.ts";
 import { LiveEvent } from "./live-event.ts";
 import { isPlainTime } from "./plain-time.ts";
-import { RuleIndex } from "./rule-index.ts";
+import type { RuleIndex } from "./rule-index.ts";
 import type { CompiledRule, RuleSet } from "./ruleset.ts";
+import { type Onlooker, ShadowRules } from "./shadow.ts";
 import { Undecided } from "./undecided.ts";
 import { utf8Length } from "./utf8.ts";
 
@@ -52,6 +54,12 @@ export interface Detector {
    * alerts print is read from the other one.
    */
   detectBytes(bytes: Uint8Array, start: number, end: number, shown?: ShownLine): Detection;
+  /**
+   * From now on, `onlooker` is told of each event and may have the candidate evaluated on it, too; what is detected stays
+   * the same. Ends with {@link Detector.endShadow}, or with another candidate.
+   */
+  shadow(candidate: Pick<RuleSet, "compiled">, onlooker: Onlooker): void;
+  endShadow(): void;
 }
 
 /** Where in the same bytes the same line stands with some of its values hidden. */
@@ -68,24 +76,6 @@ export function createDetector(ruleset: RuleSet, options: DetectorOptions): Dete
   return new AuditDetector(ruleset, options);
 }
 
-/** A rule whose alerts are prepared when it raises its first. */
-class ActiveRule {
-  readonly name: string;
-  private readonly prepare: () => AlertWriter;
-  private writer: AlertWriter | undefined;
-
-  constructor(name: string, prepare: () => AlertWriter) {
-    this.name = name;
-    this.prepare = prepare;
-    this.writer = undefined;
-  }
-
-  write(frame: Frame): Alert {
-    this.writer ??= this.prepare();
-    return this.writer(frame);
-  }
-}
-
 class AuditDetector implements Detector {
   private readonly rules: readonly CompiledRule[];
   private readonly options: Required<DetectorOptions>;
@@ -93,8 +83,12 @@ class AuditDetector implements Detector {
   private scanner: JsonBytes | undefined;
   private readonly event: LiveEvent;
   private frame: Frame;
+  private slots: Slots;
   private index: RuleIndex<ActiveRule>;
   private readonly undecided: Undecided;
+  private besides: Beside | undefined;
+  /** Frames of shown events have stamps of their own, which no other frame has. */
+  private shownStamp: number;
 
   constructor(ruleset: RuleSet, options: DetectorOptions) {
     const compat = options.compat ?? "fixed";
@@ -108,13 +102,25 @@ class AuditDetector implements Detector {
       format: options.format ?? {},
       utcOffsetSeconds: Math.trunc(options.utcOffsetSeconds ?? 0),
     };
-    this.rules = ruleset.compiled.filter(({ enabled, source }) => enabled && source !== "syscall");
+    this.rules = auditRules(ruleset.compiled);
     this.tape = new JsonTape();
     this.scanner = undefined;
     this.event = new LiveEvent(this.tape, { ...this.options, statics: ruleset.statics });
     this.frame = newFrame(this.event);
-    this.index = this.newIndex();
+    this.slots = new Slots();
+    this.index = indexRules(this.rules, this.slots, this.options);
     this.undecided = new Undecided();
+    this.besides = undefined;
+    this.shownStamp = firstShownStamp;
+  }
+
+  shadow(candidate: Pick<RuleSet, "compiled">, onlooker: Onlooker): void {
+    const rules = new ShadowRules(candidate, this.slots, this.options);
+    this.besides = { candidate, rules, onlooker };
+  }
+
+  endShadow(): void {
+    this.besides = undefined;
   }
 
   detect(line: string): Detection {
@@ -185,7 +191,7 @@ class AuditDetector implements Detector {
   /** `shown` gives the event that alerts are written from, when it is not the one that rules look at. */
   private evaluate(shown?: () => ShownEvent): readonly Alert[] {
     const { frame } = this;
-    if (frame.stamp++ > stampMax) this.renew();
+    if (frame.stamp++ > stampMax || this.shownStamp < -stampMax) this.renew();
     let alerts: Alert[] | undefined;
     for (const { rule, matches } of this.index.candidates(this.frame)) {
       if (!this.undecided.matches(rule.name, matches, this.frame)) continue;
@@ -193,29 +199,42 @@ class AuditDetector implements Detector {
       alerts.push(rule.write(shown === undefined ? frame : this.shownFrame(shown())));
       if (this.options.ruleMatching === "first") break;
     }
+    this.lookBeside(alerts ?? none, shown);
     return alerts ?? none;
   }
 
-  private shownFrame({ tape, root }: ShownEvent): Frame {
-    return newFrame(this.event.readFrom(tape, root));
+  private lookBeside(alerts: readonly Alert[], shown: (() => ShownEvent) | undefined): void {
+    if (this.besides === undefined) return;
+    const { rules, onlooker } = this.besides;
+    const { frame } = this;
+    onlooker(alerts, () =>
+      rules.evaluate(frame, () => (shown === undefined ? frame : this.shownFrame(shown()))),
+    );
   }
 
-  private newIndex(): RuleIndex<ActiveRule> {
-    const { compat, format, ruleMatching } = this.options;
-    const slots = new Slots();
-    const rules = this.rules.map((rule) => ({
-      rule: new ActiveRule(rule.name, () => alertWriter(rule, slots, compat, format)),
-      condition: rule.condition,
-    }));
-    return new RuleIndex(rules, slots, compat, ruleMatching === "first");
+  private shownFrame({ tape, root }: ShownEvent): Frame {
+    return { ...newFrame(this.event.readFrom(tape, root)), stamp: this.shownStamp-- };
   }
 
   /** Stamps start again once they are no small numbers any more; nothing that was stored under an old one may be left. */
   private renew(): void {
     this.frame = newFrame(this.event);
-    this.index = this.newIndex();
+    this.slots = new Slots();
+    this.index = indexRules(this.rules, this.slots, this.options);
+    this.shownStamp = firstShownStamp;
+    if (this.besides !== undefined) this.shadow(this.besides.candidate, this.besides.onlooker);
   }
 }
+
+/** Rules that are evaluated beside those that run. */
+interface Beside {
+  readonly candidate: Pick<RuleSet, "compiled">;
+  readonly rules: ShadowRules;
+  readonly onlooker: Onlooker;
+}
+
+/** Below what stands for no stamp at all. */
+const firstShownStamp = -2;
 
 const stampMax = 2 ** 30 - 2;
 const none: readonly never[] = [];

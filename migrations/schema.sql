@@ -389,6 +389,28 @@ create table rollouts (
 );
 create index rollouts_unfinished on public.rollouts using btree (created_at) where (finished_at is null);
 
+create table shadow_reports (
+  rollout_id text not null,
+  agent_id text not null,
+  cluster_id text not null,
+  state text not null,
+  reason text not null,
+  detail text not null,
+  since timestamp with time zone,
+  updated_at timestamp with time zone not null,
+  events bigint not null,
+  skipped bigint not null,
+  undecided bigint not null,
+  failures bigint not null,
+  evaluation_us bigint not null,
+  rules jsonb not null,
+  constraint shadow_reports_pkey primary key (rollout_id, agent_id),
+  constraint shadow_reports_agent_id_fkey foreign key (agent_id) references agents(id),
+  constraint shadow_reports_cluster_id_fkey foreign key (cluster_id) references clusters(id),
+  constraint shadow_reports_rollout_id_fkey foreign key (rollout_id) references rollouts(id) on delete cascade
+);
+create index shadow_reports_old on public.shadow_reports using btree (updated_at);
+
 create table trust_metadata (
   role text not null,
   version bigint not null,

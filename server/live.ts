@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { readRoot, signAssignment, signCaBundle } from "#trust";
+import { readRoot, signAssignment, signCaBundle, signShadow } from "#trust";
 
 import type { ApprovalPolicy } from "./domain/people/approval.ts";
 import type { CaKeeper } from "./ca-keeper.ts";
@@ -77,6 +77,7 @@ export function startLive(options: LiveOptions): Live {
     clock,
     certificateMs: options.agentCertificateMs,
     sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
+    signShadow: (order, root) => signShadow({ ...order, org }, signerFor(root)),
     signCas: (bundle, root) => signCaBundle({ ...bundle, org }, signerFor(root)),
     cas: options.cas,
     onReport: nudge,

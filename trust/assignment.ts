@@ -126,8 +126,8 @@ function readAssignment(payload: Uint8Array): Checked<Assignment> {
   const notBefore = parseTime(value["notBefore"]);
   const expires = parseTime(value["expires"]);
   if (notBefore === undefined || expires === undefined) return malformed("has no notBefore and expires");
-  const targets = (Array.isArray(value["targets"]) ? (value["targets"] as readonly Json[]) : []).map(
-    readTarget,
+  const targets = (Array.isArray(value["targets"]) ? (value["targets"] as readonly Json[]) : []).map((json) =>
+    readTarget(json),
   );
   const known = targets.filter((target) => target !== undefined);
   if (!Array.isArray(value["targets"]) || known.length !== targets.length) {
@@ -139,7 +139,9 @@ function readAssignment(payload: Uint8Array): Checked<Assignment> {
   return accept({ org, clusterId, generation, targets: known, notBefore, expires });
 }
 
-function readTarget(json: Json): TargetRef | undefined {
+/** A target as signed documents name it; undefined for anything else. */
+export function readTarget(json: Json | undefined): TargetRef | undefined {
+  if (json === undefined) return undefined;
   if (!isObject(json) || unknownKeys(json, ["kind", "path", "length", "sha256"]).length > 0) return undefined;
   const { path, length, sha256 } = json;
   const kind = bundleKinds.find((known) => known === json["kind"]);

@@ -156,3 +156,4 @@ export { formatJoinString, parseJoinString, type JoinString } from "./join-strin
 export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } from "./key-file.ts";
 export { openCaKey, sealCaKey } from "./sealed-ca.ts";
 export { reportType, signReport, verifyReport } from "./report.ts";
+export { shadowType, signShadow, verifyShadow, type ShadowOrder } from "./shadow.ts";

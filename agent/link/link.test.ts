@@ -56,6 +56,7 @@ function linked(t: TestContext, { home, identity }: Enrolled, options: Partial<L
     auditHead: openAuditHead(home.paths.auditHead, identity.org),
     conditions,
     reportVersion: () => version,
+    shadow: () => undefined,
     rates: () => [],
     ratesAcknowledged: () => undefined,
     sign: (report) => signReport(identity.privateKey, report),

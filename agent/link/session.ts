@@ -7,6 +7,7 @@ import type {
   HelloSchema,
   KnownAuditHeadSchema,
   RateBucket,
+  ShadowReport,
   SyncRequest,
   SyncResponse,
   TrustVersionsSchema,
@@ -24,9 +25,20 @@ export interface Speaker {
   /** Undefined when no head of the audit log is held. */
   auditHead(): MessageInitShape<typeof KnownAuditHeadSchema> | undefined;
   labelsDigest(): Uint8Array;
+  /** The candidate that was offered last; undefined when none was. */
+  shadow(): SaidOfShadow | undefined;
   caBundleVersion(): bigint;
   /** The server has these minutes now. */
   ratesAcknowledged(throughMinuteMs: number): void;
+}
+
+/** How a candidate stands. */
+export interface SaidOfShadow {
+  readonly rolloutId: string;
+  readonly isEvaluating: boolean;
+  /** Grows with every change of the report. */
+  readonly version: number;
+  readonly report: ShadowReport;
 }
 
 /** One session: builds its messages in sequence and keeps what is not acknowledged. The same for both transports. */
@@ -44,7 +56,8 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
   let sequence = 0n;
   let sayHello = true;
   let acknowledgedVersion = -1;
-  const inFlight = new Map<bigint, { version: number | undefined; minuteMs: number }>();
+  const inFlight = new Map<bigint, Sent>();
+  let shadowKnown: string | undefined;
 
   return {
     id,
@@ -56,7 +69,10 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
       const report = says ? buildReport(speaker, id, sequence) : undefined;
       const rates = speaker.rates();
       const auditHead = speaker.auditHead();
-      inFlight.set(sequence, { version: says ? version : undefined, minuteMs: lastMinuteOver(rates) });
+      const shadow = speaker.shadow();
+      const shadowKey = shadow && `${shadow.rolloutId} ${shadow.version}`;
+      const minuteMs = lastMinuteOver(rates);
+      inFlight.set(sequence, { version: says ? version : undefined, minuteMs, shadow: shadowKey });
       forgetOldest(inFlight);
       return create(SyncRequestSchema, {
         sessionId: id,
@@ -69,6 +85,8 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         labelsDigest: speaker.labelsDigest(),
         caBundleVersion: speaker.caBundleVersion(),
         ...(auditHead === undefined ? {} : { auditHead }),
+        // Always there, so that the server knows that this agent takes offers.
+        shadow: shadow === undefined ? {} : standing(shadow, shadowKey === shadowKnown),
         waitMs,
         goodbye,
       });
@@ -79,16 +97,29 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         sequence = 0n;
         acknowledgedVersion = -1;
         inFlight.clear();
+        shadowKnown = undefined;
         return;
       }
       for (const [sent, what] of inFlight) {
         if (sent > response.ackSequence) continue;
         inFlight.delete(sent);
         if (what.version !== undefined) acknowledgedVersion = Math.max(acknowledgedVersion, what.version);
+        shadowKnown = what.shadow;
         speaker.ratesAcknowledged(what.minuteMs);
       }
     },
   };
+}
+
+/** What a message said, to be remembered once it is acknowledged. */
+interface Sent {
+  readonly version: number | undefined;
+  readonly minuteMs: number;
+  readonly shadow: string | undefined;
+}
+
+function standing({ rolloutId, isEvaluating, report }: SaidOfShadow, isKnown: boolean) {
+  return { rolloutId, isEvaluating, ...(isKnown ? {} : { report }) };
 }
 
 function buildReport(speaker: Speaker, sessionId: string, sequence: bigint): Uint8Array {

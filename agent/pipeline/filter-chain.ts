@@ -32,6 +32,10 @@ export class FilterChain {
     return true;
   }
 
+  get isEmpty(): boolean {
+    return this.#filters.length === 0;
+  }
+
   /** Whether something in the record that `apply` wrote last is masked. */
   get isMasked(): boolean {
     return this.#draft.hasClear;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { createDetector, createRecordDetector, engineVersion, loadRules, renderFindings } from "#engine";
 import { checkAllowed, parseShipperConfig, renderProblems } from "#shipper";
+import type { RuleSet } from "#engine";
 import type { AllowList, PipelineConfig, Variables } from "#shipper";
 import { checkBundleFits, checkEngine, effectiveFiles, parseBundle } from "#trust";
 import type { Bundle, BundleKind } from "#trust";
@@ -44,14 +45,9 @@ const bundleBytesMax = 16 * 1024 * 1024;
  * proof of what runs, and never a repetition of what was asked for.
  */
 export function loadRulesBundle(source: BundleSource, facts: PipelineFacts): Loaded<Detection> {
-  const bundle = readBundle("rules", source);
-  if (!bundle.ok) return bundle;
-  const fits = checkEngine(bundle.value, engineVersion);
-  if (!fits.ok) return failure("rules", fits.refusal.code, fits.refusal.message);
-  const files = effectiveFiles(bundle.value, facts.labels);
-  const report = loadRules(files);
-  if (!report.ok) return failure("rules", "rules/invalid", renderFindings(report, files));
-  const { ruleset } = report;
+  const loaded = loadRuleSet(source, facts);
+  if (!loaded.ok) return loaded;
+  const { value: ruleset, digest } = loaded;
   const options = { hostname: facts.hostname };
   const sources = new Set(ruleset.rules.flatMap((rule) => (rule.enabled ? [rule.source] : [])));
   const value: Detection = {
@@ -59,9 +55,21 @@ export function loadRulesBundle(source: BundleSource, facts: PipelineFacts): Loa
     detector: createDetector(ruleset, options),
     ...(sources.has("syscall") ? { calls: createRecordDetector(ruleset, options) } : {}),
     sources,
-    digest: bundle.digest,
+    digest,
   };
-  return { ok: true, value, digest: bundle.digest };
+  return { ok: true, value, digest };
+}
+
+/** The rules of a bundle that is fit to run here, without anything that runs them. */
+export function loadRuleSet(source: BundleSource, facts: PipelineFacts): Loaded<RuleSet> {
+  const bundle = readBundle("rules", source);
+  if (!bundle.ok) return bundle;
+  const fits = checkEngine(bundle.value, engineVersion);
+  if (!fits.ok) return failure("rules", fits.refusal.code, fits.refusal.message);
+  const files = effectiveFiles(bundle.value, facts.labels);
+  const report = loadRules(files);
+  if (!report.ok) return failure("rules", "rules/invalid", renderFindings(report, files));
+  return { ok: true, value: report.ruleset, digest: bundle.digest };
 }
 
 /** Loads a shipper config, within what this agent allows. */

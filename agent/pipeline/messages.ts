@@ -5,6 +5,7 @@ import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts
 import type { InputStats } from "./input.ts";
 import type { OutputStats } from "./output.ts";
 import type { RuleGuard } from "./protect.ts";
+import type { ShadowFigures } from "./shadow-counts.ts";
 
 /** What the worker is started with. */
 export interface WorkerOptions {
@@ -78,6 +79,15 @@ export interface PipelineStats {
   readonly outputs: readonly OutputStats[];
 }
 
+/** A candidate to evaluate beside the rules that run. */
+export interface ShadowRequest {
+  readonly rules: BundleSource;
+  /** Milliseconds since 1970 when it is over. */
+  readonly untilMs: number;
+}
+
+export type ShadowResult = { readonly ok: true } | ApplyFailure;
+
 export type ToWorker =
   | {
       readonly kind: "apply";
@@ -86,10 +96,15 @@ export type ToWorker =
       readonly facts: PipelineFacts;
     }
   | { readonly kind: "stats"; readonly id: number }
+  | { readonly kind: "shadow"; readonly id: number; readonly request: ShadowRequest }
+  | { readonly kind: "end-shadow"; readonly id: number }
+  | { readonly kind: "shadow-figures"; readonly id: number }
   | { readonly kind: "stop"; readonly id: number }
   | { readonly kind: "ack"; readonly batch: number; readonly failure?: string };
 
+type Answer = ApplyResult | PipelineStats | ShadowResult | ShadowFigures | undefined | true;
+
 export type FromWorker =
-  | { readonly kind: "answer"; readonly id: number; readonly value: ApplyResult | PipelineStats | true }
+  | { readonly kind: "answer"; readonly id: number; readonly value: Answer }
   | { readonly kind: "alerts"; readonly batch: number; readonly alerts: readonly PipelineAlert[] }
   | { readonly kind: "problem"; readonly problem: PipelineProblem };

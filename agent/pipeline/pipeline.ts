@@ -1,12 +1,15 @@
 import { Worker } from "node:worker_threads";
 import type { PipelineAlert } from "./batch.ts";
 import type { PipelineFacts } from "./load-bundle.ts";
+import type { ShadowFigures } from "./shadow-counts.ts";
 import type {
   ApplyRequest,
   ApplyResult,
   FromWorker,
   PipelineProblem,
   PipelineStats,
+  ShadowRequest,
+  ShadowResult,
   ToWorker,
   WorkerOptions,
 } from "./messages.ts";
@@ -15,6 +18,8 @@ export type { PipelineAlert } from "./batch.ts";
 export type { FilterStats } from "./filter.ts";
 export type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
 export type { ApplyRequest, ApplyResult, PipelineProblem, PipelineStats, Running } from "./messages.ts";
+export type { ShadowRequest, ShadowResult } from "./messages.ts";
+export type { ShadowFigures } from "./shadow-counts.ts";
 export type { InputStats } from "./input.ts";
 export type { OutputStats } from "./output.ts";
 export { describeUnfed } from "./unfed-sources.ts";
@@ -41,6 +46,11 @@ export interface Pipeline {
    * worker computed over the bytes it loaded. Rejects only when the worker is gone.
    */
   apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult>;
+  /** Evaluates a candidate beside what runs, instead of the one before. Rejects when the worker is gone. */
+  beginShadow(request: ShadowRequest): Promise<ShadowResult>;
+  endShadow(): Promise<true>;
+  /** Undefined when there was no candidate since the worker began. */
+  shadowFigures(): Promise<ShadowFigures | undefined>;
   /** Rejects when the worker is gone. */
   stats(): Promise<PipelineStats>;
   /** Delivers what it can within the grace time, saves positions and ends. The rest stays on disk. */
@@ -114,6 +124,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
 
   return {
     apply: (request, facts) => ask<ApplyResult>((id) => ({ kind: "apply", id, request, facts })),
+    ...shadowsBy(ask),
     stats: () => ask<PipelineStats>((id) => ({ kind: "stats", id })),
     stop: async () => {
       if (!isGone) await ask<true>((id) => ({ kind: "stop", id })).catch(() => {});
@@ -121,6 +132,16 @@ export function startPipeline(options: PipelineOptions): Pipeline {
     },
     kill: () => void worker.terminate(),
     exited,
+  };
+}
+
+type Ask = <T>(message: (id: number) => ToWorker) => Promise<T>;
+
+function shadowsBy(ask: Ask): Pick<Pipeline, "beginShadow" | "endShadow" | "shadowFigures"> {
+  return {
+    beginShadow: (request) => ask<ShadowResult>((id) => ({ kind: "shadow", id, request })),
+    endShadow: () => ask<true>((id) => ({ kind: "end-shadow", id })),
+    shadowFigures: () => ask<ShadowFigures | undefined>((id) => ({ kind: "shadow-figures", id })),
   };
 }
 

@@ -18,6 +18,7 @@ import { FilterChain } from "./filter-chain.ts";
 import type { CountedFilter, FilterStats } from "./filter.ts";
 import type { Output } from "./output.ts";
 import { RecordScanner } from "./scan.ts";
+import type { Shadow } from "./shadow.ts";
 
 /** The rules that run now. */
 export interface Detection {
@@ -59,6 +60,8 @@ const routesMax = 10_000;
  */
 export class Router {
   detection: Detection | undefined;
+  /** A candidate that is evaluated beside it. */
+  shadow: Shadow | undefined;
   readonly #config: PipelineConfig;
   readonly #outputs: ReadonlyMap<string, Output>;
   readonly #clusterId: string;
@@ -161,21 +164,21 @@ export class Router {
     if (this.detection === undefined) return;
     const begun = performance.now();
     let alerts: readonly Alert[] = [];
+    this.shadow?.begin(!this.#route(detect.alertTag, true).chain.isEmpty);
     try {
       const { detector } = this.detection;
       const hidden = seen === shown ? undefined : { start: shown.from, end: shown.to - 1 };
       const found =
         position.syscalls === undefined
           ? detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden)
-          : evaluateCalls(this.detection, position.syscalls);
-      const isHidden = position.syscalls !== undefined && hidden !== undefined;
-      alerts = isHidden ? found.alerts.map(withoutFields) : found.alerts;
+          : evaluateCalls(this.detection, position.syscalls, hidden !== undefined, this.shadow);
+      alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
     } catch (error) {
       this.#undetected(position, reasonOf(error));
     }
-    this.#counters.detectionMs += performance.now() - begun;
+    this.#counters.detectionMs += performance.now() - begun - (this.shadow?.spentMs ?? 0);
     const counts = new Map<string, number>();
     for (const alert of alerts) {
       const nth = counts.get(alert.rule) ?? 0;
@@ -255,8 +258,16 @@ export class Router {
 function evaluateCalls(
   { calls }: Detection,
   { events, problems }: AuditRecords,
+  isHidden: boolean,
+  shadow: Shadow | undefined,
 ): Pick<EngineDetection, "alerts" | "problems"> {
-  const found = events.flatMap((event) => calls?.detectRecord(event) ?? []);
+  const found = events.flatMap((event) => {
+    const one = calls?.detectRecord(event);
+    if (one === undefined) return [];
+    const alerts = isHidden ? one.alerts.map(withoutFields) : one.alerts;
+    shadow?.lookAtCall(event, alerts, isHidden);
+    return { ...one, alerts };
+  });
   return {
     alerts: found.flatMap(({ alerts }) => alerts),
     problems: [...problems, ...found.flatMap((one) => one.problems)],

@@ -12,12 +12,20 @@ import { reasonOf } from "./files.ts";
 import { openFilters } from "./filter-chain.ts";
 import { newFilterCounters } from "./filter.ts";
 import type { FilterCounters } from "./filter.ts";
-import { failure, loadRulesBundle, loadShipperBundle } from "./load-bundle.ts";
+import { failure, loadRulesBundle, loadRuleSet, loadShipperBundle } from "./load-bundle.ts";
 import type { ApplyFailure, PipelineFacts } from "./load-bundle.ts";
 import { newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
 import type { Feed, Wait } from "./feed.ts";
-import type { ApplyRequest, ApplyResult, PipelineStats, Running, WorkerOptions } from "./messages.ts";
+import type {
+  ApplyRequest,
+  ApplyResult,
+  PipelineStats,
+  Running,
+  ShadowRequest,
+  ShadowResult,
+  WorkerOptions,
+} from "./messages.ts";
 import type { OutputContext } from "./output.ts";
 import { pipelineStats } from "./pipeline-stats.ts";
 import { noteMs, PositionKeeper } from "./position-keeper.ts";
@@ -25,6 +33,8 @@ import { rulesProblem, shipperProblem } from "./protect.ts";
 import { Replay } from "./replay.ts";
 import { Router } from "./router.ts";
 import type { Detection } from "./router.ts";
+import { Shadow } from "./shadow.ts";
+import type { ShadowFigures } from "./shadow-counts.ts";
 import { describeUnfed, unfedSources } from "./unfed-sources.ts";
 
 export interface RunnerPorts {
@@ -61,6 +71,7 @@ export class Runner {
   };
   #active: Active | undefined;
   #detection: Detection | undefined;
+  #shadow: Shadow | undefined;
   #running: Running = {};
   #sources: ApplyRequest = {};
   #facts: PipelineFacts | undefined;
@@ -149,6 +160,7 @@ export class Runner {
       // So that a crash right after the first look does not make the next one the first.
       await this.#positions.checkpoint(this.#active);
     } else if (this.#active !== undefined) this.#active.router.detection = this.#detection;
+    if (rules !== undefined) this.#shadow?.stop("shadow/rules-changed", "Other rules run here since");
     this.#sources = sources;
     this.#facts = facts;
     if (this.#active !== undefined) {
@@ -191,6 +203,33 @@ export class Runner {
     if (active === undefined || this.#facts === undefined) return;
     const why = await this.#swap(active.config, this.#facts);
     if (why !== undefined) this.#ports.onProblem("pipeline/cannot-reopen", why);
+  }
+
+  /** Evaluates a candidate beside what runs, if it could run here at all. Nothing else changes, whatever it does. */
+  beginShadow({ rules, untilMs }: ShadowRequest): ShadowResult {
+    const running = this.#detection;
+    if (running === undefined || this.#facts === undefined) {
+      return failure("rules", "shadow/nothing-runs", "No rules run here that it could be compared with");
+    }
+    const loaded = loadRuleSet(rules, this.#facts);
+    if (!loaded.ok) return loaded;
+    const lost = rulesProblem(running.rules, loaded.value, this.#options.allowList);
+    if (lost !== undefined) return failure("rules", "rules/protected", lost);
+    this.endShadow();
+    const { hostname } = this.#facts;
+    const clocks = { now: () => Date.now(), steady: steadyNow };
+    this.#shadow = new Shadow(loaded.value, running.detector, { hostname, untilMs, ...clocks });
+    if (this.#active !== undefined) this.#active.router.shadow = this.#shadow;
+    return { ok: true };
+  }
+
+  endShadow(): void {
+    this.#shadow?.stop("shadow/ended", "The server ended it");
+    if (this.#active !== undefined) this.#active.router.shadow = undefined;
+  }
+
+  shadowFigures(): ShadowFigures | undefined {
+    return this.#shadow?.figures();
   }
 
   stats(): PipelineStats {
@@ -285,6 +324,7 @@ export class Runner {
     );
     const router = new Router(config, outputs, facts.clusterId, this.#counters, filters, onProblem);
     router.detection = this.#detection;
+    router.shadow = this.#shadow;
     try {
       const inputs = await openInputs(config, {
         marks: this.#positions.saved,

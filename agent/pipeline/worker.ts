@@ -65,6 +65,20 @@ port.on("message", (message: ToWorker) => {
     case "stats":
       post({ kind: "answer", id: message.id, value: runner.stats() });
       break;
+    case "shadow":
+      inTurn(async () => {
+        post({ kind: "answer", id: message.id, value: runner.beginShadow(message.request) });
+      });
+      break;
+    case "end-shadow":
+      inTurn(async () => {
+        runner.endShadow();
+        post({ kind: "answer", id: message.id, value: true });
+      });
+      break;
+    case "shadow-figures":
+      post({ kind: "answer", id: message.id, value: runner.shadowFigures() });
+      break;
     case "stop":
       inTurn(async () => {
         await runner.stop();

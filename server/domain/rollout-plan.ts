@@ -1,5 +1,4 @@
 import type { Digest, RolloutId } from "./ids.ts";
-import { canonicalPeople } from "./people/spec.ts";
 import { accept, refuse, type Outcome } from "./refusal.ts";
 import type { RolloutSpec } from "./rollout-spec.ts";
 import { makeWaves } from "./rollout-waves.ts";

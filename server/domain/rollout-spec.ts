@@ -27,6 +27,10 @@ export interface RolloutSpec {
   readonly gates?: readonly GateSetting[];
   /** Whether it may start although coverage is lost; a person's word, kept with the rollout. */
   readonly allowCoverageLoss?: boolean;
+  /** How long clusters evaluate the bundle beside what they run, before the first wave; absent for not at all. */
+  readonly shadowSeconds?: number;
+  /** Whether the first wave begins by itself when the shadow is over. */
+  readonly shadowThenGo?: boolean;
   /** Absent: the plain one. */
   readonly strategy?: Strategy;
   /** Windows, schedule, emergency; absent when nothing is said of them. */
@@ -61,6 +65,7 @@ export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
       });
     }
   }
+  problems.push(...shadowProblems(spec));
   problems.push(...strategyProblems(spec.strategy));
   problems.push(...peopleProblems(spec));
   if (spec.bundle.length > 300) problems.push({ field: "bundle", why: "is longer than 300 characters" });
@@ -76,6 +81,21 @@ export function parseRolloutSpec(raw: RolloutSpec): Outcome<RolloutSpec> {
     problems.push({ field: "region_order", why: `names "${twice.slice(0, 80)}" twice` });
   }
   return problems.length > 0 ? refuse({ kind: "invalid", problems }) : accept(spec);
+}
+
+const shadowSecondsMax = 7 * 86_400;
+
+function shadowProblems({ kind, shadowSeconds, shadowThenGo }: RolloutSpec): readonly Problem[] {
+  if (shadowSeconds === undefined) {
+    return shadowThenGo === true
+      ? [{ field: "shadow_then_go", why: "says what follows a shadow: give its time, too" }]
+      : [];
+  }
+  if (kind !== "rules") return [{ field: "shadow_seconds", why: "is for rules only" }];
+  const isFit = Number.isInteger(shadowSeconds) && shadowSeconds >= 5 && shadowSeconds <= shadowSecondsMax;
+  return isFit
+    ? []
+    : [{ field: "shadow_seconds", why: `is ${shadowSeconds}; 5 to ${shadowSecondsMax} is allowed` }];
 }
 
 const wireNames: Readonly<Record<keyof typeof bounds, string>> = {

@@ -16,6 +16,7 @@ import {
   type RolloutCluster,
 } from "./rollout-cluster.ts";
 import { judgeAgent } from "./rollout-proof.ts";
+import { planShadow } from "./rollout-shadow.ts";
 import { failuresAllowed } from "./rollout-strategy.ts";
 import { isSetAside, planTurn } from "./rollout-turn.ts";
 
@@ -57,7 +58,8 @@ export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   // Whatever is decided about clusters is stored before the wave is looked at again, so that each step has one reason.
   if (changes.length > 0) return { changes, because: tell(changes) };
   const failure = gateFailure(rollout, snapshot.gates);
-  return failure === undefined ? holdBack(snapshot, planWave(snapshot)) : stopFor(snapshot, failure);
+  if (failure !== undefined) return stopFor(snapshot, failure);
+  return planShadow(rollout, snapshot.nowMs) ?? holdBack(snapshot, planWave(snapshot));
 }
 
 function judge(snapshot: RolloutSnapshot): readonly ClusterChange[] {

@@ -44,6 +44,8 @@ const legal: Record<string, RolloutState> = {
   "running pause": "paused",
   "running abort": "aborted",
   "running undo": "rolling-back",
+  "running shadow-done": "running",
+  "running shadow-done-and-pause": "paused",
   "running wave-done": "running",
   "running last-wave-done": "succeeded",
   "running fail-and-pause": "paused",

@@ -20,6 +20,8 @@ export type RolloutEvent =
   | "resume"
   | "abort"
   | "undo"
+  | "shadow-done"
+  | "shadow-done-and-pause"
   | "wave-done"
   | "last-wave-done"
   | "fail-and-pause"
@@ -80,6 +82,8 @@ const steps: { readonly [S in RolloutState]: Steps } = {
     pause: "paused",
     abort: "aborted",
     undo: "rolling-back",
+    "shadow-done": "running",
+    "shadow-done-and-pause": "paused",
     "wave-done": "running",
     "last-wave-done": "succeeded",
     "fail-and-pause": "paused",
@@ -120,6 +124,8 @@ export const rolloutEvents: readonly RolloutEvent[] = [
   "resume",
   "abort",
   "undo",
+  "shadow-done",
+  "shadow-done-and-pause",
   "wave-done",
   "last-wave-done",
   "fail-and-pause",
@@ -164,6 +170,10 @@ export function stepRollout(
 function stampWaves({ waves, wave }: Rollout, event: RolloutEvent, nowMs: number): readonly Wave[] {
   if (event === "resume") {
     return waves.map((each, i) => (i === wave ? { ...each, resumedAtMs: nowMs } : each));
+  }
+  // The first wave of a rollout that begins with a shadow begins when that is over.
+  if (event === "shadow-done" || event === "shadow-done-and-pause") {
+    return waves.map((each, i) => stampWave(each, i - wave + 1, nowMs));
   }
   if (event !== "wave-done" && event !== "last-wave-done") return waves;
   return waves.map((each, i) => stampWave(each, i - wave, nowMs));

@@ -10,6 +10,7 @@ import {
 } from "../store/partitions.ts";
 import { forgetCaKeys } from "../store/ca-rotations.ts";
 import { removeOldAttempts } from "../store/reports.ts";
+import { removeOldShadows } from "../store/shadows.ts";
 import { removeSpentTokens } from "../store/enrollments.ts";
 
 export type KeepDays = Readonly<Record<PartitionedTable, number>>;
@@ -19,6 +20,9 @@ const dayMs = 86_400_000;
 const spentTokensKeptMs = 30 * dayMs;
 /** A server that is away while the CA is replaced catches up within so long. */
 const caKeysKeptMs = 7 * dayMs;
+
+/** What shadows showed is looked at before the rollout goes on, and perhaps once more when something went wrong. */
+const shadowsKeptMs = 30 * dayMs;
 
 /**
  * Makes the partitions of the days to come, drops what is older than its table keeps, and forgets what nobody will ask
@@ -32,6 +36,7 @@ export async function reconcilePartitions(db: Database, keepDays: KeepDays, now:
     ),
     () => removeSpentTokens(db, new Date(nowMs - spentTokensKeptMs)),
     () => removeOldAttempts(db),
+    () => removeOldShadows(db, new Date(nowMs - shadowsKeptMs)),
     () => forgetCaKeys(db, new Date(nowMs - caKeysKeptMs)),
   ];
   const failures: unknown[] = [];

@@ -28,8 +28,9 @@ export async function reconcileRollouts(
   let isMoved = false;
   for (const rollout of await listUnfinishedRollouts(db)) {
     try {
-      if (rollout.state !== "rolling-back" && rollout.pending !== true)
+      if (rollout.state !== "rolling-back" && rollout.pending !== true) {
         isMoved = (await admitLate(db, rollout)) > 0 || isMoved;
+      }
       let at: Rollout | undefined = rollout;
       for (let i = 0; i < stepsMax && at !== undefined; i += 1) {
         at = isWaitingToBegin(at)

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-import type { Assignment, Envelope } from "#trust";
+import type { Assignment, Envelope, ShadowOrder } from "#trust";
 
 import { readDesired, readTrustChain, type DesiredRow, type StoredMetadata } from "../store/desired.ts";
 import type { Db } from "../store/pool.ts";
@@ -17,6 +17,9 @@ export type SignAssignment = (
   root: Uint8Array | undefined,
 ) => Promise<Envelope>;
 
+/** The same for the order to evaluate a candidate. */
+export type SignShadow = (order: Omit<ShadowOrder, "org">, root: Uint8Array | undefined) => Promise<Envelope>;
+
 /**
  * The desired state of the clusters that are connected here. A copy of what the store says, read again when the change
  * feed says so; losing it costs a query.
@@ -29,6 +32,8 @@ export interface DesiredBook {
   get(clusterId: string): Promise<Desired | undefined>;
   /** The signed assignment; undefined when nothing was ever assigned. */
   envelope(desired: Desired): Promise<Envelope | undefined>;
+  /** The signed order to evaluate the candidate of a cluster; undefined when it has none now. */
+  shadowOrder(desired: Desired): Promise<Envelope | undefined>;
   /** All roots and the newest of the other roles, in the order in which an agent verifies them. */
   trustChain(): Promise<readonly StoredMetadata[]>;
   /** Reads again what is held of these clusters; answers with who among them may not be spoken with any more. */
@@ -51,6 +56,7 @@ interface Entry {
 export interface DesiredOptions {
   readonly db: Db;
   readonly sign: SignAssignment;
+  readonly signShadow: SignShadow;
   readonly clock: () => Date;
   readonly tuning: Pick<Tuning, "assignmentMs" | "clockSkewMs">;
 }
@@ -82,6 +88,7 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
       return entry.state;
     },
     envelope: (desired) => envelopeOf(desired, entries.get(desired.clusterId), { ...options, trustChain }),
+    shadowOrder: (desired) => orderOf(desired, { ...options, trustChain }),
     trustChain,
     refresh: async (clusterIds) => {
       const held = [...clusterIds].filter((id) => entries.has(id));
@@ -155,6 +162,21 @@ async function signDesired(desired: Desired, nowMs: number, options: EnvelopeOpt
     expires: second(nowMs + tuning.assignmentMs),
   };
   return sign(assignment, root?.body);
+}
+
+async function orderOf(desired: Desired, options: EnvelopeOptions): Promise<Envelope | undefined> {
+  const { clusterId, shadow } = desired;
+  const nowMs = options.clock().getTime();
+  if (shadow === null || nowMs >= shadow.untilMs) return undefined;
+  const { rolloutId, path, length, digest, untilMs } = shadow;
+  const second = (ms: number) => new Date(Math.floor(ms / 1000) * 1000);
+  const root = (await options.trustChain()).findLast(({ role }) => role === "root");
+  const target = { kind: "rules", path, length, sha256: digest.slice("sha256:".length) } as const;
+  const notBefore = second(nowMs - options.tuning.clockSkewMs);
+  return options.signShadow(
+    { clusterId, rolloutId, target, notBefore, expires: second(untilMs) },
+    root?.body,
+  );
 }
 
 /** SHA-256 over the labels as JSON, a list of pairs sorted by key. Agents compute the same. */

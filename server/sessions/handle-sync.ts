@@ -13,6 +13,7 @@ import { adoptCertificate } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
 import { storeReport } from "../store/reports.ts";
+import { storeShadow } from "../store/shadows.ts";
 import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
 import type { AuditBook, KnownHead } from "./audit-book.ts";
 import type { Batcher } from "./batcher.ts";
@@ -20,6 +21,8 @@ import type { CaBook } from "./cas.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
 import type { PresenceBook } from "./presence.ts";
 import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
+import { readShadow } from "./read-shadow.ts";
+import { shadowFor, type HeldShadow } from "./shadow-offer.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Who speaks, as the certificate of the connection proves it. */
@@ -70,6 +73,8 @@ export interface Session {
   isTuned: boolean;
   /** The head of the audit log that the agent said it holds. */
   auditHead: KnownHead | undefined;
+  /** The candidate that the agent holds, with what it was offered since; undefined for agents that take none. */
+  shadow: HeldShadow | undefined;
 }
 
 export interface Synced {
@@ -117,6 +122,8 @@ export async function handleSync(
     session.observedGeneration = report.value.observedGeneration;
     ports.onReport();
   }
+  const shadow = readShadow(request, caller.agentId, caller.clusterId);
+  if (shadow !== undefined) await storeShadow(ports.db, shadow, ports.clock());
   await ports.rates.add(readRates(request, caller.agentId, caller.clusterId, ports.clock()));
   ports.presence.note({
     agentId: caller.agentId,
@@ -132,6 +139,10 @@ export async function handleSync(
   session.labelsDigest = request.labelsDigest;
   session.caBundleVersion = request.caBundleVersion;
   session.auditHead = readKnownHead(request);
+  session.shadow = request.shadow && {
+    rolloutId: request.shadow.rolloutId,
+    isEvaluating: request.shadow.isEvaluating,
+  };
   // What the agent says counts: an assignment that got lost, or that it could not verify yet, is offered again.
   session.offeredGeneration = session.observedGeneration;
   if (request.goodbye) await endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock());
@@ -201,6 +212,7 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     caBundleVersion: 0n,
     isTuned: false,
     auditHead: undefined,
+    shadow: undefined,
   };
 }
 
@@ -230,6 +242,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     ...labelsFor(session, desired),
     ...(await caBundleFor(ports, session)),
     ...(await auditFor(ports, session)),
+    ...(await shadowFor(ports.desired, session, desired)),
     ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
   };
   session.isTuned = true;
@@ -246,6 +259,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     response.assignment !== undefined ||
     response.metadata.length > 0 ||
     response.labels !== undefined ||
+    response.shadow !== undefined ||
     response.caBundle !== undefined ||
     response.tuning !== undefined;
   return { session, response, isNews };

@@ -9,7 +9,7 @@ import { createBatcher } from "./batcher.ts";
 import type { CaKeeper } from "../ca-keeper.ts";
 import { createCaBook, type SignCas } from "./cas.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
-import { createDesiredBook, type SignAssignment } from "./desired.ts";
+import { createDesiredBook, type SignAssignment, type SignShadow } from "./desired.ts";
 import type { SyncPorts } from "./handle-sync.ts";
 import { createPresenceBook } from "./presence.ts";
 import { createRegistry, type Registry } from "./registry.ts";
@@ -19,6 +19,7 @@ export interface SessionsOptions {
   readonly db: Db;
   readonly org: string;
   readonly sign: SignAssignment;
+  readonly signShadow: SignShadow;
   readonly signCas: SignCas;
   readonly cas: CaKeeper;
   /** How long agents' certificates hold. */
@@ -58,7 +59,8 @@ export function createSessions(options: SessionsOptions): Sessions {
   const random = options.random ?? Math.random;
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
-  const desired = createDesiredBook({ db, clock, tuning, sign: options.sign });
+  const { sign, signShadow } = options;
+  const desired = createDesiredBook({ db, clock, tuning, sign, signShadow });
   const cas = createCaBook({
     cas: () => options.cas.current(),
     sign: options.signCas,

@@ -4,6 +4,7 @@ import type { Digest } from "../domain/ids.ts";
 import { param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
 import type { TrustRole } from "./schema.ts";
+import { type DesiredShadow, desiredShadow, isCandidate } from "./shadows.ts";
 
 /** What the server wants of a cluster, as its agents are told. */
 export interface DesiredRow {
@@ -15,6 +16,7 @@ export interface DesiredRow {
   /** 0 when nothing was ever assigned. */
   readonly generation: bigint;
   readonly targets: readonly DesiredTarget[];
+  readonly shadow: DesiredShadow | null;
 }
 
 export interface DesiredTarget {
@@ -34,7 +36,8 @@ export async function readDesired(db: Db, clusterIds: readonly string[]): Promis
       coalesce(a.generation, 0)::text as generation,
       coalesce((select json_agg(json_build_object('kind', b.kind, 'path', b.target_path, 'length', b.length,
         'digest', b.digest) order by b.kind) from bundles b where b.digest in (a.rules_digest, a.shipper_digest)), '[]')
-        as targets
+        as targets,
+      ${desiredShadow} as shadow
     from clusters c left join assignments a on a.cluster_id = c.id
     where c.id = any(${param(clusterIds)}::text[])`);
   return rows.map((row) => ({ ...row, generation: BigInt(row.generation) }));
@@ -83,7 +86,7 @@ export async function readTrustChain(db: Db): Promise<readonly StoredMetadata[]>
 
 /**
  * The bytes of a bundle from an offset on, when the cluster may fetch it: it is assigned, or it is what an unfinished
- * rollout would send the cluster back to.
+ * rollout would send the cluster back to, or its candidate.
  */
 export async function readBlob(
   db: Db,
@@ -95,6 +98,7 @@ export async function readBlob(
       exists (select 1 from assignments a where a.cluster_id = ${clusterId}
         and b.digest in (a.rules_digest, a.shipper_digest))
       or exists (select 1 from rollout_clusters rc join rollouts r on r.id = rc.rollout_id
-        where rc.cluster_id = ${clusterId} and rc.previous_digest = b.digest and r.finished_at is null))`);
+        where rc.cluster_id = ${clusterId} and rc.previous_digest = b.digest and r.finished_at is null)
+      or ${isCandidate(clusterId)})`);
   return rows[0];
 }

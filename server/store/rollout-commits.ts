@@ -2,12 +2,14 @@ import { sql } from "drizzle-orm";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { ClusterChange, RolloutCluster } from "../domain/rollout-cluster.ts";
-import type { Rollout } from "../domain/rollout.ts";
+import { isShadowing } from "../domain/rollout-shadow.ts";
+import { isFinished, type Rollout } from "../domain/rollout.ts";
 import { param, reassign } from "./assignments.ts";
 import { lockFreeze } from "./freezes.ts";
 import { notifyChanged } from "./notify.ts";
 import { insertAct, type RolloutAct } from "./rollout-people.ts";
 import type { Db, Transaction } from "./pool.ts";
+import { touchClusters } from "./shadows.ts";
 
 /** What becomes of a rollout and its clusters, all at once. */
 export interface RolloutCommit {
@@ -65,6 +67,8 @@ async function write(
   await replaceRollout(tx, before, after);
   if (act !== undefined) await insertAct(tx, before, act, now);
   if (after.generation !== before.generation) await notifyChanged(tx);
+  // A shadow whose time is over ends by itself on the agents; one that is called off does not.
+  if (isShadowing(before) && isFinished(after.state)) await touchClusters(tx, before.id);
 }
 
 /** Every cluster of the rollout is where the decision saw it. The rollout's row is locked, so it stays there. */

@@ -4,8 +4,10 @@ import type { RolloutId } from "../domain/ids.ts";
 import type { Approval } from "../domain/people/approval.ts";
 import type { RolloutPlan } from "../domain/rollout-plan.ts";
 import type { Rollout } from "../domain/rollout.ts";
+import { isShadowing } from "../domain/rollout-shadow.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { rolloutActs, rolloutApprovals, rolloutClusters, rollouts } from "./schema.ts";
+import { touchClusters } from "./shadows.ts";
 import { insertClusters } from "./rollouts.ts";
 
 /** Something that was done with a rollout, for people who ask later. */
@@ -85,6 +87,7 @@ export async function replacePlan(tx: Transaction, after: Rollout, plan: Rollout
       starters: after.starters ?? [],
     })
     .where(eq(rollouts.id, after.id));
+  if (isShadowing(after)) await touchClusters(tx, after.id);
 }
 
 /** Locks the row of a rollout that is at a generation; false when it has moved on. */

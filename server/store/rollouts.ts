@@ -10,6 +10,8 @@ import { param } from "./assignments.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { rollouts } from "./schema.ts";
 import { labelsIn } from "./scopes.ts";
+import { touchClusters } from "./shadows.ts";
+import { isShadowing } from "../domain/rollout-shadow.ts";
 
 /**
  * That a rollout exists for a scope: one of its clusters is in it. One without clusters, whose bundle ran everywhere
@@ -145,6 +147,7 @@ export async function insertRollout(
     starters: rollout.starters ?? [],
   });
   await insertClusters(tx, rollout.id, plan);
+  if (isShadowing(rollout)) await touchClusters(tx, rollout.id);
 }
 
 /** The clusters of a plan, all of them waiting. */

@@ -247,6 +247,28 @@ export const rolloutGates = pgTable(
   (table) => [primaryKey({ columns: [table.rolloutId, table.wave, table.gate] })],
 );
 
+/** `rules` is a list of `ShadowRuleRow`. */
+export const shadowReports = pgTable(
+  "shadow_reports",
+  {
+    rolloutId: text("rollout_id").notNull(),
+    agentId: text("agent_id").notNull(),
+    clusterId: text("cluster_id").notNull(),
+    state: text("state").notNull(),
+    reason: text("reason").notNull(),
+    detail: text("detail").notNull(),
+    since: instant("since"),
+    updatedAt: instant("updated_at").notNull(),
+    events: int8("events").notNull(),
+    skipped: int8("skipped").notNull(),
+    undecided: int8("undecided").notNull(),
+    failures: int8("failures").notNull(),
+    evaluationUs: int8("evaluation_us").notNull(),
+    rules: jsonb("rules").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.rolloutId, table.agentId] })],
+);
+
 export const assignments = pgTable("assignments", {
   clusterId: text("cluster_id").primaryKey(),
   generation: int8("generation").notNull(),

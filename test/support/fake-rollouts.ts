@@ -101,6 +101,7 @@ export class FakeRollouts {
           planDigest: plan.digest,
           createdAt: timestampFromMs(Date.now()),
           ...(spec === undefined ? {} : { spec }),
+          ...(spec === undefined || spec.shadowSeconds === 0 ? {} : { shadow: { agents: 2, evaluated: 2 } }),
           ...(plan.bundle === undefined ? {} : { bundle: plan.bundle }),
         });
         this.all.unshift(rollout);
@@ -110,6 +111,16 @@ export class FakeRollouts {
       listRollouts: ({ unfinished }) => ({
         rollouts: this.all.filter(({ state }) => !unfinished || state === RolloutState.RUNNING),
       }),
+      getShadow: ({ rolloutId }) => {
+        const { shadow } = this.find(rolloutId);
+        if (shadow === undefined) {
+          throw new ConnectError("It began without a shadow", Code.FailedPrecondition);
+        }
+        const counts = { now: 4n, candidate: 6n, new: 3n, gone: 1n };
+        const fields = { "ka.user.name": "alice" };
+        const examples = [{ clusterName: "eu-1", isGone: false, fields }];
+        return { shadow, rules: [{ rule: "Exec into a pod", ...counts, clusters: 2, examples }] };
+      },
       getRollout: ({ rolloutId }) => ({ rollout: this.find(rolloutId) }),
       watchRollout: ({ rolloutId }, { signal }) => this.#watch(this.find(rolloutId), signal),
       pauseRollout: (request) =>

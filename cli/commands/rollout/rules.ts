@@ -1,6 +1,6 @@
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutCommand } from "../../rollout-command.ts";
-import { rolloutFlags } from "../../rollout-flags.ts";
+import { rolloutFlags, shadowFlags } from "../../rollout-flags.ts";
 
 export default class RolloutRules extends RolloutCommand {
   static override summary = "Roll a rules bundle out to the clusters of a selector, wave by wave.";
@@ -18,12 +18,16 @@ export default class RolloutRules extends RolloutCommand {
         "<%= config.bin %> <%= command.id %> --bundle starter@1.2.0 --region eu --canary 2 --growth 2 --soak 10m --on-failure rollback",
     },
     {
+      description: "See for half an hour what the bundle would change, then decide.",
+      command: "<%= config.bin %> <%= command.id %> --bundle starter@1.2.0 -l team=payments --shadow 30m",
+    },
+    {
       description: "Test clusters before prod, ten percent at a time; those that are offline get it later.",
       command:
         "<%= config.bin %> <%= command.id %> --all --stages environment=test,prod --max-unavailable 10% --offline skip",
     },
   ];
-  static override flags = rolloutFlags;
+  static override flags = { ...rolloutFlags, ...shadowFlags };
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(RolloutRules);

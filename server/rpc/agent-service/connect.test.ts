@@ -42,6 +42,7 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
     db,
     org: "default",
     sign: () => signEnvelope("test", new Uint8Array(), [key]),
+    signShadow: () => signEnvelope("test", new Uint8Array(), [key]),
     signCas: () => signEnvelope("test", new Uint8Array(), [key]),
     cas: oneCa,
     certificateMs: 1000,

@@ -24,6 +24,7 @@ import { listVerdicts } from "../../store/rollout-gates.ts";
 import { listRolloutClusterIds } from "../../store/rollouts.ts";
 import { refOf } from "../messages.ts";
 import { partOf } from "./part.ts";
+import { shadowOf } from "./shadow.ts";
 import { toSpec } from "./spec.ts";
 
 const states = {
@@ -62,7 +63,11 @@ export async function loadMessage(
   const { clusters } = await readRolloutSnapshot(db, rollout, now);
   const digests = clusters.flatMap(({ previous }) => (previous === undefined ? [] : [previous]));
   const names = await findBundleNames(db, [rollout.digest, ...digests]);
-  const message = toMessage(rollout, clusters, names, await listVerdicts(db, rollout));
+  const stands = await shadowOf(db, scope, rollout);
+  const message = create(RolloutSchema, {
+    ...toMessage(rollout, clusters, names, await listVerdicts(db, rollout)),
+    ...(stands === undefined ? {} : { shadow: stands }),
+  });
   const seen = await listRolloutClusterIds(db, scope, rollout.id);
   return clusters.every(({ id }) => seen.has(id)) ? message : partOf(message, seen);
 }

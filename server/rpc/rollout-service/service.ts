@@ -21,6 +21,7 @@ import { pause } from "./pause.ts";
 import { plan } from "./plan.ts";
 import { resume } from "./resume.ts";
 import { fromSpec } from "./spec.ts";
+import { shadow } from "./shadow.ts";
 import { start } from "./start.ts";
 import { undo } from "./undo.ts";
 import { watch } from "./watch.ts";
@@ -37,6 +38,7 @@ export const rolloutPermissions = {
   undoRollout: "rollout:write",
   approveRollout: "rollout:approve",
   rejectRollout: "rollout:approve",
+  getShadow: "rollout:read",
 } satisfies Record<keyof (typeof RolloutService)["method"], Permission>;
 
 export interface RolloutServiceOptions {
@@ -110,6 +112,11 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     async rejectRollout(request, context) {
       const by = operatorOf(context);
       return decided(by.scope, await reject(db, request, by, clock(), audit.note(context, request)));
+    },
+    async getShadow(request, context) {
+      const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
+      const scope = scopeOf(context);
+      return shadow(db, scope, orRefuse(await findRollout(db, scope, id)));
     },
   };
 }

@@ -46,6 +46,8 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
     gates: gates.value,
     ...(message.allowCoverageLoss ? { allowCoverageLoss: true } : {}),
     people: fromPeople(message),
+    ...(message.shadowSeconds > 0 ? { shadowSeconds: message.shadowSeconds } : {}),
+    ...(message.shadowThenGo ? { shadowThenGo: true } : {}),
   });
 }
 
@@ -68,6 +70,8 @@ export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
     onFailure: policies[spec.onFailure],
     gates: toGates(spec),
     allowCoverageLoss: spec.allowCoverageLoss === true,
+    shadowSeconds: spec.shadowSeconds ?? 0,
+    shadowThenGo: spec.shadowThenGo === true,
     ...toStrategy(spec),
     ...toPeople(spec),
   });

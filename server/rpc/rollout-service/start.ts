@@ -86,10 +86,11 @@ function newRollout(spec: RolloutSpec, prepared: Prepared, by: Operator, nowMs: 
     wave: 0,
     generation: 1n,
     planDigest: prepared.planDigest,
+    // The first wave of a rollout with a shadow begins after that.
     waves: prepared.plan.waves.map(({ name, group }, i) => ({
       name,
       group,
-      ...(i === 0 ? { startedAtMs: nowMs } : {}),
+      ...(i === 0 && spec.shadowSeconds === undefined ? { startedAtMs: nowMs } : {}),
     })),
     createdBy: by.name,
     scope: by.scope,

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/agent.proto.
  */
 export const file_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEi1QIKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZBIZChFjYV9idW5kbGVfdmVyc2lvbhgMIAEoBCLFAQoFSGVsbG8SFQoNYWdlbnRfdmVyc2lvbhgBIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgCIAEoCRITCgtjbHVzdGVyX3VpZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSFAoMcHJvdG9jb2xfbWluGAUgASgNEhQKDHByb3RvY29sX21heBgGIAEoDRIRCgl0cmFuc3BvcnQYByABKAkSEwoLaW5zdGFuY2VfaWQYCCABKAkSDgoGc3RhcnRzGAkgASgEIrQCCgtTdGF0ZVJlcG9ydBISCgpjbHVzdGVyX2lkGAEgASgJEhAKCGFnZW50X2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSEAoIc2VxdWVuY2UYBCABKAQSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGwoTb2JzZXJ2ZWRfZ2VuZXJhdGlvbhgGIAEoBBIsCgpjb21wb25lbnRzGAcgAygLMhguYWdlbnQudjEuQ29tcG9uZW50U3RhdGUSJwoKY29uZGl0aW9ucxgIIAMoCzITLmFnZW50LnYxLkNvbmRpdGlvbhImCgphdWRpdF9oZWFkGAkgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSEwoLdHJ1c3RlZF9jYXMYCiADKAkikgEKDkNvbXBvbmVudFN0YXRlEgwKBGtpbmQYASABKAkSFgoOcnVubmluZ19kaWdlc3QYAiABKAwSMQoNcnVubmluZ19zaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoMbGFzdF9hdHRlbXB0GAQgASgLMhEuYWdlbnQudjEuQXR0ZW1wdCKWAQoHQXR0ZW1wdBIOCgZkaWdlc3QYASABKAwSEgoKZ2VuZXJhdGlvbhgCIAEoBBINCgVwaGFzZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSDgoGZGV0YWlsGAUgASgJEiYKAmF0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsb2dfdGFpbBh4IAEoCSJVCglDb25kaXRpb24SDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK/AQoKUmF0ZUJ1Y2tldBIqCgZtaW51dGUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgCIAEoBBINCgVieXRlcxgDIAEoBBIOCgZhbGVydHMYBCABKAQSDwoHZHJvcHBlZBgFIAEoBBIOCgZwYXJrZWQYBiABKAQSDgoGbGFnX21zGAcgASgEEhQKDGRldGVjdGlvbl91cxgIIAEoBBIPCgdzZWNvbmRzGAkgASgNIlMKDVRydXN0VmVyc2lvbnMSDAoEcm9vdBgBIAEoBBIPCgd0YXJnZXRzGAIgASgEEhAKCHNuYXBzaG90GAMgASgEEhEKCXRpbWVzdGFtcBgEIAEoBCKDAwoMU3luY1Jlc3BvbnNlEhQKDGFja19zZXF1ZW5jZRgBIAEoBBImCgphc3NpZ25tZW50GAIgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSJAoIbWV0YWRhdGEYAyADKAsyEi5hZ2VudC52MS5NZXRhZGF0YRIgCgZ0dW5pbmcYBCABKAsyEC5hZ2VudC52MS5UdW5pbmcSEgoKbmVlZF9oZWxsbxgFIAEoCBIZChFyZW5ld19jZXJ0aWZpY2F0ZRgGIAEoCBIeCgVkcmFpbhgHIAEoCzIPLmFnZW50LnYxLkRyYWluEi8KC3NlcnZlcl90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgZsYWJlbHMYCSABKAsyEC5hZ2VudC52MS5MYWJlbHMSJAoFYXVkaXQYCiABKAsyFS5hZ2VudC52MS5BdWRpdFVwZGF0ZRIlCgljYV9idW5kbGUYCyABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSJaCg5Lbm93bkF1ZGl0SGVhZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoYXNoGAIgASgMEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KC0F1ZGl0VXBkYXRlEiAKBGhlYWQYASABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRINCgVsaW5rcxgCIAMoDCJlCgZMYWJlbHMSLAoGbGFiZWxzGAEgAygLMhwuYWdlbnQudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoIRW52ZWxvcGUSFAoMcGF5bG9hZF90eXBlGAEgASgJEg8KB3BheWxvYWQYAiABKAwSJwoKc2lnbmF0dXJlcxgDIAMoCzITLmFnZW50LnYxLlNpZ25hdHVyZSIuCglTaWduYXR1cmUSDgoGa2V5X2lkGAEgASgJEhEKCXNpZ25hdHVyZRgCIAEoDCI3CghNZXRhZGF0YRIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSDAoEYm9keRgDIAEoDCJOCgZUdW5pbmcSFAoMaGVhcnRiZWF0X21zGAEgASgNEhEKCXJlcG9ydF9tcxgCIAEoDRIbChNyZWNvbm5lY3Rfd2luZG93X21zGAMgASgNIiMKBURyYWluEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgBIAEoDSIyChBGZXRjaEJsb2JSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiMgoRRmV0Y2hCbG9iUmVzcG9uc2USDQoFY2h1bmsYASABKAwSDgoGbGVuZ3RoGAIgASgEIjcKFERlbGl2ZXJBbGVydHNSZXF1ZXN0Eh8KBmFsZXJ0cxgBIAMoCzIPLmFnZW50LnYxLkFsZXJ0IsEBCgVBbGVydBIKCgJpZBgBIAEoCRIMCgRydWxlGAIgASgJEhAKCHByaW9yaXR5GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYBiABKAkSDAoEYm9keRgHIAEoCRIQCghhdWRpdF9pZBgIIAEoCRIMCgR0YWdzGAkgAygJEhQKDHJ1bGVzX2RpZ2VzdBgKIAEoDCIpChVEZWxpdmVyQWxlcnRzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0ynQIKDEFnZW50U2VydmljZRI8CgdDb25uZWN0EhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2UoATABEjUKBFN5bmMSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZRJGCglGZXRjaEJsb2ISGi5hZ2VudC52MS5GZXRjaEJsb2JSZXF1ZXN0GhsuYWdlbnQudjEuRmV0Y2hCbG9iUmVzcG9uc2UwARJQCg1EZWxpdmVyQWxlcnRzEh4uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1JlcXVlc3QaHy5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEi/wIKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZBIZChFjYV9idW5kbGVfdmVyc2lvbhgMIAEoBBIoCgZzaGFkb3cYUCABKAsyGC5hZ2VudC52MS5TaGFkb3dTdGFuZGluZyJjCg5TaGFkb3dTdGFuZGluZxISCgpyb2xsb3V0X2lkGAEgASgJEhUKDWlzX2V2YWx1YXRpbmcYAiABKAgSJgoGcmVwb3J0GAMgASgLMhYuYWdlbnQudjEuU2hhZG93UmVwb3J0IoICCgxTaGFkb3dSZXBvcnQSDQoFc3RhdGUYASABKAkSDgoGcmVhc29uGAIgASgJEg4KBmRldGFpbBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZXZlbnRzGAUgASgEEg8KB3NraXBwZWQYBiABKAQSEQoJdW5kZWNpZGVkGAcgASgEEhAKCGZhaWx1cmVzGAggASgEEhUKDWV2YWx1YXRpb25fdXMYCSABKAQSIwoFcnVsZXMYCiADKAsyFC5hZ2VudC52MS5TaGFkb3dSdWxlEhYKDnJ1bGVzX2xlZnRfb3V0GAsgASgNIn4KClNoYWRvd1J1bGUSDAoEcnVsZRgBIAEoCRILCgNub3cYAiABKAQSEQoJY2FuZGlkYXRlGAMgASgEEgsKA25ldxgEIAEoBBIMCgRnb25lGAUgASgEEicKB3NhbXBsZXMYBiADKAsyFi5hZ2VudC52MS5TaGFkb3dTYW1wbGUirAEKDFNoYWRvd1NhbXBsZRIPCgdpc19nb25lGAEgASgIEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKBmZpZWxkcxgDIAMoCzIiLmFnZW50LnYxLlNoYWRvd1NhbXBsZS5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsUBCgVIZWxsbxIVCg1hZ2VudF92ZXJzaW9uGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhMKC2NsdXN0ZXJfdWlkGAMgASgJEhQKDGNhcGFiaWxpdGllcxgEIAMoCRIUCgxwcm90b2NvbF9taW4YBSABKA0SFAoMcHJvdG9jb2xfbWF4GAYgASgNEhEKCXRyYW5zcG9ydBgHIAEoCRITCgtpbnN0YW5jZV9pZBgIIAEoCRIOCgZzdGFydHMYCSABKAQitAIKC1N0YXRlUmVwb3J0EhIKCmNsdXN0ZXJfaWQYASABKAkSEAoIYWdlbnRfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIbChNvYnNlcnZlZF9nZW5lcmF0aW9uGAYgASgEEiwKCmNvbXBvbmVudHMYByADKAsyGC5hZ2VudC52MS5Db21wb25lbnRTdGF0ZRInCgpjb25kaXRpb25zGAggAygLMhMuYWdlbnQudjEuQ29uZGl0aW9uEiYKCmF1ZGl0X2hlYWQYCSABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRITCgt0cnVzdGVkX2NhcxgKIAMoCSKSAQoOQ29tcG9uZW50U3RhdGUSDAoEa2luZBgBIAEoCRIWCg5ydW5uaW5nX2RpZ2VzdBgCIAEoDBIxCg1ydW5uaW5nX3NpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgxsYXN0X2F0dGVtcHQYBCABKAsyES5hZ2VudC52MS5BdHRlbXB0IpYBCgdBdHRlbXB0Eg4KBmRpZ2VzdBgBIAEoDBISCgpnZW5lcmF0aW9uGAIgASgEEg0KBXBoYXNlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZkZXRhaWwYBSABKAkSJgoCYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGxvZ190YWlsGHggASgJIlUKCUNvbmRpdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIr8BCgpSYXRlQnVja2V0EioKBm1pbnV0ZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZXZlbnRzGAIgASgEEg0KBWJ5dGVzGAMgASgEEg4KBmFsZXJ0cxgEIAEoBBIPCgdkcm9wcGVkGAUgASgEEg4KBnBhcmtlZBgGIAEoBBIOCgZsYWdfbXMYByABKAQSFAoMZGV0ZWN0aW9uX3VzGAggASgEEg8KB3NlY29uZHMYCSABKA0iUwoNVHJ1c3RWZXJzaW9ucxIMCgRyb290GAEgASgEEg8KB3RhcmdldHMYAiABKAQSEAoIc25hcHNob3QYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEIqoDCgxTeW5jUmVzcG9uc2USFAoMYWNrX3NlcXVlbmNlGAEgASgEEiYKCmFzc2lnbm1lbnQYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRIkCghtZXRhZGF0YRgDIAMoCzISLmFnZW50LnYxLk1ldGFkYXRhEiAKBnR1bmluZxgEIAEoCzIQLmFnZW50LnYxLlR1bmluZxISCgpuZWVkX2hlbGxvGAUgASgIEhkKEXJlbmV3X2NlcnRpZmljYXRlGAYgASgIEh4KBWRyYWluGAcgASgLMg8uYWdlbnQudjEuRHJhaW4SLwoLc2VydmVyX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKBmxhYmVscxgJIAEoCzIQLmFnZW50LnYxLkxhYmVscxIkCgVhdWRpdBgKIAEoCzIVLmFnZW50LnYxLkF1ZGl0VXBkYXRlEiUKCWNhX2J1bmRsZRgLIAEoCzISLmFnZW50LnYxLkVudmVsb3BlEiUKBnNoYWRvdxhQIAEoCzIVLmFnZW50LnYxLlNoYWRvd09mZmVyIkQKC1NoYWRvd09mZmVyEhIKCnJvbGxvdXRfaWQYASABKAkSIQoFb3JkZXIYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSJaCg5Lbm93bkF1ZGl0SGVhZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoYXNoGAIgASgMEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KC0F1ZGl0VXBkYXRlEiAKBGhlYWQYASABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRINCgVsaW5rcxgCIAMoDCJlCgZMYWJlbHMSLAoGbGFiZWxzGAEgAygLMhwuYWdlbnQudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoIRW52ZWxvcGUSFAoMcGF5bG9hZF90eXBlGAEgASgJEg8KB3BheWxvYWQYAiABKAwSJwoKc2lnbmF0dXJlcxgDIAMoCzITLmFnZW50LnYxLlNpZ25hdHVyZSIuCglTaWduYXR1cmUSDgoGa2V5X2lkGAEgASgJEhEKCXNpZ25hdHVyZRgCIAEoDCI3CghNZXRhZGF0YRIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSDAoEYm9keRgDIAEoDCJOCgZUdW5pbmcSFAoMaGVhcnRiZWF0X21zGAEgASgNEhEKCXJlcG9ydF9tcxgCIAEoDRIbChNyZWNvbm5lY3Rfd2luZG93X21zGAMgASgNIiMKBURyYWluEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgBIAEoDSIyChBGZXRjaEJsb2JSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiMgoRRmV0Y2hCbG9iUmVzcG9uc2USDQoFY2h1bmsYASABKAwSDgoGbGVuZ3RoGAIgASgEIjcKFERlbGl2ZXJBbGVydHNSZXF1ZXN0Eh8KBmFsZXJ0cxgBIAMoCzIPLmFnZW50LnYxLkFsZXJ0IsEBCgVBbGVydBIKCgJpZBgBIAEoCRIMCgRydWxlGAIgASgJEhAKCHByaW9yaXR5GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYBiABKAkSDAoEYm9keRgHIAEoCRIQCghhdWRpdF9pZBgIIAEoCRIMCgR0YWdzGAkgAygJEhQKDHJ1bGVzX2RpZ2VzdBgKIAEoDCIpChVEZWxpdmVyQWxlcnRzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0ynQIKDEFnZW50U2VydmljZRI8CgdDb25uZWN0EhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2UoATABEjUKBFN5bmMSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZRJGCglGZXRjaEJsb2ISGi5hZ2VudC52MS5GZXRjaEJsb2JSZXF1ZXN0GhsuYWdlbnQudjEuRmV0Y2hCbG9iUmVzcG9uc2UwARJQCg1EZWxpdmVyQWxlcnRzEh4uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1JlcXVlc3QaHy5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.SyncRequest
@@ -100,6 +100,14 @@ export type SyncRequest = Message<"agent.v1.SyncRequest"> & {
    * @generated from field: uint64 ca_bundle_version = 12;
    */
   caBundleVersion: bigint;
+
+  /**
+   * Always present, and empty when nothing was ever offered; absent from agents that know of no shadows, which are
+   * offered none.
+   *
+   * @generated from field: agent.v1.ShadowStanding shadow = 80;
+   */
+  shadow?: ShadowStanding | undefined;
 };
 
 /**
@@ -108,6 +116,204 @@ export type SyncRequest = Message<"agent.v1.SyncRequest"> & {
  */
 export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
   messageDesc(file_agent_v1_agent, 0);
+
+/**
+ * Where the agent stands with the candidate that it was offered last.
+ *
+ * @generated from message agent.v1.ShadowStanding
+ */
+export type ShadowStanding = Message<"agent.v1.ShadowStanding"> & {
+  /**
+   * As offered; empty when nothing was.
+   *
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+
+  /**
+   * @generated from field: bool is_evaluating = 2;
+   */
+  isEvaluating: boolean;
+
+  /**
+   * Present when it says more than what was acknowledged last.
+   *
+   * @generated from field: agent.v1.ShadowReport report = 3;
+   */
+  report?: ShadowReport | undefined;
+};
+
+/**
+ * Describes the message agent.v1.ShadowStanding.
+ * Use `create(ShadowStandingSchema)` to create a new message.
+ */
+export const ShadowStandingSchema: GenMessage<ShadowStanding> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 1);
+
+/**
+ * What a candidate gave beside the rules that run, over the same events. Counts since `since`; not signed, because
+ * nothing is decided by it.
+ *
+ * @generated from message agent.v1.ShadowReport
+ */
+export type ShadowReport = Message<"agent.v1.ShadowReport"> & {
+  /**
+   * "preparing", "evaluating", "done", "stopped" or "refused".
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * A stable code, for example "rules/invalid"; empty when all is well.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * At most 1 KiB.
+   *
+   * @generated from field: string detail = 3;
+   */
+  detail: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Events that both evaluated.
+   *
+   * @generated from field: uint64 events = 5;
+   */
+  events: bigint;
+
+  /**
+   * Events that the candidate left out, because it had used up its share of the time.
+   *
+   * @generated from field: uint64 skipped = 6;
+   */
+  skipped: bigint;
+
+  /**
+   * Rules of the candidate that could not decide about an event, and events over which it failed.
+   *
+   * @generated from field: uint64 undecided = 7;
+   */
+  undecided: bigint;
+
+  /**
+   * @generated from field: uint64 failures = 8;
+   */
+  failures: bigint;
+
+  /**
+   * @generated from field: uint64 evaluation_us = 9;
+   */
+  evaluationUs: bigint;
+
+  /**
+   * At most 200, those that differ most first.
+   *
+   * @generated from field: repeated agent.v1.ShadowRule rules = 10;
+   */
+  rules: ShadowRule[];
+
+  /**
+   * @generated from field: uint32 rules_left_out = 11;
+   */
+  rulesLeftOut: number;
+};
+
+/**
+ * Describes the message agent.v1.ShadowReport.
+ * Use `create(ShadowReportSchema)` to create a new message.
+ */
+export const ShadowReportSchema: GenMessage<ShadowReport> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 2);
+
+/**
+ * @generated from message agent.v1.ShadowRule
+ */
+export type ShadowRule = Message<"agent.v1.ShadowRule"> & {
+  /**
+   * @generated from field: string rule = 1;
+   */
+  rule: string;
+
+  /**
+   * Alerts of the rules that run, and of the candidate.
+   *
+   * @generated from field: uint64 now = 2;
+   */
+  now: bigint;
+
+  /**
+   * @generated from field: uint64 candidate = 3;
+   */
+  candidate: bigint;
+
+  /**
+   * Events over which only the candidate, and only what runs, raised it.
+   *
+   * @generated from field: uint64 new = 4;
+   */
+  new: bigint;
+
+  /**
+   * @generated from field: uint64 gone = 5;
+   */
+  gone: bigint;
+
+  /**
+   * At most 3, and 40 in a report.
+   *
+   * @generated from field: repeated agent.v1.ShadowSample samples = 6;
+   */
+  samples: ShadowSample[];
+};
+
+/**
+ * Describes the message agent.v1.ShadowRule.
+ * Use `create(ShadowRuleSchema)` to create a new message.
+ */
+export const ShadowRuleSchema: GenMessage<ShadowRule> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 3);
+
+/**
+ * The output fields of one alert, cut short; never the event.
+ *
+ * @generated from message agent.v1.ShadowSample
+ */
+export type ShadowSample = Message<"agent.v1.ShadowSample"> & {
+  /**
+   * Of the rules that run, and no longer of the candidate.
+   *
+   * @generated from field: bool is_gone = 1;
+   */
+  isGone: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 2;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * At most 12, of at most 128 characters.
+   *
+   * @generated from field: map<string, string> fields = 3;
+   */
+  fields: { [key: string]: string };
+};
+
+/**
+ * Describes the message agent.v1.ShadowSample.
+ * Use `create(ShadowSampleSchema)` to create a new message.
+ */
+export const ShadowSampleSchema: GenMessage<ShadowSample> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 4);
 
 /**
  * @generated from message agent.v1.Hello
@@ -170,7 +376,7 @@ export type Hello = Message<"agent.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 1);
+  messageDesc(file_agent_v1_agent, 5);
 
 /**
  * What the agent proves. Signed as bytes, so that nobody has to agree on how to serialise it again.
@@ -240,7 +446,7 @@ export type StateReport = Message<"agent.v1.StateReport"> & {
  * Use `create(StateReportSchema)` to create a new message.
  */
 export const StateReportSchema: GenMessage<StateReport> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 2);
+  messageDesc(file_agent_v1_agent, 6);
 
 /**
  * One kind of bundle: what runs, and what was tried last. The two are separate facts.
@@ -278,7 +484,7 @@ export type ComponentState = Message<"agent.v1.ComponentState"> & {
  * Use `create(ComponentStateSchema)` to create a new message.
  */
 export const ComponentStateSchema: GenMessage<ComponentState> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 3);
+  messageDesc(file_agent_v1_agent, 7);
 
 /**
  * @generated from message agent.v1.Attempt
@@ -333,7 +539,7 @@ export type Attempt = Message<"agent.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 4);
+  messageDesc(file_agent_v1_agent, 8);
 
 /**
  * @generated from message agent.v1.Condition
@@ -360,7 +566,7 @@ export type Condition = Message<"agent.v1.Condition"> & {
  * Use `create(ConditionSchema)` to create a new message.
  */
 export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 5);
+  messageDesc(file_agent_v1_agent, 9);
 
 /**
  * Counters of one minute. The minute in work is sent too, again and again with higher counts; the newest one counts.
@@ -421,7 +627,7 @@ export type RateBucket = Message<"agent.v1.RateBucket"> & {
  * Use `create(RateBucketSchema)` to create a new message.
  */
 export const RateBucketSchema: GenMessage<RateBucket> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 6);
+  messageDesc(file_agent_v1_agent, 10);
 
 /**
  * The versions of trust metadata that the agent holds; 0 means none.
@@ -455,7 +661,7 @@ export type TrustVersions = Message<"agent.v1.TrustVersions"> & {
  * Use `create(TrustVersionsSchema)` to create a new message.
  */
 export const TrustVersionsSchema: GenMessage<TrustVersions> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 7);
+  messageDesc(file_agent_v1_agent, 11);
 
 /**
  * @generated from message agent.v1.SyncResponse
@@ -532,6 +738,13 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
    * @generated from field: agent.v1.Envelope ca_bundle = 11;
    */
   caBundle?: Envelope | undefined;
+
+  /**
+   * Present when there is another candidate to evaluate beside what runs, or to evaluate it no longer.
+   *
+   * @generated from field: agent.v1.ShadowOffer shadow = 80;
+   */
+  shadow?: ShadowOffer | undefined;
 };
 
 /**
@@ -539,7 +752,35 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
  * Use `create(SyncResponseSchema)` to create a new message.
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 8);
+  messageDesc(file_agent_v1_agent, 12);
+
+/**
+ * A candidate to evaluate, and report on, without emitting anything.
+ *
+ * @generated from message agent.v1.ShadowOffer
+ */
+export type ShadowOffer = Message<"agent.v1.ShadowOffer"> & {
+  /**
+   * Empty to stop.
+   *
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+
+  /**
+   * Type "application/vnd.falconry.shadow+json", signed by the assignment role.
+   *
+   * @generated from field: agent.v1.Envelope order = 2;
+   */
+  order?: Envelope | undefined;
+};
+
+/**
+ * Describes the message agent.v1.ShadowOffer.
+ * Use `create(ShadowOfferSchema)` to create a new message.
+ */
+export const ShadowOfferSchema: GenMessage<ShadowOffer> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 13);
 
 /**
  * @generated from message agent.v1.KnownAuditHead
@@ -566,7 +807,7 @@ export type KnownAuditHead = Message<"agent.v1.KnownAuditHead"> & {
  * Use `create(KnownAuditHeadSchema)` to create a new message.
  */
 export const KnownAuditHeadSchema: GenMessage<KnownAuditHead> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 9);
+  messageDesc(file_agent_v1_agent, 14);
 
 /**
  * A signed head of the audit log, and what proves that it is the log of the head that the agent named, grown.
@@ -594,7 +835,7 @@ export type AuditUpdate = Message<"agent.v1.AuditUpdate"> & {
  * Use `create(AuditUpdateSchema)` to create a new message.
  */
 export const AuditUpdateSchema: GenMessage<AuditUpdate> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 10);
+  messageDesc(file_agent_v1_agent, 15);
 
 /**
  * The labels of the cluster on the server.
@@ -613,7 +854,7 @@ export type Labels = Message<"agent.v1.Labels"> & {
  * Use `create(LabelsSchema)` to create a new message.
  */
 export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 11);
+  messageDesc(file_agent_v1_agent, 16);
 
 /**
  * A signed document in the manner of DSSE: signatures are over the pre-authentication encoding of type and payload.
@@ -642,7 +883,7 @@ export type Envelope = Message<"agent.v1.Envelope"> & {
  * Use `create(EnvelopeSchema)` to create a new message.
  */
 export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 12);
+  messageDesc(file_agent_v1_agent, 17);
 
 /**
  * @generated from message agent.v1.Signature
@@ -664,7 +905,7 @@ export type Signature = Message<"agent.v1.Signature"> & {
  * Use `create(SignatureSchema)` to create a new message.
  */
 export const SignatureSchema: GenMessage<Signature> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 13);
+  messageDesc(file_agent_v1_agent, 18);
 
 /**
  * TUF metadata as published, byte for byte.
@@ -695,7 +936,7 @@ export type Metadata = Message<"agent.v1.Metadata"> & {
  * Use `create(MetadataSchema)` to create a new message.
  */
 export const MetadataSchema: GenMessage<Metadata> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 14);
+  messageDesc(file_agent_v1_agent, 19);
 
 /**
  * How the agent should behave towards the server.
@@ -730,7 +971,7 @@ export type Tuning = Message<"agent.v1.Tuning"> & {
  * Use `create(TuningSchema)` to create a new message.
  */
 export const TuningSchema: GenMessage<Tuning> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 15);
+  messageDesc(file_agent_v1_agent, 20);
 
 /**
  * @generated from message agent.v1.Drain
@@ -747,7 +988,7 @@ export type Drain = Message<"agent.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 16);
+  messageDesc(file_agent_v1_agent, 21);
 
 /**
  * @generated from message agent.v1.FetchBlobRequest
@@ -771,7 +1012,7 @@ export type FetchBlobRequest = Message<"agent.v1.FetchBlobRequest"> & {
  * Use `create(FetchBlobRequestSchema)` to create a new message.
  */
 export const FetchBlobRequestSchema: GenMessage<FetchBlobRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 17);
+  messageDesc(file_agent_v1_agent, 22);
 
 /**
  * @generated from message agent.v1.FetchBlobResponse
@@ -795,7 +1036,7 @@ export type FetchBlobResponse = Message<"agent.v1.FetchBlobResponse"> & {
  * Use `create(FetchBlobResponseSchema)` to create a new message.
  */
 export const FetchBlobResponseSchema: GenMessage<FetchBlobResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 18);
+  messageDesc(file_agent_v1_agent, 23);
 
 /**
  * @generated from message agent.v1.DeliverAlertsRequest
@@ -814,7 +1055,7 @@ export type DeliverAlertsRequest = Message<"agent.v1.DeliverAlertsRequest"> & {
  * Use `create(DeliverAlertsRequestSchema)` to create a new message.
  */
 export const DeliverAlertsRequestSchema: GenMessage<DeliverAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 19);
+  messageDesc(file_agent_v1_agent, 24);
 
 /**
  * @generated from message agent.v1.Alert
@@ -880,7 +1121,7 @@ export type Alert = Message<"agent.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 20);
+  messageDesc(file_agent_v1_agent, 25);
 
 /**
  * @generated from message agent.v1.DeliverAlertsResponse
@@ -899,7 +1140,7 @@ export type DeliverAlertsResponse = Message<"agent.v1.DeliverAlertsResponse"> & 
  * Use `create(DeliverAlertsResponseSchema)` to create a new message.
  */
 export const DeliverAlertsResponseSchema: GenMessage<DeliverAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 21);
+  messageDesc(file_agent_v1_agent, 26);
 
 /**
  * The link between an agent and the server: desired state down, proved state up. One state machine serves both

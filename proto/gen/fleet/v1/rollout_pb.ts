@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLkBAoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmcSDwoHd2luZG93cxgoIAMoCRIsCghzdGFydF9hdBgpIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZW1lcmdlbmN5GCogASgIEg4KBnJlYXNvbhgrIAEoCSIzCgVTaGFyZRIPCgVjb3VudBgBIAEoDUgAEhEKB3BlcmNlbnQYAiABKA1IAEIGCgRzaXplIlsKBVN0YWdlEgwKBG5hbWUYASABKAkSJAoIc2VsZWN0b3IYAiABKAsyEi5mbGVldC52MS5TZWxlY3RvchIeCgVzdGVwcxgDIAMoCzIPLmZsZWV0LnYxLlNoYXJlIjcKC0dhdGVTZXR0aW5nEgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKAkSCwoDb2ZmGAMgASgIIm8KC0dhdGVWZXJkaWN0EgwKBGdhdGUYASABKAkSIgoFc3RhdGUYAiABKA4yEy5mbGVldC52MS5HYXRlU3RhdGUSEAoIbWVhc3VyZWQYAyABKAkSDQoFbGltaXQYBCABKAkSDQoFd29yZHMYBSABKAkixwMKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCBIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIlCgdoaXN0b3J5GCkgAygLMhQuZmxlZXQudjEuUm9sbG91dEFjdCJWCg9Sb2xsb3V0QXBwcm92YWwSDgoGbmVlZGVkGAEgASgNEgsKA3doeRgCIAEoCRImCgVnaXZlbhgDIAMoCzIXLmZsZWV0LnYxLkFwcHJvdmFsR2l2ZW4igAEKDUFwcHJvdmFsR2l2ZW4SDAoEbmFtZRgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSJxCgpSb2xsb3V0QWN0EiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgN3aG8YAiABKAkSDAoEd2hhdBgDIAEoCRILCgN3aHkYBCABKAkSEwoLcGxhbl9kaWdlc3QYBSABKAkixwEKBFdhdmUSDAoEbmFtZRgBIAEoCRIqCghjbHVzdGVycxgCIAMoCzIYLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVWZXJkaWN0IpMCCg5Sb2xsb3V0Q2x1c3RlchISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIsCgVzdGF0ZRgDIAEoDjIdLmZsZWV0LnYxLlJvbGxvdXRDbHVzdGVyU3RhdGUSJQoIcHJldmlvdXMYBCABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSEgoKZ2VuZXJhdGlvbhgFIAEoBBIvCgthc3NpZ25lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YCCABKAki5AIKBFBsYW4SDgoGZGlnZXN0GAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIdCgV3YXZlcxgDIAMoCzIOLmZsZWV0LnYxLldhdmUSEQoJdW5jaGFuZ2VkGAQgAygJEg4KBnNpbGVudBgFIAMoCRIjCgVkaWZmcxgGIAMoCzIULmZsZWV0LnYxLkJ1bmRsZURpZmYSMAoPZW5naW5lX3Byb2JsZW1zGBQgAygLMhcuZmxlZXQudjEuRW5naW5lUHJvYmxlbRIXCg9tYXhfdW5hdmFpbGFibGUYFSABKA0SFAoMbWF4X2ZhaWx1cmVzGBYgASgNEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmcSKwoIYXBwcm92YWwYKCABKAsyGS5mbGVldC52MS5Sb2xsb3V0QXBwcm92YWwSDAoEaGVsZBgpIAEoCSJPCg1FbmdpbmVQcm9ibGVtEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgCIAEoCRIQCghyZXF1aXJlZBgDIAEoCSKhAgoKQnVuZGxlRGlmZhIhCgRmcm9tGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh8KAnRvGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg0KBWFkZGVkGAMgAygJEg8KB3JlbW92ZWQYBCADKAkSDwoHY2hhbmdlZBgFIAMoCRIVCg1jbHVzdGVyX2NvdW50GAYgASgNEg4KBmxheWVycxgHIAMoCRIkCgRsb3NzGAggASgLMhYuZmxlZXQudjEuQ292ZXJhZ2VMb3NzEhQKDHJ1bGVzX2JlZm9yZRgUIAEoDRITCgtydWxlc19hZnRlchgVIAEoDRITCgt0YWdzX2dhaW5lZBgWIAMoCRIRCgl0YWdzX2xvc3QYFyADKAkihgEKDENvdmVyYWdlTG9zcxIPCgdyZW1vdmVkGAEgAygJEhAKCGRpc2FibGVkGAIgAygJEhEKCXByb3RlY3RlZBgDIAMoCRIXCg9yZXF1ZXN0c19iZWZvcmUYBCABKA0SFQoNcmVxdWVzdHNfbG9zdBgFIAEoDRIQCghyZXF1ZXN0cxgGIAMoCSI5ChJQbGFuUm9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjIjMKE1BsYW5Sb2xsb3V0UmVzcG9uc2USHAoEcGxhbhgBIAEoCzIOLmZsZWV0LnYxLlBsYW4iYwoTU3RhcnRSb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSEwoLcGxhbl9kaWdlc3QYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI6ChRTdGFydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChNMaXN0Um9sbG91dHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEhIKCnVuZmluaXNoZWQYAyABKAgiVAoUTGlzdFJvbGxvdXRzUmVzcG9uc2USIwoIcm9sbG91dHMYASADKAsyES5mbGVldC52MS5Sb2xsb3V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChFHZXRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjgKEkdldFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCIpChNXYXRjaFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOgoUV2F0Y2hSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTUGF1c2VSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUUGF1c2VSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUwoUUmVzdW1lUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEEhMKC3BsYW5fZGlnZXN0GCggASgJIjsKFVJlc3VtZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNBYm9ydFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRBYm9ydFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI8ChJVbmRvUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjkKE1VuZG9Sb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoVQXBwcm92ZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEwoLcGxhbl9kaWdlc3QYAiABKAkSDgoGcmVhc29uGAMgASgJIjwKFkFwcHJvdmVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiTwoUUmVqZWN0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRITCgtwbGFuX2RpZ2VzdBgCIAEoCRIOCgZyZWFzb24YAyABKAkiOwoVUmVqZWN0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0KnsKDU9mZmxpbmVQb2xpY3kSHgoaT0ZGTElORV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIYChRPRkZMSU5FX1BPTElDWV9DT1VOVBABEhcKE09GRkxJTkVfUE9MSUNZX1dBSVQQAhIXChNPRkZMSU5FX1BPTElDWV9TS0lQEAMqaQoJR2F0ZVN0YXRlEhoKFkdBVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBHQVRFX1NUQVRFX0hPTERTEAESFAoQR0FURV9TVEFURV9XQUlUUxACEhQKEEdBVEVfU1RBVEVfRkFJTFMQAypXCglPbkZhaWx1cmUSGgoWT05fRkFJTFVSRV9VTlNQRUNJRklFRBAAEhQKEE9OX0ZBSUxVUkVfUEFVU0UQARIYChRPTl9GQUlMVVJFX1JPTExfQkFDSxACKpsCCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUlVOTklORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAxIdChlST0xMT1VUX1NUQVRFX1JPTExFRF9CQUNLEAQSGwoXUk9MTE9VVF9TVEFURV9TVUNDRUVERUQQBRIZChVST0xMT1VUX1NUQVRFX0FCT1JURUQQBhIjCh9ST0xMT1VUX1NUQVRFX0FXQUlUSU5HX0FQUFJPVkFMECgSGwoXUk9MTE9VVF9TVEFURV9TQ0hFRFVMRUQQKSqOAgoTUm9sbG91dENsdXN0ZXJTdGF0ZRIlCiFST0xMT1VUX0NMVVNURVJfU1RBVEVfVU5TUEVDSUZJRUQQABIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfV0FJVElORxABEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9BU1NJR05FRBACEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9QUk9WRUQQAxIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfRkFJTEVEEAQSIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFVkVSVEVEEAUSIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1JFTU9WRUQQBjL3BgoOUm9sbG91dFNlcnZpY2USSgoLUGxhblJvbGxvdXQSHC5mbGVldC52MS5QbGFuUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5QbGFuUm9sbG91dFJlc3BvbnNlEk0KDFN0YXJ0Um9sbG91dBIdLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5TdGFydFJvbGxvdXRSZXNwb25zZRJNCgxMaXN0Um9sbG91dHMSHS5mbGVldC52MS5MaXN0Um9sbG91dHNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVzcG9uc2USRwoKR2V0Um9sbG91dBIbLmZsZWV0LnYxLkdldFJvbGxvdXRSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Um9sbG91dFJlc3BvbnNlEk8KDFdhdGNoUm9sbG91dBIdLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXNwb25zZTABEk0KDFBhdXNlUm9sbG91dBIdLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXNwb25zZRJQCg1SZXN1bWVSb2xsb3V0Eh4uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVzcG9uc2USTQoMQWJvcnRSb2xsb3V0Eh0uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlc3BvbnNlEkoKC1VuZG9Sb2xsb3V0EhwuZmxlZXQudjEuVW5kb1JvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuVW5kb1JvbGxvdXRSZXNwb25zZRJTCg5BcHByb3ZlUm9sbG91dBIfLmZsZWV0LnYxLkFwcHJvdmVSb2xsb3V0UmVxdWVzdBogLmZsZWV0LnYxLkFwcHJvdmVSb2xsb3V0UmVzcG9uc2USUAoNUmVqZWN0Um9sbG91dBIeLmZsZWV0LnYxLlJlamVjdFJvbGxvdXRSZXF1ZXN0Gh8uZmxlZXQudjEuUmVqZWN0Um9sbG91dFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKUBQoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmcSDwoHd2luZG93cxgoIAMoCRIsCghzdGFydF9hdBgpIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZW1lcmdlbmN5GCogASgIEg4KBnJlYXNvbhgrIAEoCRIWCg5zaGFkb3dfc2Vjb25kcxhQIAEoDRIWCg5zaGFkb3dfdGhlbl9nbxhRIAEoCCIzCgVTaGFyZRIPCgVjb3VudBgBIAEoDUgAEhEKB3BlcmNlbnQYAiABKA1IAEIGCgRzaXplIlsKBVN0YWdlEgwKBG5hbWUYASABKAkSJAoIc2VsZWN0b3IYAiABKAsyEi5mbGVldC52MS5TZWxlY3RvchIeCgVzdGVwcxgDIAMoCzIPLmZsZWV0LnYxLlNoYXJlIjcKC0dhdGVTZXR0aW5nEgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKAkSCwoDb2ZmGAMgASgIIm8KC0dhdGVWZXJkaWN0EgwKBGdhdGUYASABKAkSIgoFc3RhdGUYAiABKA4yEy5mbGVldC52MS5HYXRlU3RhdGUSEAoIbWVhc3VyZWQYAyABKAkSDQoFbGltaXQYBCABKAkSDQoFd29yZHMYBSABKAki6QMKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCBIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIlCgdoaXN0b3J5GCkgAygLMhQuZmxlZXQudjEuUm9sbG91dEFjdBIgCgZzaGFkb3cYUCABKAsyEC5mbGVldC52MS5TaGFkb3ciVgoPUm9sbG91dEFwcHJvdmFsEg4KBm5lZWRlZBgBIAEoDRILCgN3aHkYAiABKAkSJgoFZ2l2ZW4YAyADKAsyFy5mbGVldC52MS5BcHByb3ZhbEdpdmVuIoABCg1BcHByb3ZhbEdpdmVuEgwKBG5hbWUYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBCABKAkicQoKUm9sbG91dEFjdBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDd2hvGAIgASgJEgwKBHdoYXQYAyABKAkSCwoDd2h5GAQgASgJEhMKC3BsYW5fZGlnZXN0GAUgASgJIvkBCgZTaGFkb3cSKQoFdW50aWwYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2lzX292ZXIYAiABKAgSDgoGYWdlbnRzGAMgASgNEhEKCWV2YWx1YXRlZBgEIAEoDRIPCgdyZWZ1c2VkGAUgASgNEg4KBmV2ZW50cxgGIAEoBBIPCgdza2lwcGVkGAcgASgEEhEKCXVuZGVjaWRlZBgIIAEoBBIQCghmYWlsdXJlcxgJIAEoBBILCgNub3cYCiABKAQSEQoJY2FuZGlkYXRlGAsgASgEEgsKA25ldxgMIAEoBBIMCgRnb25lGA0gASgEIpUBCg1TaGFkb3dSdWxlU3VtEgwKBHJ1bGUYASABKAkSCwoDbm93GAIgASgEEhEKCWNhbmRpZGF0ZRgDIAEoBBILCgNuZXcYBCABKAQSDAoEZ29uZRgFIAEoBBIQCghjbHVzdGVycxgGIAEoDRIpCghleGFtcGxlcxgHIAMoCzIXLmZsZWV0LnYxLlNoYWRvd0V4YW1wbGUixAEKDVNoYWRvd0V4YW1wbGUSFAoMY2x1c3Rlcl9uYW1lGAEgASgJEg8KB2lzX2dvbmUYAiABKAgSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoGZmllbGRzGAQgAygLMiMuZmxlZXQudjEuU2hhZG93RXhhbXBsZS5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlkKDVNoYWRvd1Byb2JsZW0SFAoMY2x1c3Rlcl9uYW1lGAEgASgJEhIKCmFnZW50X25hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJEg4KBmRldGFpbBgEIAEoCSImChBHZXRTaGFkb3dSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiiAEKEUdldFNoYWRvd1Jlc3BvbnNlEiAKBnNoYWRvdxgBIAEoCzIQLmZsZWV0LnYxLlNoYWRvdxImCgVydWxlcxgCIAMoCzIXLmZsZWV0LnYxLlNoYWRvd1J1bGVTdW0SKQoIcHJvYmxlbXMYAyADKAsyFy5mbGVldC52MS5TaGFkb3dQcm9ibGVtIscBCgRXYXZlEgwKBG5hbWUYASABKAkSKgoIY2x1c3RlcnMYAiADKAsyGC5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlchIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlVmVyZGljdCKTAgoOUm9sbG91dENsdXN0ZXISEgoKY2x1c3Rlcl9pZBgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSLAoFc3RhdGUYAyABKA4yHS5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlclN0YXRlEiUKCHByZXZpb3VzGAQgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEhIKCmdlbmVyYXRpb24YBSABKAQSLwoLYXNzaWduZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXByb3ZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAggASgJIuQCCgRQbGFuEg4KBmRpZ2VzdBgBIAEoCRIjCgZidW5kbGUYAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHQoFd2F2ZXMYAyADKAsyDi5mbGVldC52MS5XYXZlEhEKCXVuY2hhbmdlZBgEIAMoCRIOCgZzaWxlbnQYBSADKAkSIwoFZGlmZnMYBiADKAsyFC5mbGVldC52MS5CdW5kbGVEaWZmEjAKD2VuZ2luZV9wcm9ibGVtcxgUIAMoCzIXLmZsZWV0LnYxLkVuZ2luZVByb2JsZW0SFwoPbWF4X3VuYXZhaWxhYmxlGBUgASgNEhQKDG1heF9mYWlsdXJlcxgWIAEoDRIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVTZXR0aW5nEisKCGFwcHJvdmFsGCggASgLMhkuZmxlZXQudjEuUm9sbG91dEFwcHJvdmFsEgwKBGhlbGQYKSABKAkiTwoNRW5naW5lUHJvYmxlbRIUCgxjbHVzdGVyX25hbWUYASABKAkSFgoOZW5naW5lX3ZlcnNpb24YAiABKAkSEAoIcmVxdWlyZWQYAyABKAkioQIKCkJ1bmRsZURpZmYSIQoEZnJvbRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIfCgJ0bxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhINCgVhZGRlZBgDIAMoCRIPCgdyZW1vdmVkGAQgAygJEg8KB2NoYW5nZWQYBSADKAkSFQoNY2x1c3Rlcl9jb3VudBgGIAEoDRIOCgZsYXllcnMYByADKAkSJAoEbG9zcxgIIAEoCzIWLmZsZWV0LnYxLkNvdmVyYWdlTG9zcxIUCgxydWxlc19iZWZvcmUYFCABKA0SEwoLcnVsZXNfYWZ0ZXIYFSABKA0SEwoLdGFnc19nYWluZWQYFiADKAkSEQoJdGFnc19sb3N0GBcgAygJIoYBCgxDb3ZlcmFnZUxvc3MSDwoHcmVtb3ZlZBgBIAMoCRIQCghkaXNhYmxlZBgCIAMoCRIRCglwcm90ZWN0ZWQYAyADKAkSFwoPcmVxdWVzdHNfYmVmb3JlGAQgASgNEhUKDXJlcXVlc3RzX2xvc3QYBSABKA0SEAoIcmVxdWVzdHMYBiADKAkiOQoSUGxhblJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYyIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlMKFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBBITCgtwbGFuX2RpZ2VzdBgoIAEoCSI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKFUFwcHJvdmVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhMKC3BsYW5fZGlnZXN0GAIgASgJEg4KBnJlYXNvbhgDIAEoCSI8ChZBcHByb3ZlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ik8KFFJlamVjdFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEwoLcGxhbl9kaWdlc3QYAiABKAkSDgoGcmVhc29uGAMgASgJIjsKFVJlamVjdFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCp7Cg1PZmZsaW5lUG9saWN5Eh4KGk9GRkxJTkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGAoUT0ZGTElORV9QT0xJQ1lfQ09VTlQQARIXChNPRkZMSU5FX1BPTElDWV9XQUlUEAISFwoTT0ZGTElORV9QT0xJQ1lfU0tJUBADKmkKCUdhdGVTdGF0ZRIaChZHQVRFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQR0FURV9TVEFURV9IT0xEUxABEhQKEEdBVEVfU1RBVEVfV0FJVFMQAhIUChBHQVRFX1NUQVRFX0ZBSUxTEAMqVwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIUChBPTl9GQUlMVVJFX1BBVVNFEAESGAoUT05fRkFJTFVSRV9ST0xMX0JBQ0sQAiqbAgoMUm9sbG91dFN0YXRlEh0KGVJPTExPVVRfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVST0xMT1VUX1NUQVRFX1JVTk5JTkcQARIYChRST0xMT1VUX1NUQVRFX1BBVVNFRBACEh4KGlJPTExPVVRfU1RBVEVfUk9MTElOR19CQUNLEAMSHQoZUk9MTE9VVF9TVEFURV9ST0xMRURfQkFDSxAEEhsKF1JPTExPVVRfU1RBVEVfU1VDQ0VFREVEEAUSGQoVUk9MTE9VVF9TVEFURV9BQk9SVEVEEAYSIwofUk9MTE9VVF9TVEFURV9BV0FJVElOR19BUFBST1ZBTBAoEhsKF1JPTExPVVRfU1RBVEVfU0NIRURVTEVEECkqjgIKE1JvbGxvdXRDbHVzdGVyU3RhdGUSJQohUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1dBSVRJTkcQARIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfQVNTSUdORUQQAhIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfUFJPVkVEEAMSIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0ZBSUxFRBAEEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRVZFUlRFRBAFEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRU1PVkVEEAYyvQcKDlJvbGxvdXRTZXJ2aWNlEkoKC1BsYW5Sb2xsb3V0EhwuZmxlZXQudjEuUGxhblJvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuUGxhblJvbGxvdXRSZXNwb25zZRJNCgxTdGFydFJvbGxvdXQSHS5mbGVldC52MS5TdGFydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVzcG9uc2USTQoMTGlzdFJvbGxvdXRzEh0uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVxdWVzdBoeLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1Jlc3BvbnNlEkcKCkdldFJvbGxvdXQSGy5mbGVldC52MS5HZXRSb2xsb3V0UmVxdWVzdBocLmZsZWV0LnYxLkdldFJvbGxvdXRSZXNwb25zZRJPCgxXYXRjaFJvbGxvdXQSHS5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVzcG9uc2UwARJNCgxQYXVzZVJvbGxvdXQSHS5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVzcG9uc2USUAoNUmVzdW1lUm9sbG91dBIeLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXF1ZXN0Gh8uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlc3BvbnNlEk0KDEFib3J0Um9sbG91dBIdLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXNwb25zZRJKCgtVbmRvUm9sbG91dBIcLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVzcG9uc2USUwoOQXBwcm92ZVJvbGxvdXQSHy5mbGVldC52MS5BcHByb3ZlUm9sbG91dFJlcXVlc3QaIC5mbGVldC52MS5BcHByb3ZlUm9sbG91dFJlc3BvbnNlElAKDVJlamVjdFJvbGxvdXQSHi5mbGVldC52MS5SZWplY3RSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlamVjdFJvbGxvdXRSZXNwb25zZRJECglHZXRTaGFkb3cSGi5mbGVldC52MS5HZXRTaGFkb3dSZXF1ZXN0GhsuZmxlZXQudjEuR2V0U2hhZG93UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a person asks for.
@@ -166,6 +166,21 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
    * @generated from field: string reason = 43;
    */
   reason: string;
+
+  /**
+   * How long the clusters evaluate the bundle beside what they run, before the first wave; nothing is emitted. Only for
+   * rules. 0 means not at all.
+   *
+   * @generated from field: uint32 shadow_seconds = 80;
+   */
+  shadowSeconds: number;
+
+  /**
+   * Begins the first wave when the shadow is over, whatever it showed. Otherwise the rollout pauses for a person.
+   *
+   * @generated from field: bool shadow_then_go = 81;
+   */
+  shadowThenGo: boolean;
 };
 
 /**
@@ -404,6 +419,13 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
    * @generated from field: repeated fleet.v1.RolloutAct history = 41;
    */
   history: RolloutAct[];
+
+  /**
+   * Present when it begins with a shadow.
+   *
+   * @generated from field: fleet.v1.Shadow shadow = 80;
+   */
+  shadow?: Shadow | undefined;
 };
 
 /**
@@ -526,6 +548,260 @@ export const RolloutActSchema: GenMessage<RolloutAct> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 8);
 
 /**
+ * How a shadow stands, over the clusters of the caller's scope.
+ *
+ * @generated from message fleet.v1.Shadow
+ */
+export type Shadow = Message<"fleet.v1.Shadow"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp until = 1;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * The shadow is over, and the first wave may begin.
+   *
+   * @generated from field: bool is_over = 2;
+   */
+  isOver: boolean;
+
+  /**
+   * Agents of the rollout's clusters, those of them that evaluated the bundle, and those that could not.
+   *
+   * @generated from field: uint32 agents = 3;
+   */
+  agents: number;
+
+  /**
+   * @generated from field: uint32 evaluated = 4;
+   */
+  evaluated: number;
+
+  /**
+   * @generated from field: uint32 refused = 5;
+   */
+  refused: number;
+
+  /**
+   * Sums over all agents, as in agent.v1.ShadowReport.
+   *
+   * @generated from field: uint64 events = 6;
+   */
+  events: bigint;
+
+  /**
+   * @generated from field: uint64 skipped = 7;
+   */
+  skipped: bigint;
+
+  /**
+   * @generated from field: uint64 undecided = 8;
+   */
+  undecided: bigint;
+
+  /**
+   * @generated from field: uint64 failures = 9;
+   */
+  failures: bigint;
+
+  /**
+   * @generated from field: uint64 now = 10;
+   */
+  now: bigint;
+
+  /**
+   * @generated from field: uint64 candidate = 11;
+   */
+  candidate: bigint;
+
+  /**
+   * @generated from field: uint64 new = 12;
+   */
+  new: bigint;
+
+  /**
+   * @generated from field: uint64 gone = 13;
+   */
+  gone: bigint;
+};
+
+/**
+ * Describes the message fleet.v1.Shadow.
+ * Use `create(ShadowSchema)` to create a new message.
+ */
+export const ShadowSchema: GenMessage<Shadow> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 9);
+
+/**
+ * What would change for one rule.
+ *
+ * @generated from message fleet.v1.ShadowRuleSum
+ */
+export type ShadowRuleSum = Message<"fleet.v1.ShadowRuleSum"> & {
+  /**
+   * @generated from field: string rule = 1;
+   */
+  rule: string;
+
+  /**
+   * @generated from field: uint64 now = 2;
+   */
+  now: bigint;
+
+  /**
+   * @generated from field: uint64 candidate = 3;
+   */
+  candidate: bigint;
+
+  /**
+   * @generated from field: uint64 new = 4;
+   */
+  new: bigint;
+
+  /**
+   * @generated from field: uint64 gone = 5;
+   */
+  gone: bigint;
+
+  /**
+   * Clusters on which it differs.
+   *
+   * @generated from field: uint32 clusters = 6;
+   */
+  clusters: number;
+
+  /**
+   * At most 5.
+   *
+   * @generated from field: repeated fleet.v1.ShadowExample examples = 7;
+   */
+  examples: ShadowExample[];
+};
+
+/**
+ * Describes the message fleet.v1.ShadowRuleSum.
+ * Use `create(ShadowRuleSumSchema)` to create a new message.
+ */
+export const ShadowRuleSumSchema: GenMessage<ShadowRuleSum> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 10);
+
+/**
+ * The output fields of one alert that would be new, or gone.
+ *
+ * @generated from message fleet.v1.ShadowExample
+ */
+export type ShadowExample = Message<"fleet.v1.ShadowExample"> & {
+  /**
+   * @generated from field: string cluster_name = 1;
+   */
+  clusterName: string;
+
+  /**
+   * @generated from field: bool is_gone = 2;
+   */
+  isGone: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * @generated from field: map<string, string> fields = 4;
+   */
+  fields: { [key: string]: string };
+};
+
+/**
+ * Describes the message fleet.v1.ShadowExample.
+ * Use `create(ShadowExampleSchema)` to create a new message.
+ */
+export const ShadowExampleSchema: GenMessage<ShadowExample> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 11);
+
+/**
+ * An agent that could not evaluate the bundle to the end.
+ *
+ * @generated from message fleet.v1.ShadowProblem
+ */
+export type ShadowProblem = Message<"fleet.v1.ShadowProblem"> & {
+  /**
+   * @generated from field: string cluster_name = 1;
+   */
+  clusterName: string;
+
+  /**
+   * @generated from field: string agent_name = 2;
+   */
+  agentName: string;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string detail = 4;
+   */
+  detail: string;
+};
+
+/**
+ * Describes the message fleet.v1.ShadowProblem.
+ * Use `create(ShadowProblemSchema)` to create a new message.
+ */
+export const ShadowProblemSchema: GenMessage<ShadowProblem> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 12);
+
+/**
+ * @generated from message fleet.v1.GetShadowRequest
+ */
+export type GetShadowRequest = Message<"fleet.v1.GetShadowRequest"> & {
+  /**
+   * @generated from field: string rollout_id = 1;
+   */
+  rolloutId: string;
+};
+
+/**
+ * Describes the message fleet.v1.GetShadowRequest.
+ * Use `create(GetShadowRequestSchema)` to create a new message.
+ */
+export const GetShadowRequestSchema: GenMessage<GetShadowRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 13);
+
+/**
+ * @generated from message fleet.v1.GetShadowResponse
+ */
+export type GetShadowResponse = Message<"fleet.v1.GetShadowResponse"> & {
+  /**
+   * @generated from field: fleet.v1.Shadow shadow = 1;
+   */
+  shadow?: Shadow | undefined;
+
+  /**
+   * At most 500, those that differ most first.
+   *
+   * @generated from field: repeated fleet.v1.ShadowRuleSum rules = 2;
+   */
+  rules: ShadowRuleSum[];
+
+  /**
+   * At most 100.
+   *
+   * @generated from field: repeated fleet.v1.ShadowProblem problems = 3;
+   */
+  problems: ShadowProblem[];
+};
+
+/**
+ * Describes the message fleet.v1.GetShadowResponse.
+ * Use `create(GetShadowResponseSchema)` to create a new message.
+ */
+export const GetShadowResponseSchema: GenMessage<GetShadowResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 14);
+
+/**
  * Clusters that are taken together.
  *
  * @generated from message fleet.v1.Wave
@@ -566,7 +842,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * One cluster in a rollout.
@@ -624,7 +900,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * What a rollout would do.
@@ -716,7 +992,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * A cluster of which an agent cannot run a bundle.
@@ -747,7 +1023,7 @@ export type EngineProblem = Message<"fleet.v1.EngineProblem"> & {
  * Use `create(EngineProblemSchema)` to create a new message.
  */
 export const EngineProblemSchema: GenMessage<EngineProblem> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * What changes when one bundle replaces another.
@@ -831,7 +1107,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -885,7 +1161,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -902,7 +1178,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -919,7 +1195,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -948,7 +1224,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -965,7 +1241,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -994,7 +1270,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -1016,7 +1292,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -1033,7 +1309,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 27);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -1050,7 +1326,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 28);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -1067,7 +1343,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 29);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -1084,7 +1360,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 30);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -1108,7 +1384,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 25);
+  messageDesc(file_fleet_v1_rollout, 31);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -1125,7 +1401,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 26);
+  messageDesc(file_fleet_v1_rollout, 32);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -1154,7 +1430,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 27);
+  messageDesc(file_fleet_v1_rollout, 33);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -1171,7 +1447,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 28);
+  messageDesc(file_fleet_v1_rollout, 34);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -1193,7 +1469,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 29);
+  messageDesc(file_fleet_v1_rollout, 35);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -1210,7 +1486,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 30);
+  messageDesc(file_fleet_v1_rollout, 36);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -1232,7 +1508,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 31);
+  messageDesc(file_fleet_v1_rollout, 37);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -1249,7 +1525,7 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 32);
+  messageDesc(file_fleet_v1_rollout, 38);
 
 /**
  * @generated from message fleet.v1.ApproveRolloutRequest
@@ -1278,7 +1554,7 @@ export type ApproveRolloutRequest = Message<"fleet.v1.ApproveRolloutRequest"> & 
  * Use `create(ApproveRolloutRequestSchema)` to create a new message.
  */
 export const ApproveRolloutRequestSchema: GenMessage<ApproveRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 33);
+  messageDesc(file_fleet_v1_rollout, 39);
 
 /**
  * @generated from message fleet.v1.ApproveRolloutResponse
@@ -1295,7 +1571,7 @@ export type ApproveRolloutResponse = Message<"fleet.v1.ApproveRolloutResponse"> 
  * Use `create(ApproveRolloutResponseSchema)` to create a new message.
  */
 export const ApproveRolloutResponseSchema: GenMessage<ApproveRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 34);
+  messageDesc(file_fleet_v1_rollout, 40);
 
 /**
  * @generated from message fleet.v1.RejectRolloutRequest
@@ -1322,7 +1598,7 @@ export type RejectRolloutRequest = Message<"fleet.v1.RejectRolloutRequest"> & {
  * Use `create(RejectRolloutRequestSchema)` to create a new message.
  */
 export const RejectRolloutRequestSchema: GenMessage<RejectRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 35);
+  messageDesc(file_fleet_v1_rollout, 41);
 
 /**
  * @generated from message fleet.v1.RejectRolloutResponse
@@ -1339,7 +1615,7 @@ export type RejectRolloutResponse = Message<"fleet.v1.RejectRolloutResponse"> & 
  * Use `create(RejectRolloutResponseSchema)` to create a new message.
  */
 export const RejectRolloutResponseSchema: GenMessage<RejectRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 36);
+  messageDesc(file_fleet_v1_rollout, 42);
 
 /**
  * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
@@ -1752,6 +2028,19 @@ export const RolloutService: GenService<{
     methodKind: "unary";
     input: typeof RejectRolloutRequestSchema;
     output: typeof RejectRolloutResponseSchema;
+  },
+  /**
+   * What the bundle of a rollout that begins with a shadow would change, per rule, over the clusters of the caller's
+   * scope.
+   *
+   * Refuses with NOT_FOUND, and with FAILED_PRECONDITION when the rollout began without a shadow.
+   *
+   * @generated from rpc fleet.v1.RolloutService.GetShadow
+   */
+  getShadow: {
+    methodKind: "unary";
+    input: typeof GetShadowRequestSchema;
+    output: typeof GetShadowResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fleet_v1_rollout, 0);
