@@ -78,12 +78,11 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
   function restart(): void {
     pipeline = startPipeline(pipelineOptions);
     watch(pipeline);
-    timer = setTimeout(recover, recoveredMs);
+    timer = setTimeout(() => {
+      failures = 0;
+      onRecovered();
+    }, recoveredMs);
     onRestart();
-  }
-  function recover(): void {
-    failures = 0;
-    onRecovered();
   }
   watch(pipeline);
   const kill = (because: string): void => {

@@ -96,22 +96,12 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
 
   const certificate = keepCertificate(renewalOf(config, own, conditions, log));
   const carry = noteCarried(stored.auditHead, () => noteChange(own));
-  const take = async (response: SyncResponse): Promise<void> => {
-    const ports = { ...stored, conditions, log, ...casOf(own, stored) };
-    const { labelsChanged, generationChanged } = takeResponse(response, ports);
-    carry.look();
-    if (generationChanged) noteChange(own);
-    if (response.renewCertificate) certificate.renewSoon();
-    if (labelsChanged) applier.reload();
-    shadow.take(response.shadow);
-    applier.nudge();
-  };
   const link = startLink({
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
     speaker: speakerOf(own, stored, conditions, applier, shadow),
-    take,
+    take: takerOf(own, stored, conditions, log, { certificate, carry, applier, shadow }),
     onState: whenConnected(applier, certificate, log),
   });
   own.link = link;
@@ -132,6 +122,33 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
       await link.stop();
     },
   };
+}
+
+/** What is done with each answer of the server. */
+function takerOf(
+  own: Own,
+  stored: ReturnType<typeof openStored>,
+  conditions: Conditions,
+  log: Logger,
+  { certificate, carry, applier, shadow }: Takers,
+) {
+  return async (response: SyncResponse): Promise<void> => {
+    const ports = { ...stored, conditions, log, ...casOf(own, stored) };
+    const { labelsChanged, generationChanged } = takeResponse(response, ports);
+    carry.look();
+    if (generationChanged) noteChange(own);
+    if (response.renewCertificate) certificate.renewSoon();
+    if (labelsChanged) applier.reload();
+    shadow.take(response.shadow);
+    applier.nudge();
+  };
+}
+
+interface Takers {
+  readonly certificate: ReturnType<typeof keepCertificate>;
+  readonly carry: ReturnType<typeof noteCarried>;
+  readonly applier: Applier;
+  readonly shadow: ShadowKeeper;
 }
 
 function trialsOf(

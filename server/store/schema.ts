@@ -3,22 +3,11 @@
  * Constraints that only the database enforces are not repeated here.
  */
 import { sql, type SQL } from "drizzle-orm";
-import {
-  bigint,
-  boolean,
-  customType,
-  integer,
-  jsonb,
-  pgTable,
-  primaryKey,
-  smallint,
-  text,
-  timestamp,
-} from "drizzle-orm/pg-core";
+import { boolean, integer, jsonb, pgTable, primaryKey, smallint, text } from "drizzle-orm/pg-core";
 
 import type { ApprovalNeed, Person } from "../domain/people/approval.ts";
 import type { Role } from "../domain/permission.ts";
-import { wholeFleet, type Scope } from "../domain/scope.ts";
+import { bytea, instant, int8, scope } from "./columns.ts";
 
 /** Labels of a cluster; always with `region`. */
 export type Labels = Readonly<Record<string, string>>;
@@ -46,15 +35,6 @@ export type TrustRole = "root" | "targets" | "snapshot" | "timestamp";
 export function nextChange(): SQL<bigint> {
   return sql<bigint>`nextval('change_seq')`;
 }
-
-const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
-  dataType: () => "bytea",
-  toDriver: (value) => Buffer.from(value),
-});
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
-/** What is stored was read by `parseScope`. */
-const scope = (name: string) => jsonb(name).$type<Scope>().notNull().default(wholeFleet);
-const int8 = (name: string) => bigint(name, { mode: "bigint" });
 
 export const clusters = pgTable("clusters", {
   id: text("id").primaryKey(),

@@ -1,6 +1,13 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { Message } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 
-import type { RolloutService } from "#proto/fleet/v1/rollout";
+import type {
+  AbortRolloutRequest,
+  PauseRolloutRequest,
+  RejectRolloutRequest,
+  RolloutService,
+  UndoRolloutRequest,
+} from "#proto/fleet/v1/rollout";
 
 import { parseId } from "../../domain/ids.ts";
 import type { ApprovalPolicy } from "../../domain/people/approval.ts";
@@ -8,10 +15,11 @@ import type { Permission } from "../../domain/permission.ts";
 import type { Scope } from "../../domain/scope.ts";
 import type { Rollout } from "../../domain/rollout.ts";
 import type { Signal } from "../../sessions/signal.ts";
+import type { AuditNote } from "../../store/audit-entries.ts";
 import type { Database } from "../../store/pool.ts";
 import { findRollout } from "../../store/rollouts.ts";
 import type { Audit } from "../audit.ts";
-import { operatorOf, scopeOf } from "../caller.ts";
+import { operatorOf, scopeOf, type Operator } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
 import { abort } from "./abort.ts";
 import { approve, reject } from "./approve.ts";
@@ -55,6 +63,8 @@ export interface RolloutServiceOptions {
   readonly leaving: AbortSignal;
 }
 
+type Decide<R> = (db: Database, decision: R, by: Operator, now: Date, note: AuditNote) => Promise<Rollout>;
+
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
   const { db, audit, clock, approvals, nudge, changes, leaving } = options;
   async function answer(scope: Scope, rollout: Rollout) {
@@ -64,6 +74,12 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     nudge();
     changes.ring();
     return answer(scope, rollout);
+  }
+  function deciding<R extends Message>(act: Decide<R>) {
+    return async (request: R, context: HandlerContext) => {
+      const by = operatorOf(context);
+      return decided(by.scope, await act(db, request, by, clock(), audit.note(context, request)));
+    };
   }
   return {
     async planRollout(request, context) {
@@ -85,10 +101,7 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
       const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
       return watch(db, scopeOf(context), id, changes, clock, { caller: context.signal, leaving });
     },
-    async pauseRollout(request, context) {
-      const by = operatorOf(context);
-      return decided(by.scope, await pause(db, request, by, clock(), audit.note(context, request)));
-    },
+    pauseRollout: deciding<PauseRolloutRequest>(pause),
     async resumeRollout(request, context) {
       const by = operatorOf(context);
       return decided(
@@ -96,23 +109,14 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
         await resume(db, request, by, approvals, clock(), audit.note(context, request)),
       );
     },
-    async abortRollout(request, context) {
-      const by = operatorOf(context);
-      return decided(by.scope, await abort(db, request, by, clock(), audit.note(context, request)));
-    },
-    async undoRollout(request, context) {
-      const by = operatorOf(context);
-      return decided(by.scope, await undo(db, request, by, clock(), audit.note(context, request)));
-    },
+    abortRollout: deciding<AbortRolloutRequest>(abort),
+    undoRollout: deciding<UndoRolloutRequest>(undo),
     async approveRollout(request, context) {
       const by = operatorOf(context);
       const note = audit.note(context, request);
       return decided(by.scope, await approve(db, request, by, approvals, clock(), note));
     },
-    async rejectRollout(request, context) {
-      const by = operatorOf(context);
-      return decided(by.scope, await reject(db, request, by, clock(), audit.note(context, request)));
-    },
+    rejectRollout: deciding<RejectRolloutRequest>(reject),
     async getShadow(request, context) {
       const id = orRefuse(parseId("rollout", "rollout_id", request.rolloutId));
       const scope = scopeOf(context);
