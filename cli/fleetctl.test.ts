@@ -171,7 +171,7 @@ test("the fleetctl process gives answers on stdout, talk on stderr, and the exit
   assert.equal(list.talk, "");
   assert.equal(unknown.out + none.out, "");
   assert.match(none.talk, /There is no cluster "nope"/);
-  assert.match(help.out, /--max-failures=N .*FLEETCTL_MAX_FAILURES/);
+  assert.match(help.out, /--max-failures=N\|N% .*FLEETCTL_MAX_FAILURES/);
   assertNoStack(unknown.talk + none.talk);
 });
 
