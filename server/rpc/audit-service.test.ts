@@ -6,6 +6,7 @@ import { EnrollmentService } from "#proto/agent/v1/enrollment";
 import { AuditService, type AuditEntry, type ExportAuditResponse } from "#proto/fleet/v1/audit";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { CaService } from "#proto/fleet/v1/ca";
+import { FreezeService } from "#proto/fleet/v1/freeze";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
@@ -31,6 +32,24 @@ async function replaceCa(at: TestServer): Promise<void> {
   for (const { certificate } of begun.ca?.authorities ?? []) at.trust(certificate);
   await ca.switchCa({ leaveBehind: ["eu-7"] });
   await ca.finishCa({});
+}
+
+/** Urgent rollouts, which take a second person: one is approved, one is not. And a freeze that ends. */
+async function actOfTwo(at: TestServer): Promise<void> {
+  const rollouts = await at.client(RolloutService);
+  const second = await at.client(RolloutService, "approver");
+  const spec = { kind: BundleKind.RULES, bundle: "starter@1.0.0", emergency: true, reason: "a test" };
+  const begun = async () => {
+    const { rollout } = await rollouts.startRollout({ spec });
+    return { rolloutId: rollout?.id ?? "", planDigest: rollout?.planDigest ?? "" };
+  };
+  await second.rejectRollout({ ...(await begun()), reason: "not now" });
+  const approved = await second.approveRollout(await begun());
+  const { id: rolloutId = "", generation = 0n } = approved.rollout ?? {};
+  await rollouts.abortRollout({ rolloutId, generation }).catch(() => {});
+  const freezes = await at.client(FreezeService);
+  await freezes.setFreeze({ reason: "a test" });
+  await freezes.liftFreeze({});
 }
 
 const codeOf = (promise: Promise<unknown>) =>
@@ -59,6 +78,7 @@ test("every call that changes something leaves a row with who, what, on what and
   await rollouts.resumeRollout(await at1());
   await rollouts.abortRollout(await at1());
   await rollouts.undoRollout(await at1()).catch(() => {});
+  await actOfTwo(at);
   const made = await tokens.createApiToken({ name: "ci", role: "viewer" });
   await tokens.revokeApiToken({ id: made.token?.id ?? "" });
   const { token } = await tokens.createJoinToken({ labels: { region: "eu" } });

@@ -70,6 +70,7 @@ const requests: Readonly<Record<string, (about: Things) => object>> = {
   ListRollouts: () => ({}),
   GetRollout: ({ rollout }) => ({ rolloutId: rollout }),
   WatchRollout: ({ rollout }) => ({ rolloutId: rollout }),
+  GetShadow: ({ rollout }) => ({ rolloutId: rollout }),
   PlanRollout: spec,
   StartRollout: spec,
   ListJoinTokens: () => ({}),

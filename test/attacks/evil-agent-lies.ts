@@ -116,7 +116,7 @@ export const lies: Readonly<Record<string, readonly [answer: string, Lie]>> = {
     },
   ],
   "the UID of another cluster": [
-    "PermissionDenied",
+    "FailedPrecondition",
     async (s) => {
       const request = s.session().message();
       if (request.hello !== undefined) request.hello.clusterUid = s.victim.clusterUid;

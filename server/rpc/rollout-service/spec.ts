@@ -29,7 +29,8 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
   }
   const strategy = fromStrategy(message);
   if (!strategy.ok) return strategy;
-  const gates = parseGates(message.gates, message.soakSeconds);
+  // An emergency has no soak, so no gate that needs one is on by itself.
+  const gates = parseGates(message.gates, message.emergency ? 0 : message.soakSeconds);
   if (!gates.ok) return gates;
   return parseRolloutSpec({
     kind,
