@@ -26,6 +26,7 @@ export async function drillTamperedBundle(fleet: Fleet, bundle: string, digest: 
       bundle,
       selector: { requirements: [requirement] },
       deadlineSeconds: 60,
+      allowCoverageLoss: true,
     };
     const { rollout } = await client.startRollout({ spec });
     const id = rollout?.id ?? "";

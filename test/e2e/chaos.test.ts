@@ -46,7 +46,13 @@ async function rolloutWithKill(
   const requestId = `chaos-${round}-${process.pid}`;
   const id = await until("the rollout to start", 60_000, async () => {
     const { rollout } = await client.startRollout({
-      spec: { kind: BundleKind.RULES, bundle: name, deadlineSeconds: 120, soakSeconds: 1 },
+      spec: {
+        kind: BundleKind.RULES,
+        bundle: name,
+        deadlineSeconds: 120,
+        soakSeconds: 1,
+        allowCoverageLoss: true,
+      },
       requestId,
     });
     return rollout === undefined ? { seen: "no rollout" } : { done: rollout.id };
