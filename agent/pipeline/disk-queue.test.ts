@@ -220,6 +220,19 @@ test("a queue that runs empty again and again keeps to one small file", (t) => {
   assert.deepEqual(fs.readdirSync(dir), ["position.json"]);
 });
 
+test("what an earlier process wrote does not come back behind the first entry of the next one", (t) => {
+  const dir = folder(t);
+  const first = open(dir);
+  put(first, "a", "b", "c");
+  first.close();
+  const second = open(dir);
+  assert.deepEqual(drain(second), ["a", "b", "c"]);
+  // As long as the others, so that it ends where one of them begins.
+  put(second, "d");
+  // As after a crash: nobody closed it.
+  assert.deepEqual(drain(open(dir)), ["d"]);
+});
+
 test("a torn write over what is left of earlier entries brings none of them back", (t) => {
   const dir = folder(t);
   const queue = new DiskQueue(dir, { bytesMax: 1e9, segmentBytes: 100_000, onProblem: assert.fail });

@@ -359,7 +359,8 @@ export class DiskQueue {
     }
     this.#segments.splice(this.#segments.indexOf(segment), 1);
     if (this.#reader?.segment === segment.id) this.#forgetReader();
-    if (this.#spares.length < sparesMax && size <= this.#sizeKept) {
+    // Entries are told from those of an earlier use by their sequence, which every process begins anew.
+    if (segment.isOwn && this.#spares.length < sparesMax && size <= this.#sizeKept) {
       fs.renameSync(segmentPath(this.#dir, segment.id), segmentPath(this.#dir, segment.id, "free"));
       this.#spares.push(segment.id);
     } else fs.rmSync(segmentPath(this.#dir, segment.id), { force: true });
