@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { sql } from "drizzle-orm";
 import { BundleKind } from "#proto/fleet/v1/common";
-import { RolloutService, RolloutState, type RolloutSpecSchema } from "#proto/fleet/v1/rollout";
+import { RolloutService, RolloutState } from "#proto/fleet/v1/rollout";
+import { type RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { newHome, rules, shipper, startAgentFleet, until, type AgentFleet, type Home } from "./testing.ts";
 

@@ -1,6 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Flags } from "@oclif/core";
-import type { RolloutSpec } from "#proto/fleet/v1/rollout";
+import type { RolloutSpec } from "#proto/fleet/v1/rollout_spec";
 import { misused } from "./failure.ts";
 import { asList, envOf, switchFlag, textFlag } from "./flags.ts";
 

@@ -1,4 +1,5 @@
-import { type BundleDiff, type CoverageLoss, OfflinePolicy, type Plan } from "#proto/fleet/v1/rollout";
+import { type BundleDiff, type CoverageLoss, type Plan } from "#proto/fleet/v1/rollout";
+import { OfflinePolicy } from "#proto/fleet/v1/rollout_spec";
 import { clean, countOf, type Paint } from "./output/text.ts";
 import { planPeopleLines } from "./people-view.ts";
 import { nameOf, shortDigest } from "./views.ts";

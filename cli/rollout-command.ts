@@ -7,9 +7,9 @@ import {
   RolloutClusterState,
   RolloutSchema,
   RolloutService,
-  type RolloutSpec,
   type Wave,
 } from "#proto/fleet/v1/rollout";
+import { type RolloutSpec } from "#proto/fleet/v1/rollout_spec";
 import { present } from "./answer.ts";
 import type { Wanted } from "./connection.ts";
 import { explainPlaced } from "./connection.ts";

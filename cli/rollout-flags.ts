@@ -6,7 +6,7 @@ import {
   OnFailure,
   type RolloutSpec,
   RolloutSpecSchema,
-} from "#proto/fleet/v1/rollout";
+} from "#proto/fleet/v1/rollout_spec";
 import { misused } from "./failure.ts";
 import { peopleFlags, peopleFrom, type PeopleValues } from "./people-flags.ts";
 import {

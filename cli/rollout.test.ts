@@ -3,7 +3,8 @@ import { type TestContext, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { AgentSchema } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
-import { GateState, GateVerdictSchema, RolloutState } from "#proto/fleet/v1/rollout";
+import { GateState, GateVerdictSchema } from "#proto/fleet/v1/gate";
+import { RolloutState } from "#proto/fleet/v1/rollout";
 import { type ServedFleet, serveFleet } from "../test/support/fake-fleet.ts";
 import { runCli, spawnCli, useContext } from "../test/support/run-cli.ts";
 

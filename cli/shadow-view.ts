@@ -1,5 +1,6 @@
 import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
-import type { GetShadowResponse, Shadow, ShadowExample, ShadowRuleSum } from "#proto/fleet/v1/rollout";
+import type { GetShadowResponse } from "#proto/fleet/v1/rollout";
+import type { Shadow, ShadowExample, ShadowRuleSum } from "#proto/fleet/v1/shadow";
 import { renderTable, type TableOptions } from "./output/table.ts";
 import { clean, cut } from "./output/text.ts";
 

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { create } from "@bufbuild/protobuf";
 import { parse, YAMLParseError } from "yaml";
-import { type Share, type Stage, StageSchema } from "#proto/fleet/v1/rollout";
+import { type Share, type Stage, StageSchema } from "#proto/fleet/v1/rollout_spec";
 import { parseDuration } from "./duration.ts";
 import { misused } from "./failure.ts";
 import { nearest } from "./nearest.ts";

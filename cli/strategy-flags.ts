@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
-import { OfflinePolicy, type Share, ShareSchema, type Stage, StageSchema } from "#proto/fleet/v1/rollout";
+import {
+  OfflinePolicy,
+  type Share,
+  ShareSchema,
+  type Stage,
+  StageSchema,
+} from "#proto/fleet/v1/rollout_spec";
 import { misused } from "./failure.ts";
 import { asList, envOf, listFlag, textFlag, valuesOf } from "./flags.ts";
 import { requirementIn, selectorOf } from "./selector.ts";

@@ -1,13 +1,8 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { ClusterHealth, type Rates, type Running } from "#proto/fleet/v1/cluster";
 import { BundleKind, type BundleRef } from "#proto/fleet/v1/common";
-import {
-  GateState,
-  type Rollout,
-  RolloutClusterState,
-  RolloutState,
-  type Wave,
-} from "#proto/fleet/v1/rollout";
+import { GateState } from "#proto/fleet/v1/gate";
+import { type Rollout, RolloutClusterState, RolloutState, type Wave } from "#proto/fleet/v1/rollout";
 import { renderAge } from "./output/quantity.ts";
 import type { ClusterStep, GateLine, RolloutProgress, RolloutStep, WaveProgress } from "./output/rollout.ts";
 

@@ -209,7 +209,12 @@ function names(): Promise<void> {
     ],
     [[...rollout, "--regin", "eu"], 2, /There is no flag: --regin/, /try: fleetctl rollout rules --region/],
     [[...rollout, "--deadline", "soon"], 2, /--deadline "soon" is not a duration/, /try: --deadline 90s/],
-    [[...rollout, "--max-failures", "-3"], 2, /"-3" is neither a number of clusters nor/, /try: --max-failures/],
+    [
+      [...rollout, "--max-failures", "-3"],
+      2,
+      /"-3" is neither a number of clusters nor/,
+      /try: --max-failures/,
+    ],
     [["rollout", "show", "ro_nosuch"], 1, /No such rollout: "ro_nosuch"/, /try: fleetctl rollout list/],
     [["rollout", "pause", "eu"], 1, /"eu" is no rollout id/, /ro_/],
     [["cluster", "show", "mars-1"], 1, /No such cluster: "mars-1"/, /try: fleetctl cluster list/],

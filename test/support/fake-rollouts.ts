@@ -12,9 +12,9 @@ import {
   RolloutClusterState,
   RolloutSchema,
   type RolloutService,
-  type RolloutSpec,
   RolloutState,
 } from "#proto/fleet/v1/rollout";
+import { type RolloutSpec } from "#proto/fleet/v1/rollout_spec";
 import type { FakeFleet } from "./fake-fleet.ts";
 
 const waiting = [RolloutState.AWAITING_APPROVAL, RolloutState.SCHEDULED];

@@ -1,9 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 
+import { GateState as WireGateState, GateVerdictSchema } from "#proto/fleet/v1/gate";
 import {
-  GateState as WireGateState,
-  GateVerdictSchema,
   RolloutClusterSchema,
   RolloutClusterState as WireClusterState,
   RolloutSchema,

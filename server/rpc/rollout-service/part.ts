@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 
-import { RolloutSchema, RolloutSpecSchema, type Rollout, type RolloutSpec } from "#proto/fleet/v1/rollout";
+import { RolloutSchema, type Rollout } from "#proto/fleet/v1/rollout";
+import { RolloutSpecSchema, type RolloutSpec } from "#proto/fleet/v1/rollout_spec";
 
 const because =
   "this rollout reaches beyond your scope; why it stands where it stands is told to those who see all of it";

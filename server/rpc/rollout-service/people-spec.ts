@@ -1,6 +1,6 @@
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 
-import type { RolloutSpec as RolloutSpecMessage } from "#proto/fleet/v1/rollout";
+import type { RolloutSpec as RolloutSpecMessage } from "#proto/fleet/v1/rollout_spec";
 
 import { startAheadMsMax, type PeopleSpec } from "../../domain/people/spec.ts";
 import { accept, invalid, type Outcome } from "../../domain/refusal.ts";

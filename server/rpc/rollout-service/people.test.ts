@@ -8,7 +8,8 @@ import { sql } from "drizzle-orm";
 import { AuditService } from "#proto/fleet/v1/audit";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { FreezeService } from "#proto/fleet/v1/freeze";
-import { RolloutService, RolloutState, type Rollout, type RolloutSpecSchema } from "#proto/fleet/v1/rollout";
+import { RolloutService, RolloutState, type Rollout } from "#proto/fleet/v1/rollout";
+import { type RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
 import { TokenService } from "#proto/fleet/v1/token";
 
 import { startSimAgent } from "../../../test/support/sim-agent.ts";

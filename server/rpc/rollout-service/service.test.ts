@@ -6,14 +6,8 @@ import { Code, ConnectError, type Client } from "@connectrpc/connect";
 import { eq } from "drizzle-orm";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
-import {
-  OnFailure,
-  RolloutClusterState,
-  RolloutService,
-  RolloutState,
-  type Rollout,
-  type RolloutSpecSchema,
-} from "#proto/fleet/v1/rollout";
+import { RolloutClusterState, RolloutService, RolloutState, type Rollout } from "#proto/fleet/v1/rollout";
+import { OnFailure, type RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
 
 import { startSimAgent, type Behaviour, type SimAgent } from "../../../test/support/sim-agent.ts";
 import { assignments, rollouts as rolloutTable } from "../../store/schema.ts";

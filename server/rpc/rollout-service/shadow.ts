@@ -1,12 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
-import {
-  GetShadowResponseSchema,
-  type GetShadowResponse,
-  type Shadow,
-  ShadowSchema,
-} from "#proto/fleet/v1/rollout";
+import { GetShadowResponseSchema, type GetShadowResponse } from "#proto/fleet/v1/rollout";
+import { type Shadow, ShadowSchema } from "#proto/fleet/v1/shadow";
 
 import { refuse } from "../../domain/refusal.ts";
 import { isShadowing, shadowUntilMs } from "../../domain/rollout-shadow.ts";

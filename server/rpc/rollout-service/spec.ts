@@ -6,7 +6,7 @@ import {
   RolloutSpecSchema,
   type GateSetting,
   type RolloutSpec as RolloutSpecMessage,
-} from "#proto/fleet/v1/rollout";
+} from "#proto/fleet/v1/rollout_spec";
 
 import { parseGates, renderLimit } from "../../domain/gates/gate.ts";
 import { invalid, type Outcome } from "../../domain/refusal.ts";

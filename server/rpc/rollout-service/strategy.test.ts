@@ -4,13 +4,8 @@ import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { sql } from "drizzle-orm";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
-import {
-  OfflinePolicy,
-  RolloutClusterState,
-  RolloutService,
-  RolloutState,
-  type Rollout,
-} from "#proto/fleet/v1/rollout";
+import { RolloutClusterState, RolloutService, RolloutState, type Rollout } from "#proto/fleet/v1/rollout";
+import { OfflinePolicy } from "#proto/fleet/v1/rollout_spec";
 
 import { startSimAgent } from "../../../test/support/sim-agent.ts";
 import { publishRoot, push, rulesBundle, startTestServer } from "../../testing.ts";

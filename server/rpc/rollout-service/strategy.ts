@@ -6,7 +6,7 @@ import {
   StageSchema,
   type RolloutSpec as RolloutSpecMessage,
   type Share as ShareMessage,
-} from "#proto/fleet/v1/rollout";
+} from "#proto/fleet/v1/rollout_spec";
 
 import { accept, invalid, type Outcome } from "../../domain/refusal.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";

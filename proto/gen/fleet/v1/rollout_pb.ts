@@ -4,8 +4,14 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { BundleKind, BundleRef, Selector } from "./common_pb.ts";
+import type { BundleRef } from "./common_pb.ts";
 import { file_fleet_v1_common } from "./common_pb.ts";
+import type { GateVerdict } from "./gate_pb.ts";
+import { file_fleet_v1_gate } from "./gate_pb.ts";
+import type { GateSetting, RolloutSpec } from "./rollout_spec_pb.ts";
+import { file_fleet_v1_rollout_spec } from "./rollout_spec_pb.ts";
+import type { Shadow, ShadowProblem, ShadowRuleSum } from "./shadow_pb.ts";
+import { file_fleet_v1_shadow } from "./shadow_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -14,319 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSKUBQoLUm9sbG91dFNwZWMSIgoEa2luZBgBIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQSDgoGYnVuZGxlGAIgASgJEiQKCHNlbGVjdG9yGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDgoGY2FuYXJ5GAQgASgNEg4KBmdyb3d0aBgFIAEoDRIUCgxyZWdpb25fb3JkZXIYBiADKAkSFAoMbWF4X2ZhaWx1cmVzGAcgASgNEhQKDHNvYWtfc2Vjb25kcxgIIAEoDRIYChBkZWFkbGluZV9zZWNvbmRzGAkgASgNEicKCm9uX2ZhaWx1cmUYCiABKA4yEy5mbGVldC52MS5PbkZhaWx1cmUSGwoTYWxsb3dfY292ZXJhZ2VfbG9zcxgLIAEoCBIoCg9tYXhfdW5hdmFpbGFibGUYFCABKAsyDy5mbGVldC52MS5TaGFyZRIcChRtYXhfZmFpbHVyZXNfcGVyY2VudBgVIAEoDRIoCgdvZmZsaW5lGBYgASgOMhcuZmxlZXQudjEuT2ZmbGluZVBvbGljeRIeCgVzdGVwcxgXIAMoCzIPLmZsZWV0LnYxLlNoYXJlEh8KBnN0YWdlcxgYIAMoCzIPLmZsZWV0LnYxLlN0YWdlEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVNldHRpbmcSDwoHd2luZG93cxgoIAMoCRIsCghzdGFydF9hdBgpIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZW1lcmdlbmN5GCogASgIEg4KBnJlYXNvbhgrIAEoCRIWCg5zaGFkb3dfc2Vjb25kcxhQIAEoDRIWCg5zaGFkb3dfdGhlbl9nbxhRIAEoCCIzCgVTaGFyZRIPCgVjb3VudBgBIAEoDUgAEhEKB3BlcmNlbnQYAiABKA1IAEIGCgRzaXplIlsKBVN0YWdlEgwKBG5hbWUYASABKAkSJAoIc2VsZWN0b3IYAiABKAsyEi5mbGVldC52MS5TZWxlY3RvchIeCgVzdGVwcxgDIAMoCzIPLmZsZWV0LnYxLlNoYXJlIjcKC0dhdGVTZXR0aW5nEgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKAkSCwoDb2ZmGAMgASgIIm8KC0dhdGVWZXJkaWN0EgwKBGdhdGUYASABKAkSIgoFc3RhdGUYAiABKA4yEy5mbGVldC52MS5HYXRlU3RhdGUSEAoIbWVhc3VyZWQYAyABKAkSDQoFbGltaXQYBCABKAkSDQoFd29yZHMYBSABKAki6QMKB1JvbGxvdXQSCgoCaWQYASABKAkSIwoEc3BlYxgCIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEiMKBmJ1bmRsZRgDIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIlCgVzdGF0ZRgEIAEoDjIWLmZsZWV0LnYxLlJvbGxvdXRTdGF0ZRIPCgdiZWNhdXNlGAUgASgJEgwKBHdhdmUYBiABKA0SEgoKZ2VuZXJhdGlvbhgHIAEoBBITCgtwbGFuX2RpZ2VzdBgIIAEoCRIdCgV3YXZlcxgJIAMoCzIOLmZsZWV0LnYxLldhdmUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWF0ZWRfYnkYDCABKAkSDwoHcGFydGlhbBgNIAEoCBIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIlCgdoaXN0b3J5GCkgAygLMhQuZmxlZXQudjEuUm9sbG91dEFjdBIgCgZzaGFkb3cYUCABKAsyEC5mbGVldC52MS5TaGFkb3ciVgoPUm9sbG91dEFwcHJvdmFsEg4KBm5lZWRlZBgBIAEoDRILCgN3aHkYAiABKAkSJgoFZ2l2ZW4YAyADKAsyFy5mbGVldC52MS5BcHByb3ZhbEdpdmVuIoABCg1BcHByb3ZhbEdpdmVuEgwKBG5hbWUYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBCABKAkicQoKUm9sbG91dEFjdBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDd2hvGAIgASgJEgwKBHdoYXQYAyABKAkSCwoDd2h5GAQgASgJEhMKC3BsYW5fZGlnZXN0GAUgASgJIvkBCgZTaGFkb3cSKQoFdW50aWwYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2lzX292ZXIYAiABKAgSDgoGYWdlbnRzGAMgASgNEhEKCWV2YWx1YXRlZBgEIAEoDRIPCgdyZWZ1c2VkGAUgASgNEg4KBmV2ZW50cxgGIAEoBBIPCgdza2lwcGVkGAcgASgEEhEKCXVuZGVjaWRlZBgIIAEoBBIQCghmYWlsdXJlcxgJIAEoBBILCgNub3cYCiABKAQSEQoJY2FuZGlkYXRlGAsgASgEEgsKA25ldxgMIAEoBBIMCgRnb25lGA0gASgEIpUBCg1TaGFkb3dSdWxlU3VtEgwKBHJ1bGUYASABKAkSCwoDbm93GAIgASgEEhEKCWNhbmRpZGF0ZRgDIAEoBBILCgNuZXcYBCABKAQSDAoEZ29uZRgFIAEoBBIQCghjbHVzdGVycxgGIAEoDRIpCghleGFtcGxlcxgHIAMoCzIXLmZsZWV0LnYxLlNoYWRvd0V4YW1wbGUixAEKDVNoYWRvd0V4YW1wbGUSFAoMY2x1c3Rlcl9uYW1lGAEgASgJEg8KB2lzX2dvbmUYAiABKAgSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMwoGZmllbGRzGAQgAygLMiMuZmxlZXQudjEuU2hhZG93RXhhbXBsZS5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlkKDVNoYWRvd1Byb2JsZW0SFAoMY2x1c3Rlcl9uYW1lGAEgASgJEhIKCmFnZW50X25hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJEg4KBmRldGFpbBgEIAEoCSImChBHZXRTaGFkb3dSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiiAEKEUdldFNoYWRvd1Jlc3BvbnNlEiAKBnNoYWRvdxgBIAEoCzIQLmZsZWV0LnYxLlNoYWRvdxImCgVydWxlcxgCIAMoCzIXLmZsZWV0LnYxLlNoYWRvd1J1bGVTdW0SKQoIcHJvYmxlbXMYAyADKAsyFy5mbGVldC52MS5TaGFkb3dQcm9ibGVtIscBCgRXYXZlEgwKBG5hbWUYASABKAkSKgoIY2x1c3RlcnMYAiADKAsyGC5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlchIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlVmVyZGljdCKTAgoOUm9sbG91dENsdXN0ZXISEgoKY2x1c3Rlcl9pZBgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSLAoFc3RhdGUYAyABKA4yHS5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlclN0YXRlEiUKCHByZXZpb3VzGAQgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEhIKCmdlbmVyYXRpb24YBSABKAQSLwoLYXNzaWduZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXByb3ZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAggASgJIuQCCgRQbGFuEg4KBmRpZ2VzdBgBIAEoCRIjCgZidW5kbGUYAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHQoFd2F2ZXMYAyADKAsyDi5mbGVldC52MS5XYXZlEhEKCXVuY2hhbmdlZBgEIAMoCRIOCgZzaWxlbnQYBSADKAkSIwoFZGlmZnMYBiADKAsyFC5mbGVldC52MS5CdW5kbGVEaWZmEjAKD2VuZ2luZV9wcm9ibGVtcxgUIAMoCzIXLmZsZWV0LnYxLkVuZ2luZVByb2JsZW0SFwoPbWF4X3VuYXZhaWxhYmxlGBUgASgNEhQKDG1heF9mYWlsdXJlcxgWIAEoDRIkCgVnYXRlcxg8IAMoCzIVLmZsZWV0LnYxLkdhdGVTZXR0aW5nEisKCGFwcHJvdmFsGCggASgLMhkuZmxlZXQudjEuUm9sbG91dEFwcHJvdmFsEgwKBGhlbGQYKSABKAkiTwoNRW5naW5lUHJvYmxlbRIUCgxjbHVzdGVyX25hbWUYASABKAkSFgoOZW5naW5lX3ZlcnNpb24YAiABKAkSEAoIcmVxdWlyZWQYAyABKAkioQIKCkJ1bmRsZURpZmYSIQoEZnJvbRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIfCgJ0bxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhINCgVhZGRlZBgDIAMoCRIPCgdyZW1vdmVkGAQgAygJEg8KB2NoYW5nZWQYBSADKAkSFQoNY2x1c3Rlcl9jb3VudBgGIAEoDRIOCgZsYXllcnMYByADKAkSJAoEbG9zcxgIIAEoCzIWLmZsZWV0LnYxLkNvdmVyYWdlTG9zcxIUCgxydWxlc19iZWZvcmUYFCABKA0SEwoLcnVsZXNfYWZ0ZXIYFSABKA0SEwoLdGFnc19nYWluZWQYFiADKAkSEQoJdGFnc19sb3N0GBcgAygJIoYBCgxDb3ZlcmFnZUxvc3MSDwoHcmVtb3ZlZBgBIAMoCRIQCghkaXNhYmxlZBgCIAMoCRIRCglwcm90ZWN0ZWQYAyADKAkSFwoPcmVxdWVzdHNfYmVmb3JlGAQgASgNEhUKDXJlcXVlc3RzX2xvc3QYBSABKA0SEAoIcmVxdWVzdHMYBiADKAkiOQoSUGxhblJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYyIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlMKFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBBITCgtwbGFuX2RpZ2VzdBgoIAEoCSI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKFUFwcHJvdmVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhMKC3BsYW5fZGlnZXN0GAIgASgJEg4KBnJlYXNvbhgDIAEoCSI8ChZBcHByb3ZlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ik8KFFJlamVjdFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEwoLcGxhbl9kaWdlc3QYAiABKAkSDgoGcmVhc29uGAMgASgJIjsKFVJlamVjdFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCp7Cg1PZmZsaW5lUG9saWN5Eh4KGk9GRkxJTkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGAoUT0ZGTElORV9QT0xJQ1lfQ09VTlQQARIXChNPRkZMSU5FX1BPTElDWV9XQUlUEAISFwoTT0ZGTElORV9QT0xJQ1lfU0tJUBADKmkKCUdhdGVTdGF0ZRIaChZHQVRFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQR0FURV9TVEFURV9IT0xEUxABEhQKEEdBVEVfU1RBVEVfV0FJVFMQAhIUChBHQVRFX1NUQVRFX0ZBSUxTEAMqVwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIUChBPTl9GQUlMVVJFX1BBVVNFEAESGAoUT05fRkFJTFVSRV9ST0xMX0JBQ0sQAiqbAgoMUm9sbG91dFN0YXRlEh0KGVJPTExPVVRfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVST0xMT1VUX1NUQVRFX1JVTk5JTkcQARIYChRST0xMT1VUX1NUQVRFX1BBVVNFRBACEh4KGlJPTExPVVRfU1RBVEVfUk9MTElOR19CQUNLEAMSHQoZUk9MTE9VVF9TVEFURV9ST0xMRURfQkFDSxAEEhsKF1JPTExPVVRfU1RBVEVfU1VDQ0VFREVEEAUSGQoVUk9MTE9VVF9TVEFURV9BQk9SVEVEEAYSIwofUk9MTE9VVF9TVEFURV9BV0FJVElOR19BUFBST1ZBTBAoEhsKF1JPTExPVVRfU1RBVEVfU0NIRURVTEVEECkqjgIKE1JvbGxvdXRDbHVzdGVyU3RhdGUSJQohUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1dBSVRJTkcQARIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfQVNTSUdORUQQAhIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfUFJPVkVEEAMSIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0ZBSUxFRBAEEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRVZFUlRFRBAFEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRU1PVkVEEAYyvQcKDlJvbGxvdXRTZXJ2aWNlEkoKC1BsYW5Sb2xsb3V0EhwuZmxlZXQudjEuUGxhblJvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuUGxhblJvbGxvdXRSZXNwb25zZRJNCgxTdGFydFJvbGxvdXQSHS5mbGVldC52MS5TdGFydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVzcG9uc2USTQoMTGlzdFJvbGxvdXRzEh0uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVxdWVzdBoeLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1Jlc3BvbnNlEkcKCkdldFJvbGxvdXQSGy5mbGVldC52MS5HZXRSb2xsb3V0UmVxdWVzdBocLmZsZWV0LnYxLkdldFJvbGxvdXRSZXNwb25zZRJPCgxXYXRjaFJvbGxvdXQSHS5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVzcG9uc2UwARJNCgxQYXVzZVJvbGxvdXQSHS5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVzcG9uc2USUAoNUmVzdW1lUm9sbG91dBIeLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXF1ZXN0Gh8uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlc3BvbnNlEk0KDEFib3J0Um9sbG91dBIdLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXNwb25zZRJKCgtVbmRvUm9sbG91dBIcLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVzcG9uc2USUwoOQXBwcm92ZVJvbGxvdXQSHy5mbGVldC52MS5BcHByb3ZlUm9sbG91dFJlcXVlc3QaIC5mbGVldC52MS5BcHByb3ZlUm9sbG91dFJlc3BvbnNlElAKDVJlamVjdFJvbGxvdXQSHi5mbGVldC52MS5SZWplY3RSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlamVjdFJvbGxvdXRSZXNwb25zZRJECglHZXRTaGFkb3cSGi5mbGVldC52MS5HZXRTaGFkb3dSZXF1ZXN0GhsuZmxlZXQudjEuR2V0U2hhZG93UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
-
-/**
- * What a person asks for.
- *
- * @generated from message fleet.v1.RolloutSpec
- */
-export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
-  /**
-   * @generated from field: fleet.v1.BundleKind kind = 1;
-   */
-  kind: BundleKind;
-
-  /**
-   * A digest, NAME@VERSION, or NAME, which means its newest version. Empty means the name that the chosen clusters have
-   * already, or the only name there is; INVALID_ARGUMENT when there are several.
-   *
-   * @generated from field: string bundle = 2;
-   */
-  bundle: string;
-
-  /**
-   * @generated from field: fleet.v1.Selector selector = 3;
-   */
-  selector?: Selector | undefined;
-
-  /**
-   * Clusters in the first wave; 0 means 1.
-   *
-   * @generated from field: uint32 canary = 4;
-   */
-  canary: number;
-
-  /**
-   * Each wave of a region is this many times the one before; 0 means 3.
-   *
-   * @generated from field: uint32 growth = 5;
-   */
-  growth: number;
-
-  /**
-   * Regions in the order in which they are taken; regions not named follow by name.
-   *
-   * @generated from field: repeated string region_order = 6;
-   */
-  regionOrder: string[];
-
-  /**
-   * More failed clusters than this stop the rollout.
-   *
-   * @generated from field: uint32 max_failures = 7;
-   */
-  maxFailures: number;
-
-  /**
-   * How long a wave has to stay proved and healthy before the next begins.
-   *
-   * @generated from field: uint32 soak_seconds = 8;
-   */
-  soakSeconds: number;
-
-  /**
-   * How long a cluster may take to prove; 0 means 10 minutes.
-   *
-   * @generated from field: uint32 deadline_seconds = 9;
-   */
-  deadlineSeconds: number;
-
-  /**
-   * @generated from field: fleet.v1.OnFailure on_failure = 10;
-   */
-  onFailure: OnFailure;
-
-  /**
-   * Starts the rollout although its plan says that coverage is lost. Stays with the rollout, beside who started it.
-   *
-   * @generated from field: bool allow_coverage_loss = 11;
-   */
-  allowCoverageLoss: boolean;
-
-  /**
-   * At most so many clusters have been given the bundle and not proved it yet; absent: no bound. A percentage is of the
-   * clusters of the rollout, rounded down, and at least one.
-   *
-   * @generated from field: fleet.v1.Share max_unavailable = 20;
-   */
-  maxUnavailable?: Share | undefined;
-
-  /**
-   * In place of max_failures, so many of a hundred clusters of the rollout, rounded down; 0: max_failures holds.
-   *
-   * @generated from field: uint32 max_failures_percent = 21;
-   */
-  maxFailuresPercent: number;
-
-  /**
-   * @generated from field: fleet.v1.OfflinePolicy offline = 22;
-   */
-  offline: OfflinePolicy;
-
-  /**
-   * How far each wave goes: the clusters that have the bundle after it, of those that have to move. What they leave over is
-   * one more wave. Empty: growing waves, region by region.
-   *
-   * @generated from field: repeated fleet.v1.Share steps = 23;
-   */
-  steps: Share[];
-
-  /**
-   * Taken one after another; a cluster belongs to the first that it matches. Clusters of none come last.
-   *
-   * @generated from field: repeated fleet.v1.Stage stages = 24;
-   */
-  stages: Stage[];
-
-  /**
-   * What each wave is judged by besides proofs. A gate that is not named is on as by default: "health" always, the others
-   * when the soak is five minutes or longer. In answers all gates that are on, with their limits.
-   *
-   * @generated from field: repeated fleet.v1.GateSetting gates = 60;
-   */
-  gates: GateSetting[];
-
-  /**
-   * When waves may begin: DAYS HH:MM-HH:MM ZONE, such as "Mon-Fri 09:00-17:00 Europe/Berlin". What is under way goes on
-   * outside. None means always.
-   *
-   * @generated from field: repeated string windows = 40;
-   */
-  windows: string[];
-
-  /**
-   * The rollout begins then, if a new plan is the same.
-   *
-   * @generated from field: google.protobuf.Timestamp start_at = 41;
-   */
-  startAt?: Timestamp | undefined;
-
-  /**
-   * Takes no soak, no window and no freeze into account, a canary of one cluster, and a second person whatever its size.
-   * The cap on failures stays. Needs a reason.
-   *
-   * @generated from field: bool emergency = 42;
-   */
-  emergency: boolean;
-
-  /**
-   * Why, for those who approve it and who read it later.
-   *
-   * @generated from field: string reason = 43;
-   */
-  reason: string;
-
-  /**
-   * How long the clusters evaluate the bundle beside what they run, before the first wave; nothing is emitted. Only for
-   * rules. 0 means not at all.
-   *
-   * @generated from field: uint32 shadow_seconds = 80;
-   */
-  shadowSeconds: number;
-
-  /**
-   * Begins the first wave when the shadow is over, whatever it showed. Otherwise the rollout pauses for a person.
-   *
-   * @generated from field: bool shadow_then_go = 81;
-   */
-  shadowThenGo: boolean;
-};
-
-/**
- * Describes the message fleet.v1.RolloutSpec.
- * Use `create(RolloutSpecSchema)` to create a new message.
- */
-export const RolloutSpecSchema: GenMessage<RolloutSpec> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 0);
-
-/**
- * So many clusters, or so many of a hundred. At least 1.
- *
- * @generated from message fleet.v1.Share
- */
-export type Share = Message<"fleet.v1.Share"> & {
-  /**
-   * @generated from oneof fleet.v1.Share.size
-   */
-  size: {
-    /**
-     * @generated from field: uint32 count = 1;
-     */
-    value: number;
-    case: "count";
-  } | {
-    /**
-     * @generated from field: uint32 percent = 2;
-     */
-    value: number;
-    case: "percent";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message fleet.v1.Share.
- * Use `create(ShareSchema)` to create a new message.
- */
-export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 1);
-
-/**
- * Clusters that are taken before those of the next stage.
- *
- * @generated from message fleet.v1.Stage
- */
-export type Stage = Message<"fleet.v1.Stage"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: fleet.v1.Selector selector = 2;
-   */
-  selector?: Selector | undefined;
-
-  /**
-   * As in the spec, of the clusters of this stage.
-   *
-   * @generated from field: repeated fleet.v1.Share steps = 3;
-   */
-  steps: Share[];
-};
-
-/**
- * Describes the message fleet.v1.Stage.
- * Use `create(StageSchema)` to create a new message.
- */
-export const StageSchema: GenMessage<Stage> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 2);
-
-/**
- * A gate that is asked for, or switched off.
- *
- * @generated from message fleet.v1.GateSetting
- */
-export type GateSetting = Message<"fleet.v1.GateSetting"> & {
-  /**
-   * "health", "ingest", "drops", "lag", "cost", "alerts", "new-alerts" or "silence".
-   *
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * In the gate's unit: "50%", "30s", "3x" or "100/h"; empty means the usual limit.
-   *
-   * @generated from field: string limit = 2;
-   */
-  limit: string;
-
-  /**
-   * @generated from field: bool off = 3;
-   */
-  off: boolean;
-};
-
-/**
- * Describes the message fleet.v1.GateSetting.
- * Use `create(GateSettingSchema)` to create a new message.
- */
-export const GateSettingSchema: GenMessage<GateSetting> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 3);
-
-/**
- * What a gate of a wave says.
- *
- * @generated from message fleet.v1.GateVerdict
- */
-export type GateVerdict = Message<"fleet.v1.GateVerdict"> & {
-  /**
-   * @generated from field: string gate = 1;
-   */
-  gate: string;
-
-  /**
-   * @generated from field: fleet.v1.GateState state = 2;
-   */
-  state: GateState;
-
-  /**
-   * What was seen, in the unit of the limit; empty while nothing is.
-   *
-   * @generated from field: string measured = 3;
-   */
-  measured: string;
-
-  /**
-   * @generated from field: string limit = 4;
-   */
-  limit: string;
-
-  /**
-   * Why, in words.
-   *
-   * @generated from field: string words = 5;
-   */
-  words: string;
-};
-
-/**
- * Describes the message fleet.v1.GateVerdict.
- * Use `create(GateVerdictSchema)` to create a new message.
- */
-export const GateVerdictSchema: GenMessage<GateVerdict> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 4);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLpAwoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIEisKCGFwcHJvdmFsGCggASgLMhkuZmxlZXQudjEuUm9sbG91dEFwcHJvdmFsEiUKB2hpc3RvcnkYKSADKAsyFC5mbGVldC52MS5Sb2xsb3V0QWN0EiAKBnNoYWRvdxhQIAEoCzIQLmZsZWV0LnYxLlNoYWRvdyJWCg9Sb2xsb3V0QXBwcm92YWwSDgoGbmVlZGVkGAEgASgNEgsKA3doeRgCIAEoCRImCgVnaXZlbhgDIAMoCzIXLmZsZWV0LnYxLkFwcHJvdmFsR2l2ZW4igAEKDUFwcHJvdmFsR2l2ZW4SDAoEbmFtZRgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSJxCgpSb2xsb3V0QWN0EiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgN3aG8YAiABKAkSDAoEd2hhdBgDIAEoCRILCgN3aHkYBCABKAkSEwoLcGxhbl9kaWdlc3QYBSABKAkiJgoQR2V0U2hhZG93UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIogBChFHZXRTaGFkb3dSZXNwb25zZRIgCgZzaGFkb3cYASABKAsyEC5mbGVldC52MS5TaGFkb3cSJgoFcnVsZXMYAiADKAsyFy5mbGVldC52MS5TaGFkb3dSdWxlU3VtEikKCHByb2JsZW1zGAMgAygLMhcuZmxlZXQudjEuU2hhZG93UHJvYmxlbSLHAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVZlcmRpY3QikwIKDlJvbGxvdXRDbHVzdGVyEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEiwKBXN0YXRlGAMgASgOMh0uZmxlZXQudjEuUm9sbG91dENsdXN0ZXJTdGF0ZRIlCghwcmV2aW91cxgEIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAUgASgEEi8KC2Fzc2lnbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwcm92ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgIIAEoCSLkAgoEUGxhbhIOCgZkaWdlc3QYASABKAkSIwoGYnVuZGxlGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh0KBXdhdmVzGAMgAygLMg4uZmxlZXQudjEuV2F2ZRIRCgl1bmNoYW5nZWQYBCADKAkSDgoGc2lsZW50GAUgAygJEiMKBWRpZmZzGAYgAygLMhQuZmxlZXQudjEuQnVuZGxlRGlmZhIwCg9lbmdpbmVfcHJvYmxlbXMYFCADKAsyFy5mbGVldC52MS5FbmdpbmVQcm9ibGVtEhcKD21heF91bmF2YWlsYWJsZRgVIAEoDRIUCgxtYXhfZmFpbHVyZXMYFiABKA0SJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlU2V0dGluZxIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIMCgRoZWxkGCkgASgJIk8KDUVuZ2luZVByb2JsZW0SFAoMY2x1c3Rlcl9uYW1lGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhAKCHJlcXVpcmVkGAMgASgJIqECCgpCdW5kbGVEaWZmEiEKBGZyb20YASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHwoCdG8YAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSDQoFYWRkZWQYAyADKAkSDwoHcmVtb3ZlZBgEIAMoCRIPCgdjaGFuZ2VkGAUgAygJEhUKDWNsdXN0ZXJfY291bnQYBiABKA0SDgoGbGF5ZXJzGAcgAygJEiQKBGxvc3MYCCABKAsyFi5mbGVldC52MS5Db3ZlcmFnZUxvc3MSFAoMcnVsZXNfYmVmb3JlGBQgASgNEhMKC3J1bGVzX2FmdGVyGBUgASgNEhMKC3RhZ3NfZ2FpbmVkGBYgAygJEhEKCXRhZ3NfbG9zdBgXIAMoCSKGAQoMQ292ZXJhZ2VMb3NzEg8KB3JlbW92ZWQYASADKAkSEAoIZGlzYWJsZWQYAiADKAkSEQoJcHJvdGVjdGVkGAMgAygJEhcKD3JlcXVlc3RzX2JlZm9yZRgEIAEoDRIVCg1yZXF1ZXN0c19sb3N0GAUgASgNEhAKCHJlcXVlc3RzGAYgAygJIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJTChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQSEwoLcGxhbl9kaWdlc3QYKCABKAkiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChVBcHByb3ZlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRITCgtwbGFuX2RpZ2VzdBgCIAEoCRIOCgZyZWFzb24YAyABKAkiPAoWQXBwcm92ZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJPChRSZWplY3RSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhMKC3BsYW5fZGlnZXN0GAIgASgJEg4KBnJlYXNvbhgDIAEoCSI7ChVSZWplY3RSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQqmwIKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGEiMKH1JPTExPVVRfU1RBVEVfQVdBSVRJTkdfQVBQUk9WQUwQKBIbChdST0xMT1VUX1NUQVRFX1NDSEVEVUxFRBApKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMr0HCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlElMKDkFwcHJvdmVSb2xsb3V0Eh8uZmxlZXQudjEuQXBwcm92ZVJvbGxvdXRSZXF1ZXN0GiAuZmxlZXQudjEuQXBwcm92ZVJvbGxvdXRSZXNwb25zZRJQCg1SZWplY3RSb2xsb3V0Eh4uZmxlZXQudjEuUmVqZWN0Um9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZWplY3RSb2xsb3V0UmVzcG9uc2USRAoJR2V0U2hhZG93EhouZmxlZXQudjEuR2V0U2hhZG93UmVxdWVzdBobLmZsZWV0LnYxLkdldFNoYWRvd1Jlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_fleet_v1_gate, file_fleet_v1_rollout_spec, file_fleet_v1_shadow, file_google_protobuf_timestamp]);
 
 /**
  * A rollout that is stored.
@@ -433,7 +127,7 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
  * Use `create(RolloutSchema)` to create a new message.
  */
 export const RolloutSchema: GenMessage<Rollout> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 5);
+  messageDesc(file_fleet_v1_rollout, 0);
 
 /**
  * The word of other people that a rollout takes before it begins.
@@ -466,7 +160,7 @@ export type RolloutApproval = Message<"fleet.v1.RolloutApproval"> & {
  * Use `create(RolloutApprovalSchema)` to create a new message.
  */
 export const RolloutApprovalSchema: GenMessage<RolloutApproval> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 6);
+  messageDesc(file_fleet_v1_rollout, 1);
 
 /**
  * One person's word for the plan that the rollout has now.
@@ -502,7 +196,7 @@ export type ApprovalGiven = Message<"fleet.v1.ApprovalGiven"> & {
  * Use `create(ApprovalGivenSchema)` to create a new message.
  */
 export const ApprovalGivenSchema: GenMessage<ApprovalGiven> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 7);
+  messageDesc(file_fleet_v1_rollout, 2);
 
 /**
  * Something that was done with a rollout.
@@ -545,213 +239,7 @@ export type RolloutAct = Message<"fleet.v1.RolloutAct"> & {
  * Use `create(RolloutActSchema)` to create a new message.
  */
 export const RolloutActSchema: GenMessage<RolloutAct> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 8);
-
-/**
- * How a shadow stands, over the clusters of the caller's scope.
- *
- * @generated from message fleet.v1.Shadow
- */
-export type Shadow = Message<"fleet.v1.Shadow"> & {
-  /**
-   * @generated from field: google.protobuf.Timestamp until = 1;
-   */
-  until?: Timestamp | undefined;
-
-  /**
-   * The shadow is over, and the first wave may begin.
-   *
-   * @generated from field: bool is_over = 2;
-   */
-  isOver: boolean;
-
-  /**
-   * Agents of the rollout's clusters, those of them that evaluated the bundle, and those that could not.
-   *
-   * @generated from field: uint32 agents = 3;
-   */
-  agents: number;
-
-  /**
-   * @generated from field: uint32 evaluated = 4;
-   */
-  evaluated: number;
-
-  /**
-   * @generated from field: uint32 refused = 5;
-   */
-  refused: number;
-
-  /**
-   * Sums over all agents, as in agent.v1.ShadowReport.
-   *
-   * @generated from field: uint64 events = 6;
-   */
-  events: bigint;
-
-  /**
-   * @generated from field: uint64 skipped = 7;
-   */
-  skipped: bigint;
-
-  /**
-   * @generated from field: uint64 undecided = 8;
-   */
-  undecided: bigint;
-
-  /**
-   * @generated from field: uint64 failures = 9;
-   */
-  failures: bigint;
-
-  /**
-   * @generated from field: uint64 now = 10;
-   */
-  now: bigint;
-
-  /**
-   * @generated from field: uint64 candidate = 11;
-   */
-  candidate: bigint;
-
-  /**
-   * @generated from field: uint64 new = 12;
-   */
-  new: bigint;
-
-  /**
-   * @generated from field: uint64 gone = 13;
-   */
-  gone: bigint;
-};
-
-/**
- * Describes the message fleet.v1.Shadow.
- * Use `create(ShadowSchema)` to create a new message.
- */
-export const ShadowSchema: GenMessage<Shadow> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
-
-/**
- * What would change for one rule.
- *
- * @generated from message fleet.v1.ShadowRuleSum
- */
-export type ShadowRuleSum = Message<"fleet.v1.ShadowRuleSum"> & {
-  /**
-   * @generated from field: string rule = 1;
-   */
-  rule: string;
-
-  /**
-   * @generated from field: uint64 now = 2;
-   */
-  now: bigint;
-
-  /**
-   * @generated from field: uint64 candidate = 3;
-   */
-  candidate: bigint;
-
-  /**
-   * @generated from field: uint64 new = 4;
-   */
-  new: bigint;
-
-  /**
-   * @generated from field: uint64 gone = 5;
-   */
-  gone: bigint;
-
-  /**
-   * Clusters on which it differs.
-   *
-   * @generated from field: uint32 clusters = 6;
-   */
-  clusters: number;
-
-  /**
-   * At most 5.
-   *
-   * @generated from field: repeated fleet.v1.ShadowExample examples = 7;
-   */
-  examples: ShadowExample[];
-};
-
-/**
- * Describes the message fleet.v1.ShadowRuleSum.
- * Use `create(ShadowRuleSumSchema)` to create a new message.
- */
-export const ShadowRuleSumSchema: GenMessage<ShadowRuleSum> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
-
-/**
- * The output fields of one alert that would be new, or gone.
- *
- * @generated from message fleet.v1.ShadowExample
- */
-export type ShadowExample = Message<"fleet.v1.ShadowExample"> & {
-  /**
-   * @generated from field: string cluster_name = 1;
-   */
-  clusterName: string;
-
-  /**
-   * @generated from field: bool is_gone = 2;
-   */
-  isGone: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp time = 3;
-   */
-  time?: Timestamp | undefined;
-
-  /**
-   * @generated from field: map<string, string> fields = 4;
-   */
-  fields: { [key: string]: string };
-};
-
-/**
- * Describes the message fleet.v1.ShadowExample.
- * Use `create(ShadowExampleSchema)` to create a new message.
- */
-export const ShadowExampleSchema: GenMessage<ShadowExample> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
-
-/**
- * An agent that could not evaluate the bundle to the end.
- *
- * @generated from message fleet.v1.ShadowProblem
- */
-export type ShadowProblem = Message<"fleet.v1.ShadowProblem"> & {
-  /**
-   * @generated from field: string cluster_name = 1;
-   */
-  clusterName: string;
-
-  /**
-   * @generated from field: string agent_name = 2;
-   */
-  agentName: string;
-
-  /**
-   * @generated from field: string reason = 3;
-   */
-  reason: string;
-
-  /**
-   * @generated from field: string detail = 4;
-   */
-  detail: string;
-};
-
-/**
- * Describes the message fleet.v1.ShadowProblem.
- * Use `create(ShadowProblemSchema)` to create a new message.
- */
-export const ShadowProblemSchema: GenMessage<ShadowProblem> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 3);
 
 /**
  * @generated from message fleet.v1.GetShadowRequest
@@ -768,7 +256,7 @@ export type GetShadowRequest = Message<"fleet.v1.GetShadowRequest"> & {
  * Use `create(GetShadowRequestSchema)` to create a new message.
  */
 export const GetShadowRequestSchema: GenMessage<GetShadowRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 4);
 
 /**
  * @generated from message fleet.v1.GetShadowResponse
@@ -799,7 +287,7 @@ export type GetShadowResponse = Message<"fleet.v1.GetShadowResponse"> & {
  * Use `create(GetShadowResponseSchema)` to create a new message.
  */
 export const GetShadowResponseSchema: GenMessage<GetShadowResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 5);
 
 /**
  * Clusters that are taken together.
@@ -842,7 +330,7 @@ export type Wave = Message<"fleet.v1.Wave"> & {
  * Use `create(WaveSchema)` to create a new message.
  */
 export const WaveSchema: GenMessage<Wave> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 6);
 
 /**
  * One cluster in a rollout.
@@ -900,7 +388,7 @@ export type RolloutCluster = Message<"fleet.v1.RolloutCluster"> & {
  * Use `create(RolloutClusterSchema)` to create a new message.
  */
 export const RolloutClusterSchema: GenMessage<RolloutCluster> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 7);
 
 /**
  * What a rollout would do.
@@ -992,7 +480,7 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  * Use `create(PlanSchema)` to create a new message.
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 8);
 
 /**
  * A cluster of which an agent cannot run a bundle.
@@ -1023,7 +511,7 @@ export type EngineProblem = Message<"fleet.v1.EngineProblem"> & {
  * Use `create(EngineProblemSchema)` to create a new message.
  */
 export const EngineProblemSchema: GenMessage<EngineProblem> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * What changes when one bundle replaces another.
@@ -1107,7 +595,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -1161,7 +649,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -1178,7 +666,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -1195,7 +683,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -1224,7 +712,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -1241,7 +729,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -1270,7 +758,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 25);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -1292,7 +780,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 26);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -1309,7 +797,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 27);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -1326,7 +814,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 28);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -1343,7 +831,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 29);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -1360,7 +848,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 30);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -1384,7 +872,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 31);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -1401,7 +889,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 32);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -1430,7 +918,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 33);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -1447,7 +935,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 34);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -1469,7 +957,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 35);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -1486,7 +974,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 36);
+  messageDesc(file_fleet_v1_rollout, 27);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -1508,7 +996,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 37);
+  messageDesc(file_fleet_v1_rollout, 28);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -1525,7 +1013,7 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 38);
+  messageDesc(file_fleet_v1_rollout, 29);
 
 /**
  * @generated from message fleet.v1.ApproveRolloutRequest
@@ -1554,7 +1042,7 @@ export type ApproveRolloutRequest = Message<"fleet.v1.ApproveRolloutRequest"> & 
  * Use `create(ApproveRolloutRequestSchema)` to create a new message.
  */
 export const ApproveRolloutRequestSchema: GenMessage<ApproveRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 39);
+  messageDesc(file_fleet_v1_rollout, 30);
 
 /**
  * @generated from message fleet.v1.ApproveRolloutResponse
@@ -1571,7 +1059,7 @@ export type ApproveRolloutResponse = Message<"fleet.v1.ApproveRolloutResponse"> 
  * Use `create(ApproveRolloutResponseSchema)` to create a new message.
  */
 export const ApproveRolloutResponseSchema: GenMessage<ApproveRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 40);
+  messageDesc(file_fleet_v1_rollout, 31);
 
 /**
  * @generated from message fleet.v1.RejectRolloutRequest
@@ -1598,7 +1086,7 @@ export type RejectRolloutRequest = Message<"fleet.v1.RejectRolloutRequest"> & {
  * Use `create(RejectRolloutRequestSchema)` to create a new message.
  */
 export const RejectRolloutRequestSchema: GenMessage<RejectRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 41);
+  messageDesc(file_fleet_v1_rollout, 32);
 
 /**
  * @generated from message fleet.v1.RejectRolloutResponse
@@ -1615,134 +1103,7 @@ export type RejectRolloutResponse = Message<"fleet.v1.RejectRolloutResponse"> & 
  * Use `create(RejectRolloutResponseSchema)` to create a new message.
  */
 export const RejectRolloutResponseSchema: GenMessage<RejectRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 42);
-
-/**
- * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
- * always fails at its deadline: the bundle may be why.
- *
- * @generated from enum fleet.v1.OfflinePolicy
- */
-export const OfflinePolicy = {
-  /**
-   * @generated from enum value: OFFLINE_POLICY_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED: 0,
-
-  /**
-   * They are given the bundle and fail at their deadline like others. The default.
-   *
-   * @generated from enum value: OFFLINE_POLICY_COUNT = 1;
-   */
-  COUNT: 1,
-
-  /**
-   * Their wave waits until they are heard of.
-   *
-   * @generated from enum value: OFFLINE_POLICY_WAIT = 2;
-   */
-  WAIT: 2,
-
-  /**
-   * Their wave goes on, and they get the bundle when they are heard of, also after the end of the rollout.
-   *
-   * @generated from enum value: OFFLINE_POLICY_SKIP = 3;
-   */
-  SKIP: 3,
-} as const;
-
-/**
- * What happens to clusters that are silent when it is their turn. One that goes silent after it was given the bundle
- * always fails at its deadline: the bundle may be why.
- *
- * @generated from enum fleet.v1.OfflinePolicy
- */
-export type OfflinePolicy = (typeof OfflinePolicy)[keyof typeof OfflinePolicy] | UnknownEnum;
-
-/**
- * Describes the enum fleet.v1.OfflinePolicy.
- */
-export const OfflinePolicySchema: GenEnum<OfflinePolicy> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 0);
-
-/**
- * Only HOLDS lets a wave pass. Silence and missing data give WAITS, which fails at the deadline.
- *
- * @generated from enum fleet.v1.GateState
- */
-export const GateState = {
-  /**
-   * @generated from enum value: GATE_STATE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED: 0,
-
-  /**
-   * @generated from enum value: GATE_STATE_HOLDS = 1;
-   */
-  HOLDS: 1,
-
-  /**
-   * @generated from enum value: GATE_STATE_WAITS = 2;
-   */
-  WAITS: 2,
-
-  /**
-   * @generated from enum value: GATE_STATE_FAILS = 3;
-   */
-  FAILS: 3,
-} as const;
-
-/**
- * Only HOLDS lets a wave pass. Silence and missing data give WAITS, which fails at the deadline.
- *
- * @generated from enum fleet.v1.GateState
- */
-export type GateState = (typeof GateState)[keyof typeof GateState] | UnknownEnum;
-
-/**
- * Describes the enum fleet.v1.GateState.
- */
-export const GateStateSchema: GenEnum<GateState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 1);
-
-/**
- * What happens when more clusters fail than allowed.
- *
- * @generated from enum fleet.v1.OnFailure
- */
-export const OnFailure = {
-  /**
-   * @generated from enum value: ON_FAILURE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED: 0,
-
-  /**
-   * Stop and wait for a person. The default.
-   *
-   * @generated from enum value: ON_FAILURE_PAUSE = 1;
-   */
-  PAUSE: 1,
-
-  /**
-   * Send every cluster of the rollout back to what it ran before.
-   *
-   * @generated from enum value: ON_FAILURE_ROLL_BACK = 2;
-   */
-  ROLL_BACK: 2,
-} as const;
-
-/**
- * What happens when more clusters fail than allowed.
- *
- * @generated from enum fleet.v1.OnFailure
- */
-export type OnFailure = (typeof OnFailure)[keyof typeof OnFailure] | UnknownEnum;
-
-/**
- * Describes the enum fleet.v1.OnFailure.
- */
-export const OnFailureSchema: GenEnum<OnFailure> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 2);
+  messageDesc(file_fleet_v1_rollout, 33);
 
 /**
  * The life of a rollout.
@@ -1811,7 +1172,7 @@ export type RolloutState = (typeof RolloutState)[keyof typeof RolloutState] | Un
  * Describes the enum fleet.v1.RolloutState.
  */
 export const RolloutStateSchema: GenEnum<RolloutState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 3);
+  enumDesc(file_fleet_v1_rollout, 0);
 
 /**
  * Where a cluster stands in a rollout.
@@ -1870,7 +1231,7 @@ export type RolloutClusterState = (typeof RolloutClusterState)[keyof typeof Roll
  * Describes the enum fleet.v1.RolloutClusterState.
  */
 export const RolloutClusterStateSchema: GenEnum<RolloutClusterState> = /*@__PURE__*/
-  enumDesc(file_fleet_v1_rollout, 4);
+  enumDesc(file_fleet_v1_rollout, 1);
 
 /**
  * Moves a selector's clusters to a target bundle, wave by wave, on proofs.
