@@ -108,13 +108,17 @@ async function restart(_t: unknown, world: EvilWorld): Promise<void> {
 
 async function recover(world: EvilWorld): Promise<void> {
   const { server, people } = world;
-  for (const word of await fastForward(world)) await server.say(word);
-  await server.until("it was taken in", () =>
+  await sayUntil(server, await fastForward(world), "it was taken in", () =>
     world.stored("trust/trusted.json").includes(`"generationFloor":${Number.MAX_SAFE_INTEGER}`),
   );
-  await server.say(await world.honest(good.nextRules.target, good.shipper.target));
-  await server.until("the honest server is behind", () =>
-    /metadata\/refused: trust\/rollback/.test(server.describe()),
+  const honest = [await world.honest(good.nextRules.target, good.shipper.target)];
+  await sayUntil(
+    server,
+    honest,
+    "the honest server is behind",
+    () =>
+      /metadata\/refused: trust\/rollback/.test(server.describe()) &&
+      /assignment\/refused: trust\/stale-generation/.test(server.describe()),
   );
   assert.match(server.describe(), /assignment\/refused: trust\/stale-generation/);
   world.plant("held-up");
@@ -132,6 +136,24 @@ async function recover(world: EvilWorld): Promise<void> {
   world.online = fresh;
   const { targets } = world.published;
   world.published = { root, targets, ...(await refresh(fresh, targets, { version: 1 })) };
-  await server.say(await world.honest(good.nextRules.target, good.shipper.target));
-  await server.until("all is well", () => !/refused/.test(server.describe()));
+  const again = [await world.honest(good.nextRules.target, good.shipper.target)];
+  await sayUntil(server, again, "all is well", () => !/refused/.test(server.describe()));
+}
+
+/** Says words until they show: a poll that the agent cuts short may swallow one. */
+async function sayUntil(
+  server: EvilWorld["server"],
+  words: readonly Parameters<EvilWorld["server"]["say"]>[0][],
+  what: string,
+  isSo: () => boolean,
+): Promise<void> {
+  const triesMax = 12;
+  for (let tries = 1; ; tries += 1) {
+    for (const word of words) await server.say(word);
+    try {
+      return await server.until(what, isSo, 5_000);
+    } catch (error) {
+      if (tries === triesMax) throw error;
+    }
+  }
 }
