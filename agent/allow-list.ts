@@ -26,7 +26,7 @@ export function readAllowList(file: string | undefined): LocalPolicy {
   const fail = (why: string) =>
     new AgentError(
       "config/allow-list",
-      `FALCONRY_ALLOW_FILE ${file} ${why}. Expected {"destinations": [{"host", "port", "tls": "required" or "optional"}], ` +
+      `FALCONRY_ALLOW_FILE ${file} ${why}. Expected {"destinations": [{"host", "port", "tls": "required" or "optional", and "serverName" if the certificate has another}], ` +
         `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...], "listen": [{"host", "port"}], "protectedRules": [...], "releasedRules": [...]}`,
     );
   let value: unknown;

@@ -1,3 +1,4 @@
+import type { SaidOfShadow } from "./link/session.ts";
 import { create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Logger } from "pino";
@@ -25,15 +26,6 @@ export interface ShadowPorts {
   readonly signal: AbortSignal;
 }
 
-/** How the shadow stands that was offered last. */
-export interface ShadowStanding {
-  readonly rolloutId: string;
-  readonly isEvaluating: boolean;
-  /** Grows with every change of the report. */
-  readonly version: number;
-  readonly report: ShadowReport;
-}
-
 /**
  * Has a candidate evaluated beside what runs, from the server's signed order to its end. It is kept in memory only: an
  * agent that starts again is offered it again, and begins to count anew.
@@ -41,7 +33,7 @@ export interface ShadowStanding {
 export interface ShadowKeeper {
   take(offer: ShadowOffer | undefined): void;
   /** Undefined while nothing was offered. */
-  standing(): ShadowStanding | undefined;
+  standing(): SaidOfShadow | undefined;
   /** The worker died; a candidate that it evaluated is not tried again. */
   workerDied(because: string): void;
 }
@@ -83,9 +75,10 @@ export function keepShadow(ports: ShadowPorts): ShadowKeeper {
     take(offer) {
       if (offer === undefined) return;
       if (offer.rolloutId === "") return stop(ports, own);
-      if (offer.rolloutId === own?.rolloutId) return;
+      const rolloutId = offer.rolloutId.slice(0, 100);
+      if (rolloutId === own?.rolloutId) return;
       own = {
-        rolloutId: offer.rolloutId.slice(0, 100),
+        rolloutId,
         envelope: offer.order,
         order: undefined,
         isOver: false,

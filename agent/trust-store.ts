@@ -89,9 +89,8 @@ export function openTrustStore(
       const { generation, targets } = verified.value;
       return { ok: true, value: { generation, targets } };
     },
-    acceptShadow({ payloadType, payload, signatures: all }, now) {
-      const signatures = all.map(({ keyId, signature }) => ({ keyId, signature }));
-      const verified = verifyShadow(trusted, { payloadType, payload, signatures }, { ...holder, now });
+    acceptShadow(envelope, now) {
+      const verified = verifyShadow(trusted, plain(envelope), { ...holder, now });
       if (!verified.ok) return verified;
       const { rolloutId, target, expires } = verified.value;
       return { ok: true, value: { rolloutId, target, untilMs: expires.getTime() } };

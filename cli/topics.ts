@@ -10,7 +10,10 @@ export const topics = {
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
   "rollout:shadow": { description: "See what a bundle would change before it does." },
   rules: { description: "Write, test, explain and tune detection rules on this machine." },
-  shipper: { description: "Check shipper configs and show what they mean, on this machine." },
+  shipper: {
+    description:
+      "Check, show and run shipper configs on this machine, and send again what was set aside, on this machine.",
+  },
   token: { description: "Make and revoke join tokens for agents." },
   "token:api": { description: "Make and revoke API tokens for people and CI." },
   trust: { description: "Hold the keys that decide what may run." },

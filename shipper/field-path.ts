@@ -45,15 +45,3 @@ export function parseDottedPath(text: string): FieldPath | undefined {
   if (parts.includes("") || parts.length > stepsMax || parts[0] === "*") return undefined;
   return parts.map((name) => (name === "*" ? { kind: "any" } : { kind: "key", name }));
 }
-
-/** The path as an accessor, for messages. */
-export function renderFieldPath(path: FieldPath): string {
-  const [first, ...rest] = path;
-  const name = first?.kind === "key" ? first.name : "";
-  return rest.length === 0 ? name : `$${name}${rest.map(renderStep).join("")}`;
-}
-
-function renderStep(one: PathStep): string {
-  if (one.kind === "any") return "[*]";
-  return one.kind === "index" ? `[${one.index}]` : `['${one.name}']`;
-}

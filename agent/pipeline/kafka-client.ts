@@ -83,7 +83,7 @@ export class KafkaClient {
     const { tls } = this.#config;
     const isAllowed = (broker: kafka.Broker) => this.#context.destinationProblem(broker, tls);
     const GuardedProducer = guarded(this.#library, isAllowed);
-    return new GuardedProducer({
+    const producer = new GuardedProducer({
       clientId,
       bootstrapBrokers: brokers.map(({ host, port }) => ({ host, port })),
       retries,
@@ -110,6 +110,11 @@ export class KafkaClient {
             },
           }),
     });
+    // A connection that is closed while it authenticates tells so when nobody listens any more: the process would end.
+    producer.connections.on("connecting", ({ connection }) => {
+      connection.on("error", () => {});
+    });
+    return producer;
   }
 
   #tls() {

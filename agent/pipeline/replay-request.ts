@@ -66,12 +66,14 @@ export async function writeRequest(
 /** The entries of a request, or why it cannot be used. */
 export function readRequest(dir: string, name: string): readonly ReplayEntry[] | { readonly why: string } {
   const path = join(dir, name);
-  if (fs.statSync(path).size > requestBytesMax) return { why: `it has more than ${requestBytesMax} bytes` };
   let value: { format?: unknown; entries?: unknown } | null;
   try {
+    if (fs.statSync(path).size > requestBytesMax) return { why: `it has more than ${requestBytesMax} bytes` };
     value = JSON.parse(fs.readFileSync(path, "utf8")) as typeof value;
   } catch (error) {
     if (error instanceof SyntaxError) return { why: `it is no JSON: ${error.message}` };
+    // The agent finished it just now.
+    if (codeOf(error) === "ENOENT") return { why: "it is not there any more" };
     throw error;
   }
   if (value?.format !== 1 || !Array.isArray(value.entries) || !value.entries.every(isReplayEntry)) {

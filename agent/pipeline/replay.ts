@@ -144,13 +144,19 @@ export class Replay {
     const output = active.outputs.find(({ config }) => config.alias === parked.output);
     if (output === undefined) return { why: `the config has no output "${parked.output}" any more` };
     if (output.isFull) return "wait";
+    const alert = output.config.plugin === "fleet" ? readAlert(record) : undefined;
+    if (output.config.plugin === "fleet" && alert === undefined) {
+      return {
+        why: "it is no alert: leave the names of its members as they were exported, and texts as texts",
+      };
+    }
     this.#arena.reset();
     this.#arena.reserve(record.length + 1);
     this.#arena.put(record, 0, record.length);
     this.#arena.putByte(0x0a);
     const batch = new Batch(parked.tag, timeMs, this.#arena);
     batch.add(0, this.#arena.length, position);
-    if (output.config.plugin === "fleet") batch.alerts.push(JSON.parse(record.toString()) as PipelineAlert);
+    if (alert !== undefined) batch.alerts.push(alert);
     output.take(batch);
     return "fed";
   }
@@ -214,4 +220,17 @@ export class Replay {
 
 function isSettled(active: Active, deadLetter: DeadLetter): boolean {
   return deadLetter.isSettled && active.outputs.every((output) => output.isSettled);
+}
+
+const alertTexts = ["id", "rule", "priority", "source", "time", "output", "body", "auditId", "rulesDigest"];
+
+/** An alert as it was parked or edited: one with a member less would hold up all alerts behind it. */
+function readAlert(record: Buffer): PipelineAlert | undefined {
+  const value = JSON.parse(record.toString()) as Readonly<Record<string, unknown>>;
+  const { tags } = value;
+  const isWhole =
+    alertTexts.every((name) => typeof value[name] === "string") &&
+    Array.isArray(tags) &&
+    tags.every((tag) => typeof tag === "string");
+  return isWhole ? (value as unknown as PipelineAlert) : undefined;
 }

@@ -164,21 +164,22 @@ export class Router {
     if (this.detection === undefined) return;
     const begun = performance.now();
     let alerts: readonly Alert[] = [];
-    this.shadow?.begin(!this.#route(detect.alertTag, true).chain.isEmpty);
+    const shadow = this.shadow?.isOver === true ? undefined : this.shadow;
+    shadow?.begin(!this.#route(detect.alertTag, true).chain.isEmpty);
     try {
       const { detector } = this.detection;
       const hidden = seen === shown ? undefined : { start: shown.from, end: shown.to - 1 };
       const found =
         position.syscalls === undefined
           ? detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden)
-          : evaluateCalls(this.detection, position.syscalls, hidden !== undefined, this.shadow);
+          : evaluateCalls(this.detection, position.syscalls, hidden !== undefined, shadow);
       alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
     } catch (error) {
       this.#undetected(position, reasonOf(error));
     }
-    this.#counters.detectionMs += performance.now() - begun - (this.shadow?.spentMs ?? 0);
+    this.#counters.detectionMs += performance.now() - begun - (shadow?.spentMs ?? 0);
     const counts = new Map<string, number>();
     for (const alert of alerts) {
       const nth = counts.get(alert.rule) ?? 0;

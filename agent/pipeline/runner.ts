@@ -136,8 +136,11 @@ export class Runner {
   async apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult> {
     const sources: ApplyRequest = { ...this.#sources, ...request };
     const isMoved = this.#facts !== undefined && !isDeepStrictEqual(facts, this.#facts);
-    const rulesSource = isMoved ? sources.rules : request.rules;
-    const shipperSource = isMoved ? sources.shipper : request.shipper;
+    // What runs already is not loaded again: other rules would end a shadow, although they are the same.
+    const isNew = (kind: "rules" | "shipper") =>
+      request[kind]?.released !== undefined || request[kind]?.digest !== this.#running[kind];
+    const rulesSource = isMoved ? sources.rules : isNew("rules") ? request.rules : undefined;
+    const shipperSource = isMoved ? sources.shipper : isNew("shipper") ? request.shipper : undefined;
     const rules = rulesSource === undefined ? undefined : loadRulesBundle(rulesSource, facts);
     if (rules?.ok === false) return rules;
     const shipper =

@@ -1,13 +1,5 @@
 import { createRecordDetector } from "#engine";
-import type {
-  Alert,
-  Detector,
-  Onlooker,
-  RecordDetector,
-  RuleSet,
-  ShadowFinding,
-  SyscallEvent,
-} from "#engine";
+import type { Alert, Detector, RecordDetector, RuleSet, ShadowFinding, SyscallEvent } from "#engine";
 import { withoutFields } from "./alert.ts";
 import { sampleOf, ShadowCounts } from "./shadow-counts.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
@@ -34,11 +26,9 @@ const failuresMax = 100;
  * it; whatever the candidate does then, it is counted here and nowhere else.
  */
 export class Shadow {
-  readonly #candidate: Pick<RuleSet, "compiled">;
-  readonly #calls: RecordDetector | undefined;
+  #calls: RecordDetector | undefined;
   readonly #options: ShadowOptions;
   readonly #counts: ShadowCounts;
-  readonly #onlooker: Onlooker;
   #detector: Detector | undefined;
   #roomMs = burstMs;
   #filledAt: number;
@@ -49,15 +39,18 @@ export class Shadow {
   #detail = "";
 
   constructor(candidate: RuleSet, detector: Detector, options: ShadowOptions) {
-    this.#candidate = candidate;
     this.#options = options;
     this.#detector = detector;
     this.#filledAt = options.steady();
     this.#counts = new ShadowCounts(options.now());
     const hasCalls = candidate.rules.some(({ enabled, source }) => enabled && source === "syscall");
     this.#calls = hasCalls ? createRecordDetector(candidate, { hostname: options.hostname }) : undefined;
-    this.#onlooker = (now, then) => this.#look(now, then);
-    detector.shadow(this.#candidate, this.#onlooker);
+    detector.shadow(candidate, (now, then) => this.#look(now, then));
+  }
+
+  /** Nothing is evaluated any more; what was counted stays. */
+  get isOver(): boolean {
+    return this.#detector === undefined;
   }
 
   /** Before each record: whether filters stand between its alerts and whoever gets them, so that no value may be shown. */
@@ -99,6 +92,7 @@ export class Shadow {
   #end(state: ShadowFigures["state"], reason: string, detail: string): void {
     this.#detector?.endShadow();
     this.#detector = undefined;
+    this.#calls = undefined;
     this.#state = state;
     this.#reason = reason;
     this.#detail = detail.slice(0, 1000);

@@ -27,7 +27,9 @@ export default class Logout extends FleetCommand {
       );
     }
     await service.logout({});
-    await this.forget(flags.context);
+    // A token of the environment belongs to no stored context.
+    const isFromEnv = (process.env["FLEETCTL_TOKEN"] ?? "") !== "" && flags.context === undefined;
+    if (!isFromEnv) await this.forget(flags.context);
     this.answerWith(
       flags.output,
       () => ({ name: identity.name, tokenId: identity.tokenId }),

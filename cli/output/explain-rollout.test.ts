@@ -103,6 +103,8 @@ test("whatever the state, there is a paragraph without control characters and a 
     "rolled-back",
     "succeeded",
     "aborted",
+    "awaiting-approval",
+    "scheduled",
     "unknown",
   ] as const;
   for (const state of states) {
@@ -112,6 +114,8 @@ test("whatever the state, there is a paragraph without control characters and a 
       // oxlint-disable-next-line no-control-regex -- what must not be there
       assert.doesNotMatch(text, /[\u0000-\u001f]/);
       assert.ok(text.length > 60 && next.length > 0, state);
+      const isOver = ["rolled-back", "succeeded", "aborted"].includes(state);
+      assert.equal(/has ended/.test(text), isOver, state);
     }
   }
 });

@@ -1,5 +1,5 @@
 import { renderAge } from "./quantity.ts";
-import { type ClusterProgress, isResting, type RolloutProgress, type WaveProgress } from "./rollout.ts";
+import { type ClusterProgress, isOver, type RolloutProgress, type WaveProgress } from "./rollout.ts";
 import { clean, countOf } from "./text.ts";
 
 /** What a rollout holds its clusters to. */
@@ -87,7 +87,7 @@ function stands(
   const current = waves[wave];
   const counted = waves.flatMap(({ clusters }) => clusters).filter(({ step }) => step !== "removed");
   const proved = `${counted.filter(({ step }) => step === "proved").length} of ${countOf(counted.length, "cluster")} proved it`;
-  if (isResting(state) && state !== "paused" && state !== "unknown") {
+  if (isOver({ state }) && state !== "unknown") {
     const ago = finishedAt === undefined ? "" : ` ${renderAge(now - finishedAt)} ago`;
     return `${what} has ended${ago}: ${state.replace("-", " ")}; ${proved}.`;
   }

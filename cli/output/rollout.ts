@@ -165,7 +165,8 @@ export function toneOfStep(step: ClusterStep): Tone | undefined {
   return step === "assigned" ? "busy" : "faint";
 }
 
-function isOver(rollout: RolloutProgress): boolean {
+/** Whether nothing will move it any more. */
+export function isOver(rollout: Pick<RolloutProgress, "state">): boolean {
   return isResting(rollout.state) && rollout.state !== "paused" && rollout.state !== "awaiting-approval";
 }
 

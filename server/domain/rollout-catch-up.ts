@@ -1,3 +1,4 @@
+import { heldBy } from "./people/hold.ts";
 import { judgeAssigned, leaves, type ClusterChange, type RolloutCluster } from "./rollout-cluster.ts";
 import type { RolloutSnapshot } from "./rollout-step.ts";
 import { failuresAllowed } from "./rollout-strategy.ts";
@@ -24,6 +25,8 @@ export function planCatchUp(snapshot: RolloutSnapshot): readonly ClusterChange[]
   });
   if (judged.length > 0) return judged;
 
+  // A cluster that is heard of begins like a wave: not while the fleet is frozen, and within the rollout's windows.
+  if (heldBy(spec, snapshot.freeze, nowMs) !== undefined) return [];
   const counted = clusters.filter((cluster) => cluster.state !== "removed").length;
   const failed = clusters.filter((cluster) => cluster.state === "failed").length;
   const allowed = failuresAllowed(spec, counted);

@@ -28,7 +28,8 @@ async function catchUp(db: Db, rollout: Rollout, now: Date): Promise<boolean> {
     const changes = planCatchUp(snapshot);
     if (changes.length === 0) return false;
     // Losing the race needs no retry: the next turn looks again.
-    const commit = { before: rollout, after: rollout, changes, seen: snapshot.clusters };
+    const begins = changes.some(({ assign }) => assign === rollout.digest);
+    const commit = { before: rollout, after: rollout, changes, seen: snapshot.clusters, begins };
     return (await commitRollout(tx, commit, now)).ok;
   });
 }

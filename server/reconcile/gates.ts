@@ -190,9 +190,10 @@ const namesKept = 64;
 const names = new Map<string, ReadonlySet<string>>();
 
 async function readRuleNames(db: Db, previous: readonly string[], digest: string) {
+  // Before, so that none is thrown away that this judgement counts on.
+  if (names.size >= namesKept) names.clear();
   const missing = [digest, ...previous].filter((each) => !names.has(each));
   for (const [of, content] of await readBundleContents(db, missing)) {
-    if (names.size >= namesKept) names.clear();
     names.set(of, ruleNames(content));
     // Loading takes CPU; between two loads others get their turn.
     await setImmediate();
@@ -210,7 +211,7 @@ function ruleNames(content: Uint8Array): ReadonlySet<string> {
   const labels = [{}, ...value.layers.slice(0, 32).map(({ selector }) => selector)];
   return new Set(
     labels.flatMap((each) =>
-      loadRules(effectiveFiles(value, each).map(({ name, content: text }) => ({ name, content: text })))
+      loadRules(effectiveFiles(value, each))
         .ruleset.rules.filter(({ enabled }) => enabled)
         .map(({ name }) => name),
     ),

@@ -1,7 +1,10 @@
 import type { ApprovalPolicy } from "../domain/people/approval.ts";
 import { beginRollout, isWaitingToBegin, needText, planPending } from "../domain/people/pending.ts";
 import { standing } from "../domain/people/approval.ts";
+import { sentence } from "../domain/refusal.ts";
 import { stepRollout, type Rollout, type RolloutEvent } from "../domain/rollout.ts";
+import { guardCoverage } from "../rpc/rollout-service/compare.ts";
+import { findEngineProblems, tooOld } from "../rpc/rollout-service/engines.ts";
 import { changedText, needOf, planAnew } from "../rpc/rollout-service/held-plan.ts";
 import type { AuditNote } from "../store/audit-entries.ts";
 import type { Db, Transaction } from "../store/pool.ts";
@@ -47,6 +50,13 @@ async function begin(
 ): Promise<Rollout | undefined> {
   const plan = await planAnew(tx, before, now);
   if (plan.kind === "changed") return move(tx, before, "plan-changed", changedText(plan.why), tools, now);
+  // Neither labels nor the engines of agents are in the digest, and both may have changed.
+  const coverage = await guardCoverage(tx, before.spec, plan.prepared);
+  if (!coverage.ok) return move(tx, before, "plan-changed", sentence(coverage.refusal), tools, now);
+  const engines = await findEngineProblems(tx, plan.prepared);
+  if (engines.length > 0) {
+    return move(tx, before, "plan-changed", sentence(tooOld(engines).refusal), tools, now);
+  }
   // Labels may say by now that it takes somebody else, although the plan is the same.
   const need = needOf(tools.approvals, before.spec, plan.prepared) ?? before.need;
   const given = standing(await listApprovals(tx, before.id), before.planDigest, now.getTime());

@@ -59,7 +59,7 @@ export function authService(options: AuthServiceOptions): ServiceImpl<typeof Aut
       const { token, secret } = await db.transaction(async (tx) => {
         const made = await createApiToken(tx, wish, "login", now(), login);
         const actor = { kind: "operator", id: login.subject, name: wish.name, role: wish.role } as const;
-        await audit.noteOf(actor, "Login")(tx, { target: made.token.id });
+        await audit.noteOf(actor, "AuthService/Login")(tx, { target: made.token.id });
         return made;
       });
       return { secret, identity: toIdentity(toOperator(token), org) };

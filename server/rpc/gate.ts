@@ -6,6 +6,7 @@ import type { Permission } from "../domain/permission.ts";
 import { refuse, type Outcome } from "../domain/refusal.ts";
 import type { Throttle } from "../log-throttle.ts";
 import { connectionKey, type Admission } from "./admission.ts";
+import { isAudited } from "./audit.ts";
 import { callerKey, type Caller } from "./caller.ts";
 import { peerKey } from "./interceptors/authenticate.ts";
 import { authorize } from "./interceptors/authorize.ts";
@@ -38,12 +39,12 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
     options.services.flatMap((mounted) => [...mounted.permissions]),
   );
   return async (context) => {
+    const permission = permissions.get(context.method);
     try {
       if (options.isDraining()) {
         const why = "The server is going away: try again";
         orRefuse(refuse({ kind: "unavailable", why, retryAfterMs: 1_000 }));
       }
-      const permission = permissions.get(context.method);
       if (permission === undefined) throw new Error(`${context.method.name} has no permission`);
       const connection = context.values.get(connectionKey);
       orRefuse(options.admission.arrive(context, permission, context.values.get(peerKey).ok));
@@ -61,7 +62,12 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
     } catch (error) {
       const answer = toWire(error, context.signal, context.method.name, options.log);
       const { method } = context;
-      await options.writeRefusal({ caller: context.values.get(callerKey), method, error: answer });
+      // A flood of reads that are over their limit is for the metrics; what somebody may not do is for the log.
+      const isTold =
+        permission !== undefined && (answer.code === Code.PermissionDenied || isAudited(permission));
+      if (isTold) {
+        await options.writeRefusal({ caller: context.values.get(callerKey), method, error: answer });
+      }
       throw refused(answer, context, options);
     }
   };

@@ -18,6 +18,7 @@ import type { Database, Db, Transaction } from "../store/pool.ts";
 import { onlineRoles, signOnline, type Keyring, type OnlineSigners } from "../store/sign-metadata.ts";
 import { countTrustHolders } from "../store/trust-holders.ts";
 import type { Audit } from "./audit.ts";
+import { scopeOf } from "./caller.ts";
 import { fromTrust, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -40,7 +41,7 @@ export interface TrustServiceOptions {
 export function trustService(options: TrustServiceOptions): ServiceImpl<typeof TrustService> {
   const { db, org, audit, keyring } = options;
   return {
-    async getTrust() {
+    async getTrust(_request, context) {
       const view = await presentRoot(db);
       const onlineKeys = keysOf(keyring.signersFor(view));
       if (view === undefined) return { org, onlineKeys, roles: [] };
@@ -48,22 +49,20 @@ export function trustService(options: TrustServiceOptions): ServiceImpl<typeof T
       const rows = await Promise.all(roleNames.map((role) => findMetadata(db, role)));
       const roles = rows.flatMap((row) => (row === undefined ? [] : [statusOf(row, view.roles[row.role])]));
       const waitingKeys = waiting === undefined ? [] : keysOf(waiting);
-      return { org, onlineKeys, roles, waitingKeys, holders: [...(await countTrustHolders(db))] };
+      return {
+        org,
+        onlineKeys,
+        roles,
+        waitingKeys,
+        holders: [...(await countTrustHolders(db, scopeOf(context)))],
+      };
     },
     async prepareOnlineKeys(request, context) {
       const note = audit.note(context, request);
-      const view = await presentRoot(db);
-      try {
-        const onlineKeys = keysOf(keyring.prepare(view));
-        await db.transaction((tx) =>
-          note(tx, { target: onlineKeys.map(({ keyId }) => shortId(keyId)).join(", ") }),
-        );
-        return { onlineKeys };
-      } catch (error) {
-        // A state directory that is a read-only mount, or a full disk: the operator's to mend.
-        const why = `New online keys cannot be written to the state directory: ${(error as Error).message}`;
-        return orRefuse(refuse({ kind: "unavailable", why }));
-      }
+      const onlineKeys = keysOf(prepareKeys(keyring, await presentRoot(db)));
+      const target = onlineKeys.map(({ keyId }) => shortId(keyId)).join(", ");
+      await db.transaction((tx) => note(tx, { target }));
+      return { onlineKeys };
     },
     async publishRoot(request, context) {
       const note = audit.note(context, request);
@@ -82,6 +81,16 @@ export function trustService(options: TrustServiceOptions): ServiceImpl<typeof T
       return { metadata: row.body, version: row.version };
     },
   };
+}
+
+function prepareKeys(keyring: Keyring, view: RootView | undefined): OnlineSigners {
+  try {
+    return keyring.prepare(view);
+  } catch (error) {
+    // A state directory that is a read-only mount, or a full disk: the operator's to mend.
+    const why = `New online keys cannot be written to the state directory: ${(error as Error).message}. Make room or make it writable, then try again`;
+    return orRefuse(refuse({ kind: "unavailable", why }));
+  }
 }
 
 /** The root that is published now. */

@@ -12,7 +12,7 @@ import { clustersIn } from "./scopes.ts";
 
 export type CaRotationRow = typeof caRotations.$inferSelect;
 
-/** Every rotation that was not cancelled, oldest first: what a server follows from the CA that it holds. */
+/** Every rotation, cancelled ones too, oldest first: what a server follows from the CA that it holds. */
 export async function listCaRotations(db: Db): Promise<readonly CaRotationRow[]> {
   return db.select().from(caRotations).orderBy(asc(caRotations.number));
 }

@@ -4,10 +4,12 @@ import type { Digest, RolloutId } from "../domain/ids.ts";
 import { silentAfterMs } from "../domain/liveness.ts";
 import { placeLate } from "../domain/rollout-waves.ts";
 import type { Rollout } from "../domain/rollout.ts";
+import { isShadowing } from "../domain/rollout-shadow.ts";
 import { param } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Db } from "./pool.ts";
 import { findRollouts, lockRollouts } from "./rollouts.ts";
+import { touchClusters } from "./shadows.ts";
 import { labelsIn } from "./scopes.ts";
 import { whereLabels } from "./selectors.ts";
 
@@ -44,6 +46,7 @@ export async function admitLate(db: Db, rollout: Rollout): Promise<number> {
       on conflict (rollout_id, cluster_id) do update set state = 'waiting', reason = '', wave = excluded.wave,
         previous_digest = excluded.previous_digest, late = true
       where rc.state = 'removed' and rc.generation = 0`);
+    if (isShadowing(rollout)) await touchClusters(tx, rollout.id);
     await notifyChanged(tx);
     return late.length;
   });

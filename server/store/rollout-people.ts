@@ -75,6 +75,8 @@ export async function insertApproval(tx: Transaction, id: RolloutId, approval: A
 
 /** Gives a rollout that has not begun another plan, with all that comes of it. Its row has to be locked. */
 export async function replacePlan(tx: Transaction, after: Rollout, plan: RolloutPlan): Promise<void> {
+  // Those that are no longer planned have to hear of the end of their shadow, too.
+  if (isShadowing(after)) await touchClusters(tx, after.id);
   await tx.delete(rolloutClusters).where(eq(rolloutClusters.rolloutId, after.id));
   await insertClusters(tx, after.id, plan);
   await tx

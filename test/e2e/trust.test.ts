@@ -1,4 +1,4 @@
-/** Keys that come and go: a real server, real agents and the command line, from the first root to the fourth. */
+/** Keys that come and go: a real server, real agents and the command line, from the first root to the fifth. */
 import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -18,7 +18,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders without I/O, clock and dice, and the libraries each may use, by name. */
 const pure: Readonly<Record<string, readonly string[]>> = {
-  engine: ["yaml"],
+  engine: [],
   shipper: ["yaml", "re2js"],
   trust: ["node:crypto", "@tufjs/models", "@peculiar/x509", "reflect-metadata"],
   "server/domain": [],

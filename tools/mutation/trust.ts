@@ -27,6 +27,7 @@ export const trust: MutationSet = {
     "trust/bundle.test.ts",
     "trust/assignment.test.ts",
     "trust/update.test.ts",
+    "trust/signers.test.ts",
     "agent/trust-store.test.ts",
   ],
   slow: "no single changed byte|whatever of all that",

@@ -4,7 +4,8 @@ import { generationFlag, requiredArg } from "../../flags.ts";
 import { RolloutCommand } from "../../rollout-command.ts";
 
 export default class RolloutAbort extends RolloutCommand {
-  static override summary = "End a rollout where it stands.";
+  static override summary =
+    "End a rollout: clusters that proved keep the bundle, those that have not go back.";
   static override description =
     "Clusters that proved the bundle keep it; those that were assigned it and have not proved it go back.";
   static override examples = [

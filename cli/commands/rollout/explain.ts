@@ -1,6 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Cluster, ClusterService } from "#proto/fleet/v1/cluster";
-import { type Rollout, RolloutService } from "#proto/fleet/v1/rollout";
+import { type Rollout, RolloutClusterState, RolloutService } from "#proto/fleet/v1/rollout";
 import { present } from "../../answer.ts";
 import { optionalArg } from "../../flags.ts";
 import {
@@ -14,8 +14,6 @@ import { wrap } from "../../output/wrap.ts";
 import { loadClusters, refusalsOf } from "../../refusals.ts";
 import { RolloutCommand } from "../../rollout-command.ts";
 import { healthOf, progressOf } from "../../views.ts";
-
-const usualDeadlineMs = 600_000;
 
 export default class RolloutExplain extends RolloutCommand {
   static override summary = "Say in a paragraph why a rollout is not moving, and what to type.";
@@ -78,10 +76,12 @@ function factsOf(cluster: Cluster, digest: string): ClusterFacts {
 
 function limitsOf({ spec, waves }: Rollout): ExplainLimits {
   const percent = spec?.maxFailuresPercent ?? 0;
-  const count = waves.reduce((sum, { clusters }) => sum + clusters.length, 0);
+  const counted = waves
+    .flatMap(({ clusters }) => clusters)
+    .filter(({ state }) => state !== RolloutClusterState.REMOVED);
   return {
-    deadlineMs: (spec?.deadlineSeconds ?? 0) === 0 ? usualDeadlineMs : (spec?.deadlineSeconds ?? 0) * 1000,
+    deadlineMs: (spec?.deadlineSeconds ?? 0) * 1000,
     soakMs: (spec?.soakSeconds ?? 0) * 1000,
-    failuresMax: percent > 0 ? Math.floor((count * percent) / 100) : (spec?.maxFailures ?? 0),
+    failuresMax: percent > 0 ? Math.floor((counted.length * percent) / 100) : (spec?.maxFailures ?? 0),
   };
 }

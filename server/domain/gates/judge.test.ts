@@ -35,7 +35,7 @@ const bad: readonly (readonly [string, Partial<Habits>, GateName])[] = [
     { fire: (rule) => (rule === "steady" ? 0 : 1), watched: 60 },
     "silence",
   ],
-  ["half the events that are no longer read", { read: 0.2 }, "ingest"],
+  ["four events in five that are no longer read", { read: 0.2 }, "ingest"],
   ["every event read four times", { read: 4 }, "ingest"],
   ["detection at three times the cost", { cost: 3 }, "cost"],
 ];

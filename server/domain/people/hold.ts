@@ -19,7 +19,12 @@ export function heldBy(spec: RolloutSpec, freeze: Freeze | undefined, nowMs: num
     const until = freeze.untilMs === undefined ? "" : `, until ${shownTime("UTC", freeze.untilMs)}`;
     return `the fleet is frozen by ${freeze.by} (${freeze.reason})${until}`;
   }
-  const windows = windowsOf(spec);
+  const parsed = windowsOf(spec);
+  if (!parsed.ok) {
+    const named = (spec.people?.windows ?? []).join("; ");
+    return `this server cannot read its windows (${named}): use a Node that knows their time zones`;
+  }
+  const windows = parsed.value;
   if (isOpen(windows, nowMs)) return undefined;
   const next = nextOpening(windows, nowMs);
   const named = windows.map(({ text }) => text).join("; ");

@@ -1,6 +1,6 @@
 import type { Outcome } from "../refusal.ts";
 import { stepRollout, type Rollout, type RolloutEvent } from "../rollout.ts";
-import { isShadowing, shadowUntilMs } from "../rollout-shadow.ts";
+import { isShadowing } from "../rollout-shadow.ts";
 import { standing, type Approval } from "./approval.ts";
 import { shownTime } from "./zone.ts";
 
@@ -50,8 +50,8 @@ export function beginRollout(rollout: Rollout, because: string, nowMs: number): 
   const stepped = stepRollout(rollout, "begin", because, nowMs);
   if (!stepped.ok) return stepped;
   const { pending: _over, ...begun } = stepped.value;
-  // A shadow runs while people make up their minds; what is left of it comes before the first wave.
-  if (isShadowing(begun) && nowMs < (shadowUntilMs(begun) ?? 0)) return { ok: true, value: begun };
+  // A shadow runs while people make up their minds; whether it is over, and what then, is for the next step.
+  if (isShadowing(begun)) return { ok: true, value: begun };
   const waves = begun.waves.map((wave, i) => (i === 0 ? { ...wave, startedAtMs: nowMs } : wave));
   return { ok: true, value: { ...begun, waves } };
 }

@@ -127,11 +127,11 @@ test("parseRolloutSpec() makes an emergency a canary of one without soak, keeps 
   assert.ok(parsed.ok);
   assert.deepEqual([parsed.value.canary, parsed.value.soakSeconds, parsed.value.failuresMax], [1, 0, 1]);
   const bad = { ...emergency, reason: " ", windows: ["daily 00:00-01:00 UTC"], startAtMs: 5 };
-  const refused = parseRolloutSpec({ ...spec, people: bad });
+  const refused = parseRolloutSpec({ ...spec, shadowSeconds: 60, people: bad });
   assert.ok(!refused.ok && refused.refusal.kind === "invalid");
   assert.deepEqual(
     refused.refusal.problems.map(({ field }) => field),
-    ["reason", "windows", "start_at"],
+    ["reason", "windows", "start_at", "shadow_seconds"],
   );
 });
 

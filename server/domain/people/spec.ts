@@ -1,4 +1,4 @@
-import type { Problem } from "../refusal.ts";
+import type { Outcome, Problem } from "../refusal.ts";
 import type { RolloutSpec } from "../rollout-spec.ts";
 import { parseWindows, type MaintenanceWindow } from "./window.ts";
 
@@ -17,10 +17,9 @@ export const reasonCharsMax = 500;
 /** A plan that was made longer ago is of another fleet. */
 export const startAheadMsMax: number = 90 * 86_400_000;
 
-/** The windows that a spec names; it was parsed before it was stored. */
-export function windowsOf(spec: RolloutSpec): readonly MaintenanceWindow[] {
-  const parsed = parseWindows("windows", spec.people?.windows ?? []);
-  return parsed.ok ? parsed.value : [];
+/** The windows that a spec names. It was parsed before it was stored, yet maybe by a server that knows more time zones. */
+export function windowsOf(spec: RolloutSpec): Outcome<readonly MaintenanceWindow[]> {
+  return parseWindows("windows", spec.people?.windows ?? []);
 }
 
 /** Nothing for what says nothing, and every window in the one form in which it is shown. */
@@ -38,14 +37,8 @@ export function withPeople(spec: RolloutSpec): RolloutSpec {
   return people.emergency ? { ...whole, canary: 1, soakSeconds: 0 } : whole;
 }
 
-/** All of it that decides, for the plan's digest: in one order, because a database keeps none of the fields of an object. */
-export function canonicalPeople({ people }: RolloutSpec): readonly unknown[] {
-  if (people === undefined) return [];
-  return [people.windows, people.startAtMs ?? null, people.emergency, people.reason];
-}
-
 /** What is wrong with it, every bad field at once. */
-export function peopleProblems({ people }: RolloutSpec): readonly Problem[] {
+export function peopleProblems({ people, shadowSeconds = 0 }: RolloutSpec): readonly Problem[] {
   if (people === undefined) return [];
   const problems: Problem[] = [];
   const windows = parseWindows("windows", people.windows);
@@ -65,6 +58,10 @@ export function peopleProblems({ people }: RolloutSpec): readonly Problem[] {
   }
   if (people.startAtMs !== undefined) {
     problems.push({ field: "start_at", why: "an emergency does not wait: leave one of the two away" });
+  }
+  if (shadowSeconds > 0) {
+    const why = "an emergency does not wait for a shadow: leave one of the two away";
+    problems.push({ field: "shadow_seconds", why });
   }
   return problems;
 }

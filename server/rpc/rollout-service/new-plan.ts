@@ -44,6 +44,10 @@ export async function takeNewPlan(
       const why = `The plan of rollout ${id} is ${prepared.planDigest} now, not ${planDigest.slice(0, 80)}: look at it again`;
       orRefuse(refuse({ kind: "changed", why }));
     }
+    if (before.spec.shadowSeconds !== undefined && prepared.bundle.digest !== before.digest) {
+      const why = `The shadow of rollout ${id} showed another bundle than its new plan has: abort it, and start one with the bundle of now`;
+      orRefuse(refuse({ kind: "precondition", why }));
+    }
     const planned = new Set(
       prepared.plan.waves.flatMap((wave) => wave.clusters.map((cluster) => cluster.id)),
     );

@@ -154,7 +154,7 @@ export type RolloutSpec = Message<"fleet.v1.RolloutSpec"> & {
 
   /**
    * Takes no soak, no window and no freeze into account, a canary of one cluster, and a second person whatever its size.
-   * The cap on failures stays. Needs a reason.
+   * The cap on failures stays. Needs a reason. Goes with neither windows, nor a time, nor a shadow.
    *
    * @generated from field: bool emergency = 42;
    */

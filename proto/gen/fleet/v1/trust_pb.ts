@@ -157,7 +157,7 @@ export type GetTrustResponse = Message<"fleet.v1.GetTrustResponse"> & {
   waitingKeys: OnlineKey[];
 
   /**
-   * Agents of clusters that are not retired; newest versions first.
+   * Agents of clusters of the caller's scope that are not retired; newest versions first.
    *
    * @generated from field: repeated fleet.v1.TrustHolders holders = 5;
    */
