@@ -36,7 +36,9 @@ test("changeContexts() takes the reading right of others away from a file that h
 test("changeContexts() loses nothing that another command stores at the same time", async (t) => {
   const file = join(await temporaryDirectory(t), "contexts.json");
   const names = Array.from({ length: 12 }, (_, i) => `fleet-${i}`);
-  await Promise.all(names.map((name) => changeContexts(file, (stored) => withContext(stored, name, context))));
+  await Promise.all(
+    names.map((name) => changeContexts(file, (stored) => withContext(stored, name, context))),
+  );
   assert.deepEqual(Object.keys((await readContexts(file)).contexts).toSorted(), names.toSorted());
 });
 
