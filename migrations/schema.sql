@@ -65,11 +65,11 @@ create table alerts (
   audit_id text not null default ''::text,
   tags text[] not null default '{}'::text[],
   rules_digest text not null,
-  constraint alerts_pkey primary key ("time", id, cluster_id)
+  constraint alerts_pkey primary key (cluster_id, "time", id)
 ) partition by range ("time");
 create index alerts_by_arrival on only public.alerts using btree (arrival);
-create index alerts_by_cluster on only public.alerts using btree (cluster_id, "time" desc);
 create index alerts_by_rule on only public.alerts using btree (rule, "time" desc);
+create index alerts_by_time on only public.alerts using btree ("time", id);
 
 create table alerts_default (
   id text not null,
@@ -86,11 +86,11 @@ create table alerts_default (
   audit_id text not null default ''::text,
   tags text[] not null default '{}'::text[],
   rules_digest text not null,
-  constraint alerts_default_pkey primary key ("time", id, cluster_id)
+  constraint alerts_default_pkey primary key (cluster_id, "time", id)
 ) partition by of alerts default;
 create index alerts_default_arrival_idx on public.alerts_default using btree (arrival);
-create index alerts_default_cluster_id_time_idx on public.alerts_default using btree (cluster_id, "time" desc);
 create index alerts_default_rule_time_idx on public.alerts_default using btree (rule, "time" desc);
+create index alerts_default_time_id_idx on public.alerts_default using btree ("time", id);
 
 create table api_tokens (
   id text not null,

@@ -323,6 +323,7 @@ test("judging reads what the windows hold, by index, however much there is", asy
   assert.equal(plans.length, 2);
   for (const plan of plans) {
     assert.doesNotMatch(plan, /Seq Scan on (?:rates|alerts)/);
-    assert.match(plan, /cluster_id_(?:minute|time)_idx/);
+    // Both begin with the cluster.
+    assert.match(plan, /rates_\w*cluster_id_minute_idx|alerts_\w*pkey/);
   }
 });

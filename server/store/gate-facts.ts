@@ -53,7 +53,7 @@ export interface AlertCounts {
   readonly isTooLoud: boolean;
 }
 
-/** The alerts of some windows by cluster and rule, newest first up to a bound. Reads by `alerts_by_cluster`. */
+/** The alerts of some windows by cluster and rule, newest first up to a bound. Reads by the primary key, which begins with the cluster. */
 export async function countAlertsByRule(
   db: Db,
   windows: readonly Window[],

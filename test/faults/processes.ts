@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { settle } from "./scenario.ts";
 import type { FaultWorld, Scenario } from "./scenario.ts";
 
 /** What can happen to the agent's process, its config and its disk. */
@@ -56,7 +57,8 @@ export const processFaults: readonly Scenario[] = [
           () => world.http.refuse(),
           () => world.http.listen(),
         );
-        await arrived(world);
+        await world.stopWriters();
+        await settle(world);
       } finally {
         await world.agent.end("SIGKILL");
         spawnSync("umount", [world.stateDir]);
@@ -83,10 +85,4 @@ async function endedDuringOutage(world: FaultWorld, signal: "SIGKILL" | "SIGTERM
       await world.agent.start(world.config());
     },
   );
-}
-
-async function arrived(world: FaultWorld): Promise<void> {
-  await world.stopWriters();
-  const end = performance.now() + 30_000;
-  while (world.http.taken.size < world.written.length && performance.now() < end) await sleep(50);
 }

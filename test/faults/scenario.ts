@@ -168,7 +168,7 @@ function missing(world: FaultWorld): readonly string[] {
 }
 
 /** Waits until nothing is missing, or nothing has come for a long time. */
-async function settle(world: FaultWorld): Promise<void> {
+export async function settle(world: FaultWorld): Promise<void> {
   const longestMs = patienceMs + world.scale.backoff.cap * 1000;
   const takenNow = () => world.sinks.reduce((sum, sink) => sum + sink.taken.size, 0);
   let seen = takenNow();
