@@ -58,5 +58,15 @@ export type { RuleSwitch } from "./switches.ts";
 export type { ProbedValue } from "./probe.ts";
 export { type Loss, lossesOf, matchesStill, protectedTag } from "./protection.ts";
 export { type Act, type ItemKind, type Statement, statementsIn } from "./statements.ts";
+export {
+  type Piece,
+  placesOf,
+  type TracedException,
+  type TracedItem,
+  type TracedNames,
+  type TracedProperty,
+  type TracedValue,
+  traceRules,
+} from "./trace.ts";
 export { isCompatible } from "./semver.ts";
 export { engineVersion } from "./version.ts";
