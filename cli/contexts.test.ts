@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fakeTls } from "../test/support/fake-tls.ts";
 import { temporaryDirectory } from "../test/support/run-cli.ts";
-import { contextsPath, parseCa, parseServer, readContexts, saveContexts, withContext } from "./contexts.ts";
+import { changeContexts, contextsPath, parseCa, parseServer, readContexts, withContext } from "./contexts.ts";
 import { Failure } from "./failure.ts";
 
 const context = { server: "https://fleet:7443", ca: "ca", token: "at_1.s" };
@@ -17,21 +17,38 @@ test("contextsPath() prefers FLEETCTL_CONFIG, then XDG_CONFIG_HOME, then the hom
   assert.equal(contextsPath({ ...home, FLEETCTL_CONFIG: "" }), "/home/ada/.config/falconry/contexts.json");
 });
 
-test("saveContexts() writes a file that only its owner can read, and readContexts() gives it back", async (t) => {
+test("changeContexts() writes a file that only its owner can read, and readContexts() gives it back", async (t) => {
   const file = join(await temporaryDirectory(t), "deep", "contexts.json");
-  const contexts = withContext({ contexts: {} }, "prod", context);
-  await saveContexts(file, contexts);
+  await changeContexts(file, (stored) => withContext(stored, "prod", context));
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.deepEqual(await readContexts(file), { current: "prod", contexts: { prod: context } });
 });
 
-test("saveContexts() takes the reading right of others away from a file that had it", async (t) => {
+test("changeContexts() takes the reading right of others away from a file that had it", async (t) => {
   const file = join(await temporaryDirectory(t), "contexts.json");
-  await writeFile(file, "{}", { mode: 0o644 });
+  await writeFile(file, '{"contexts":{}}', { mode: 0o644 });
   await chmod(file, 0o644);
-  await saveContexts(file, withContext({ contexts: {} }, "prod", context));
+  await changeContexts(file, (stored) => withContext(stored, "prod", context));
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.match(await readFile(file, "utf8"), /at_1\.s/);
+});
+
+test("changeContexts() loses nothing that another command stores at the same time", async (t) => {
+  const file = join(await temporaryDirectory(t), "contexts.json");
+  const names = Array.from({ length: 12 }, (_, i) => `fleet-${i}`);
+  await Promise.all(
+    names.map((name) => changeContexts(file, (stored) => withContext(stored, name, context))),
+  );
+  assert.deepEqual(Object.keys((await readContexts(file)).contexts).toSorted(), names.toSorted());
+});
+
+test("changeContexts() is not kept waiting by a command that was killed while it held the lock", async (t) => {
+  const file = join(await temporaryDirectory(t), "contexts.json");
+  await mkdir(`${file}.lock`);
+  const longAgo = new Date(Date.now() - 20_000);
+  await utimes(`${file}.lock`, longAgo, longAgo);
+  await changeContexts(file, (stored) => withContext(stored, "prod", context));
+  assert.equal((await readContexts(file)).current, "prod");
 });
 
 test("readContexts() knows none when there is no file yet", async (t) => {

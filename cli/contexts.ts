@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import type { Failure } from "./failure.ts";
 import { misused } from "./failure.ts";
+import { withLock } from "./lock.ts";
 
 /** A server, the CA that its certificate must come from, and a token for it. */
 export interface Context {
@@ -68,18 +69,44 @@ export async function readContexts(path: string): Promise<Contexts> {
   return parseContexts(path, value);
 }
 
+/**
+ * Changes the stored contexts: reads them, and saves what `change` makes of them, if anything. One command at a time does,
+ * so that none undoes what another stored meanwhile.
+ */
+export async function changeContexts(
+  path: string,
+  change: (stored: Contexts) => Contexts | undefined | Promise<Contexts | undefined>,
+): Promise<void> {
+  await makeDirectory(path);
+  await withLock(`${path}.lock`, async () => {
+    const next = await change(await readContexts(path));
+    if (next !== undefined) await saveContexts(path, next);
+  });
+}
+
 /** Replaces the contexts file at once, readable by its owner only. */
-export async function saveContexts(path: string, contexts: Contexts): Promise<void> {
+async function saveContexts(path: string, contexts: Contexts): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await writeFileAtomic(path, `${JSON.stringify(contexts, undefined, 2)}\n`, { mode: 0o600 });
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
-    throw misused(
-      `The contexts file ${path} cannot be written (${code})`,
-      "Check the directory and the free space.",
-    );
+    throw unwritable(path, error);
   }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+}
+
+function unwritable(path: string, error: unknown): Failure {
+  const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
+  return misused(
+    `The contexts file ${path} cannot be written (${code})`,
+    "Check the directory and the free space.",
+  );
 }
 
 /** Adds or replaces a context and makes it the current one. */

@@ -1,11 +1,13 @@
-import { mkdir, rmdir, stat } from "node:fs/promises";
+import { mkdir, rmdir, stat, utimes } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { misused } from "./failure.ts";
 
 const lookMs = 50;
 const waitMs = 30_000;
-/** Whoever holds a lock longer than this is gone. */
-const staleMs = 60_000;
+/** A holder says so often that it is still there. */
+const touchMs = 3_000;
+/** Whoever did not say so for this long is gone. Shorter than anybody waits, so that a killed holder stops nobody. */
+const staleMs = 15_000;
 
 /** Runs work that only one process at a time may do. The lock is a directory, which one alone can make. */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
@@ -16,9 +18,14 @@ export async function withLock<T>(path: string, work: () => Promise<T>): Promise
     }
     await delay(lookMs);
   }
+  const touching = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(ignoreMissing);
+  }, touchMs);
   try {
     return await work();
   } finally {
+    clearInterval(touching);
     await rmdir(path).catch(ignoreMissing);
   }
 }

@@ -5,6 +5,7 @@ import {
   PlanSchema,
   type Rollout,
   RolloutClusterState,
+  RolloutState,
   RolloutSchema,
   RolloutService,
   type Wave,
@@ -163,21 +164,25 @@ function failureOf(rollout: Rollout, wanted: RolloutStep): Failure | undefined {
   const { id, state, because } = progressOf(rollout);
   if (state === wanted) return undefined;
   const why = because === "" ? "" : `: ${because}`;
-  const next =
-    state === "paused" && rollout.shadow?.isOver === true && rollout.waves.every(isUntouched)
-      ? [
-          `fleetctl rollout shadow show ${id}   for what the bundle would change`,
-          `fleetctl rollout resume ${id}   to begin with the first wave, or: fleetctl rollout abort ${id}`,
-        ]
-      : state === "awaiting-approval"
-        ? [`fleetctl rollout approve ${id}   by somebody else, or: fleetctl rollout abort ${id}`]
-        : state === "paused"
-          ? [
-              `fleetctl rollout show ${id}   for the reason of each cluster`,
-              `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
-            ]
-          : [`fleetctl rollout show ${id}   for the reason of each cluster`];
+  const next = isAfterShadow(rollout)
+    ? [
+        `fleetctl rollout shadow show ${id}   for what the bundle would change`,
+        `fleetctl rollout resume ${id}   to begin with the first wave, or: fleetctl rollout abort ${id}`,
+      ]
+    : state === "awaiting-approval"
+      ? [`fleetctl rollout approve ${id}   by somebody else, or: fleetctl rollout abort ${id}`]
+      : state === "paused"
+        ? [
+            `fleetctl rollout show ${id}   for the reason of each cluster`,
+            `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
+          ]
+        : [`fleetctl rollout show ${id}   for the reason of each cluster`];
   return new Failure(exitCodes.refused, `Rollout ${id} is ${state.replace("-", " ")}${why}`, next);
+}
+
+/** Whether a rollout that began with a shadow waits for a person to begin its first wave. */
+export function isAfterShadow({ state, shadow, waves }: Rollout): boolean {
+  return state === RolloutState.PAUSED && shadow?.isOver === true && waves.every(isUntouched);
 }
 
 function isUntouched({ clusters }: Wave): boolean {

@@ -1,24 +1,10 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
 import type { BundleKind, Selector } from "#proto/fleet/v1/common";
-import {
-  type GateSettingSchema,
-  OnFailure,
-  type RolloutSpec,
-  RolloutSpecSchema,
-} from "#proto/fleet/v1/rollout_spec";
+import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
 import { misused } from "./failure.ts";
 import { peopleFlags, peopleFrom, type PeopleValues } from "./people-flags.ts";
-import {
-  countFlag,
-  durationFlag,
-  envOf,
-  listFlag,
-  selectorFlags,
-  selectorFrom,
-  textFlag,
-  valuesOf,
-} from "./flags.ts";
+import { countFlag, durationFlag, envOf, listFlag, selectorFlags, selectorFrom, textFlag } from "./flags.ts";
 import { readStrategyFile } from "./strategy-file.ts";
 import { overlay, strategyFields, strategyFlags, type StrategyFlags } from "./strategy-flags.ts";
 
@@ -98,8 +84,6 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] &
     readonly all: boolean;
     readonly bundle?: string | undefined;
     readonly strategy?: string | undefined;
-    readonly gate?: string[] | undefined;
-    readonly "no-gate"?: string[] | undefined;
     readonly "allow-coverage-loss": boolean;
     readonly shadow?: number | undefined;
     readonly then?: "pause" | "go" | undefined;
@@ -116,24 +100,11 @@ export async function specFrom(kind: BundleKind, flags: SpecFlags & PeopleValues
     selector,
     ...strategyFields(choice),
     onFailure: choice.onFailure === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,
-    gates: gatesFrom(flags),
     allowCoverageLoss: flags["allow-coverage-loss"],
     ...peopleFrom(flags),
     shadowSeconds: flags.shadow ?? 0,
     shadowThenGo: flags.then === "go",
   });
-}
-
-/** Which gates are on and off; what they are called and how their limits are written the server knows. */
-function gatesFrom(flags: SpecFlags): MessageInitShape<typeof GateSettingSchema>[] {
-  const on = valuesOf(flags.gate).map((text) => {
-    const [name = "", ...limit] = text.split("=");
-    return { name, limit: limit.join("="), off: false };
-  });
-  const off = valuesOf(flags["no-gate"]).map((name) => ({ name, limit: "", off: true }));
-  const both = on.find(({ name }) => off.some((each) => each.name === name));
-  if (both !== undefined) throw misused(`--gate and --no-gate both name "${both.name.slice(0, 80)}"`);
-  return [...on, ...off];
 }
 
 /** An empty selector means every cluster, which nobody may mean by forgetting a flag. */

@@ -8,7 +8,13 @@ import { nearest } from "./nearest.ts";
 import { array, kindOf, type Path, record, type Remark, type Remarks, wordOf } from "./rules/test-reader.ts";
 import { Places } from "./rules/test-places.ts";
 import { parseSelector, requirementIn, selectorOf } from "./selector.ts";
-import { type OfflineWord, offlineWords, parseShare, type StrategyChoice } from "./strategy-flags.ts";
+import {
+  type GateChoice,
+  type OfflineWord,
+  offlineWords,
+  parseShare,
+  type StrategyChoice,
+} from "./strategy-flags.ts";
 
 const bytesMax = 64 * 1024;
 const problemsShown = 20;
@@ -73,6 +79,7 @@ const keys = {
   deadline: "deadline",
   offline: "offline",
   on_failure: "onFailure",
+  gates: "gates",
 } as const satisfies Readonly<Record<string, keyof StrategyChoice>>;
 
 function readChoice(value: unknown, remarks: Remarks): StrategyChoice {
@@ -94,6 +101,7 @@ function readChoice(value: unknown, remarks: Remarks): StrategyChoice {
     ...at("deadline", duration),
     ...at("offline", word<OfflineWord>(offlineWords)),
     ...at("on_failure", word(["pause", "rollback"] as const)),
+    ...at("gates", gates),
   };
 }
 
@@ -153,6 +161,19 @@ const word =
     }
     return found;
   };
+
+/** Gates by name: on, off, or a limit. What they are called and how their limits are written the server knows. */
+const gates: Reader<readonly GateChoice[]> = (path, value, remarks) =>
+  Object.entries(record(path, value, remarks)).flatMap(([name, limit]): readonly GateChoice[] => {
+    if (limit === "off" || limit === false) return [{ name, limit: "", off: true }];
+    if (limit === "on" || limit === true) return [{ name, limit: "", off: false }];
+    if (typeof limit === "string" || typeof limit === "number") {
+      return [{ name, limit: `${limit}`, off: false }];
+    }
+    const words = `give on, off or a limit such as 2x or 10s, not ${kindOf(limit)}`;
+    remarks.problems.push({ path: [...path, name], words });
+    return [];
+  });
 
 /** A list of stages, or one label with its values in their order. */
 const stages: Reader<readonly Stage[]> = (path, value, remarks) => {

@@ -95,6 +95,14 @@ export interface StrategyChoice {
   readonly deadline?: number | undefined;
   readonly offline?: OfflineWord | undefined;
   readonly onFailure?: "pause" | "rollback" | undefined;
+  readonly gates?: readonly GateChoice[] | undefined;
+}
+
+/** What a wave is judged by, or not; an empty limit is the usual one. */
+export interface GateChoice {
+  readonly name: string;
+  readonly limit: string;
+  readonly off: boolean;
 }
 
 export type StrategyFlags = {
@@ -109,6 +117,8 @@ export type StrategyFlags = {
   readonly deadline?: number | undefined;
   readonly offline?: OfflineWord | undefined;
   readonly "on-failure"?: "pause" | "rollback" | undefined;
+  readonly gate?: string[] | undefined;
+  readonly "no-gate"?: string[] | undefined;
 };
 
 /** What the flags say, each in place of what the file says. */
@@ -126,6 +136,7 @@ export function overlay(file: StrategyChoice, flags: StrategyFlags): StrategyCho
     deadline: flags.deadline ?? file.deadline,
     offline: flags.offline ?? file.offline,
     onFailure: flags["on-failure"] ?? file.onFailure,
+    gates: gatesFrom(file.gates ?? [], flags),
   };
 }
 
@@ -143,9 +154,23 @@ export function strategyFields(choice: StrategyChoice) {
     maxFailuresPercent: failures?.case === "percent" ? failures.value : 0,
     soakSeconds: choice.soak ?? 0,
     deadlineSeconds: choice.deadline ?? 0,
+    gates: [...(choice.gates ?? [])],
     ...(maxUnavailable === undefined ? {} : { maxUnavailable }),
     ...(offline === undefined ? {} : { offline: policies[offline] }),
   };
+}
+
+/** The gates of the file, but for those that a flag names. */
+function gatesFrom(file: readonly GateChoice[], flags: StrategyFlags): readonly GateChoice[] {
+  const on = valuesOf(flags.gate).map((text) => {
+    const [name = "", ...limit] = text.split("=");
+    return { name, limit: limit.join("="), off: false };
+  });
+  const off = valuesOf(flags["no-gate"]).map((name) => ({ name, limit: "", off: true }));
+  const both = on.find(({ name }) => off.some((each) => each.name === name));
+  if (both !== undefined) throw misused(`--gate and --no-gate both name "${both.name.slice(0, 80)}"`);
+  const named = new Set([...on, ...off].map(({ name }) => name));
+  return [...file.filter(({ name }) => !named.has(name)), ...on, ...off];
 }
 
 function stepsFrom(steps: readonly string[] | undefined): Share[] {

@@ -39,6 +39,11 @@ soak: 10m
 deadline: 15m
 offline: skip
 on_failure: rollback
+gates:
+  alerts: 2x
+  lag: 10s
+  silence: off
+  cost: on
 `,
   );
   const spec = await specFrom(BundleKind.RULES, { ...filed(path), soak: 30, "max-failures": count(3) });
@@ -55,6 +60,24 @@ on_failure: rollback
   assert.deepEqual([spec.maxFailures, spec.maxFailuresPercent], [3, 0]);
   assert.deepEqual([spec.soakSeconds, spec.deadlineSeconds], [30, 900]);
   assert.deepEqual([spec.offline, spec.onFailure], [OfflinePolicy.SKIP, OnFailure.ROLL_BACK]);
+  const gatesOf = ({ gates }: typeof spec) => gates.map(({ name, limit, off }) => [name, limit, off]);
+  assert.deepEqual(gatesOf(spec), [
+    ["alerts", "2x", false],
+    ["lag", "10s", false],
+    ["silence", "", true],
+    ["cost", "", false],
+  ]);
+  const other = await specFrom(BundleKind.RULES, {
+    ...filed(path),
+    gate: ["silence=5x"],
+    "no-gate": ["lag"],
+  });
+  assert.deepEqual(gatesOf(other), [
+    ["alerts", "2x", false],
+    ["cost", "", false],
+    ["silence", "5x", false],
+    ["lag", "", true],
+  ]);
 });
 
 function count(n: number) {

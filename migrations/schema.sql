@@ -65,7 +65,7 @@ create table alerts (
   audit_id text not null default ''::text,
   tags text[] not null default '{}'::text[],
   rules_digest text not null,
-  constraint alerts_pkey primary key ("time", id)
+  constraint alerts_pkey primary key ("time", id, cluster_id)
 ) partition by range ("time");
 create index alerts_by_arrival on only public.alerts using btree (arrival);
 create index alerts_by_cluster on only public.alerts using btree (cluster_id, "time" desc);
@@ -86,7 +86,7 @@ create table alerts_default (
   audit_id text not null default ''::text,
   tags text[] not null default '{}'::text[],
   rules_digest text not null,
-  constraint alerts_default_pkey primary key ("time", id)
+  constraint alerts_default_pkey primary key ("time", id, cluster_id)
 ) partition by of alerts default;
 create index alerts_default_arrival_idx on public.alerts_default using btree (arrival);
 create index alerts_default_cluster_id_time_idx on public.alerts_default using btree (cluster_id, "time" desc);

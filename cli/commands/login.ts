@@ -4,11 +4,11 @@ import { AuthService } from "#proto/fleet/v1/auth";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { openConnection } from "../connection.ts";
 import {
+  changeContexts,
   contextsPath,
   parseCa,
   parseServer,
   readContexts,
-  saveContexts,
   withContext,
   type Context,
   type Contexts,
@@ -78,8 +78,7 @@ export default class Login extends FleetCommand {
     try {
       const { identity } = await connection.client(AuthService).whoAmI({});
       const { totalSize } = await connection.client(ClusterService).listClusters({ pageSize: 1 });
-      // Read again: logging in may take minutes, and other commands renew other logins meanwhile.
-      await saveContexts(path, withContext(await readContexts(path), name, context));
+      await changeContexts(path, (now) => withContext(now, name, context));
       const who = `${identity?.name}, ${identity?.role} of ${renderScope(identity?.scope)}`;
       this.answerWith(
         flags.output,

@@ -1,6 +1,6 @@
 import { AuthService } from "#proto/fleet/v1/auth";
 import { present } from "../answer.ts";
-import { contextsPath, readContexts, saveContexts } from "../contexts.ts";
+import { changeContexts, contextsPath } from "../contexts.ts";
 import { misused } from "../failure.ts";
 import { FleetCommand } from "../fleet-command.ts";
 
@@ -39,12 +39,12 @@ export default class Logout extends FleetCommand {
 
   /** Without its refresh token the context asks for a login when its own token is refused. */
   private async forget(context: string | undefined): Promise<void> {
-    const path = contextsPath(process.env);
-    const stored = await readContexts(path);
-    const name = context ?? stored.current ?? "";
-    const found = stored.contexts[name];
-    if (found?.login === undefined) return;
-    const { refreshToken: _, ...login } = found.login;
-    await saveContexts(path, { ...stored, contexts: { ...stored.contexts, [name]: { ...found, login } } });
+    await changeContexts(contextsPath(process.env), (stored) => {
+      const name = context ?? stored.current ?? "";
+      const found = stored.contexts[name];
+      if (found?.login === undefined) return undefined;
+      const { refreshToken: _, ...login } = found.login;
+      return { ...stored, contexts: { ...stored.contexts, [name]: { ...found, login } } };
+    });
   }
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { PostgresError, startPostgres } from "#postgres";
 import { openConnection } from "../connection.ts";
-import { contextsPath, readContexts, saveContexts, withContext } from "../contexts.ts";
+import { changeContexts, contextsPath, withContext } from "../contexts.ts";
 import { misused, refused } from "../failure.ts";
 import { part } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
@@ -62,7 +62,7 @@ export async function logIn(fleet: Fleet): Promise<string> {
     token: stdout.trim(),
   };
   const path = contextsPath(process.env);
-  await saveContexts(path, withContext(await readContexts(path), contextName, context));
+  await changeContexts(path, (stored) => withContext(stored, contextName, context));
   fleet.connection = openConnection(contextName, context);
   return `context "${contextName}" in ${path}`;
 }

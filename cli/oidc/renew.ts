@@ -1,9 +1,8 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { AuthService, type LoginResponse } from "#proto/fleet/v1/auth";
 import type { Connection } from "../connection.ts";
-import { readContexts, saveContexts, type Context, type StoredLogin } from "../contexts.ts";
+import { changeContexts, type Context, type StoredLogin } from "../contexts.ts";
 import { refused } from "../failure.ts";
-import { withLock } from "../lock.ts";
 import { findProvider, type Grant, type LoginOptions } from "./provider.ts";
 
 /** A token with less than this left is renewed first, so that it lasts for the command. */
@@ -37,13 +36,14 @@ export async function renewed(
   open: (token: undefined) => Connection,
 ): Promise<string> {
   if (!isDue(context.login)) return context.token;
-  return withLock(`${path}.lock`, async () => {
-    const stored = await readContexts(path);
+  let { token } = context;
+  await changeContexts(path, async (stored) => {
     const current = stored.contexts[name] ?? context;
     const { login } = current;
-    if (login === undefined || !isDue(login)) return current.token;
+    ({ token } = current);
+    if (login === undefined || !isDue(login)) return undefined;
     if (login.refreshToken === undefined) {
-      if (login.expiresAt > Date.now()) return current.token;
+      if (login.expiresAt > Date.now()) return undefined;
       throw refused(`The login of context "${name}" is over`, `fleetctl login --oidc --name ${name}`);
     }
     const options = { issuer: login.issuer, clientId: login.clientId, scopes: [] };
@@ -51,13 +51,14 @@ export async function renewed(
     const connection = open(undefined);
     try {
       const next = await exchange(connection, grant, options);
-      const replaced = { ...current, token: next.token, login: next.login };
-      await saveContexts(path, { ...stored, contexts: { ...stored.contexts, [name]: replaced } });
-      return next.token;
+      ({ token } = next);
+      const replaced = { ...current, token, login: next.login };
+      return { ...stored, contexts: { ...stored.contexts, [name]: replaced } };
     } finally {
       connection.close();
     }
   });
+  return token;
 }
 
 function isDue(login: StoredLogin | undefined): boolean {

@@ -1,18 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ClusterFacts, type Explained, explainRollout } from "./explain-rollout.ts";
-import type { ClusterProgress, ClusterStep } from "./rollout.ts";
+import { type ClusterFacts, explainRollout } from "./explain-rollout.ts";
+import type { ClusterProgress, ClusterStep, GateLine, RolloutProgress } from "./rollout.ts";
 
 const now = 10_000_000;
 const minute = 60_000;
-const limits = { deadlineMs: 10 * minute, soakMs: 0, failuresMax: 0 };
+const limits = {
+  deadlineMs: 10 * minute,
+  soakMs: 0,
+  failuresMax: 0,
+  awaitsSilent: false,
+  isShadowOver: false,
+};
 const cluster = (name: string, step: ClusterStep, reason = ""): ClusterProgress => ({
   name,
   step,
   reason,
   assignedAt: now - 4 * minute,
 });
-const running: Explained = {
+const running: RolloutProgress = {
   id: "ro_7f3a",
   kind: "rules",
   bundle: "starter@1.2.0",
@@ -56,7 +62,7 @@ test("a rollout that waits is explained by who holds it up, what was last heard,
 test("a paused rollout names the failed cluster, its reason and both ways out", () => {
   const reason =
     'agent "node-1" went back by itself: soak/crash-loop: The pipeline died 3 times within its soak';
-  const paused: Explained = {
+  const paused: RolloutProgress = {
     ...running,
     state: "paused",
     because: `1 failed, 0 allowed: eu-3 (${reason})`,
@@ -79,10 +85,12 @@ test("a paused rollout names the failed cluster, its reason and both ways out", 
 });
 
 test("a rollout that soaks is explained in the server's words, with gates that do not hold", () => {
+  const words = "no minute is whole yet";
+  const alerts: GateLine = { gate: "alerts", state: "waits", measured: "", limit: "", words };
   const waves = running.waves.map((wave, index) => ({
     ...wave,
     clusters: wave.clusters.map((each) => (index === 1 ? cluster(each.name, "proved") : each)),
-    gates: index === 1 ? [{ gate: "alerts", state: "waits", words: "no minute is whole yet" }] : [],
+    gates: index === 1 ? [alerts] : [],
   }));
   const { text, heldUpBy } = explainRollout(
     { ...running, waves, because: "soaks for 300 s" },
@@ -118,4 +126,43 @@ test("whatever the state, there is a paragraph without control characters and a 
       assert.equal(/has ended/.test(text), isOver, state);
     }
   }
+});
+
+test("a wave that waits until a silent cluster is heard of names it, and no deadline that it does not have", () => {
+  const reason = "silent; gets it when it is heard of again";
+  const waiting: RolloutProgress = {
+    ...running,
+    waves: running.waves.map((wave) => ({
+      ...wave,
+      clusters: wave.clusters.map((each) =>
+        each.name === "eu-3" ? { name: "eu-3", step: "waiting", reason } : each,
+      ),
+    })),
+  };
+  const { text, heldUpBy } = explainRollout(waiting, [silent], { ...limits, awaitsSilent: true }, now);
+  assert.deepEqual(heldUpBy, ["eu-3"]);
+  assert.match(
+    text,
+    /It waits for eu-3, which does not have the bundle yet: silent; .* last heard of 12m ago/,
+  );
+  assert.match(text, /goes on when each of them is heard of and proves the bundle/);
+  assert.doesNotMatch(text, /counts as failed/);
+  assert.deepEqual(explainRollout(waiting, [silent], limits, now).heldUpBy, []);
+});
+
+test("a rollout whose shadow is over says that nothing was rolled out, and offers its report first", () => {
+  const over: RolloutProgress = {
+    ...running,
+    state: "paused",
+    because: "the shadow is over",
+    wave: 0,
+    waves: running.waves.map((wave) => ({
+      ...wave,
+      clusters: wave.clusters.map(({ name }) => ({ name, step: "waiting", reason: "" })),
+    })),
+  };
+  const { text, next } = explainRollout(over, [], { ...limits, isShadowOver: true }, now);
+  assert.match(text, /No cluster has the bundle yet.* resume begins with the first wave/);
+  assert.doesNotMatch(text, /failed clusters/);
+  assert.equal(next[0], "fleetctl rollout shadow show ro_7f3a");
 });

@@ -1,5 +1,5 @@
 import { renderAge } from "./quantity.ts";
-import { type ClusterProgress, isOver, type RolloutProgress, type WaveProgress } from "./rollout.ts";
+import { type ClusterProgress, isOver, type RolloutProgress } from "./rollout.ts";
 import { clean, countOf } from "./text.ts";
 
 /** What a rollout holds its clusters to. */
@@ -7,6 +7,10 @@ export interface ExplainLimits {
   readonly deadlineMs: number;
   readonly soakMs: number;
   readonly failuresMax: number;
+  /** The wave in work waits until clusters that are silent are heard of. */
+  readonly awaitsSilent: boolean;
+  /** It began with a shadow, which is over, and no wave has begun. */
+  readonly isShadowOver: boolean;
 }
 
 /** What is known of a cluster that a rollout waits for. */
@@ -18,17 +22,6 @@ export interface ClusterFacts {
   /** The newest refusal of the bundle, "CODE: DETAIL"; absent when there is none. */
   readonly refusal?: string;
 }
-
-interface GateWords {
-  readonly gate: string;
-  readonly state: string;
-  readonly words: string;
-}
-
-/** The rollout as it is explained: with what gates say, where the server says it. */
-export type Explained = Omit<RolloutProgress, "waves"> & {
-  readonly waves: readonly (Omit<WaveProgress, "gates"> & { readonly gates?: readonly GateWords[] })[];
-};
 
 /** Why a rollout does not move, and what to do about it. */
 export interface Explanation {
@@ -43,8 +36,14 @@ export interface Explanation {
 /** So many clusters are named; the rest are counted. */
 export const namedMax = 3;
 
-/** The clusters that keep a rollout where it is: those in work, those that failed, those that still have to go back. */
-export function holdingUp({ state, waves, wave }: Explained): readonly ClusterProgress[] {
+/**
+ * The clusters that keep a rollout where it is: those in work, those that failed, those that still have to go back, and
+ * silent ones that their wave waits for.
+ */
+export function holdingUp(
+  { state, waves, wave }: RolloutProgress,
+  { awaitsSilent }: Pick<ExplainLimits, "awaitsSilent">,
+): readonly ClusterProgress[] {
   const all = waves.flatMap(({ clusters }) => clusters);
   if (state === "succeeded" || state === "aborted") return [];
   if (state === "rolling-back" || state === "rolled-back") {
@@ -53,17 +52,19 @@ export function holdingUp({ state, waves, wave }: Explained): readonly ClusterPr
   const begun = waves.slice(0, wave + 1).flatMap(({ clusters }) => clusters);
   const assigned = begun.filter(({ step }) => step === "assigned");
   const failed = all.filter(({ step }) => step === "failed");
-  return state === "paused" ? [...failed, ...assigned] : assigned;
+  if (state === "paused") return [...failed, ...assigned];
+  const awaited = awaitsSilent && state === "running" ? (waves[wave]?.clusters ?? []) : [];
+  return [...assigned, ...awaited.filter(({ step, reason }) => step === "waiting" && reason !== "")];
 }
 
 /** Answers "why is it not moving?" from what the server says of the rollout and of the clusters that hold it up. */
 export function explainRollout(
-  rollout: Explained,
+  rollout: RolloutProgress,
   facts: readonly ClusterFacts[],
   limits: ExplainLimits,
   now: number,
 ): Explanation {
-  const holding = holdingUp(rollout);
+  const holding = holdingUp(rollout, limits);
   const sentences = [
     stands(rollout, now),
     ...(isServersWord(rollout, holding) ? [`The server says: ${clean(rollout.because)}.`] : []),
@@ -75,12 +76,12 @@ export function explainRollout(
   return {
     text: sentences.filter((sentence) => sentence !== "").join(" "),
     heldUpBy: holding.map(({ name }) => name),
-    next: commands(rollout, holding),
+    next: limits.isShadowOver ? afterShadow(rollout) : commands(rollout, holding),
   };
 }
 
 function stands(
-  { id, kind, bundle, state, wave, waves, createdAt, finishedAt }: Explained,
+  { id, kind, bundle, state, wave, waves, createdAt, finishedAt }: RolloutProgress,
   now: number,
 ): string {
   const what = `Rollout ${id} of ${kind} ${clean(bundle)}`;
@@ -101,7 +102,7 @@ function stands(
 }
 
 /** What follows about the clusters says it better where the server says the same of them. */
-function isServersWord({ state, because }: Explained, holding: readonly ClusterProgress[]): boolean {
+function isServersWord({ state, because }: RolloutProgress, holding: readonly ClusterProgress[]): boolean {
   const isSaid = holding.slice(0, namedMax).some(({ reason }) => reason !== "" && because.includes(reason));
   return because !== "" && !isSaid && !(state === "running" && holding.length > 0);
 }
@@ -113,6 +114,7 @@ function about(cluster: ClusterProgress, facts: readonly ClusterFacts[], now: nu
   const age = assignedAt === undefined ? "" : ` ${renderAge(now - assignedAt)} ago`;
   const why = reason === "" ? "" : `: ${sentence(reason)}`;
   const heads: Partial<Record<ClusterProgress["step"], string>> = {
+    waiting: `It waits for ${name}, which does not have the bundle yet${why}`,
     assigned: `It waits for ${name}, which got the bundle${age} and has not proved it${why}`,
     failed: `${name} failed${why}`,
     reverted: `${name} is sent back to what it ran before${why}`,
@@ -138,16 +140,16 @@ function heard(
   return `; it ${seen} and is ${health}${why}${tried}`;
 }
 
-function gates({ waves, wave, state }: Explained): string[] {
+function gates({ waves, wave, state }: RolloutProgress): string[] {
   if (state !== "running" && state !== "paused") return [];
   const open = (waves[wave]?.gates ?? []).filter((gate) => gate.state !== "holds");
   return open.map((gate) => `Gate ${clean(gate.gate)} ${gate.state}: ${sentence(gate.words)}.`);
 }
 
 function goesOn(
-  { state, wave, waves }: Explained,
+  { state, wave, waves }: RolloutProgress,
   holding: readonly ClusterProgress[],
-  { deadlineMs, soakMs, failuresMax }: ExplainLimits,
+  { deadlineMs, soakMs, failuresMax, isShadowOver }: ExplainLimits,
   now: number,
 ): string {
   const next = waves[wave + 1];
@@ -157,12 +159,19 @@ function goesOn(
     case "running": {
       const soak = soakMs === 0 ? "" : `, stays so for ${renderAge(soakMs)}`;
       if (holding.length === 0) return `It goes on by itself, ${then}.`;
-      const due = Math.min(...holding.map(({ assignedAt }) => (assignedAt ?? now) + deadlineMs));
+      const assigned = holding.filter(({ step }) => step === "assigned");
+      if (assigned.length === 0) {
+        return `It goes on when each of them is heard of and proves the bundle, ${then}.`;
+      }
+      const due = Math.min(...assigned.map(({ assignedAt }) => (assignedAt ?? now) + deadlineMs));
       const left = due > now ? `within ${renderAge(due - now)}` : "at the next look, its time is over,";
       const allowed = failuresMax === 0 ? "none may" : `more than ${failuresMax} may not`;
       return `It goes on when each of them proves the bundle${soak}, ${then}. One that does not prove ${left} counts as failed, and ${allowed} fail.`;
     }
     case "paused":
+      if (isShadowOver) {
+        return "No cluster has the bundle yet; it waits for a person: resume begins with the first wave, abort leaves everything as it is.";
+      }
       return "It waits for a person: resume tries the failed clusters again and goes on; undo sends every cluster back to what it ran before; abort leaves it at that.";
     case "awaiting-approval":
       return "It begins when a second person approves its plan, and never by itself.";
@@ -180,7 +189,7 @@ function goesOn(
   }
 }
 
-function commands({ id, state }: Explained, holding: readonly ClusterProgress[]): readonly string[] {
+function commands({ id, state }: RolloutProgress, holding: readonly ClusterProgress[]): readonly string[] {
   const first = holding[0] === undefined ? [] : [`fleetctl cluster show ${holding[0].name}`];
   switch (state) {
     case "running":
@@ -199,6 +208,14 @@ function commands({ id, state }: Explained, holding: readonly ClusterProgress[])
     case "unknown":
       return [`fleetctl rollout show ${id}`];
   }
+}
+
+function afterShadow({ id }: RolloutProgress): readonly string[] {
+  return [
+    `fleetctl rollout shadow show ${id}`,
+    `fleetctl rollout resume ${id}`,
+    `fleetctl rollout abort ${id}`,
+  ];
 }
 
 /** Words from the fleet inside of a sentence: no line breaks, no full stop of their own. */

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import type { Wanted } from "../connection.ts";
-import { contextsPath, parseCa, readContexts, saveContexts } from "../contexts.ts";
+import { changeContexts, contextsPath, parseCa } from "../contexts.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -15,15 +15,17 @@ export async function keepCas(
 ): Promise<string | undefined> {
   const isFromEnv = (env["FLEETCTL_TOKEN"] ?? "") !== "" && wanted.context === undefined;
   if (isFromEnv || pems.length === 0) return undefined;
-  const path = contextsPath(env);
-  const stored = await readContexts(path);
-  const name = wanted.context ?? stored.current;
-  const context = name === undefined ? undefined : stored.contexts[name];
-  if (name === undefined || context === undefined) return undefined;
   const ca = parseCa(pems.join("\n"), "The answer of the server");
-  if (marksOf(ca) === marksOf(context.ca)) return undefined;
-  await saveContexts(path, { ...stored, contexts: { ...stored.contexts, [name]: { ...context, ca } } });
-  return name;
+  let changed: string | undefined;
+  await changeContexts(contextsPath(env), (stored) => {
+    const name = wanted.context ?? stored.current;
+    const context = name === undefined ? undefined : stored.contexts[name];
+    if (name === undefined || context === undefined) return undefined;
+    if (marksOf(ca) === marksOf(context.ca)) return undefined;
+    changed = name;
+    return { ...stored, contexts: { ...stored.contexts, [name]: { ...context, ca } } };
+  });
+  return changed;
 }
 
 function marksOf(pem: string): string {

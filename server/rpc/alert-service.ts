@@ -61,7 +61,7 @@ export function alertService(options: AlertServiceOptions): ServiceImpl<typeof A
       const last = found.length > size ? shown.at(-1) : undefined;
       return {
         alerts: shown.map(toAlert),
-        nextPageToken: last === undefined ? "" : pageToken(`${last.timeUs}:${last.id}`),
+        nextPageToken: last === undefined ? "" : pageToken(`${last.timeUs}:${last.id}:${last.clusterId}`),
       };
     },
     tailAlerts(request, context) {
@@ -148,11 +148,11 @@ function parsePlace(token: string): Outcome<AlertPosition | undefined> {
   const text = parsePageToken(token);
   if (!text.ok) return text;
   if (text.value === "") return accept(undefined);
-  const match = /^(\d{1,18}):([0-9a-f]{64})$/.exec(text.value);
+  const match = /^(\d{1,18}):([0-9a-f]{64}):(cl_[0-9a-z]{1,32})$/.exec(text.value);
   if (match === null) {
     return invalid("page_token", "was not made by this server: leave it empty to begin at the first page");
   }
-  return accept({ timeUs: BigInt(match[1] ?? ""), id: match[2] ?? "" });
+  return accept({ timeUs: BigInt(match[1] ?? ""), id: match[2] ?? "", clusterId: match[3] ?? "" });
 }
 
 function toAlert(alert: StoredAlert): Alert {

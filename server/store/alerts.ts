@@ -30,7 +30,7 @@ export interface StoredAlert extends AlertRow {
   readonly arrival: bigint;
 }
 
-/** Stores alerts that are not there yet. Repeating it changes nothing: the same alert has the same id and time. */
+/** Stores alerts that are not there yet. Repeating it changes nothing: the same alert of a cluster has the same id and time. */
 export async function storeAlerts(db: Db, rows: readonly AlertRow[], now: Date): Promise<void> {
   if (rows.length === 0) return;
   // As JSON, because tags are a list in a list, which unnest cannot take apart.
@@ -62,6 +62,7 @@ export interface AlertFilter {
 export interface AlertPosition {
   readonly timeUs: bigint;
   readonly id: string;
+  readonly clusterId: string;
 }
 
 /** Newest first. */
@@ -74,8 +75,11 @@ export async function listAlerts(
   const older =
     before === undefined
       ? sql`true`
-      : sql`(a.time, a.id) < (${instant(sql`${before.timeUs}::bigint`)}, ${before.id})`;
-  return readAlerts(db, sql`${matches(filter)} and ${older} order by a.time desc, a.id desc limit ${size}`);
+      : sql`(a.time, a.id, a.cluster_id) < (${instant(sql`${before.timeUs}::bigint`)}, ${before.id}, ${before.clusterId})`;
+  return readAlerts(
+    db,
+    sql`${matches(filter)} and ${older} order by a.time desc, a.id desc, a.cluster_id desc limit ${size}`,
+  );
 }
 
 /** The alerts that came after a place in the order of arrival, oldest first. */

@@ -338,7 +338,7 @@ export const alerts = pgTable(
     tags: text("tags").array().notNull().default([]),
     rulesDigest: text("rules_digest").notNull(),
   },
-  (table) => [primaryKey({ columns: [table.time, table.id] })],
+  (table) => [primaryKey({ columns: [table.time, table.id, table.clusterId] })],
 );
 
 export const rates = pgTable(

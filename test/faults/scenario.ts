@@ -136,7 +136,7 @@ ${outputs.map((output) => `    - ${output}\n`).join("")}`;
   }
 }
 
-/** Records without news for so long are lost. */
+/** Records without news for so long are lost, and for as long as an output may wait until it tries again. */
 const patienceMs = 20_000;
 
 /** Plays a scenario, lets everything come to rest, and counts. */
@@ -169,10 +169,11 @@ function missing(world: FaultWorld): readonly string[] {
 
 /** Waits until nothing is missing, or nothing has come for a long time. */
 async function settle(world: FaultWorld): Promise<void> {
+  const longestMs = patienceMs + world.scale.backoff.cap * 1000;
   const takenNow = () => world.sinks.reduce((sum, sink) => sum + sink.taken.size, 0);
   let seen = takenNow();
   let since = performance.now();
-  while (missing(world).length > 0 && performance.now() - since < patienceMs) {
+  while (missing(world).length > 0 && performance.now() - since < longestMs) {
     await sleep(100);
     if (takenNow() === seen) continue;
     seen = takenNow();

@@ -1,5 +1,5 @@
 import { unknownContext } from "../../connection.ts";
-import { contextsPath, readContexts, saveContexts } from "../../contexts.ts";
+import { changeContexts, contextsPath } from "../../contexts.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { requiredArg } from "../../flags.ts";
 
@@ -15,14 +15,17 @@ export default class ContextUse extends FleetCommand {
   override async run(): Promise<void> {
     const { args, flags } = await this.parse(ContextUse);
     const path = contextsPath(process.env);
-    const stored = await readContexts(path);
-    const context = Object.hasOwn(stored.contexts, args.name) ? stored.contexts[args.name] : undefined;
-    if (context === undefined) throw unknownContext(args.name, stored, path);
-    await saveContexts(path, { ...stored, current: args.name });
+    let server = "";
+    await changeContexts(path, (stored) => {
+      const context = Object.hasOwn(stored.contexts, args.name) ? stored.contexts[args.name] : undefined;
+      if (context === undefined) throw unknownContext(args.name, stored, path);
+      ({ server } = context);
+      return { ...stored, current: args.name };
+    });
     this.answerWith(
       flags.output,
-      () => ({ current: args.name, server: context.server }),
-      () => [`Commands talk to ${args.name} (${context.server}) now.`],
+      () => ({ current: args.name, server }),
+      () => [`Commands talk to ${args.name} (${server}) now.`],
     );
   }
 }

@@ -1,6 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Cluster, ClusterService } from "#proto/fleet/v1/cluster";
 import { type Rollout, RolloutClusterState, RolloutService } from "#proto/fleet/v1/rollout";
+import { OfflinePolicy } from "#proto/fleet/v1/rollout_spec";
 import { present } from "../../answer.ts";
 import { optionalArg } from "../../flags.ts";
 import {
@@ -12,7 +13,7 @@ import {
 } from "../../output/explain-rollout.ts";
 import { wrap } from "../../output/wrap.ts";
 import { loadClusters, refusalsOf } from "../../refusals.ts";
-import { RolloutCommand } from "../../rollout-command.ts";
+import { isAfterShadow, RolloutCommand } from "../../rollout-command.ts";
 import { healthOf, progressOf } from "../../views.ts";
 
 export default class RolloutExplain extends RolloutCommand {
@@ -34,8 +35,9 @@ export default class RolloutExplain extends RolloutCommand {
     const service = await this.client(RolloutService, flags);
     const rollout = present((await service.getRollout({ rolloutId })).rollout, "rollout");
     const progress = progressOf(rollout);
+    const limits = limitsOf(rollout);
     const names = new Set(
-      holdingUp(progress)
+      holdingUp(progress, limits)
         .slice(0, namedMax)
         .map(({ name }) => name),
     );
@@ -44,7 +46,7 @@ export default class RolloutExplain extends RolloutCommand {
       .flatMap(({ clusterId, clusterName }) => (names.has(clusterName) ? [clusterId] : []));
     const clusters = await loadClusters(await this.client(ClusterService, flags), ids);
     const facts = clusters.map((cluster) => factsOf(cluster, rollout.bundle?.digest ?? ""));
-    const why = explainRollout(progress, facts, limitsOf(rollout), this.screen.now());
+    const why = explainRollout(progress, facts, limits, this.screen.now());
     this.answerWith(
       flags.output,
       () => ({
@@ -74,7 +76,8 @@ function factsOf(cluster: Cluster, digest: string): ClusterFacts {
   };
 }
 
-function limitsOf({ spec, waves }: Rollout): ExplainLimits {
+function limitsOf(rollout: Rollout): ExplainLimits {
+  const { spec, waves } = rollout;
   const percent = spec?.maxFailuresPercent ?? 0;
   const counted = waves
     .flatMap(({ clusters }) => clusters)
@@ -83,5 +86,7 @@ function limitsOf({ spec, waves }: Rollout): ExplainLimits {
     deadlineMs: (spec?.deadlineSeconds ?? 0) * 1000,
     soakMs: (spec?.soakSeconds ?? 0) * 1000,
     failuresMax: percent > 0 ? Math.floor((counted.length * percent) / 100) : (spec?.maxFailures ?? 0),
+    awaitsSilent: spec?.offline === OfflinePolicy.WAIT,
+    isShadowOver: isAfterShadow(rollout),
   };
 }

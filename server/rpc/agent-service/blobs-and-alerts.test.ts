@@ -149,6 +149,20 @@ test("pages of alerts hold each one once, newest first, and filters and counts a
   assert.equal(await codeOf(service.listAlerts({ filter: { minPriority: "Terrible" } })), "InvalidArgument");
 });
 
+test("no alert stands in the way of another cluster's that has the same id and time", async (t) => {
+  const fleet = await startTestFleet(t);
+  const names = ["eu-1", "us-1"];
+  const links = await Promise.all(names.map(async (name) => openLink("stream", await fleet.enrol(name))));
+  t.after(() => Promise.all(links.map((link) => link.close())));
+  for (const link of links) await link.client.deliverAlerts({ alerts: [alert(7)] });
+  const service = await fleet.at.client(AlertService);
+  const first = await service.listAlerts({ pageSize: 1 });
+  const second = await service.listAlerts({ pageSize: 1, pageToken: first.nextPageToken });
+  const pages = [...first.alerts, ...second.alerts];
+  assert.deepEqual(pages.map((each) => each.clusterName).toSorted(), names);
+  assert.equal(second.nextPageToken, "");
+});
+
 test("a tail shows each alert that arrives after the call once, in order", async (t) => {
   const fleet = await startTestFleet(t);
   const link = openLink("stream", await fleet.enrol("eu-1"));
