@@ -1,7 +1,7 @@
 import { Flags } from "@oclif/core";
 import { misused } from "./failure.ts";
 import { envOf, textFlag } from "./flags.ts";
-import { checkContents } from "./check-bundle.ts";
+import { checkBundle } from "./check-bundle.ts";
 import { buildBundleFromDirectory, type BuiltFromFiles } from "./trust/build-bundle.ts";
 
 /** What a folder does not say about the bundle that is built from it. */
@@ -30,8 +30,13 @@ interface BuildFlags {
   readonly "requires-engine"?: string | undefined;
 }
 
+export interface CheckedBundle extends BuiltFromFiles {
+  /** What a person should know of the checks. */
+  readonly remarks: readonly string[];
+}
+
 /** Builds a bundle from a folder and loads it as an agent would. Throws a failure with what is wrong. */
-export function buildChecked(directory: string, flags: BuildFlags): BuiltFromFiles {
+export async function buildChecked(directory: string, flags: BuildFlags): Promise<CheckedBundle> {
   if (flags.kind === undefined) {
     throw misused(`--kind is missing: what does ${directory} hold?`, "--kind rules", "--kind shipper");
   }
@@ -44,8 +49,7 @@ export function buildChecked(directory: string, flags: BuildFlags): BuiltFromFil
     version: flags.version,
     ...(engine === undefined ? {} : { engine }),
   });
-  checkContents(built.bundle);
-  return built;
+  return { ...built, remarks: await checkBundle(built.bundle) };
 }
 
 function nameOfFolder(directory: string): string {

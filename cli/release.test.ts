@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { AssignmentSchema } from "#proto/fleet/v1/cluster";
+import { BundleKind } from "#proto/fleet/v1/common";
 import { type FakeFleet, serveFleet } from "../test/support/fake-fleet.ts";
 import { runCli, temporaryDirectory, useContext } from "../test/support/run-cli.ts";
 
@@ -71,6 +74,72 @@ test("trust init, bundle push --sign and bundle diff take rules from a folder to
   );
   const file = await runCli(["bundle", "show", "starter@1.0.0", "--file", "base.yaml"]);
   assert.equal(file.out, rule("Secret read"));
+});
+
+test("rules render shows what a cluster is assigned with its own layer, what another version would give, and what comes from a folder", async (t) => {
+  const at = await desk(t);
+  await runCli(initArgs(at));
+  const layer = join(at.rules, "layers/team-payments");
+  await mkdir(layer, { recursive: true });
+  await writeFile(join(layer, "selector.yaml"), "team: payments\n");
+  const tune = "- rule: Secret read\n  priority: ERROR\n  override: { priority: replace }\n";
+  await writeFile(join(layer, "tune.yaml"), tune);
+  assert.equal((await runCli(pushArgs(at, "1.0.0"))).code, 0);
+  await writeFile(join(layer, "tune.yaml"), tune.replace("ERROR", "DEBUG"));
+  assert.equal((await runCli(pushArgs(at, "1.1.0"))).code, 0);
+
+  const cluster = at.fleet.addCluster("eu-1", { region: "eu", team: "payments" });
+  const render = ["rules", "render", "--cluster", "eu-1"];
+  const none = await runCli(render);
+  assert.equal(none.code, 2);
+  assert.match(none.talk, /Cluster eu-1 is assigned no rules[^]*--bundle NAME@VERSION/);
+
+  const listed = JSON.parse((await runCli(["bundle", "show", "starter@1.0.0", "-o", "json"])).out) as {
+    bundle: { ref: { digest: string } };
+  };
+  const { digest } = listed.bundle.ref;
+  const ref = { kind: BundleKind.RULES, name: "starter", version: "1.0.0", digest };
+  cluster.assignment = create(AssignmentSchema, { generation: 1n, rules: ref });
+  const { out, talk } = await runCli(render);
+  assert.match(out, /^# rules starter@1\.0\.0 for cluster=eu-1,region=eu,team=payments\n/);
+  assert.match(out, /\n# layers, the later wins: team-payments \(team=payments\)\n/);
+  assert.match(out, / {2}priority: ERROR +# layers\/team-payments\/tune\.yaml:2, in place of base\.yaml:5\n/);
+  assert.equal(talk, "", "and it means the same as one file");
+
+  const next = await runCli([...render, "--bundle", "starter@1.1.0"]);
+  assert.match(next.out, / {2}priority: DEBUG +# layers/);
+  const moved = await runCli([...render, "-l", "team=cards"]);
+  assert.match(moved.out, /none applies\n[^]* {2}priority: WARNING +# base\.yaml:5\n/);
+  const local = await runCli(["rules", "render", at.rules, "-l", "team=payments", "-o", "json"]);
+  const { items } = JSON.parse(local.out) as { items: { properties: { key: string; pieces: object[] }[] }[] };
+  assert.deepEqual(items[0]?.properties.find(({ key }) => key === "priority")?.pieces, [
+    {
+      value: "DEBUG",
+      place: { file: "layers/team-payments/tune.yaml", line: 2, column: 13, layer: "team-payments" },
+    },
+  ]);
+});
+
+test("bundle build and push refuse layers of one level that contradict each other, before anything is signed", async (t) => {
+  const at = await desk(t);
+  await runCli(initArgs(at));
+  for (const [name, selector, priority] of [
+    ["team-payments", "team: payments", "ERROR"],
+    ["team-eu", "region: eu", "INFO"],
+  ] as const) {
+    const layer = join(at.rules, "layers", name);
+    await mkdir(layer, { recursive: true });
+    await writeFile(join(layer, "selector.yaml"), selector);
+    await writeFile(
+      join(layer, "tune.yaml"),
+      `- rule: Secret read\n  priority: ${priority}\n  override: { priority: replace }\n`,
+    );
+  }
+  const pushed = await runCli(pushArgs(at, "1.0.0"));
+  assert.equal(pushed.code, 1);
+  assert.match(pushed.talk, /priority of rule 'Secret read' is said twice:\n.*team-eu\/tune\.yaml:2:13/);
+  assert.match(pushed.talk, /both apply to a cluster with region=eu,team=payments/);
+  assert.equal((await runCli(["bundle", "list", "-o", "json"])).out.includes("starter"), false);
 });
 
 test("trust init refuses to make a second root, and never overwrites keys", async (t) => {

@@ -13,6 +13,7 @@ import type { Compat } from "./fields/field.ts";
 import { builtInSources } from "./fields/registry.ts";
 import { LoadProblem, type WarningCode, type WarningExtras } from "./findings.ts";
 import { isCompatible, parseVersion } from "./semver.ts";
+import type { Said } from "./statements.ts";
 import { engineVersion } from "./version.ts";
 
 export type Warn = (code: WarningCode, message: string, context: Context, extras?: WarningExtras) => void;
@@ -50,6 +51,9 @@ export class Collector {
     this.compat = compat;
     this.notes = [];
   }
+
+  /** Hears what an item says about properties; only a reader of statements keeps it. */
+  say(_what: Said, _properties: Iterable<string>): void {}
 
   /** Remarks about definitions that the engine takes but leaves aside. */
   note(message: string, context: Context): void {

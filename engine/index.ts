@@ -4,6 +4,7 @@
  */
 export type { Alert, AlertFormat } from "./alert.ts";
 export type { AppendOutput } from "./append-output.ts";
+export { type Clash, clashesOf, type ClashSide } from "./clashes.ts";
 export {
   type Change,
   compareRuleSets,
@@ -56,5 +57,16 @@ export { servedRequests } from "./served-requests.ts";
 export type { RuleSwitch } from "./switches.ts";
 export type { ProbedValue } from "./probe.ts";
 export { type Loss, lossesOf, matchesStill, protectedTag } from "./protection.ts";
+export { type Act, type ItemKind, type Statement, statementsIn } from "./statements.ts";
+export {
+  type Piece,
+  placesOf,
+  type TracedException,
+  type TracedItem,
+  type TracedNames,
+  type TracedProperty,
+  type TracedValue,
+  traceRules,
+} from "./trace.ts";
 export { isCompatible } from "./semver.ts";
 export { engineVersion } from "./version.ts";

@@ -31,6 +31,11 @@ export interface LoadOptions {
   readonly appendOutput?: readonly AppendOutput[];
   /** Texts that rules may read as `static.NAME`. */
   readonly staticFields?: StaticFields;
+  /**
+   * So many files from the start are known to load in this order with these options: they are read, and not compiled by
+   * themselves again. At least one file is left.
+   */
+  readonly provenFiles?: number;
 }
 
 /** The outcome of loading rules files together. */
@@ -47,7 +52,7 @@ export function loadRules(files: readonly RulesFile[], options: LoadOptions = {}
   const compat = options.compat ?? "fixed";
   const collector = new Collector(compat);
   let expanded: readonly ExpandedRule[] = [];
-  const results = files.map((file): FileResult => {
+  const results = files.map((file, index): FileResult => {
     const source = new SourceText(file.name, file.content);
     const warnings: Finding[] = [];
     const errors: Finding[] = [];
@@ -60,7 +65,9 @@ export function loadRules(files: readonly RulesFile[], options: LoadOptions = {}
       const documents = parseYaml(source, compat === "strict");
       schema = checkSchema(documents);
       readRules(documents, source, collector, warn);
-      expanded = new RuleCompiler(collector, compat, warn, options).compile();
+      if (index >= (options.provenFiles ?? 0)) {
+        expanded = new RuleCompiler(collector, compat, warn, options).compile();
+      }
     } catch (error) {
       if (!(error instanceof LoadProblem)) throw error;
       errors.push(errorFinding(error));

@@ -113,6 +113,8 @@ function readList(item: YamlMap, collector: Collector, warn: Warn, file: Context
   if (items === undefined) return refuse("Item has no mapping for key 'items'", context);
   const isAppend = readAppend(item, "items", warn, context);
   const list = { name, items, context };
+  const act = isAppend ? "append" : "define";
+  collector.say({ kind: "list", name, act, item, source: file.source }, ["items"]);
   if (isAppend) collector.appendList(list);
   else collector.defineList(list);
   return context;
@@ -129,6 +131,8 @@ function readMacro(item: YamlMap, collector: Collector, warn: Warn, file: Contex
   const isAppend = readAppend(item, "condition", warn, context);
   const conditionContext = valueContext(item, "condition", context, "macro condition", "");
   const macro = { name, condition, context, conditionContext, conditionPlace: conditionContext };
+  const act = isAppend ? "append" : "define";
+  collector.say({ kind: "macro", name, act, item, source: file.source }, ["condition"]);
   if (isAppend) collector.appendMacro(macro);
   else collector.defineMacro(macro);
   return context;

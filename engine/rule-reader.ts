@@ -14,6 +14,7 @@ import type { ExceptionDefinition, RuleChange } from "./definitions.ts";
 import { readExceptions } from "./exception-reader.ts";
 import { bothWords, type Overrides, readOverrides } from "./overrides.ts";
 import { parsePriority, type Priority } from "./ruleset.ts";
+import type { Act } from "./statements.ts";
 import { entryOf, type YamlMap } from "./yaml.ts";
 
 export const appendWords =
@@ -81,11 +82,17 @@ class RuleReader {
     return entryOf(this.item, key) !== undefined;
   }
 
+  private say(act: Act, properties: Iterable<string>): void {
+    const { item, name, context, collector } = this;
+    collector.say({ kind: "rule", name, act, item, source: context.source }, properties);
+  }
+
   enabled(): void {
     const { item, context } = this;
     const enabled = optionalFlag(item, "enabled", context);
     if (enabled === undefined) return refuse("Item has no mapping for key 'enabled'", context);
     this.warn("LOAD_DEPRECATED_ITEM", enabledWords, context);
+    this.say("replace", ["enabled"]);
     this.collector.enableRule(this.name, enabled, context);
   }
 
@@ -101,6 +108,7 @@ class RuleReader {
     const enabled = optionalFlag(item, "enabled", context) ?? true;
     this.capture();
     optionalCount(item, "capture_duration", context);
+    this.say("define", ["source", ...replaceable]);
     this.collector.defineRule(
       {
         name,
@@ -126,11 +134,14 @@ class RuleReader {
 
   appended(): void {
     const parts = ["condition", "exceptions"].filter((key) => this.has(key));
+    this.say("append", parts);
     this.collector.appendRule(this.change(parts, true, this.source));
   }
 
   changes({ append, replace }: Overrides): void {
     const { collector } = this;
+    this.say("append", append);
+    this.say("replace", replace);
     const rest = new Set(replaceable.filter((key) => this.has(key)));
     if (append.size > 0) collector.appendRule(this.overridden("append", append, rest));
     if (replace.size > 0) collector.replaceInRule(this.overridden("replace", replace, rest));

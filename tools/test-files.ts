@@ -4,7 +4,7 @@ import { join, relative, resolve } from "node:path";
 export const root = join(import.meta.dirname, "..");
 
 const rooms =
-  "{agent,cli,deploy,docs,engine,migrations,postgres,proto,rules,server,shipper,test,tools,trust,wire}";
+  "{agent,cli,deploy,docs,engine,layers,migrations,postgres,proto,rules,server,shipper,test,tools,trust,wire}";
 
 export const globalSetup = join(root, "test", "support", "global-setup.ts");
 

@@ -74,6 +74,16 @@ export function targetPath(bundle: Pick<Bundle, "kind" | "name" | "version">): s
   return `${bundle.kind}/${bundle.name}/${bundle.version}.json`;
 }
 
+/** How people and files call a layer: "team-payments". */
+export function layerId({ level, name }: Pick<Layer, "level" | "name">): string {
+  return `${level}-${name}`;
+}
+
+/** The files of a layer under the names that they load by: `layers/LEVEL-NAME/PATH`. */
+export function layerFiles(layer: Layer): readonly { readonly name: string; readonly content: string }[] {
+  return layer.files.map(({ path, content }) => ({ name: `layers/${layerId(layer)}/${path}`, content }));
+}
+
 /** True when every label of the layer's selector has the given value. */
 export function layerMatches(layer: Layer, labels: Readonly<Record<string, string>>): boolean {
   return Object.entries(layer.selector).every(
@@ -97,13 +107,7 @@ export function effectiveFiles(
   labels: Readonly<Record<string, string>>,
 ): readonly { readonly name: string; readonly content: string }[] {
   const base = bundle.files.map(({ path, content }) => ({ name: path, content }));
-  const layered = effectiveLayers(bundle, labels).flatMap((layer) =>
-    layer.files.map(({ path, content }) => ({
-      name: `layers/${layer.level}-${layer.name}/${path}`,
-      content,
-    })),
-  );
-  return [...base, ...layered];
+  return [...base, ...effectiveLayers(bundle, labels).flatMap(layerFiles)];
 }
 
 /** Refuses when the bundle requires a newer engine than `engineVersion`. */

@@ -48,6 +48,8 @@ export {
   digestOfTarget,
   effectiveFiles,
   effectiveLayers,
+  layerFiles,
+  layerId,
   layerMatches,
   parseBundle,
   targetPath,

@@ -9,11 +9,12 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   engine: [],
   shipper: [],
   trust: [],
+  layers: ["engine", "shipper", "trust"],
   wire: [],
   postgres: [],
-  server: ["proto", "engine", "shipper", "trust", "postgres"],
+  server: ["proto", "engine", "shipper", "trust", "layers", "postgres"],
   agent: ["proto", "engine", "shipper", "trust", "wire"],
-  cli: ["proto", "engine", "shipper", "trust", "postgres", "wire"],
+  cli: ["proto", "engine", "shipper", "trust", "layers", "postgres", "wire"],
 };
 
 /** Folders without I/O, clock and dice, and the libraries each may use, by name. */
@@ -21,6 +22,7 @@ const pure: Readonly<Record<string, readonly string[]>> = {
   engine: [],
   shipper: ["yaml", "re2js"],
   trust: ["node:crypto", "@tufjs/models", "@peculiar/x509", "reflect-metadata"],
+  layers: [],
   "server/domain": [],
   "agent/domain": [],
   "cli/output": [],

@@ -50,8 +50,11 @@ export default class BundlePush extends SigningCommand {
     }
     const bundles: BuiltBundle[] = [];
     for (const path of argv as string[]) {
-      if (await isFolder(path)) bundles.push(buildChecked(path, flags));
-      else bundles.push(...(await readBuiltBundles([path])));
+      if (await isFolder(path)) {
+        const built = await buildChecked(path, flags);
+        this.talk(...built.remarks);
+        bundles.push(built);
+      } else bundles.push(...(await readBuiltBundles([path])));
     }
     const targets =
       flags.targets === undefined
