@@ -119,6 +119,8 @@ export function pathsOf(stateDir: string) {
     logTail: join(stateDir, "trial.log"),
     bundles: join(stateDir, "bundles"),
     candidates: join(stateDir, "candidates"),
+    backtests: join(stateDir, "backtests"),
+    backtestStarts: join(stateDir, "backtest-starts.json"),
     pipeline: join(stateDir, "pipeline"),
     lock: join(stateDir, "agent.pid"),
   } as const;

@@ -6,6 +6,7 @@ import { startPipeline } from "./pipeline/pipeline.ts";
 import type {
   ApplyRequest,
   ApplyResult,
+  BacktestSourceResult,
   Pipeline,
   PipelineFacts,
   PipelineOptions,
@@ -23,6 +24,8 @@ export interface KeptPipeline {
   beginShadow(request: ShadowRequest): Promise<ShadowResult | undefined>;
   endShadow(): Promise<unknown>;
   shadowFigures(): Promise<ShadowFigures | undefined>;
+  /** Undefined while there is no worker, or when it dies over it. */
+  backtestSource(): Promise<BacktestSourceResult | undefined>;
   /** Undefined while there is no worker, and when it does not answer within seconds. */
   stats(): Promise<PipelineStats | undefined>;
   /** Ends a worker that no longer answers; it counts as a crash. */
@@ -97,9 +100,7 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
       clearTimeout(timer);
       restart();
     },
-    beginShadow: async (request) => pipeline?.beginShadow(request).catch(() => undefined),
-    endShadow: async () => pipeline?.endShadow().catch(() => undefined),
-    shadowFigures: async () => pipeline?.shadowFigures().catch(() => undefined),
+    ...candidatesIn(() => pipeline),
     apply: (request, facts) => applyTo(pipeline, request, facts, kill),
     stats: () => asker.ask(pipeline),
     restarts: () => restarts,
@@ -108,6 +109,30 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
       clearTimeout(timer);
       await pipeline?.stop();
     },
+  };
+}
+
+/** What a worker is asked about candidates; one that is not there, or dies over it, gives no answer. */
+function candidatesIn(
+  pipeline: () => Pipeline | undefined,
+): Pick<KeptPipeline, "beginShadow" | "endShadow" | "shadowFigures" | "backtestSource"> {
+  return {
+    beginShadow: async (request) =>
+      pipeline()
+        ?.beginShadow(request)
+        .catch(() => undefined),
+    endShadow: async () =>
+      pipeline()
+        ?.endShadow()
+        .catch(() => undefined),
+    shadowFigures: async () =>
+      pipeline()
+        ?.shadowFigures()
+        .catch(() => undefined),
+    backtestSource: async () =>
+      pipeline()
+        ?.backtestSource()
+        .catch(() => undefined),
   };
 }
 

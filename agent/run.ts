@@ -8,6 +8,8 @@ import type { AuditHeadStore } from "./audit-head.ts";
 import { readAllowList } from "./allow-list.ts";
 import { createApplier } from "./applier.ts";
 import type { Applier, ApplierPorts } from "./applier.ts";
+import { keepBacktest } from "./backtest-keeper.ts";
+import type { BacktestKeeper } from "./backtest-keeper.ts";
 import { openBundleStore } from "./bundles.ts";
 import { createConditions } from "./conditions.ts";
 import type { Conditions } from "./conditions.ts";
@@ -78,6 +80,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     shadow: () => shadow,
   });
   const shadow: ShadowKeeper = openShadow(own, stored, pipeline, log, stopping.signal);
+  const backtest = openBacktest(config, candidatePorts(own, stored, pipeline, log, stopping.signal), stored);
   const trials = trialsOf(config, stored, pipeline, () => applier);
   const applier: Applier = createApplier({
     ...stored,
@@ -100,8 +103,8 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
-    speaker: speakerOf(own, stored, conditions, applier, shadow),
-    take: takerOf(own, stored, conditions, log, { certificate, carry, applier, shadow }),
+    speaker: speakerOf(own, stored, conditions, { applier, shadow, backtest }),
+    take: takerOf(own, stored, conditions, log, { certificate, carry, applier, shadow, backtest }),
     onState: whenConnected(applier, certificate, log),
   });
   own.link = link;
@@ -130,7 +133,7 @@ function takerOf(
   stored: ReturnType<typeof openStored>,
   conditions: Conditions,
   log: Logger,
-  { certificate, carry, applier, shadow }: Takers,
+  { certificate, carry, applier, shadow, backtest }: Takers,
 ) {
   return async (response: SyncResponse): Promise<void> => {
     const ports = { ...stored, conditions, log, ...casOf(own, stored) };
@@ -140,6 +143,7 @@ function takerOf(
     if (response.renewCertificate) certificate.renewSoon();
     if (labelsChanged) applier.reload();
     shadow.take(response.shadow);
+    backtest.take(response.backtest);
     applier.nudge();
   };
 }
@@ -149,6 +153,7 @@ interface Takers {
   readonly carry: ReturnType<typeof noteCarried>;
   readonly applier: Applier;
   readonly shadow: ShadowKeeper;
+  readonly backtest: BacktestKeeper;
 }
 
 function trialsOf(
@@ -267,7 +272,7 @@ function noteTrouble(conditions: Conditions): ApplierPorts["onTrouble"] {
 /** Everything that survives a restart. */
 function openStored(config: Config, identity: Identity) {
   const paths = pathsOf(config.stateDir);
-  for (const dir of [paths.bundles, paths.candidates, paths.pipeline]) {
+  for (const dir of [paths.bundles, paths.candidates, paths.backtests, paths.pipeline]) {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
   }
   return {
@@ -276,6 +281,7 @@ function openStored(config: Config, identity: Identity) {
     trust: openTrustStore(paths.trusted, { org: identity.org, clusterId: identity.clusterId }),
     bundles: openBundleStore(paths.bundles),
     candidates: openBundleStore(paths.candidates),
+    backtests: openBundleStore(paths.backtests),
     auditHead: openAuditHead(paths.auditHead, identity.org),
     tail: openLogTail(paths.logTail),
   };
@@ -320,15 +326,29 @@ function openShadow(
   log: Logger,
   signal: AbortSignal,
 ): ShadowKeeper {
-  return keepShadow({
-    ...stored,
-    pipeline,
-    log,
-    signal,
-    client: () => own.link?.client(),
-    org: own.identity.org,
-    onChange: () => own.link?.wake(),
-  });
+  return keepShadow({ ...candidatePorts(own, stored, pipeline, log, signal), candidates: stored.candidates });
+}
+
+function openBacktest(
+  config: Config,
+  ports: ReturnType<typeof candidatePorts>,
+  { backtests, paths }: ReturnType<typeof openStored>,
+): BacktestKeeper {
+  const guard = readAllowList(config.allowListFile);
+  return keepBacktest({ ...ports, candidates: backtests, startsPath: paths.backtestStarts, guard });
+}
+
+/** What those that evaluate candidates work with. */
+function candidatePorts(
+  own: Own,
+  { trust }: ReturnType<typeof openStored>,
+  pipeline: KeptPipeline,
+  log: Logger,
+  signal: AbortSignal,
+) {
+  const { org } = own.identity;
+  const client = () => own.link?.client();
+  return { trust, pipeline, log, signal, client, org, onChange: () => own.link?.wake() };
 }
 
 /** An alert that the server will never take must not hold up those behind it; its body stays in the log. */
@@ -343,8 +363,7 @@ function speakerOf(
   own: Own,
   { current, trust, auditHead }: ReturnType<typeof openStored>,
   conditions: Conditions,
-  applier: Applier,
-  shadow: ShadowKeeper,
+  { applier, shadow, backtest }: Pick<Takers, "applier" | "shadow" | "backtest">,
 ): Speaker {
   return createSpeaker({
     identity: () => own.identity,
@@ -358,6 +377,7 @@ function speakerOf(
     rates: () => own.ledger.buckets,
     ratesAcknowledged: (minuteMs) => (own.ledger = acknowledge(own.ledger, minuteMs)),
     shadow: () => shadow.standing(),
+    backtest: () => backtest.standing(),
     sign: (report) => signReport(own.identity.privateKey, report),
   });
 }

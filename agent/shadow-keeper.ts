@@ -4,12 +4,11 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Logger } from "pino";
 import { ShadowReportSchema } from "#proto/agent/v1/agent";
 import type { Envelope, ShadowOffer, ShadowReport } from "#proto/agent/v1/agent";
-import { timestampOf } from "./alerts.ts";
 import { problemOf } from "./agent-error.ts";
 import type { BundleStore } from "./bundles.ts";
+import { reportOf } from "./candidate-report.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import type { AgentConnection } from "./link/clients.ts";
-import type { ShadowFigures } from "./pipeline/pipeline.ts";
 import type { ShadowOrder, TrustStore } from "./trust-store.ts";
 
 export interface ShadowPorts {
@@ -196,41 +195,4 @@ function tell(
   own.version += 1;
   // Figures go with the next message; what changes is worth one of its own.
   if (own.isOver) ports.onChange();
-}
-
-function reportOf(figures: ShadowFigures) {
-  const { state, reason, detail, sinceMs, rulesLeftOut } = figures;
-  return create(ShadowReportSchema, {
-    state,
-    reason,
-    detail,
-    since: timestampFromMs(sinceMs),
-    events: BigInt(figures.events),
-    skipped: BigInt(figures.skipped),
-    undecided: BigInt(figures.undecided),
-    failures: BigInt(figures.failures),
-    evaluationUs: BigInt(figures.evaluationUs),
-    rulesLeftOut,
-    rules: figures.rules.map(({ rule, samples, ...counts }) => ({
-      rule,
-      now: BigInt(counts.now),
-      candidate: BigInt(counts.candidate),
-      new: BigInt(counts.new),
-      gone: BigInt(counts.gone),
-      samples: samples.map(({ isGone, time, fields }) => ({
-        isGone,
-        time: timeOf(time),
-        fields: { ...fields },
-      })),
-    })),
-  });
-}
-
-/** An alert whose time cannot be read is still a sample. */
-function timeOf(time: string) {
-  try {
-    return timestampOf(time);
-  } catch {
-    return timestampFromMs(0);
-  }
 }

@@ -18,7 +18,7 @@ import { spkiPin } from "#trust";
 import { caFloor } from "./identity/identity.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { Instance } from "./identity/starts.ts";
-import type { SaidOfShadow, Speaker } from "./link/session.ts";
+import type { SaidOfBacktest, SaidOfShadow, Speaker } from "./link/session.ts";
 import type { TrustStore } from "./trust-store.ts";
 import { agentVersion } from "./version.ts";
 
@@ -36,6 +36,7 @@ export interface SpeakerSources {
   readonly rates: () => readonly RateBucket[];
   readonly ratesAcknowledged: (throughMinuteMs: number) => void;
   readonly shadow: () => SaidOfShadow | undefined;
+  readonly backtest: () => SaidOfBacktest | undefined;
   readonly sign: (report: Uint8Array) => Uint8Array;
 }
 
@@ -69,6 +70,7 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
     }),
     sign: sources.sign,
     shadow: sources.shadow,
+    backtest: sources.backtest,
     rates: () => sources.rates().map(rateMessage),
     ratesAcknowledged: sources.ratesAcknowledged,
     trustVersions: () => {

@@ -12,6 +12,7 @@ import {
   trustedVersions,
   updateTrusted,
   verifyAssignment,
+  verifyBacktest,
   verifyShadow,
   verifyCaBundle,
 } from "#trust";
@@ -24,6 +25,16 @@ export interface ShadowOrder {
   readonly rolloutId: string;
   readonly target: Target;
   readonly untilMs: number;
+}
+
+/** A verified order to replay the last events over a candidate. */
+export interface BacktestOrder {
+  readonly backtestId: string;
+  readonly target: Target;
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  /** When the replay has to be over. */
+  readonly deadlineMs: number;
 }
 
 /** What the agent holds to be true about who may decide what; every floor is on disk before anything is done with it. */
@@ -40,6 +51,8 @@ export interface TrustStore {
   accept(envelope: Envelope, now: Date): Checked<Assignment>;
   /** Verifies the order to evaluate a candidate. */
   acceptShadow(envelope: Envelope, now: Date): Checked<ShadowOrder>;
+  /** Verifies the order to replay the last events over one. */
+  acceptBacktest(envelope: Envelope, now: Date): Checked<BacktestOrder>;
   /** Verifies a list of CAs; the version floor is the caller's, who keeps the list. */
   checkCas(envelope: Envelope, versionFloor: number, now: Date): Checked<CaBundle>;
   /** What everything above is judged by. */
@@ -95,6 +108,9 @@ export function openTrustStore(
       const { rolloutId, target, expires } = verified.value;
       return { ok: true, value: { rolloutId, target, untilMs: expires.getTime() } };
     },
+    acceptBacktest(envelope, now) {
+      return backtestOf(verifyBacktest(trusted, plain(envelope), { ...holder, now }));
+    },
     checkCas(envelope, versionFloor, now) {
       const { org } = holder;
       return verifyCaBundle(trusted, plain(envelope), { org, versionFloor, now });
@@ -102,6 +118,13 @@ export function openTrustStore(
     held: () => trusted,
     checkTarget: (target) => checkTarget(trusted, target, new Date()),
   };
+}
+
+function backtestOf(verified: ReturnType<typeof verifyBacktest>): Checked<BacktestOrder> {
+  if (!verified.ok) return verified;
+  const { backtestId, target, since, until, expires } = verified.value;
+  const times = { sinceMs: since.getTime(), untilMs: until.getTime(), deadlineMs: expires.getTime() };
+  return { ok: true, value: { backtestId, target, ...times } };
 }
 
 function assignersOf(trusted: Trusted): readonly string[] {

@@ -177,6 +177,55 @@ create table audit_heads (
 );
 create trigger audit_heads_append_only before delete or update or truncate on public.audit_heads for each statement execute function audit_is_append_only();
 
+create table backtest_clusters (
+  backtest_id text not null,
+  cluster_id text not null,
+  constraint backtest_clusters_pkey primary key (backtest_id, cluster_id),
+  constraint backtest_clusters_backtest_id_fkey foreign key (backtest_id) references backtests(id) on delete cascade,
+  constraint backtest_clusters_cluster_id_fkey foreign key (cluster_id) references clusters(id)
+);
+create index backtest_clusters_cluster on public.backtest_clusters using btree (cluster_id);
+
+create table backtest_reports (
+  backtest_id text not null,
+  agent_id text not null,
+  cluster_id text not null,
+  state text not null,
+  reason text not null,
+  detail text not null,
+  since timestamp with time zone,
+  updated_at timestamp with time zone not null,
+  events bigint not null,
+  skipped bigint not null,
+  undecided bigint not null,
+  failures bigint not null,
+  evaluation_us bigint not null,
+  rules jsonb not null,
+  bytes_done bigint not null,
+  bytes_total bigint not null,
+  missing bigint not null,
+  oldest timestamp with time zone,
+  constraint backtest_reports_pkey primary key (backtest_id, agent_id),
+  constraint backtest_reports_agent_id_fkey foreign key (agent_id) references agents(id),
+  constraint backtest_reports_backtest_id_fkey foreign key (backtest_id) references backtests(id) on delete cascade,
+  constraint backtest_reports_cluster_id_fkey foreign key (cluster_id) references clusters(id)
+);
+
+create table backtests (
+  id text not null,
+  digest text not null,
+  since timestamp with time zone not null,
+  until timestamp with time zone not null,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  deadline_at timestamp with time zone not null,
+  canceled_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  constraint backtests_pkey primary key (id),
+  constraint backtests_digest_fkey foreign key (digest) references bundles(digest)
+);
+create index backtests_created on public.backtests using btree (created_at);
+
 create table bundles (
   digest text not null,
   kind text not null,

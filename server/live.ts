@@ -2,8 +2,9 @@ import type { Logger } from "pino";
 
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
+import { BacktestService } from "#proto/fleet/v1/backtest";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import { readRoot, signAssignment, signCaBundle, signShadow } from "#trust";
+import { readRoot, signAssignment, signBacktest, signCaBundle, signShadow } from "#trust";
 
 import type { ApprovalPolicy } from "./domain/people/approval.ts";
 import type { CaKeeper } from "./ca-keeper.ts";
@@ -15,9 +16,10 @@ import { reconcileRollouts } from "./reconcile/rollouts.ts";
 import { agentPermissions, agentService } from "./rpc/agent-service/service.ts";
 import { alertPermissions, alertService } from "./rpc/alert-service.ts";
 import type { Audit } from "./rpc/audit.ts";
+import { backtestPermissions, backtestService } from "./rpc/backtest-service.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
-import { createSessions } from "./sessions/sessions.ts";
+import { createSessions, type SessionsOptions } from "./sessions/sessions.ts";
 import { createSignal, type Signal } from "./sessions/signal.ts";
 import type { Tuning } from "./sessions/tuning.ts";
 import type { Database } from "./store/pool.ts";
@@ -59,6 +61,8 @@ const changesMs = 800;
 /** Clusters that were silent come back at some time; nobody waits for them. */
 const catchUpsMs = 5000;
 
+const ofAgents = { readMaxBytes: messageBytesMax.agent };
+
 export function startLive(options: LiveOptions): Live {
   const { db, org, audit, approvals, log, clock, every } = options;
   const note = audit.noteOf({ kind: "server", id: "", name: "", role: "" }, "RolloutService/Pending");
@@ -69,16 +73,13 @@ export function startLive(options: LiveOptions): Live {
   const nudge = () => {
     rollouts.nudge();
   };
-  const signerFor = assignmentSigners(options.keyring);
   const sessions = createSessions({
     db,
     org,
     log,
     clock,
     certificateMs: options.agentCertificateMs,
-    sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
-    signShadow: (order, root) => signShadow({ ...order, org }, signerFor(root)),
-    signCas: (bundle, root) => signCaBundle({ ...bundle, org }, signerFor(root)),
+    ...signingFor(org, options.keyring),
     cas: options.cas,
     onReport: nudge,
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
@@ -91,14 +92,17 @@ export function startLive(options: LiveOptions): Live {
         AgentService,
         agentPermissions,
         agentService(sessions.ports, () => alertArrivals.ring()),
-        {
-          readMaxBytes: messageBytesMax.agent,
-        },
+        ofAgents,
       ),
       mount(
         RolloutService,
         rolloutPermissions,
         rolloutService({ ...options, nudge, changes: rolloutChanges, leaving: leaving.signal }),
+      ),
+      mount(
+        BacktestService,
+        backtestPermissions,
+        backtestService({ db, audit, clock, changes: rolloutChanges, leaving: leaving.signal }),
       ),
       mount(
         AlertService,
@@ -116,6 +120,20 @@ export function startLive(options: LiveOptions): Live {
       leaving.abort();
       return drain(sessions, windowMs);
     },
+  };
+}
+
+/** Everything that the assignment key of a root signs for the organisation of the fleet. */
+function signingFor(
+  org: string,
+  keyring: LiveOptions["keyring"],
+): Pick<SessionsOptions, "sign" | "signShadow" | "signBacktest" | "signCas"> {
+  const signerFor = assignmentSigners(keyring);
+  return {
+    sign: (assignment, root) => signAssignment({ ...assignment, org }, signerFor(root)),
+    signShadow: (order, root) => signShadow({ ...order, org }, signerFor(root)),
+    signBacktest: (order, root) => signBacktest({ ...order, org }, signerFor(root)),
+    signCas: (bundle, root) => signCaBundle({ ...bundle, org }, signerFor(root)),
   };
 }
 

@@ -57,6 +57,7 @@ function linked(t: TestContext, { home, identity }: Enrolled, options: Partial<L
     conditions,
     reportVersion: () => version,
     shadow: () => undefined,
+    backtest: () => undefined,
     rates: () => [],
     ratesAcknowledged: () => undefined,
     sign: (report) => signReport(identity.privateKey, report),

@@ -27,6 +27,7 @@ function speaker() {
     ratesAcknowledged: (through) => (own.ledger = acknowledge(own.ledger, through)),
     auditHead: () => undefined,
     shadow: () => undefined,
+    backtest: () => undefined,
     trustVersions: () => ({}),
     labelsDigest: () => new Uint8Array(),
     caBundleVersion: () => 0n,

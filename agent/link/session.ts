@@ -4,6 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { StateReportSchema, SyncRequestSchema } from "#proto/agent/v1/agent";
 import type {
+  BacktestReport,
   HelloSchema,
   KnownAuditHeadSchema,
   RateBucket,
@@ -27,6 +28,8 @@ export interface Speaker {
   labelsDigest(): Uint8Array;
   /** The candidate that was offered last; undefined when none was. */
   shadow(): SaidOfShadow | undefined;
+  /** The same of what is to be replayed. */
+  backtest(): SaidOfBacktest | undefined;
   caBundleVersion(): bigint;
   /** The server has these minutes now. */
   ratesAcknowledged(throughMinuteMs: number): void;
@@ -39,6 +42,15 @@ export interface SaidOfShadow {
   /** Grows with every change of the report. */
   readonly version: number;
   readonly report: ShadowReport;
+}
+
+/** How a backtest stands. */
+export interface SaidOfBacktest {
+  readonly backtestId: string;
+  readonly isReplaying: boolean;
+  /** Grows with every change of the report. */
+  readonly version: number;
+  readonly report: BacktestReport;
 }
 
 /** One session: builds its messages in sequence and keeps what is not acknowledged. The same for both transports. */
@@ -57,7 +69,7 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
   let sayHello = true;
   let acknowledgedVersion = -1;
   const inFlight = new Map<bigint, Sent>();
-  let shadowKnown: string | undefined;
+  let known: Known = {};
 
   return {
     id,
@@ -70,9 +82,10 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
       const rates = speaker.rates();
       const auditHead = speaker.auditHead();
       const shadow = speaker.shadow();
-      const shadowKey = shadow && `${shadow.rolloutId} ${shadow.version}`;
+      const backtest = speaker.backtest();
+      const said = saidOf(shadow, backtest);
       const minuteMs = lastMinuteOver(rates);
-      inFlight.set(sequence, { version: says ? version : undefined, minuteMs, shadow: shadowKey });
+      inFlight.set(sequence, { version: says ? version : undefined, minuteMs, said });
       forgetOldest(inFlight);
       return create(SyncRequestSchema, {
         sessionId: id,
@@ -86,7 +99,8 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         caBundleVersion: speaker.caBundleVersion(),
         ...(auditHead === undefined ? {} : { auditHead }),
         // Always there, so that the server knows that this agent takes offers.
-        shadow: shadow === undefined ? {} : standing(shadow, shadowKey === shadowKnown),
+        shadow: shadow === undefined ? {} : shadowStanding(shadow, said.shadow === known.shadow),
+        backtest: backtest === undefined ? {} : backtestStanding(backtest, said.backtest === known.backtest),
         waitMs,
         goodbye,
       });
@@ -97,14 +111,14 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
         sequence = 0n;
         acknowledgedVersion = -1;
         inFlight.clear();
-        shadowKnown = undefined;
+        known = {};
         return;
       }
       for (const [sent, what] of inFlight) {
         if (sent > response.ackSequence) continue;
         inFlight.delete(sent);
         if (what.version !== undefined) acknowledgedVersion = Math.max(acknowledgedVersion, what.version);
-        shadowKnown = what.shadow;
+        known = what.said;
         speaker.ratesAcknowledged(what.minuteMs);
       }
     },
@@ -115,11 +129,28 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
 interface Sent {
   readonly version: number | undefined;
   readonly minuteMs: number;
-  readonly shadow: string | undefined;
+  readonly said: Known;
 }
 
-function standing({ rolloutId, isEvaluating, report }: SaidOfShadow, isKnown: boolean) {
+/** Which reports about candidates the server has. */
+interface Known {
+  readonly shadow?: string | undefined;
+  readonly backtest?: string | undefined;
+}
+
+function saidOf(shadow: SaidOfShadow | undefined, backtest: SaidOfBacktest | undefined): Known {
+  return {
+    shadow: shadow && `${shadow.rolloutId} ${shadow.version}`,
+    backtest: backtest && `${backtest.backtestId} ${backtest.version}`,
+  };
+}
+
+function shadowStanding({ rolloutId, isEvaluating, report }: SaidOfShadow, isKnown: boolean) {
   return { rolloutId, isEvaluating, ...(isKnown ? {} : { report }) };
+}
+
+function backtestStanding({ backtestId, isReplaying, report }: SaidOfBacktest, isKnown: boolean) {
+  return { backtestId, isReplaying, ...(isKnown ? {} : { report }) };
 }
 
 function buildReport(speaker: Speaker, sessionId: string, sequence: bigint): Uint8Array {

@@ -6,6 +6,7 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 export type ClusterId = Branded<"cluster">;
 export type AgentId = Branded<"agent">;
 export type RolloutId = Branded<"rollout">;
+export type BacktestId = Branded<"backtest">;
 export type JoinTokenId = Branded<"join token">;
 export type ApiTokenId = Branded<"API token">;
 /** "sha256:" and 64 lower-case hex digits. */
@@ -16,6 +17,7 @@ export const idPrefixes = {
   cluster: "cl",
   agent: "ag",
   rollout: "ro",
+  backtest: "bt",
   "join token": "jt",
   "API token": "at",
 } as const;
@@ -27,6 +29,7 @@ export interface Ids {
   readonly cluster: ClusterId;
   readonly agent: AgentId;
   readonly rollout: RolloutId;
+  readonly backtest: BacktestId;
   readonly "join token": JoinTokenId;
   readonly "API token": ApiTokenId;
 }

@@ -10,6 +10,7 @@ import {
 } from "../store/partitions.ts";
 import { forgetCaKeys } from "../store/ca-rotations.ts";
 import { removeOldAttempts } from "../store/reports.ts";
+import { removeOldBacktests } from "../store/backtests.ts";
 import { removeOldShadows } from "../store/shadows.ts";
 import { removeSpentTokens } from "../store/enrollments.ts";
 
@@ -21,7 +22,7 @@ const spentTokensKeptMs = 30 * dayMs;
 /** A server that is away while the CA is replaced catches up within so long. */
 const caKeysKeptMs = 7 * dayMs;
 
-/** What shadows showed is looked at before the rollout goes on, and perhaps once more when something went wrong. */
+/** What shadows and backtests showed is looked at before the rollout goes on, and perhaps once more when something went wrong. */
 const shadowsKeptMs = 30 * dayMs;
 
 /**
@@ -37,6 +38,7 @@ export async function reconcilePartitions(db: Database, keepDays: KeepDays, now:
     () => removeSpentTokens(db, new Date(nowMs - spentTokensKeptMs)),
     () => removeOldAttempts(db),
     () => removeOldShadows(db, new Date(nowMs - shadowsKeptMs)),
+    () => removeOldBacktests(db, new Date(nowMs - shadowsKeptMs)),
     () => forgetCaKeys(db, new Date(nowMs - caKeysKeptMs)),
   ];
   const failures: unknown[] = [];

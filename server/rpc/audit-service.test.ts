@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
 import { AuditService, type AuditEntry, type ExportAuditResponse } from "#proto/fleet/v1/audit";
+import { BacktestService } from "#proto/fleet/v1/backtest";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { CaService } from "#proto/fleet/v1/ca";
 import { FreezeService } from "#proto/fleet/v1/freeze";
@@ -79,6 +81,10 @@ test("every call that changes something leaves a row with who, what, on what and
   await rollouts.abortRollout(await at1());
   await rollouts.undoRollout(await at1()).catch(() => {});
   await actOfTwo(at);
+  const backtests = await at.client(BacktestService);
+  const since = timestampFromMs(Date.now() - 3_600_000);
+  const { backtest } = await backtests.startBacktest({ bundle: "starter@1.0.0", since });
+  await backtests.cancelBacktest({ backtestId: backtest?.id ?? "" });
   const made = await tokens.createApiToken({ name: "ci", role: "viewer" });
   await tokens.revokeApiToken({ id: made.token?.id ?? "" });
   const { token } = await tokens.createJoinToken({ labels: { region: "eu" } });

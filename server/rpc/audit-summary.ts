@@ -6,7 +6,7 @@ import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 /** Fields that may hold a secret, by name: what they hold is never looked at. */
 const secretFields = /secret|token$|password|private|credential|csr/i;
 /** What a request is done to, in the order in which a field is taken. */
-const targetFields = ["rolloutId", "cluster", "id", "name"] as const;
+const targetFields = ["rolloutId", "backtestId", "cluster", "id", "name"] as const;
 const itemsShown = 8;
 const depthMax = 4;
 

@@ -3,6 +3,8 @@ import { test } from "node:test";
 
 import { toJson, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { BacktestService } from "#proto/fleet/v1/backtest";
 import { CaService } from "#proto/fleet/v1/ca";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { Requirement_Operator } from "#proto/fleet/v1/common";
@@ -19,6 +21,7 @@ interface Things {
   readonly cluster: string;
   readonly clusterId: string;
   readonly rollout: string;
+  readonly backtest: string;
   readonly joinToken: string;
   readonly apiToken: string;
 }
@@ -28,6 +31,7 @@ const missing: Things = {
   cluster: "nil-1",
   clusterId: "cl_0000000000000000",
   rollout: "ro_0000000000000000",
+  backtest: "bt_0000000000000000",
   joinToken: "jt_0000000000000000",
   apiToken: "at_0000000000000000",
 };
@@ -73,6 +77,14 @@ const requests: Readonly<Record<string, (about: Things) => object>> = {
   GetShadow: ({ rollout }) => ({ rolloutId: rollout }),
   PlanRollout: spec,
   StartRollout: spec,
+  StartBacktest: ({ cluster }) => ({
+    bundle: "starter@1.0.0",
+    selector: labelled("cluster", cluster),
+    since: timestampFromMs(Date.now() - 3_600_000),
+  }),
+  GetBacktest: ({ backtest }) => ({ backtestId: backtest }),
+  WatchBacktest: ({ backtest }) => ({ backtestId: backtest }),
+  CancelBacktest: ({ backtest }) => ({ backtestId: backtest }),
   ListJoinTokens: () => ({}),
   CreateJoinToken: ({ team }) => ({ labels: { region: "eu", team } }),
   ListApiTokens: () => ({}),
@@ -117,6 +129,12 @@ async function belongings(fleet: TestFleet, team: string, cluster: string): Prom
   const { rollout } = await rollouts.startRollout({
     spec: { kind: 1, bundle: "starter@1.0.0", selector: labelled("team", team) },
   });
+  const backtests = await at.client(BacktestService);
+  const { backtest } = await backtests.startBacktest({
+    bundle: "starter@1.0.0",
+    selector: labelled("team", team),
+    since: timestampFromMs(Date.now() - 3_600_000),
+  });
   const join = await tokens.createJoinToken({ labels: { region: "eu", team } });
   const api = await tokens.createApiToken({
     name: `ci of ${team}`,
@@ -128,6 +146,7 @@ async function belongings(fleet: TestFleet, team: string, cluster: string): Prom
     cluster,
     clusterId,
     rollout: rollout?.id ?? "",
+    backtest: backtest?.id ?? "",
     joinToken: join.token?.id ?? "",
     apiToken: api.token?.id ?? "",
   };
@@ -171,7 +190,7 @@ async function say(call: Call, method: DescMethod, request: object): Promise<str
 function bare(words: string, about: Things): string {
   return [...Object.values(about), ...Object.values(missing)]
     .reduce<string>((text, own: string) => text.replaceAll(own, "~"), words)
-    .replaceAll(/\b(at|jt|ro)_[0-9a-z]{16}/g, "#")
+    .replaceAll(/\b(at|bt|jt|ro)_[0-9a-z]{16}/g, "#")
     .replaceAll(/#[.][\w-]{43}/g, "#")
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "@");
 }

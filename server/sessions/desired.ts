@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-import type { Assignment, Envelope, ShadowOrder } from "#trust";
+import type { Assignment, BacktestOrder, Envelope, ShadowOrder } from "#trust";
 
 import { readDesired, readTrustChain, type DesiredRow, type StoredMetadata } from "../store/desired.ts";
 import type { Db } from "../store/pool.ts";
@@ -20,6 +20,12 @@ export type SignAssignment = (
 /** The same for the order to evaluate a candidate. */
 export type SignShadow = (order: Omit<ShadowOrder, "org">, root: Uint8Array | undefined) => Promise<Envelope>;
 
+/** The same for the order to replay one. */
+export type SignBacktest = (
+  order: Omit<BacktestOrder, "org">,
+  root: Uint8Array | undefined,
+) => Promise<Envelope>;
+
 /**
  * The desired state of the clusters that are connected here. A copy of what the store says, read again when the change
  * feed says so; losing it costs a query.
@@ -34,6 +40,8 @@ export interface DesiredBook {
   envelope(desired: Desired): Promise<Envelope | undefined>;
   /** The signed order to evaluate the candidate of a cluster; undefined when it has none now. */
   shadowOrder(desired: Desired): Promise<Envelope | undefined>;
+  /** The same for what it is to replay. */
+  backtestOrder(desired: Desired): Promise<Envelope | undefined>;
   /** All roots and the newest of the other roles, in the order in which an agent verifies them. */
   trustChain(): Promise<readonly StoredMetadata[]>;
   /** Reads again what is held of these clusters; answers with who among them may not be spoken with any more. */
@@ -57,6 +65,7 @@ export interface DesiredOptions {
   readonly db: Db;
   readonly sign: SignAssignment;
   readonly signShadow: SignShadow;
+  readonly signBacktest: SignBacktest;
   readonly clock: () => Date;
   readonly tuning: Pick<Tuning, "assignmentMs" | "clockSkewMs">;
 }
@@ -88,7 +97,8 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
       return entry.state;
     },
     envelope: (desired) => envelopeOf(desired, entries.get(desired.clusterId), { ...options, trustChain }),
-    shadowOrder: (desired) => orderOf(desired, { ...options, trustChain }),
+    shadowOrder: (desired) => shadowOrderOf(desired, { ...options, trustChain }),
+    backtestOrder: (desired) => backtestOrderOf(desired, { ...options, trustChain }),
     trustChain,
     refresh: async (clusterIds) => {
       const held = [...clusterIds].filter((id) => entries.has(id));
@@ -147,7 +157,6 @@ function forgetting<T>(promise: Promise<T>, forget: () => void): Promise<T> {
 
 async function signDesired(desired: Desired, nowMs: number, options: EnvelopeOptions): Promise<Envelope> {
   const { sign, tuning } = options;
-  const second = (ms: number) => new Date(Math.floor(ms / 1000) * 1000);
   const root = (await options.trustChain()).findLast(({ role }) => role === "root");
   const assignment = {
     clusterId: desired.clusterId,
@@ -164,19 +173,39 @@ async function signDesired(desired: Desired, nowMs: number, options: EnvelopeOpt
   return sign(assignment, root?.body);
 }
 
-async function orderOf(desired: Desired, options: EnvelopeOptions): Promise<Envelope | undefined> {
-  const { clusterId, shadow } = desired;
-  const nowMs = options.clock().getTime();
-  if (shadow === null || nowMs >= shadow.untilMs) return undefined;
-  const { rolloutId, path, length, digest, untilMs } = shadow;
-  const second = (ms: number) => new Date(Math.floor(ms / 1000) * 1000);
-  const root = (await options.trustChain()).findLast(({ role }) => role === "root");
+async function shadowOrderOf({ clusterId, shadow }: Desired, options: EnvelopeOptions) {
+  const order = shadow && (await orderOf(clusterId, shadow, shadow.untilMs, options));
+  if (shadow === null || order === null) return undefined;
+  return options.signShadow({ ...order.common, rolloutId: shadow.rolloutId }, order.root);
+}
+
+async function backtestOrderOf({ clusterId, backtest }: Desired, options: EnvelopeOptions) {
+  const order = backtest && (await orderOf(clusterId, backtest, backtest.deadlineMs, options));
+  if (backtest === null || order === null) return undefined;
+  const { backtestId, sinceMs, untilMs } = backtest;
+  // What happened in the last second belongs to it.
+  const span = { since: second(sinceMs), until: second(untilMs + 999) };
+  return options.signBacktest({ ...order.common, ...span, backtestId }, order.root);
+}
+
+/** What the orders about candidates have in common; null when the time is over. */
+async function orderOf(
+  clusterId: string,
+  { path, length, digest }: { readonly path: string; readonly length: number; readonly digest: string },
+  expiresMs: number,
+  { clock, trustChain, tuning }: EnvelopeOptions,
+) {
+  const nowMs = clock().getTime();
+  if (nowMs >= expiresMs) return null;
+  const root = (await trustChain()).findLast(({ role }) => role === "root")?.body;
   const target = { kind: "rules", path, length, sha256: digest.slice("sha256:".length) } as const;
-  const notBefore = second(nowMs - options.tuning.clockSkewMs);
-  return options.signShadow(
-    { clusterId, rolloutId, target, notBefore, expires: second(untilMs) },
-    root?.body,
-  );
+  const times = { notBefore: second(nowMs - tuning.clockSkewMs), expires: second(expiresMs) };
+  return { common: { clusterId, target, ...times }, root };
+}
+
+/** The whole second that a moment is in. */
+function second(ms: number): Date {
+  return new Date(Math.floor(ms / 1000) * 1000);
 }
 
 /** SHA-256 over the labels as JSON, a list of pairs sorted by key. Agents compute the same. */

@@ -6,13 +6,12 @@ import type { Logger } from "pino";
 
 import { SyncResponseSchema, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
 
-import type { Envelope } from "#trust";
-
 import { accept, type Outcome } from "../domain/refusal.ts";
 import { adoptCertificate } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
 import { storeReport } from "../store/reports.ts";
+import { storeBacktest } from "../store/backtests.ts";
 import { storeShadow } from "../store/shadows.ts";
 import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
 import type { AuditBook, KnownHead } from "./audit-book.ts";
@@ -21,8 +20,8 @@ import type { CaBook } from "./cas.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
 import type { PresenceBook } from "./presence.ts";
 import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
-import { readShadow } from "./read-shadow.ts";
-import { shadowFor, type HeldShadow } from "./shadow-offer.ts";
+import { backtestFor, shadowFor, wireEnvelope, type Held } from "./offers.ts";
+import { readBacktest, readShadow } from "./read-shadow.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Who speaks, as the certificate of the connection proves it. */
@@ -73,8 +72,9 @@ export interface Session {
   isTuned: boolean;
   /** The head of the audit log that the agent said it holds. */
   auditHead: KnownHead | undefined;
-  /** The candidate that the agent holds, with what it was offered since; undefined for agents that take none. */
-  shadow: HeldShadow | undefined;
+  /** The candidates that the agent holds, with what it was offered since; undefined for agents that take none. */
+  shadow: Held | undefined;
+  backtest: Held | undefined;
 }
 
 export interface Synced {
@@ -122,8 +122,7 @@ export async function handleSync(
     session.observedGeneration = report.value.observedGeneration;
     ports.onReport();
   }
-  const shadow = readShadow(request, caller.agentId, caller.clusterId);
-  if (shadow !== undefined) await storeShadow(ports.db, shadow, ports.clock());
+  await storeCandidates(ports, caller, request);
   await ports.rates.add(readRates(request, caller.agentId, caller.clusterId, ports.clock()));
   ports.presence.note({
     agentId: caller.agentId,
@@ -139,14 +138,21 @@ export async function handleSync(
   session.labelsDigest = request.labelsDigest;
   session.caBundleVersion = request.caBundleVersion;
   session.auditHead = readKnownHead(request);
-  session.shadow = request.shadow && {
-    rolloutId: request.shadow.rolloutId,
-    isEvaluating: request.shadow.isEvaluating,
-  };
+  const { shadow, backtest } = request;
+  session.shadow = shadow && { id: shadow.rolloutId, isAtWork: shadow.isEvaluating };
+  session.backtest = backtest && { id: backtest.backtestId, isAtWork: backtest.isReplaying };
   // What the agent says counts: an assignment that got lost, or that it could not verify yet, is offered again.
   session.offeredGeneration = session.observedGeneration;
   if (request.goodbye) await endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock());
   return accept(await answer(ports, session));
+}
+
+/** What an agent says of the candidates that it was given. */
+async function storeCandidates(ports: SyncPorts, caller: SyncCaller, request: SyncRequest): Promise<void> {
+  const shadow = readShadow(request, caller);
+  if (shadow !== undefined) await storeShadow(ports.db, shadow, ports.clock());
+  const backtest = readBacktest(request, caller);
+  if (backtest !== undefined) await storeBacktest(ports.db, backtest, ports.clock());
 }
 
 /** The session that a message belongs to: a new one with its hello, or the known one when the sequence fits. */
@@ -213,6 +219,7 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     isTuned: false,
     auditHead: undefined,
     shadow: undefined,
+    backtest: undefined,
   };
 }
 
@@ -243,6 +250,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     ...(await caBundleFor(ports, session)),
     ...(await auditFor(ports, session)),
     ...(await shadowFor(ports.desired, session, desired)),
+    ...(await backtestFor(ports.desired, session, desired)),
     ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
   };
   session.isTuned = true;
@@ -260,6 +268,7 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
     response.metadata.length > 0 ||
     response.labels !== undefined ||
     response.shadow !== undefined ||
+    response.backtest !== undefined ||
     response.caBundle !== undefined ||
     response.tuning !== undefined;
   return { session, response, isNews };
@@ -290,10 +299,6 @@ async function caBundleFor(
   return { caBundle: wireEnvelope(bundle.envelope) };
 }
 
-function wireEnvelope({ payloadType, payload, signatures }: Envelope) {
-  return { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) };
-}
-
 /** A newer head of the audit log. No news by itself: it comes with whatever the agent is told next. */
 async function auditFor(
   ports: SyncPorts,
@@ -301,13 +306,9 @@ async function auditFor(
 ): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "audit">> {
   const update = await ports.audit.updateFor(session.auditHead);
   if (update === undefined) return {};
-  const { payloadType, payload, signatures } = update.envelope;
-  const head = { payloadType, payload: Uint8Array.from(payload), signatures: signatures.map(wireSignature) };
-  return { audit: { head, links: update.links.map((link) => Uint8Array.from(link)) } };
-}
-
-function wireSignature(from: { readonly keyId: string; readonly signature: Uint8Array }) {
-  return { keyId: from.keyId, signature: Uint8Array.from(from.signature) };
+  return {
+    audit: { head: wireEnvelope(update.envelope), links: update.links.map((link) => Uint8Array.from(link)) },
+  };
 }
 
 function labelsFor(session: Session, desired: Desired) {

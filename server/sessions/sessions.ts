@@ -9,7 +9,7 @@ import { createBatcher } from "./batcher.ts";
 import type { CaKeeper } from "../ca-keeper.ts";
 import { createCaBook, type SignCas } from "./cas.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
-import { createDesiredBook, type SignAssignment, type SignShadow } from "./desired.ts";
+import { createDesiredBook, type SignAssignment, type SignBacktest, type SignShadow } from "./desired.ts";
 import type { SyncPorts } from "./handle-sync.ts";
 import { createPresenceBook } from "./presence.ts";
 import { createRegistry, type Registry } from "./registry.ts";
@@ -20,6 +20,7 @@ export interface SessionsOptions {
   readonly org: string;
   readonly sign: SignAssignment;
   readonly signShadow: SignShadow;
+  readonly signBacktest: SignBacktest;
   readonly signCas: SignCas;
   readonly cas: CaKeeper;
   /** How long agents' certificates hold. */
@@ -59,8 +60,8 @@ export function createSessions(options: SessionsOptions): Sessions {
   const random = options.random ?? Math.random;
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
-  const { sign, signShadow } = options;
-  const desired = createDesiredBook({ db, clock, tuning, sign, signShadow });
+  const { sign, signShadow, signBacktest } = options;
+  const desired = createDesiredBook({ db, clock, tuning, sign, signShadow, signBacktest });
   const cas = createCaBook({
     cas: () => options.cas.current(),
     sign: options.signCas,

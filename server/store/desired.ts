@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 
 import type { Digest } from "../domain/ids.ts";
 import { param } from "./assignments.ts";
+import { type DesiredBacktest, desiredBacktest, isBacktested } from "./backtests.ts";
 import type { Db } from "./pool.ts";
 import type { TrustRole } from "./schema.ts";
 import { type DesiredShadow, desiredShadow, isCandidate } from "./shadows.ts";
@@ -17,6 +18,7 @@ export interface DesiredRow {
   readonly generation: bigint;
   readonly targets: readonly DesiredTarget[];
   readonly shadow: DesiredShadow | null;
+  readonly backtest: DesiredBacktest | null;
 }
 
 export interface DesiredTarget {
@@ -37,7 +39,7 @@ export async function readDesired(db: Db, clusterIds: readonly string[]): Promis
       coalesce((select json_agg(json_build_object('kind', b.kind, 'path', b.target_path, 'length', b.length,
         'digest', b.digest) order by b.kind) from bundles b where b.digest in (a.rules_digest, a.shipper_digest)), '[]')
         as targets,
-      ${desiredShadow} as shadow
+      ${desiredShadow} as shadow, ${desiredBacktest} as backtest
     from clusters c left join assignments a on a.cluster_id = c.id
     where c.id = any(${param(clusterIds)}::text[])`);
   return rows.map((row) => ({ ...row, generation: BigInt(row.generation) }));
@@ -99,6 +101,6 @@ export async function readBlob(
         and b.digest in (a.rules_digest, a.shipper_digest))
       or exists (select 1 from rollout_clusters rc join rollouts r on r.id = rc.rollout_id
         where rc.cluster_id = ${clusterId} and rc.previous_digest = b.digest and r.finished_at is null)
-      or ${isCandidate(clusterId)})`);
+      or ${isCandidate(clusterId)} or ${isBacktested(clusterId)})`);
   return rows[0];
 }

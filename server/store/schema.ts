@@ -7,6 +7,7 @@ import { boolean, integer, jsonb, pgTable, primaryKey, smallint, text } from "dr
 
 import type { ApprovalNeed, Person } from "../domain/people/approval.ts";
 import type { Role } from "../domain/permission.ts";
+import { reportColumns } from "./backtest-schema.ts";
 import { bytea, instant, int8, scope } from "./columns.ts";
 
 /** Labels of a cluster; always with `region`. */
@@ -227,25 +228,11 @@ export const rolloutGates = pgTable(
   (table) => [primaryKey({ columns: [table.rolloutId, table.wave, table.gate] })],
 );
 
-/** `rules` is a list of `ShadowRuleRow`. */
+export { backtestClusters, backtestReports, backtests } from "./backtest-schema.ts";
+
 export const shadowReports = pgTable(
   "shadow_reports",
-  {
-    rolloutId: text("rollout_id").notNull(),
-    agentId: text("agent_id").notNull(),
-    clusterId: text("cluster_id").notNull(),
-    state: text("state").notNull(),
-    reason: text("reason").notNull(),
-    detail: text("detail").notNull(),
-    since: instant("since"),
-    updatedAt: instant("updated_at").notNull(),
-    events: int8("events").notNull(),
-    skipped: int8("skipped").notNull(),
-    undecided: int8("undecided").notNull(),
-    failures: int8("failures").notNull(),
-    evaluationUs: int8("evaluation_us").notNull(),
-    rules: jsonb("rules").notNull(),
-  },
+  { rolloutId: text("rollout_id").notNull(), ...reportColumns },
   (table) => [primaryKey({ columns: [table.rolloutId, table.agentId] })],
 );
 

@@ -43,6 +43,7 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
     org: "default",
     sign: () => signEnvelope("test", new Uint8Array(), [key]),
     signShadow: () => signEnvelope("test", new Uint8Array(), [key]),
+    signBacktest: () => signEnvelope("test", new Uint8Array(), [key]),
     signCas: () => signEnvelope("test", new Uint8Array(), [key]),
     cas: oneCa,
     certificateMs: 1000,

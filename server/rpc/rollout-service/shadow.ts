@@ -9,19 +9,19 @@ import { isShadowing, shadowUntilMs } from "../../domain/rollout-shadow.ts";
 import { isFinished, type Rollout } from "../../domain/rollout.ts";
 import type { Scope } from "../../domain/scope.ts";
 import type { Db } from "../../store/pool.ts";
-import { listShadowProblems, listShadowRules, sumShadow } from "../../store/shadows.ts";
+import { sumReports } from "../../store/candidate-reports.ts";
+import { countShadowAgents } from "../../store/shadows.ts";
+import { loadFindings } from "../candidate-message.ts";
 import { orRefuse } from "../refusals.ts";
-
-const bounds = { rulesMax: 500, examplesMax: 5 };
-const problemsMax = 100;
 
 /** How the shadow of a rollout stands; undefined for one without. */
 export async function shadowOf(db: Db, scope: Scope, rollout: Rollout): Promise<Shadow | undefined> {
   const untilMs = shadowUntilMs(rollout);
   if (untilMs === undefined) return undefined;
   const isOver = !isShadowing(rollout) || isFinished(rollout.state);
-  const sums = await sumShadow(db, scope, rollout.id);
-  return create(ShadowSchema, { until: timestampFromMs(untilMs), isOver, ...sums });
+  const agents = await countShadowAgents(db, scope, rollout.id);
+  const sums = await sumReports(db, scope, { kind: "shadow", id: rollout.id });
+  return create(ShadowSchema, { until: timestampFromMs(untilMs), isOver, agents, ...sums });
 }
 
 /** What the bundle of a rollout would change, per rule. */
@@ -31,29 +31,6 @@ export async function shadow(db: Db, scope: Scope, rollout: Rollout): Promise<Ge
     const why = `Rollout ${rollout.id} began without a shadow: start one with --shadow 30m`;
     return orRefuse(refuse({ kind: "precondition", why }));
   }
-  const rules = await listShadowRules(db, scope, rollout.id, bounds);
-  const problems = await listShadowProblems(db, scope, rollout.id, problemsMax);
-  return create(GetShadowResponseSchema, {
-    shadow: stands,
-    rules: rules.map(({ rule, clusters, examples, ...counts }) => ({
-      rule,
-      clusters,
-      now: BigInt(counts.now),
-      candidate: BigInt(counts.candidate),
-      new: BigInt(counts.new),
-      gone: BigInt(counts.gone),
-      examples: (examples ?? []).map(({ clusterName, isGone, timeMs, fields }) => ({
-        clusterName,
-        isGone,
-        time: timestampFromMs(timeMs),
-        fields: { ...fields },
-      })),
-    })),
-    problems: problems.map(({ clusterName, agentName, reason, detail }) => ({
-      clusterName,
-      agentName,
-      reason,
-      detail,
-    })),
-  });
+  const found = await loadFindings(db, scope, { kind: "shadow", id: rollout.id });
+  return create(GetShadowResponseSchema, { shadow: stands, ...found });
 }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/agent.proto.
  */
 export const file_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEi/wIKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZBIZChFjYV9idW5kbGVfdmVyc2lvbhgMIAEoBBIoCgZzaGFkb3cYUCABKAsyGC5hZ2VudC52MS5TaGFkb3dTdGFuZGluZyJjCg5TaGFkb3dTdGFuZGluZxISCgpyb2xsb3V0X2lkGAEgASgJEhUKDWlzX2V2YWx1YXRpbmcYAiABKAgSJgoGcmVwb3J0GAMgASgLMhYuYWdlbnQudjEuU2hhZG93UmVwb3J0IoICCgxTaGFkb3dSZXBvcnQSDQoFc3RhdGUYASABKAkSDgoGcmVhc29uGAIgASgJEg4KBmRldGFpbBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZXZlbnRzGAUgASgEEg8KB3NraXBwZWQYBiABKAQSEQoJdW5kZWNpZGVkGAcgASgEEhAKCGZhaWx1cmVzGAggASgEEhUKDWV2YWx1YXRpb25fdXMYCSABKAQSIwoFcnVsZXMYCiADKAsyFC5hZ2VudC52MS5TaGFkb3dSdWxlEhYKDnJ1bGVzX2xlZnRfb3V0GAsgASgNIn4KClNoYWRvd1J1bGUSDAoEcnVsZRgBIAEoCRILCgNub3cYAiABKAQSEQoJY2FuZGlkYXRlGAMgASgEEgsKA25ldxgEIAEoBBIMCgRnb25lGAUgASgEEicKB3NhbXBsZXMYBiADKAsyFi5hZ2VudC52MS5TaGFkb3dTYW1wbGUirAEKDFNoYWRvd1NhbXBsZRIPCgdpc19nb25lGAEgASgIEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKBmZpZWxkcxgDIAMoCzIiLmFnZW50LnYxLlNoYWRvd1NhbXBsZS5GaWVsZHNFbnRyeRotCgtGaWVsZHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsUBCgVIZWxsbxIVCg1hZ2VudF92ZXJzaW9uGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhMKC2NsdXN0ZXJfdWlkGAMgASgJEhQKDGNhcGFiaWxpdGllcxgEIAMoCRIUCgxwcm90b2NvbF9taW4YBSABKA0SFAoMcHJvdG9jb2xfbWF4GAYgASgNEhEKCXRyYW5zcG9ydBgHIAEoCRITCgtpbnN0YW5jZV9pZBgIIAEoCRIOCgZzdGFydHMYCSABKAQitAIKC1N0YXRlUmVwb3J0EhIKCmNsdXN0ZXJfaWQYASABKAkSEAoIYWdlbnRfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRIQCghzZXF1ZW5jZRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIbChNvYnNlcnZlZF9nZW5lcmF0aW9uGAYgASgEEiwKCmNvbXBvbmVudHMYByADKAsyGC5hZ2VudC52MS5Db21wb25lbnRTdGF0ZRInCgpjb25kaXRpb25zGAggAygLMhMuYWdlbnQudjEuQ29uZGl0aW9uEiYKCmF1ZGl0X2hlYWQYCSABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRITCgt0cnVzdGVkX2NhcxgKIAMoCSKSAQoOQ29tcG9uZW50U3RhdGUSDAoEa2luZBgBIAEoCRIWCg5ydW5uaW5nX2RpZ2VzdBgCIAEoDBIxCg1ydW5uaW5nX3NpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgxsYXN0X2F0dGVtcHQYBCABKAsyES5hZ2VudC52MS5BdHRlbXB0IpYBCgdBdHRlbXB0Eg4KBmRpZ2VzdBgBIAEoDBISCgpnZW5lcmF0aW9uGAIgASgEEg0KBXBoYXNlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZkZXRhaWwYBSABKAkSJgoCYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGxvZ190YWlsGHggASgJIlUKCUNvbmRpdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIr8BCgpSYXRlQnVja2V0EioKBm1pbnV0ZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZXZlbnRzGAIgASgEEg0KBWJ5dGVzGAMgASgEEg4KBmFsZXJ0cxgEIAEoBBIPCgdkcm9wcGVkGAUgASgEEg4KBnBhcmtlZBgGIAEoBBIOCgZsYWdfbXMYByABKAQSFAoMZGV0ZWN0aW9uX3VzGAggASgEEg8KB3NlY29uZHMYCSABKA0iUwoNVHJ1c3RWZXJzaW9ucxIMCgRyb290GAEgASgEEg8KB3RhcmdldHMYAiABKAQSEAoIc25hcHNob3QYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEIqoDCgxTeW5jUmVzcG9uc2USFAoMYWNrX3NlcXVlbmNlGAEgASgEEiYKCmFzc2lnbm1lbnQYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRIkCghtZXRhZGF0YRgDIAMoCzISLmFnZW50LnYxLk1ldGFkYXRhEiAKBnR1bmluZxgEIAEoCzIQLmFnZW50LnYxLlR1bmluZxISCgpuZWVkX2hlbGxvGAUgASgIEhkKEXJlbmV3X2NlcnRpZmljYXRlGAYgASgIEh4KBWRyYWluGAcgASgLMg8uYWdlbnQudjEuRHJhaW4SLwoLc2VydmVyX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKBmxhYmVscxgJIAEoCzIQLmFnZW50LnYxLkxhYmVscxIkCgVhdWRpdBgKIAEoCzIVLmFnZW50LnYxLkF1ZGl0VXBkYXRlEiUKCWNhX2J1bmRsZRgLIAEoCzISLmFnZW50LnYxLkVudmVsb3BlEiUKBnNoYWRvdxhQIAEoCzIVLmFnZW50LnYxLlNoYWRvd09mZmVyIkQKC1NoYWRvd09mZmVyEhIKCnJvbGxvdXRfaWQYASABKAkSIQoFb3JkZXIYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSJaCg5Lbm93bkF1ZGl0SGVhZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoYXNoGAIgASgMEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KC0F1ZGl0VXBkYXRlEiAKBGhlYWQYASABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRINCgVsaW5rcxgCIAMoDCJlCgZMYWJlbHMSLAoGbGFiZWxzGAEgAygLMhwuYWdlbnQudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoIRW52ZWxvcGUSFAoMcGF5bG9hZF90eXBlGAEgASgJEg8KB3BheWxvYWQYAiABKAwSJwoKc2lnbmF0dXJlcxgDIAMoCzITLmFnZW50LnYxLlNpZ25hdHVyZSIuCglTaWduYXR1cmUSDgoGa2V5X2lkGAEgASgJEhEKCXNpZ25hdHVyZRgCIAEoDCI3CghNZXRhZGF0YRIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSDAoEYm9keRgDIAEoDCJOCgZUdW5pbmcSFAoMaGVhcnRiZWF0X21zGAEgASgNEhEKCXJlcG9ydF9tcxgCIAEoDRIbChNyZWNvbm5lY3Rfd2luZG93X21zGAMgASgNIiMKBURyYWluEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgBIAEoDSIyChBGZXRjaEJsb2JSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiMgoRRmV0Y2hCbG9iUmVzcG9uc2USDQoFY2h1bmsYASABKAwSDgoGbGVuZ3RoGAIgASgEIjcKFERlbGl2ZXJBbGVydHNSZXF1ZXN0Eh8KBmFsZXJ0cxgBIAMoCzIPLmFnZW50LnYxLkFsZXJ0IsEBCgVBbGVydBIKCgJpZBgBIAEoCRIMCgRydWxlGAIgASgJEhAKCHByaW9yaXR5GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYBiABKAkSDAoEYm9keRgHIAEoCRIQCghhdWRpdF9pZBgIIAEoCRIMCgR0YWdzGAkgAygJEhQKDHJ1bGVzX2RpZ2VzdBgKIAEoDCIpChVEZWxpdmVyQWxlcnRzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0ynQIKDEFnZW50U2VydmljZRI8CgdDb25uZWN0EhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2UoATABEjUKBFN5bmMSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZRJGCglGZXRjaEJsb2ISGi5hZ2VudC52MS5GZXRjaEJsb2JSZXF1ZXN0GhsuYWdlbnQudjEuRmV0Y2hCbG9iUmVzcG9uc2UwARJQCg1EZWxpdmVyQWxlcnRzEh4uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1JlcXVlc3QaHy5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEirQMKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZBIZChFjYV9idW5kbGVfdmVyc2lvbhgMIAEoBBIoCgZzaGFkb3cYUCABKAsyGC5hZ2VudC52MS5TaGFkb3dTdGFuZGluZxIsCghiYWNrdGVzdBhRIAEoCzIaLmFnZW50LnYxLkJhY2t0ZXN0U3RhbmRpbmciYwoOU2hhZG93U3RhbmRpbmcSEgoKcm9sbG91dF9pZBgBIAEoCRIVCg1pc19ldmFsdWF0aW5nGAIgASgIEiYKBnJlcG9ydBgDIAEoCzIWLmFnZW50LnYxLlNoYWRvd1JlcG9ydCKCAgoMU2hhZG93UmVwb3J0Eg0KBXN0YXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIOCgZkZXRhaWwYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgFIAEoBBIPCgdza2lwcGVkGAYgASgEEhEKCXVuZGVjaWRlZBgHIAEoBBIQCghmYWlsdXJlcxgIIAEoBBIVCg1ldmFsdWF0aW9uX3VzGAkgASgEEiMKBXJ1bGVzGAogAygLMhQuYWdlbnQudjEuU2hhZG93UnVsZRIWCg5ydWxlc19sZWZ0X291dBgLIAEoDSJ+CgpTaGFkb3dSdWxlEgwKBHJ1bGUYASABKAkSCwoDbm93GAIgASgEEhEKCWNhbmRpZGF0ZRgDIAEoBBILCgNuZXcYBCABKAQSDAoEZ29uZRgFIAEoBBInCgdzYW1wbGVzGAYgAygLMhYuYWdlbnQudjEuU2hhZG93U2FtcGxlIqwBCgxTaGFkb3dTYW1wbGUSDwoHaXNfZ29uZRgBIAEoCBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCgZmaWVsZHMYAyADKAsyIi5hZ2VudC52MS5TaGFkb3dTYW1wbGUuRmllbGRzRW50cnkaLQoLRmllbGRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJnChBCYWNrdGVzdFN0YW5kaW5nEhMKC2JhY2t0ZXN0X2lkGAEgASgJEhQKDGlzX3JlcGxheWluZxgCIAEoCBIoCgZyZXBvcnQYAyABKAsyGC5hZ2VudC52MS5CYWNrdGVzdFJlcG9ydCKfAQoOQmFja3Rlc3RSZXBvcnQSJwoHZmlndXJlcxgBIAEoCzIWLmFnZW50LnYxLlNoYWRvd1JlcG9ydBISCgpieXRlc19kb25lGAIgASgEEhMKC2J5dGVzX3RvdGFsGAMgASgEEg8KB21pc3NpbmcYBCABKAQSKgoGb2xkZXN0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLFAQoFSGVsbG8SFQoNYWdlbnRfdmVyc2lvbhgBIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgCIAEoCRITCgtjbHVzdGVyX3VpZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSFAoMcHJvdG9jb2xfbWluGAUgASgNEhQKDHByb3RvY29sX21heBgGIAEoDRIRCgl0cmFuc3BvcnQYByABKAkSEwoLaW5zdGFuY2VfaWQYCCABKAkSDgoGc3RhcnRzGAkgASgEIrQCCgtTdGF0ZVJlcG9ydBISCgpjbHVzdGVyX2lkGAEgASgJEhAKCGFnZW50X2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSEAoIc2VxdWVuY2UYBCABKAQSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGwoTb2JzZXJ2ZWRfZ2VuZXJhdGlvbhgGIAEoBBIsCgpjb21wb25lbnRzGAcgAygLMhguYWdlbnQudjEuQ29tcG9uZW50U3RhdGUSJwoKY29uZGl0aW9ucxgIIAMoCzITLmFnZW50LnYxLkNvbmRpdGlvbhImCgphdWRpdF9oZWFkGAkgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSEwoLdHJ1c3RlZF9jYXMYCiADKAkikgEKDkNvbXBvbmVudFN0YXRlEgwKBGtpbmQYASABKAkSFgoOcnVubmluZ19kaWdlc3QYAiABKAwSMQoNcnVubmluZ19zaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoMbGFzdF9hdHRlbXB0GAQgASgLMhEuYWdlbnQudjEuQXR0ZW1wdCKWAQoHQXR0ZW1wdBIOCgZkaWdlc3QYASABKAwSEgoKZ2VuZXJhdGlvbhgCIAEoBBINCgVwaGFzZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSDgoGZGV0YWlsGAUgASgJEiYKAmF0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsb2dfdGFpbBh4IAEoCSJVCglDb25kaXRpb24SDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK/AQoKUmF0ZUJ1Y2tldBIqCgZtaW51dGUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgCIAEoBBINCgVieXRlcxgDIAEoBBIOCgZhbGVydHMYBCABKAQSDwoHZHJvcHBlZBgFIAEoBBIOCgZwYXJrZWQYBiABKAQSDgoGbGFnX21zGAcgASgEEhQKDGRldGVjdGlvbl91cxgIIAEoBBIPCgdzZWNvbmRzGAkgASgNIlMKDVRydXN0VmVyc2lvbnMSDAoEcm9vdBgBIAEoBBIPCgd0YXJnZXRzGAIgASgEEhAKCHNuYXBzaG90GAMgASgEEhEKCXRpbWVzdGFtcBgEIAEoBCLVAwoMU3luY1Jlc3BvbnNlEhQKDGFja19zZXF1ZW5jZRgBIAEoBBImCgphc3NpZ25tZW50GAIgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSJAoIbWV0YWRhdGEYAyADKAsyEi5hZ2VudC52MS5NZXRhZGF0YRIgCgZ0dW5pbmcYBCABKAsyEC5hZ2VudC52MS5UdW5pbmcSEgoKbmVlZF9oZWxsbxgFIAEoCBIZChFyZW5ld19jZXJ0aWZpY2F0ZRgGIAEoCBIeCgVkcmFpbhgHIAEoCzIPLmFnZW50LnYxLkRyYWluEi8KC3NlcnZlcl90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgZsYWJlbHMYCSABKAsyEC5hZ2VudC52MS5MYWJlbHMSJAoFYXVkaXQYCiABKAsyFS5hZ2VudC52MS5BdWRpdFVwZGF0ZRIlCgljYV9idW5kbGUYCyABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRIlCgZzaGFkb3cYUCABKAsyFS5hZ2VudC52MS5TaGFkb3dPZmZlchIpCghiYWNrdGVzdBhRIAEoCzIXLmFnZW50LnYxLkJhY2t0ZXN0T2ZmZXIiRwoNQmFja3Rlc3RPZmZlchITCgtiYWNrdGVzdF9pZBgBIAEoCRIhCgVvcmRlchgCIAEoCzISLmFnZW50LnYxLkVudmVsb3BlIkQKC1NoYWRvd09mZmVyEhIKCnJvbGxvdXRfaWQYASABKAkSIQoFb3JkZXIYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSJaCg5Lbm93bkF1ZGl0SGVhZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoYXNoGAIgASgMEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KC0F1ZGl0VXBkYXRlEiAKBGhlYWQYASABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRINCgVsaW5rcxgCIAMoDCJlCgZMYWJlbHMSLAoGbGFiZWxzGAEgAygLMhwuYWdlbnQudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoIRW52ZWxvcGUSFAoMcGF5bG9hZF90eXBlGAEgASgJEg8KB3BheWxvYWQYAiABKAwSJwoKc2lnbmF0dXJlcxgDIAMoCzITLmFnZW50LnYxLlNpZ25hdHVyZSIuCglTaWduYXR1cmUSDgoGa2V5X2lkGAEgASgJEhEKCXNpZ25hdHVyZRgCIAEoDCI3CghNZXRhZGF0YRIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSDAoEYm9keRgDIAEoDCJOCgZUdW5pbmcSFAoMaGVhcnRiZWF0X21zGAEgASgNEhEKCXJlcG9ydF9tcxgCIAEoDRIbChNyZWNvbm5lY3Rfd2luZG93X21zGAMgASgNIiMKBURyYWluEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgBIAEoDSIyChBGZXRjaEJsb2JSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiMgoRRmV0Y2hCbG9iUmVzcG9uc2USDQoFY2h1bmsYASABKAwSDgoGbGVuZ3RoGAIgASgEIjcKFERlbGl2ZXJBbGVydHNSZXF1ZXN0Eh8KBmFsZXJ0cxgBIAMoCzIPLmFnZW50LnYxLkFsZXJ0IsEBCgVBbGVydBIKCgJpZBgBIAEoCRIMCgRydWxlGAIgASgJEhAKCHByaW9yaXR5GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYBiABKAkSDAoEYm9keRgHIAEoCRIQCghhdWRpdF9pZBgIIAEoCRIMCgR0YWdzGAkgAygJEhQKDHJ1bGVzX2RpZ2VzdBgKIAEoDCIpChVEZWxpdmVyQWxlcnRzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0ynQIKDEFnZW50U2VydmljZRI8CgdDb25uZWN0EhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2UoATABEjUKBFN5bmMSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZRJGCglGZXRjaEJsb2ISGi5hZ2VudC52MS5GZXRjaEJsb2JSZXF1ZXN0GhsuYWdlbnQudjEuRmV0Y2hCbG9iUmVzcG9uc2UwARJQCg1EZWxpdmVyQWxlcnRzEh4uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1JlcXVlc3QaHy5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.SyncRequest
@@ -108,6 +108,13 @@ export type SyncRequest = Message<"agent.v1.SyncRequest"> & {
    * @generated from field: agent.v1.ShadowStanding shadow = 80;
    */
   shadow?: ShadowStanding | undefined;
+
+  /**
+   * The same for backtests.
+   *
+   * @generated from field: agent.v1.BacktestStanding backtest = 81;
+   */
+  backtest?: BacktestStanding | undefined;
 };
 
 /**
@@ -316,6 +323,86 @@ export const ShadowSampleSchema: GenMessage<ShadowSample> = /*@__PURE__*/
   messageDesc(file_agent_v1_agent, 4);
 
 /**
+ * Where the agent stands with the backtest that it was offered last.
+ *
+ * @generated from message agent.v1.BacktestStanding
+ */
+export type BacktestStanding = Message<"agent.v1.BacktestStanding"> & {
+  /**
+   * As offered; empty when nothing was.
+   *
+   * @generated from field: string backtest_id = 1;
+   */
+  backtestId: string;
+
+  /**
+   * @generated from field: bool is_replaying = 2;
+   */
+  isReplaying: boolean;
+
+  /**
+   * Present when it says more than what was acknowledged last.
+   *
+   * @generated from field: agent.v1.BacktestReport report = 3;
+   */
+  report?: BacktestReport | undefined;
+};
+
+/**
+ * Describes the message agent.v1.BacktestStanding.
+ * Use `create(BacktestStandingSchema)` to create a new message.
+ */
+export const BacktestStandingSchema: GenMessage<BacktestStanding> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 5);
+
+/**
+ * What a candidate gave over the events that the agent kept. Not signed, because nothing is decided by it.
+ *
+ * @generated from message agent.v1.BacktestReport
+ */
+export type BacktestReport = Message<"agent.v1.BacktestReport"> & {
+  /**
+   * As of a shadow; the state is "preparing", "replaying", "done", "stopped" or "refused". None is skipped for lack of time.
+   *
+   * @generated from field: agent.v1.ShadowReport figures = 1;
+   */
+  figures?: ShadowReport | undefined;
+
+  /**
+   * How much of the kept events was replayed, in bytes on disk.
+   *
+   * @generated from field: uint64 bytes_done = 2;
+   */
+  bytesDone: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_total = 3;
+   */
+  bytesTotal: bigint;
+
+  /**
+   * Events that were kept and could not be read.
+   *
+   * @generated from field: uint64 missing = 4;
+   */
+  missing: bigint;
+
+  /**
+   * Of the oldest event that is kept; absent when none is.
+   *
+   * @generated from field: google.protobuf.Timestamp oldest = 5;
+   */
+  oldest?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message agent.v1.BacktestReport.
+ * Use `create(BacktestReportSchema)` to create a new message.
+ */
+export const BacktestReportSchema: GenMessage<BacktestReport> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 6);
+
+/**
  * @generated from message agent.v1.Hello
  */
 export type Hello = Message<"agent.v1.Hello"> & {
@@ -376,7 +463,7 @@ export type Hello = Message<"agent.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 5);
+  messageDesc(file_agent_v1_agent, 7);
 
 /**
  * What the agent proves. Signed as bytes, so that nobody has to agree on how to serialise it again.
@@ -446,7 +533,7 @@ export type StateReport = Message<"agent.v1.StateReport"> & {
  * Use `create(StateReportSchema)` to create a new message.
  */
 export const StateReportSchema: GenMessage<StateReport> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 6);
+  messageDesc(file_agent_v1_agent, 8);
 
 /**
  * One kind of bundle: what runs, and what was tried last. The two are separate facts.
@@ -484,7 +571,7 @@ export type ComponentState = Message<"agent.v1.ComponentState"> & {
  * Use `create(ComponentStateSchema)` to create a new message.
  */
 export const ComponentStateSchema: GenMessage<ComponentState> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 7);
+  messageDesc(file_agent_v1_agent, 9);
 
 /**
  * @generated from message agent.v1.Attempt
@@ -539,7 +626,7 @@ export type Attempt = Message<"agent.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 8);
+  messageDesc(file_agent_v1_agent, 10);
 
 /**
  * @generated from message agent.v1.Condition
@@ -566,7 +653,7 @@ export type Condition = Message<"agent.v1.Condition"> & {
  * Use `create(ConditionSchema)` to create a new message.
  */
 export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 9);
+  messageDesc(file_agent_v1_agent, 11);
 
 /**
  * Counters of one minute. The minute in work is sent too, again and again with higher counts; the newest one counts.
@@ -627,7 +714,7 @@ export type RateBucket = Message<"agent.v1.RateBucket"> & {
  * Use `create(RateBucketSchema)` to create a new message.
  */
 export const RateBucketSchema: GenMessage<RateBucket> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 10);
+  messageDesc(file_agent_v1_agent, 12);
 
 /**
  * The versions of trust metadata that the agent holds; 0 means none.
@@ -661,7 +748,7 @@ export type TrustVersions = Message<"agent.v1.TrustVersions"> & {
  * Use `create(TrustVersionsSchema)` to create a new message.
  */
 export const TrustVersionsSchema: GenMessage<TrustVersions> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 11);
+  messageDesc(file_agent_v1_agent, 13);
 
 /**
  * @generated from message agent.v1.SyncResponse
@@ -745,6 +832,13 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
    * @generated from field: agent.v1.ShadowOffer shadow = 80;
    */
   shadow?: ShadowOffer | undefined;
+
+  /**
+   * Present when there is another backtest to run, or when the one that runs is wanted no longer.
+   *
+   * @generated from field: agent.v1.BacktestOffer backtest = 81;
+   */
+  backtest?: BacktestOffer | undefined;
 };
 
 /**
@@ -752,7 +846,35 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
  * Use `create(SyncResponseSchema)` to create a new message.
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 12);
+  messageDesc(file_agent_v1_agent, 14);
+
+/**
+ * A candidate to replay the last events over, and report on, without emitting anything.
+ *
+ * @generated from message agent.v1.BacktestOffer
+ */
+export type BacktestOffer = Message<"agent.v1.BacktestOffer"> & {
+  /**
+   * Empty to stop.
+   *
+   * @generated from field: string backtest_id = 1;
+   */
+  backtestId: string;
+
+  /**
+   * Type "application/vnd.falconry.backtest+json", signed by the assignment role.
+   *
+   * @generated from field: agent.v1.Envelope order = 2;
+   */
+  order?: Envelope | undefined;
+};
+
+/**
+ * Describes the message agent.v1.BacktestOffer.
+ * Use `create(BacktestOfferSchema)` to create a new message.
+ */
+export const BacktestOfferSchema: GenMessage<BacktestOffer> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 15);
 
 /**
  * A candidate to evaluate, and report on, without emitting anything.
@@ -780,7 +902,7 @@ export type ShadowOffer = Message<"agent.v1.ShadowOffer"> & {
  * Use `create(ShadowOfferSchema)` to create a new message.
  */
 export const ShadowOfferSchema: GenMessage<ShadowOffer> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 13);
+  messageDesc(file_agent_v1_agent, 16);
 
 /**
  * @generated from message agent.v1.KnownAuditHead
@@ -807,7 +929,7 @@ export type KnownAuditHead = Message<"agent.v1.KnownAuditHead"> & {
  * Use `create(KnownAuditHeadSchema)` to create a new message.
  */
 export const KnownAuditHeadSchema: GenMessage<KnownAuditHead> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 14);
+  messageDesc(file_agent_v1_agent, 17);
 
 /**
  * A signed head of the audit log, and what proves that it is the log of the head that the agent named, grown.
@@ -835,7 +957,7 @@ export type AuditUpdate = Message<"agent.v1.AuditUpdate"> & {
  * Use `create(AuditUpdateSchema)` to create a new message.
  */
 export const AuditUpdateSchema: GenMessage<AuditUpdate> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 15);
+  messageDesc(file_agent_v1_agent, 18);
 
 /**
  * The labels of the cluster on the server.
@@ -854,7 +976,7 @@ export type Labels = Message<"agent.v1.Labels"> & {
  * Use `create(LabelsSchema)` to create a new message.
  */
 export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 16);
+  messageDesc(file_agent_v1_agent, 19);
 
 /**
  * A signed document in the manner of DSSE: signatures are over the pre-authentication encoding of type and payload.
@@ -883,7 +1005,7 @@ export type Envelope = Message<"agent.v1.Envelope"> & {
  * Use `create(EnvelopeSchema)` to create a new message.
  */
 export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 17);
+  messageDesc(file_agent_v1_agent, 20);
 
 /**
  * @generated from message agent.v1.Signature
@@ -905,7 +1027,7 @@ export type Signature = Message<"agent.v1.Signature"> & {
  * Use `create(SignatureSchema)` to create a new message.
  */
 export const SignatureSchema: GenMessage<Signature> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 18);
+  messageDesc(file_agent_v1_agent, 21);
 
 /**
  * TUF metadata as published, byte for byte.
@@ -936,7 +1058,7 @@ export type Metadata = Message<"agent.v1.Metadata"> & {
  * Use `create(MetadataSchema)` to create a new message.
  */
 export const MetadataSchema: GenMessage<Metadata> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 19);
+  messageDesc(file_agent_v1_agent, 22);
 
 /**
  * How the agent should behave towards the server.
@@ -971,7 +1093,7 @@ export type Tuning = Message<"agent.v1.Tuning"> & {
  * Use `create(TuningSchema)` to create a new message.
  */
 export const TuningSchema: GenMessage<Tuning> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 20);
+  messageDesc(file_agent_v1_agent, 23);
 
 /**
  * @generated from message agent.v1.Drain
@@ -988,7 +1110,7 @@ export type Drain = Message<"agent.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 21);
+  messageDesc(file_agent_v1_agent, 24);
 
 /**
  * @generated from message agent.v1.FetchBlobRequest
@@ -1012,7 +1134,7 @@ export type FetchBlobRequest = Message<"agent.v1.FetchBlobRequest"> & {
  * Use `create(FetchBlobRequestSchema)` to create a new message.
  */
 export const FetchBlobRequestSchema: GenMessage<FetchBlobRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 22);
+  messageDesc(file_agent_v1_agent, 25);
 
 /**
  * @generated from message agent.v1.FetchBlobResponse
@@ -1036,7 +1158,7 @@ export type FetchBlobResponse = Message<"agent.v1.FetchBlobResponse"> & {
  * Use `create(FetchBlobResponseSchema)` to create a new message.
  */
 export const FetchBlobResponseSchema: GenMessage<FetchBlobResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 23);
+  messageDesc(file_agent_v1_agent, 26);
 
 /**
  * @generated from message agent.v1.DeliverAlertsRequest
@@ -1055,7 +1177,7 @@ export type DeliverAlertsRequest = Message<"agent.v1.DeliverAlertsRequest"> & {
  * Use `create(DeliverAlertsRequestSchema)` to create a new message.
  */
 export const DeliverAlertsRequestSchema: GenMessage<DeliverAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 24);
+  messageDesc(file_agent_v1_agent, 27);
 
 /**
  * @generated from message agent.v1.Alert
@@ -1121,7 +1243,7 @@ export type Alert = Message<"agent.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 25);
+  messageDesc(file_agent_v1_agent, 28);
 
 /**
  * @generated from message agent.v1.DeliverAlertsResponse
@@ -1140,7 +1262,7 @@ export type DeliverAlertsResponse = Message<"agent.v1.DeliverAlertsResponse"> & 
  * Use `create(DeliverAlertsResponseSchema)` to create a new message.
  */
 export const DeliverAlertsResponseSchema: GenMessage<DeliverAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 26);
+  messageDesc(file_agent_v1_agent, 29);
 
 /**
  * The link between an agent and the server: desired state down, proved state up. One state machine serves both
