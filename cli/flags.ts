@@ -87,6 +87,27 @@ export function selectorFrom(flags: SelectorValues): Selector {
   return selectorOf(requirements);
 }
 
+/** For commands that act on many clusters: see `chosenFrom()`. */
+export const allFlag = Flags.boolean({
+  summary: "Every cluster of the fleet; without it a selector is needed.",
+  env: envOf("all"),
+});
+
+/** An empty selector means every cluster, which nobody may mean by forgetting a flag. */
+export function chosenFrom(flags: SelectorValues & { readonly all: boolean }): Selector {
+  const selector = selectorFrom(flags);
+  const isEverything = selector.requirements.length === 0;
+  if (isEverything && !flags.all) {
+    throw misused(
+      "Which clusters? Nothing says so",
+      "--region eu, or -l team=payments   for some of them",
+      "--all   for every cluster of the fleet",
+    );
+  }
+  if (!isEverything && flags.all) throw misused("--all means every cluster, but a selector is given, too");
+  return selector;
+}
+
 /** The clusters that a credential reaches. */
 export const scopeFlag = Flags.string({
   summary: "Only clusters whose labels match, written as for -l; the whole fleet if not given.",

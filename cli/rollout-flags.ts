@@ -1,20 +1,25 @@
 import { create } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
-import type { BundleKind, Selector } from "#proto/fleet/v1/common";
+import type { BundleKind } from "#proto/fleet/v1/common";
 import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
-import { misused } from "./failure.ts";
 import { peopleFlags, peopleFrom, type PeopleValues } from "./people-flags.ts";
-import { countFlag, durationFlag, envOf, listFlag, selectorFlags, selectorFrom, textFlag } from "./flags.ts";
+import {
+  allFlag,
+  chosenFrom,
+  countFlag,
+  durationFlag,
+  envOf,
+  listFlag,
+  selectorFlags,
+  textFlag,
+} from "./flags.ts";
 import { readStrategyFile } from "./strategy-file.ts";
 import { overlay, strategyFields, strategyFlags, type StrategyFlags } from "./strategy-flags.ts";
 
 /** What `rollout rules` and `rollout shipper` take. */
 export const rolloutFlags = {
   ...selectorFlags,
-  all: Flags.boolean({
-    summary: "Every cluster of the fleet; without it a selector is needed.",
-    env: envOf("all"),
-  }),
+  all: allFlag,
   bundle: textFlag(
     "bundle",
     "Bundle to roll out; the newest version of what the clusters have if not given.",
@@ -79,9 +84,8 @@ export const shadowFlags = {
   })(),
 };
 
-type SpecFlags = Parameters<typeof selectorFrom>[0] &
+type SpecFlags = Parameters<typeof chosenFrom>[0] &
   StrategyFlags & {
-    readonly all: boolean;
     readonly bundle?: string | undefined;
     readonly strategy?: string | undefined;
     readonly "allow-coverage-loss": boolean;
@@ -91,7 +95,7 @@ type SpecFlags = Parameters<typeof selectorFrom>[0] &
 
 /** The spec that the flags and the strategy file mean; 0 leaves a choice to the server, as the contract says. */
 export async function specFrom(kind: BundleKind, flags: SpecFlags & PeopleValues): Promise<RolloutSpec> {
-  const selector = chosen(flags);
+  const selector = chosenFrom(flags);
   const file = flags.strategy === undefined ? {} : await readStrategyFile(flags.strategy);
   const choice = overlay(file, flags);
   return create(RolloutSpecSchema, {
@@ -105,19 +109,4 @@ export async function specFrom(kind: BundleKind, flags: SpecFlags & PeopleValues
     shadowSeconds: flags.shadow ?? 0,
     shadowThenGo: flags.then === "go",
   });
-}
-
-/** An empty selector means every cluster, which nobody may mean by forgetting a flag. */
-function chosen(flags: SpecFlags): Selector {
-  const selector = selectorFrom(flags);
-  const isEverything = selector.requirements.length === 0;
-  if (isEverything && !flags.all) {
-    throw misused(
-      "Which clusters? Nothing says so",
-      "--region eu, or -l team=payments   for some of them",
-      "--all   for every cluster of the fleet",
-    );
-  }
-  if (!isEverything && flags.all) throw misused("--all means every cluster, but a selector is given, too");
-  return selector;
 }

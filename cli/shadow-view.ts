@@ -1,6 +1,6 @@
 import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { GetShadowResponse } from "#proto/fleet/v1/rollout";
-import type { Shadow, ShadowExample, ShadowRuleSum } from "#proto/fleet/v1/shadow";
+import type { Shadow, ShadowExample, ShadowProblem, ShadowRuleSum } from "#proto/fleet/v1/shadow";
 import { renderTable, type TableOptions } from "./output/table.ts";
 import { clean, cut } from "./output/text.ts";
 
@@ -25,6 +25,18 @@ function caveats({ refused, skipped, undecided, failures }: Shadow): string {
 
 export function shadowLines(
   { shadow, rules, problems }: GetShadowResponse,
+  options: TableOptions,
+): readonly string[] {
+  return [
+    ...(shadow === undefined ? [] : [shadowLine(shadow), ""]),
+    ...findingLines(rules, problems, options),
+  ];
+}
+
+/** What a candidate would change, per rule, and which agents could not tell. */
+export function findingLines(
+  rules: readonly ShadowRuleSum[],
+  problems: readonly ShadowProblem[],
   options: TableOptions,
 ): readonly string[] {
   const differing = rules.filter((rule) => rule.new + rule.gone > 0n);
@@ -58,13 +70,10 @@ export function shadowLines(
       `  ${clean(clusterName)}/${clean(agentName)}: ${clean(reason)}: ${cut(clean(detail), 200)}`,
   );
   return [
-    ...(shadow === undefined ? [] : [shadowLine(shadow), ""]),
     ...(shown.length === 0 ? ["No rule raises anything else."] : table),
     ...(same > 0 && !options.wide ? [`${same} more rules raised the same (-o wide shows them).`] : []),
     ...(examples.length === 0 ? [] : ["", "Examples:", ...examples]),
-    ...(troubles.length === 0
-      ? []
-      : ["", "Agents that did not evaluate it, or not to the end:", ...troubles]),
+    ...(troubles.length === 0 ? [] : ["", "Agents that did not evaluate it, or not all of it:", ...troubles]),
   ];
 }
 
@@ -74,7 +83,8 @@ function exampleLine(rule: string, { clusterName, isGone, time, fields }: Shadow
   return cut(`  ${head}: ${shown.join(" ")}`, 400);
 }
 
-function timeText(time: Timestamp | undefined): string {
+/** A moment to the second, in UTC. */
+export function timeText(time: Timestamp | undefined): string {
   return time === undefined
     ? "-"
     : timestampDate(time)

@@ -9,7 +9,9 @@ export const topics = {
   freeze: { description: "Keep the whole fleet's rollouts from beginning waves." },
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
   "rollout:shadow": { description: "See what a bundle would change before it does." },
-  rules: { description: "Write, test, explain and tune detection rules on this machine." },
+  rules: {
+    description: "Write, test, explain and tune detection rules, and try them on what clusters have seen.",
+  },
   shipper: {
     description:
       "Check, show and run shipper configs on this machine, and send again what was set aside, on this machine.",

@@ -10,6 +10,7 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type Alert, AlertService } from "#proto/fleet/v1/alert";
 import { AuthService } from "#proto/fleet/v1/auth";
+import { BacktestService } from "#proto/fleet/v1/backtest";
 import { BundleSchema, BundleService } from "#proto/fleet/v1/bundle";
 import {
   type Cluster,
@@ -30,6 +31,7 @@ import {
   TokenService,
 } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
+import { FakeBacktests } from "./fake-backtests.ts";
 import { FakeFreezes } from "./fake-freezes.ts";
 import { FakeReleases } from "./fake-releases.ts";
 import { FakeRollouts } from "./fake-rollouts.ts";
@@ -51,6 +53,7 @@ export class FakeFleet {
   readonly apiTokens: ApiToken[] = [];
   readonly releases: FakeReleases = new FakeReleases();
   readonly rollouts: FakeRollouts;
+  readonly backtests: FakeBacktests;
   readonly freezes: FakeFreezes = new FakeFreezes();
   /** Page size that the fake answers with at most, to make clients follow pages. */
   pageMax = 1000;
@@ -58,6 +61,7 @@ export class FakeFleet {
 
   constructor() {
     this.rollouts = new FakeRollouts(this);
+    this.backtests = new FakeBacktests(this);
   }
 
   addCluster(name: string, labels: Readonly<Record<string, string>>): Cluster {
@@ -255,6 +259,7 @@ function routes(router: Routes, fleet: FakeFleet): void {
     cancelCa: showCa,
   });
   router.service(RolloutService, fleet.rollouts.service());
+  router.service(BacktestService, fleet.backtests.service());
   router.service(FreezeService, fleet.freezes.service());
   router.service(AlertService, {
     listAlerts: ({ filter, pageSize }) => {
