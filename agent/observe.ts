@@ -39,6 +39,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
       ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
       noteOutputs(stats, ports.conditions);
       noteInputs(stats, ports.conditions);
+      noteRing(stats, ports.conditions);
       monitor.update(stats);
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
@@ -72,6 +73,13 @@ function noteInputs(stats: PipelineStats, conditions: Conditions): void {
     if (/^(?:input|detect)\//.test(code) && !now.has(code)) conditions.clear(code);
   }
   for (const [code, message] of now) conditions.raise(code, message);
+}
+
+/** Events that should be kept for backtests, and are not. */
+function noteRing({ ring }: PipelineStats, conditions: Conditions): void {
+  if (ring?.lastError === undefined) return conditions.clear("ring/failing");
+  const sum = `${ring.lost} events of ${ring.events} cannot be replayed, everything else goes on`;
+  conditions.raise("ring/failing", `${ring.lastError}. ${sum}`);
 }
 
 /** An output that cannot deliver is a condition for as long as it lasts. */

@@ -68,6 +68,7 @@ function statsAt(port: number, more: Partial<PipelineStats> = {}): PipelineStats
     lagMs: 1500,
     atEnd: false,
     ended: false,
+    ring: undefined,
     waitingFor: undefined,
     unfedSources: [],
     detectionUs: 2_000_000,

@@ -21,6 +21,7 @@ export interface StatsSource {
   readonly running: Running;
   /** Whether everything that was read is delivered or in files. */
   readonly isSettled: boolean;
+  readonly ring: PipelineStats["ring"];
 }
 
 export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats {
@@ -47,6 +48,7 @@ export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats
     waitingFor: feeds.find((feed) => feed.waitingFor !== undefined)?.waitingFor,
     unfedSources: active === undefined ? [] : unfedSources(active.config, active.router.detection),
     running,
+    ring: source.ring,
     monitor: active?.config.service.monitor,
     inputs: reports.map(({ oldestMs, ...report }, index) => ({
       ...report,

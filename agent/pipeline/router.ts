@@ -13,6 +13,7 @@ import type { SourcePosition } from "./alert.ts";
 import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
+import type { EventRing } from "./event-ring.ts";
 import { reasonOf } from "./files.ts";
 import { FilterChain } from "./filter-chain.ts";
 import type { CountedFilter, FilterStats } from "./filter.ts";
@@ -62,6 +63,8 @@ export class Router {
   detection: Detection | undefined;
   /** A candidate that is evaluated beside it. */
   shadow: Shadow | undefined;
+  /** What rules look at is kept there. */
+  ring: EventRing | undefined;
   readonly #config: PipelineConfig;
   readonly #outputs: ReadonlyMap<string, Output>;
   readonly #clusterId: string;
@@ -180,6 +183,7 @@ export class Router {
       this.#undetected(position, reasonOf(error));
     }
     this.#counters.detectionMs += performance.now() - begun - (shadow?.spentMs ?? 0);
+    this.#keep(detect, seen, shown, timeMs, position);
     const counts = new Map<string, number>();
     for (const alert of alerts) {
       const nth = counts.get(alert.rule) ?? 0;
@@ -189,6 +193,20 @@ export class Router {
       const place = nth === 0 ? position : { ...position, origin: `${position.origin} ${nth}` };
       this.#alert(alert, id, place, detect.alertTag, timeMs, this.detection.digest);
     }
+  }
+
+  #keep(detect: DetectConfig, seen: Line, shown: Line, timeMs: number, { syscalls }: SourcePosition): void {
+    if (this.ring?.isOn !== true) return;
+    const hidesValues = !this.#route(detect.alertTag, true).chain.isEmpty;
+    const isHidden = seen !== shown;
+    if (syscalls !== undefined) {
+      const { events } = syscalls;
+      if (events.length > 0) this.ring.add({ kind: "calls", timeMs, hidesValues, events, isHidden });
+      return;
+    }
+    const of = ({ from, to }: Line) => this.#arena.bytes.subarray(from, to - 1);
+    const masked = isHidden ? { shown: of(shown) } : {};
+    this.ring.add({ kind: "line", timeMs, hidesValues, seen: of(seen), ...masked });
   }
 
   #alert(
@@ -256,8 +274,9 @@ export class Router {
   }
 }
 
-function evaluateCalls(
-  { calls }: Detection,
+/** What rules of source `syscall` find in events, and a candidate beside them. */
+export function evaluateCalls(
+  { calls }: Pick<Detection, "calls">,
   { events, problems }: AuditRecords,
   isHidden: boolean,
   shadow: Shadow | undefined,

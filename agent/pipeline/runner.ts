@@ -2,13 +2,14 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { destinationProblem, isBelowAny } from "#shipper";
 import type { PipelineConfig } from "#shipper";
 import { openInputs, openOutputs, orphanQueues, orphanSpools } from "./active.ts";
 import type { Active } from "./active.ts";
+import { backtestSource } from "./backtest-source.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
+import { EventRing, ringFolder } from "./event-ring.ts";
 import { openFilters } from "./filter-chain.ts";
 import { newFilterCounters } from "./filter.ts";
 import type { FilterCounters } from "./filter.ts";
@@ -20,13 +21,14 @@ import type { Feed, Wait } from "./feed.ts";
 import type {
   ApplyRequest,
   ApplyResult,
+  BacktestSourceResult,
   PipelineStats,
   Running,
   ShadowRequest,
   ShadowResult,
   WorkerOptions,
 } from "./messages.ts";
-import type { OutputContext } from "./output.ts";
+import { outputContext } from "./output-context.ts";
 import { pipelineStats } from "./pipeline-stats.ts";
 import { noteMs, PositionKeeper } from "./position-keeper.ts";
 import { rulesProblem, shipperProblem } from "./protect.ts";
@@ -61,6 +63,7 @@ export class Runner {
   readonly #deadLetter: DeadLetter;
   readonly #replay: Replay;
   readonly #positions: PositionKeeper;
+  readonly #ring: EventRing;
   readonly #inputCounters = new Map<string, InputCounters>();
   readonly #filterCounters = new Map<string, FilterCounters>();
   readonly #counters = {
@@ -101,6 +104,7 @@ export class Runner {
     const path = join(options.stateDir, "checkpoint.json");
     this.#positions = new PositionKeeper({ path, deadLetter: this.#deadLetter, onProblem: ports.onProblem });
     this.#readAll = this.#positions.isDamaged;
+    this.#ring = new EventRing(join(ringFolder(options.stateDir), "1"), ports.onProblem);
   }
 
   /** Runs until `stop`. */
@@ -127,6 +131,7 @@ export class Runner {
     this.#active = undefined;
     this.#positions.close();
     this.#deadLetter.close();
+    await this.#ring.close();
   }
 
   /**
@@ -235,9 +240,16 @@ export class Runner {
     return this.#shadow?.figures();
   }
 
+  /** What a backtest replays now. */
+  backtestSource(): Promise<BacktestSourceResult> {
+    const folder = ringFolder(this.#options.stateDir);
+    return backtestSource(this.#ring, folder, this.#sources.rules, this.#facts);
+  }
+
   stats(): PipelineStats {
     const active = this.#active;
     const source = {
+      ring: this.#ring.stats(),
       counters: this.#counters,
       inputCounters: this.#inputCounters.values(),
       active,
@@ -312,7 +324,9 @@ export class Runner {
 
   async #open(config: PipelineConfig, facts: PipelineFacts): Promise<void> {
     const onProblem = this.#ports.onProblem;
-    const context = this.#outputContext(config, facts);
+    const { deliverAlerts } = this.#ports;
+    const ports = { deadLetter: this.#deadLetter, deliverAlerts, onProblem };
+    const context = outputContext(config, facts, this.#options, ports);
     const outputs = await openOutputs(config, context);
     for (const name of orphanSpools(config, this.#options.stateDir)) {
       const why = `Spool ${name} may hold records of an input that is not in the config any more: they are kept`;
@@ -328,6 +342,7 @@ export class Runner {
     const router = new Router(config, outputs, facts.clusterId, this.#counters, filters, onProblem);
     router.detection = this.#detection;
     router.shadow = this.#shadow;
+    router.ring = this.#ring;
     try {
       const inputs = await openInputs(config, {
         marks: this.#positions.saved,
@@ -346,6 +361,7 @@ export class Runner {
       throw error;
     }
     this.#readAll = false;
+    this.#ring.use(config.service.ringBytesMax);
   }
 
   /** After it, `#positions.saved` is where to go on; what was held in memory is read again from there. */
@@ -363,21 +379,6 @@ export class Runner {
     } finally {
       this.#isSwapping = false;
     }
-  }
-
-  #outputContext(config: PipelineConfig, facts: PipelineFacts): OutputContext {
-    return {
-      clusterId: facts.clusterId,
-      service: config.service,
-      queueDir: join(this.#options.stateDir, "queue"),
-      deadLetter: this.#deadLetter,
-      onProblem: this.#ports.onProblem,
-      onRoom: () => {},
-      mayWrite: (folder) => isBelowAny(folder, this.#options.allowList.fileDirectories),
-      destinationProblem: (to, tls) => destinationProblem(to, { tls }, this.#options.allowList),
-      mayUseSecret: (file) => isBelowAny(file, this.#options.allowList.secretDirectories ?? []),
-      deliverAlerts: this.#ports.deliverAlerts,
-    };
   }
 }
 
