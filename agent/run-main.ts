@@ -101,7 +101,9 @@ function hasQueued(dir: string): boolean {
 
 function isSettled(stats: PipelineStats): boolean {
   const isRead = stats.inputs.every((input) => input.atEnd || input.ended);
-  return isRead && stats.outputs.every((output) => output.queueRecords === 0 && !output.full);
+  return (
+    isRead && stats.outputs.every((output) => output.queueRecords === 0 && !output.full && !output.isBehind)
+  );
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
