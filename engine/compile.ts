@@ -1,7 +1,9 @@
 import type { Expression } from "./ast.ts";
 import { typeCheck, type TypedCheck } from "./check.ts";
 import type { Compat, EventView, Extract, FieldValue, Scalar } from "./fields/field.ts";
+import { arrayIndex } from "./fields/path.ts";
 import type { BoundField } from "./fields/registry.ts";
+import { kinds } from "./json/document.ts";
 import { Symbols } from "./json/symbols.ts";
 import { valueText } from "./json/text.ts";
 import { SyntaxProblem } from "./lexer.ts";
@@ -36,23 +38,28 @@ export class Slots {
   }
 
   /** Where the text of a field stands in the event, or -1; undefined for a field that is not one text at a fixed place. */
-  node({ definition: { path } }: BoundField): ReadNode | undefined {
-    return path === undefined || path.length === 0 || path.some(isIndex) ? undefined : this.nodeAt(path);
+  node({ definition: { path, pointer }, argument }: BoundField): ReadNode | undefined {
+    if (path !== undefined) return this.nodeAt(path, auditRoot);
+    return pointer && this.nodeAt(pointer(argument), anyRoot);
   }
 
   /** Steps of a path are shared, too: whoever asks for the resource has found the object of the namespace. */
-  private nodeAt(path: readonly string[]): ReadNode {
-    const key = path.join("\0");
+  private nodeAt(path: readonly string[], root: ReadNode): ReadNode {
+    const key = JSON.stringify([root === auditRoot, path]);
     const known = this.nodes.get(key);
     if (known !== undefined) return known;
     const last = path.at(-1) ?? "";
-    const above = path.length > 1 ? this.nodeAt(path.slice(0, -1)) : auditRoot;
+    const index = arrayIndex(last);
+    const above = path.length > 1 ? this.nodeAt(path.slice(0, -1), root) : root;
     let stamp = -1;
     let node = -1;
     const read: ReadNode = (frame) => {
       if (frame.stamp !== stamp) {
         const from = above(frame);
-        node = from < 0 ? -1 : frame.event.tape.member(from, last);
+        const { tape } = frame.event;
+        if (from < 0) node = -1;
+        else if (index >= 0 && tape.kind(from) === kinds.array) node = tape.element(from, index);
+        else node = tape.member(from, last);
         stamp = frame.stamp;
       }
       return node;
@@ -76,9 +83,7 @@ export class Slots {
   }
 }
 
-/** A step that could be the index of an array. */
-const isIndex = (step: string): boolean => /^[0-9]/.test(step);
-
+const anyRoot: ReadNode = ({ event }) => event.root;
 const auditRoot: ReadNode = ({ event }) => (event.isAudit ? event.root : -1);
 
 function textOf(node: number, { tape }: EventView): string | undefined {

@@ -97,7 +97,8 @@ export function facetKey({ left, right, operator, modifier }: TypedCheck): strin
   if (left.source.kind !== "field" || left.isList || left.type !== "CHARBUF") return undefined;
   const { definition, key } = left.source.field;
   if (right !== undefined && operator !== "exists") return undefined;
-  return definition.isAny !== true && modifier === undefined && operators.has(operator) ? key : undefined;
+  // Only the envelope has few enough different values; what a JSON pointer names could be anything.
+  return definition.path !== undefined && modifier === undefined && operators.has(operator) ? key : undefined;
 }
 
 const exact = ["=", "==", "!=", "in", "intersects", "exists"];

@@ -74,6 +74,8 @@ export interface FieldDefinition {
   readonly carriedBy?: (eventType: string, argument: string | undefined) => boolean;
   /** Where in an audit event the field is a single text, so that a rule index can compare it where it lies. */
   readonly path?: readonly string[];
+  /** The same in any JSON event, for a field whose argument says where. */
+  readonly pointer?: (argument: string | undefined) => readonly string[];
   /** Prepares the reading once per use in a rule. */
   readonly bind: (argument: string | undefined, compat: Compat) => Extract;
 }

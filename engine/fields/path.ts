@@ -17,7 +17,13 @@ export function walk(event: EventView, from: number, path: readonly string[]): n
 
 function stepFrom({ tape }: EventView, node: number, step: string): number {
   if (tape.kind(node) !== kinds.array) return tape.member(node, step);
-  return decimal.test(step) ? tape.element(node, Math.abs(Number(step))) : -1;
+  const index = arrayIndex(step);
+  return index < 0 ? -1 : tape.element(node, index);
+}
+
+/** The element that a step means where the record has an array, or -1. */
+export function arrayIndex(step: string): number {
+  return decimal.test(step) ? Math.abs(Number(step)) : -1;
 }
 
 /**

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { type Frame, Slots } from "./compile.ts";
+import { bindField, type BoundField } from "./fields/registry.ts";
+import { JsonBytes } from "./json/bytes.ts";
+import type { JsonDocument } from "./json/document.ts";
+import { JsonTape } from "./json/tape.ts";
+import { LiveEvent } from "./live-event.ts";
+
+const frameOf = (tape: JsonDocument): Frame => {
+  const event = new LiveEvent(tape, { hostname: "h", utcOffsetSeconds: 0 });
+  return { event, stamp: 0, values: [], stamps: [] };
+};
+
+function fieldOf(name: string, argument: string): BoundField {
+  const outcome = bindField(name, argument, "fixed");
+  assert.ok(outcome.ok, JSON.stringify(outcome));
+  return outcome.field;
+}
+
+/** Reads each text in both ways, and calls with the frame. */
+function inBoth(texts: readonly string[], look: (frame: Frame, text: string) => void): void {
+  const [tape, bytes] = [new JsonTape(), new JsonBytes()];
+  for (const frame of [frameOf(tape), frameOf(bytes)]) {
+    const event = frame.event as LiveEvent;
+    for (const text of texts) {
+      const all = Buffer.from(text);
+      tape.parse(text);
+      assert.ok(bytes.scan(all, 0, all.length), text);
+      event.take(event.tape, 0, 0n);
+      frame.stamp++;
+      look(frame, text);
+    }
+  }
+}
+
+const step = fc.constantFrom("a", "b", "", "0", "1", "01", "+1", "-0", "1x", "a~1b", "a~0b", "é");
+const pointer = fc
+  .tuple(fc.constantFrom("/", ""), fc.array(step, { minLength: 1, maxLength: 4 }))
+  .map(([start, steps]) => start + steps.join("/"))
+  .filter((text) => text !== "");
+const { json } = fc.letrec<{ json: unknown }>((tie) => ({
+  json: fc.oneof(
+    { maxDepth: 4 },
+    fc.constantFrom(1, null, "a", 'q"q', "é", "x\0y", [], {}),
+    fc.array(tie("json"), { maxLength: 3 }),
+    fc.dictionary(fc.constantFrom("a", "b", "", "0", "1", "01", "a/b", "a~b", "é"), tie("json"), {
+      maxKeys: 4,
+    }),
+  ),
+}));
+const written = fc
+  .tuple(json, fc.boolean())
+  .map(([value, isSpaced]) => JSON.stringify(value, null, isSpaced ? 1 : 0));
+
+test("jevt.value reads what its pointer walks to, whatever the event holds", () => {
+  fc.assert(
+    fc.property(
+      fc.array(pointer, { minLength: 1, maxLength: 6 }),
+      fc.array(written, { minLength: 1, maxLength: 3 }),
+      (pointers, texts) => {
+        const slots = new Slots();
+        const fields = pointers.map((one) => fieldOf("jevt.value", one));
+        const reads = fields.map((field) => slots.read(field));
+        inBoth(texts, (frame, text) => {
+          for (const [i, field] of fields.entries()) {
+            assert.deepEqual(reads[i]?.(frame), field.extract(frame.event), `${field.key} of ${text}`);
+          }
+        });
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
