@@ -6,7 +6,9 @@ import { bindField, type BoundField } from "./fields/registry.ts";
 import { JsonBytes } from "./json/bytes.ts";
 import type { JsonDocument } from "./json/document.ts";
 import { JsonTape } from "./json/tape.ts";
+import { valueText } from "./json/text.ts";
 import { LiveEvent } from "./live-event.ts";
+import { oneText } from "./value-tests.ts";
 
 const frameOf = (tape: JsonDocument): Frame => {
   const event = new LiveEvent(tape, { hostname: "h", utcOffsetSeconds: 0 });
@@ -71,5 +73,51 @@ test("jevt.value reads what its pointer walks to, whatever the event holds", () 
       },
     ),
     { numRuns: 2000 },
+  );
+});
+
+const word = fc.constantFrom(
+  '"',
+  "a",
+  "1",
+  ":",
+  ",",
+  '":',
+  '{"',
+  "A",
+  "É",
+  "é",
+  "\\",
+  "\\u",
+  '"a":"a"',
+  "[1,",
+  "x",
+  "y",
+  "",
+);
+
+test("words that rules look for together are found as in the text that each rule sees", () => {
+  const all = fc.array(fc.tuple(fc.constantFrom("contains", "icontains"), word), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  fc.assert(
+    fc.property(all, fc.array(written, { minLength: 1, maxLength: 4 }), (wanted, texts) => {
+      const slots = new Slots();
+      const field = fieldOf("jevt.value", "/a");
+      const tests = wanted.map(([operator, one]) => slots.words(field, operator)?.add(one));
+      inBoth(texts, (frame, text) => {
+        const { tape } = frame.event;
+        const at = tape.member(0, "a");
+        for (const [i, [operator, one]] of wanted.entries()) {
+          const want = at >= 0 && oneText(operator, one)(valueText(tape, at));
+          const got = tests[i]?.(frame);
+          // What such a search can not take is left to the plain test.
+          if (got === undefined) assert.ok(one === "" || /é/i.test(one), one);
+          else assert.equal(got, want, `${operator} ${one} in ${text}`);
+        }
+      });
+    }),
+    { numRuns: 3000 },
   );
 });

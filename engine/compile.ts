@@ -3,6 +3,7 @@ import { typeCheck, type TypedCheck } from "./check.ts";
 import type { Compat, EventView, Extract, FieldValue, Scalar } from "./fields/field.ts";
 import { arrayIndex } from "./fields/path.ts";
 import type { BoundField } from "./fields/registry.ts";
+import { FieldWords, type WordOperator } from "./field-words.ts";
 import { kinds } from "./json/document.ts";
 import { Symbols } from "./json/symbols.ts";
 import { valueText } from "./json/text.ts";
@@ -31,10 +32,12 @@ export interface Frame {
 export class Slots {
   private readonly places: Map<string, number>;
   private readonly nodes: Map<string, ReadNode>;
+  private readonly wordsByKey: Map<string, FieldWords>;
 
   constructor() {
     this.places = new Map();
     this.nodes = new Map();
+    this.wordsByKey = new Map();
   }
 
   /** Where the text of a field stands in the event, or -1; undefined for a field that is not one text at a fixed place. */
@@ -66,6 +69,18 @@ export class Slots {
     };
     this.nodes.set(key, read);
     return read;
+  }
+
+  /** The words that rules look for in a field; undefined for a field that is not one text at a fixed place. */
+  words(field: BoundField, operator: WordOperator): FieldWords | undefined {
+    const node = this.node(field);
+    if (node === undefined) return undefined;
+    const key = `${operator} ${field.key}`;
+    const known = this.wordsByKey.get(key);
+    if (known !== undefined) return known;
+    const made = new FieldWords(operator, node, this.read(field));
+    this.wordsByKey.set(key, made);
+    return made;
   }
 
   read(field: BoundField): Read {
@@ -174,6 +189,9 @@ function compileInPlace(
         const at = node(frame);
         return at >= 0 && frame.event.tape.startsWith(at, only);
       };
+    case "contains":
+    case "icontains":
+      return slots.words(left.source.field, operator)?.add(only);
     case "=":
     case "==":
     case "!=":

@@ -3,6 +3,7 @@ import { isCompactTape, jsonDepthMax, kinds, type JsonDocument, stride as tapeSt
 import { numberEnd, skipBlanks, stringEnd, wordEnd } from "./scan.ts";
 import { StringCache } from "./strings.ts";
 import type { Symbols } from "./symbols.ts";
+import type { WordSearch } from "./word-search.ts";
 import { valueText } from "./text.ts";
 
 // Constants of this module are folded into its loops, those of other modules are looked up each time.
@@ -36,6 +37,8 @@ export class JsonBytes implements JsonDocument {
   /** Values of the root by the hash of their key: 0 where there is none, -1 before anybody asked. */
   private readonly top: Int32Array;
   private isTopKnown: boolean;
+  /** Whether any blanks stand between tokens. */
+  private isSpaced: boolean;
 
   constructor() {
     this.bytes = nothing;
@@ -43,6 +46,7 @@ export class JsonBytes implements JsonDocument {
     this.strings = new StringCache();
     this.top = new Int32Array(topSize);
     this.isTopKnown = false;
+    this.isSpaced = false;
   }
 
   /**
@@ -52,6 +56,7 @@ export class JsonBytes implements JsonDocument {
   scan(bytes: Uint8Array, start: number, end: number): boolean {
     this.bytes = bytes;
     this.isTopKnown = false;
+    this.isSpaced = false;
     // One huge record must not hold its memory for all that follow.
     if (this.tape.length > keptMax) this.tape = new Int32Array(startLength);
     // The scan runs over the end of a text that is cut short; what it met there must not count.
@@ -137,7 +142,15 @@ export class JsonBytes implements JsonDocument {
   }
 
   isCompact(node: number): boolean {
-    return isCompactTape(this.tape, node);
+    return !this.isSpaced || isCompactTape(this.tape, node);
+  }
+
+  search(node: number, words: WordSearch, stamp: number): boolean {
+    const kind = this.kind(node);
+    const isGroup = kind === arrayKind || kind === objectKind;
+    if (kind === escapedKind || (isGroup && !this.isCompact(node))) return false;
+    words.search(this.bytes, this.start(node), this.end(node), stamp);
+    return true;
   }
 
   /** Offset of a value's first byte; of a string, the one after the quote. */
@@ -173,9 +186,9 @@ export class JsonBytes implements JsonDocument {
         tape[used + 2] = at++;
         tape[used + 3] = used + stride;
         used += stride;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
         if (bytes[at++] !== 0x3a) return -1;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
       }
       const char = bytes[at] ?? 0;
       if (char === 0x22) {
@@ -197,7 +210,7 @@ export class JsonBytes implements JsonDocument {
         tape[used + 3] = open;
         open = used;
         used += stride;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
         if (bytes[at] !== closing) continue;
       } else {
         const to = char > 0x39 ? wordEnd(bytes, at) : numberEnd(bytes, at);
@@ -211,10 +224,10 @@ export class JsonBytes implements JsonDocument {
       }
       for (;;) {
         if (open < 0) return at;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
         const mark = bytes[at++];
         if (mark === 0x2c) {
-          if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+          if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
           break;
         }
         if (mark !== closing) return -1;
@@ -251,6 +264,12 @@ export class JsonBytes implements JsonDocument {
       if (tape[name] === escapedKind) return;
       if (top[hash] === 0) top[hash] = name + stride;
     }
+  }
+
+  private pastBlanks(from: number): number {
+    const at = skipBlanks(this.bytes, from);
+    if (at > from) this.isSpaced = true;
+    return at;
   }
 
   private grow(): Int32Array {

@@ -1,4 +1,5 @@
 import type { Symbols } from "./symbols.ts";
+import type { WordSearch } from "./word-search.ts";
 
 /** What stands at a node. An escaped string must be decoded: what it spells is not what is written. */
 export const kinds = { string: 1, escaped: 2, number: 3, literal: 4, array: 5, object: 6 } as const;
@@ -31,6 +32,11 @@ export interface JsonDocument {
   symbol(node: number, symbols: Symbols): number;
   /** Whether the text of a value, as `valueText` would give it, starts with another. */
   startsWith(node: number, text: string): boolean;
+  /**
+   * Looks for words in the text of a value, as `valueText` would give it, under a stamp of the searches; false, and nothing is looked
+   * for, when the text would have to be made for that.
+   */
+  search(node: number, words: WordSearch, stamp: number): boolean;
   /** Whether there are no blanks between the tokens of a value. */
   isCompact(node: number): boolean;
 }

@@ -130,6 +130,10 @@ export class JsonTape implements JsonDocument {
     return valueText(this, node).startsWith(text);
   }
 
+  search(): boolean {
+    return false;
+  }
+
   isCompact(node: number): boolean {
     return isCompactTape(this.tape, node);
   }
