@@ -5,6 +5,8 @@ import { decodeUtf8 } from "../utf8.ts";
  * malformed: a half-understood query must not decide.
  */
 export function queryValue(uri: string, key: string): string | undefined {
+  // Nothing that is not there as it is written can stand for the key without an escape, and most keys are not there.
+  if (!uri.includes(key) && !uri.includes("%") && !uri.includes("+")) return undefined;
   const query = queryOf(uri);
   if (query === undefined) return undefined;
   let found: string | undefined;
