@@ -5,7 +5,9 @@ import { oneText } from "../value-tests.ts";
 import { WordSearch } from "./word-search.ts";
 
 const letters = fc.constantFrom("a", "b", "A", "B", '"', "\\", "\u0001", "\u007f");
-const word = fc.string({ unit: letters, minLength: 1, maxLength: 5 });
+const wordsOf = (minLength: number) =>
+  fc.array(fc.string({ unit: letters, minLength, maxLength: 6 }), { minLength: 1, maxLength: 12 });
+const someWords = fc.oneof(wordsOf(1), wordsOf(2), wordsOf(3), wordsOf(5));
 /** Texts that nearly hold the words, with letters that fold to ASCII ones outside of it. */
 const text = fc.string({
   unit: fc.oneof({ weight: 5, arbitrary: letters }, fc.constantFrom("é", "\u212a", "\ud83d\ude00", "\u0131")),
@@ -15,7 +17,7 @@ const text = fc.string({
 test("one search for many words finds each that the text holds, and no other", () => {
   fc.assert(
     fc.property(
-      fc.array(word, { minLength: 1, maxLength: 12 }),
+      someWords,
       fc.array(text, { minLength: 1, maxLength: 5 }),
       fc.boolean(),
       (words, texts, isFolded) => {

@@ -4,9 +4,10 @@ import { asciiLower, isAscii } from "../glob.ts";
 const bytesMax = 4096;
 
 /**
- * Looks for many words at once in bytes, in one pass whose time depends on neither the words nor what the bytes hold: an
- * automaton after Aho and Corasick, each byte one step in a table. Words are ASCII, so that a word is in the bytes of a UTF-8
- * text exactly when it is in the text.
+ * Looks for many words at once in bytes, in a time that depends on neither the words nor what the bytes hold: an automaton
+ * after Aho and Corasick, each byte one step in a table. While it is at no word, it jumps after Wu and Manber: two bytes that
+ * stand nowhere in the words, or far ahead in them, rule out that a word begins shortly before. Words are ASCII, so that a word
+ * is in the bytes of a UTF-8 text exactly when it is in the text.
  */
 export class WordSearch {
   private readonly isFolded: boolean;
@@ -49,24 +50,38 @@ export class WordSearch {
   /** Looks for all words from `start` up to `end`. No two searches have one stamp. */
   search(bytes: Uint8Array, start: number, end: number, stamp: number): void {
     this.tables ??= tablesOf(this.words, this.isFolded);
-    const { classes, steps, ends, words, seen } = this.tables;
-    let state = 0;
-    for (let at = start; at < end; at++) {
-      state = steps[state + (classes[bytes[at] ?? 0] ?? 0)] ?? 0;
-      if (state >= 0) continue;
-      const ended = ~state;
-      state = ends[ended] ?? 0;
-      // The words of one end are noted once, or many short ones in a long text would take their own time.
-      if (seen[ended] === stamp) continue;
-      seen[ended] = stamp;
-      for (const place of words[ended] ?? []) this.found[place] = stamp;
+    const { reach, classes, width, jumps, steps, ends, words, seen } = this.tables;
+    let at = start;
+    while (at < end) {
+      let last = at + reach - 1;
+      for (let jump = reach; jump > 0 && last < end; last += jump) {
+        jump = jumps[(classes[bytes[last - 1] ?? 0] ?? 0) * width + (classes[bytes[last] ?? 0] ?? 0)] ?? 0;
+      }
+      if (last >= end) return;
+      at = last - reach + 1;
+      let state = 0;
+      do {
+        state = steps[state + (classes[bytes[at++] ?? 0] ?? 0)] ?? 0;
+        if (state >= 0) continue;
+        const ended = ~state;
+        state = ends[ended] ?? 0;
+        // The words of one end are noted once, or many short ones in a long text would take their own time.
+        if (seen[ended] === stamp) continue;
+        seen[ended] = stamp;
+        for (const place of words[ended] ?? []) this.found[place] = stamp;
+      } while (state !== 0 && at < end);
     }
   }
 }
 
 interface Tables {
-  /** For each byte what it is to the words: 0 if none holds it. */
+  /** The length of the shortest word: what begins at a byte has not ended before that many. */
+  readonly reach: number;
+  /** For each byte what it is to the words: 0 if none holds it. There are so many classes. */
   readonly classes: Uint8Array;
+  readonly width: number;
+  /** By the classes of two bytes: how far ahead the last byte of the next beginning of a word is at least. */
+  readonly jumps: Uint8Array;
   /** The next state, by state and class, as its place in this table; where words end, the complement of a number in the tables below. */
   readonly steps: Int32Array;
   /** The state itself, the words that end in it, and the stamp of the search that was in it last. */
@@ -78,6 +93,7 @@ interface Tables {
 function tablesOf(words: readonly string[], isFolded: boolean): Tables {
   const classes = classesOf(words, isFolded);
   const width = Math.max(...classes) + 1;
+  const reach = Math.min(...words.map(({ length }) => length));
   const states = 1 + words.reduce((sum, { length }) => sum + length, 0);
   const steps = new Int32Array(states * width);
   const byState = new Map<number, readonly number[]>();
@@ -101,7 +117,27 @@ function tablesOf(words: readonly string[], isFolded: boolean): Tables {
     const number = numbers.get(state);
     if (number !== undefined) steps[step] = ~number;
   }
-  return { classes, steps, ends, words: [...byState.values()], seen: new Int32Array(ends.length).fill(-1) };
+  return {
+    reach,
+    classes,
+    width,
+    jumps: jumpsOf(words, reach, classes, width),
+    steps,
+    ends,
+    words: [...byState.values()],
+    seen: new Int32Array(ends.length).fill(-1),
+  };
+}
+
+function jumpsOf(words: readonly string[], reach: number, classes: Uint8Array, width: number): Uint8Array {
+  const jumps = new Uint8Array(width * width).fill(reach - 1);
+  for (const word of words) {
+    for (let i = 1; i < reach; i++) {
+      const pair = (classes[word.charCodeAt(i - 1)] ?? 0) * width + (classes[word.charCodeAt(i)] ?? 0);
+      jumps[pair] = Math.min(jumps[pair] ?? 0, reach - 1 - i);
+    }
+  }
+  return jumps;
 }
 
 function classesOf(words: readonly string[], isFolded: boolean): Uint8Array {
