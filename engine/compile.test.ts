@@ -1,21 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { type Frame, Slots } from "./compile.ts";
+import { compileCheck, type Frame, Slots } from "./compile.ts";
 import { bindField, type BoundField } from "./fields/registry.ts";
 import { JsonBytes } from "./json/bytes.ts";
 import type { JsonDocument } from "./json/document.ts";
 import { JsonTape } from "./json/tape.ts";
 import { valueText } from "./json/text.ts";
 import { LiveEvent } from "./live-event.ts";
-import { oneText } from "./value-tests.ts";
+import { fieldOperand } from "./resolve-operand.ts";
+import { oneText, valueTest } from "./value-tests.ts";
 
 const frameOf = (tape: JsonDocument): Frame => {
   const event = new LiveEvent(tape, { hostname: "h", utcOffsetSeconds: 0 });
   return { event, stamp: 0, values: [], stamps: [] };
 };
 
-function fieldOf(name: string, argument: string): BoundField {
+function fieldOf(name: string, argument: string | undefined): BoundField {
   const outcome = bindField(name, argument, "fixed");
   assert.ok(outcome.ok, JSON.stringify(outcome));
   return outcome.field;
@@ -68,6 +69,86 @@ test("jevt.value reads what its pointer walks to, whatever the event holds", () 
         inBoth(texts, (frame, text) => {
           for (const [i, field] of fields.entries()) {
             assert.deepEqual(reads[i]?.(frame), field.extract(frame.event), `${field.key} of ${text}`);
+          }
+        });
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
+const lists = ["ka.user.groups", "ka.req.pod.containers.privileged", "ka.req.pod.volumes.hostpath"];
+const scalars = ["ka.verb", "ka.user.name", "jevt.value[/user/groups/0]", "json.value[/requestObject/spec]"];
+const value = fc.constantFrom("a", "b", "true", "false", "1", "é", "", '["a"]', "null", "x", "/");
+const check = fc
+  .oneof(
+    fc.tuple(fc.constantFrom(...lists), fc.constantFrom("in", "intersects", "exists")),
+    fc.tuple(
+      fc.constantFrom(...scalars),
+      fc.constantFrom("=", "!=", "in", "exists", "startswith", "contains", "icontains", "endswith"),
+    ),
+  )
+  .chain(([name, operator]) =>
+    fc
+      .array(value, { minLength: 1, maxLength: operator === "in" || operator === "intersects" ? 3 : 1 })
+      .map((values) => {
+        const [written = "", argument] = name.split(/[[\]]/);
+        const left = fieldOperand(fieldOf(written, argument));
+        return {
+          left,
+          operator,
+          modifier: undefined,
+          values: operator === "exists" ? [] : values,
+          right: undefined,
+          at: 0,
+        };
+      }),
+  );
+const text = fc.constantFrom<unknown>("a", "b", "é", "", "x\0y", "/", true, false, 1, null, ["a"], {}, []);
+const several = fc.oneof({ weight: 4, arbitrary: fc.array(text, { maxLength: 3 }) }, text);
+const audit = fc
+  .record(
+    {
+      auditID: text,
+      verb: text,
+      user: fc.oneof(
+        { weight: 4, arbitrary: fc.record({ username: text, groups: several }, { requiredKeys: [] }) },
+        text,
+      ),
+      requestObject: fc.record({
+        spec: fc.record(
+          {
+            containers: fc.array(
+              fc.record({ securityContext: fc.record({ privileged: text }) }, { requiredKeys: [] }),
+            ),
+            volumes: fc.array(fc.record({ hostPath: fc.record({ path: text }) }, { requiredKeys: [] })),
+          },
+          { requiredKeys: [] },
+        ),
+      }),
+    },
+    { requiredKeys: ["user", "requestObject"] },
+  )
+  .map((one) => JSON.stringify(one));
+
+test("a check of what lies in the event gives what it gives of the value that is read", () => {
+  fc.assert(
+    fc.property(
+      fc.array(check, { minLength: 1, maxLength: 6 }),
+      fc.array(audit, { minLength: 1, maxLength: 3 }),
+      (checks, texts) => {
+        const slots = new Slots();
+        const inPlace = checks.map((one) => compileCheck(one, slots));
+        inBoth(texts, (frame, written) => {
+          for (const [i, one] of checks.entries()) {
+            const read = one.left.fields[0]?.extract(frame.event);
+            const isMissing = Array.isArray(read) && read.length === 0;
+            const want = valueTest(one)(isMissing ? undefined : read);
+            assert.equal(
+              inPlace[i]?.(frame),
+              want,
+              `${one.left.text} ${one.operator} ${one.values.join()} of ${written}`,
+            );
           }
         });
       },

@@ -15,6 +15,7 @@ import { oneText, ordered, valueTest } from "./value-tests.ts";
 export type Predicate = (frame: Frame) => boolean;
 export type Read = (frame: Frame) => FieldValue;
 export type ReadNode = (frame: Frame) => number;
+export type ReadNodes = (frame: Frame) => readonly number[];
 
 /** The one event that is looked at, and what has been read of it so far. */
 export interface Frame {
@@ -32,11 +33,13 @@ export interface Frame {
 export class Slots {
   private readonly places: Map<string, number>;
   private readonly nodes: Map<string, ReadNode>;
+  private readonly lists: Map<string, ReadNodes>;
   private readonly wordsByKey: Map<string, FieldWords>;
 
   constructor() {
     this.places = new Map();
     this.nodes = new Map();
+    this.lists = new Map();
     this.wordsByKey = new Map();
   }
 
@@ -83,6 +86,25 @@ export class Slots {
     return made;
   }
 
+  /** Where the texts of a list stand in the event; undefined for a field that is no such list. */
+  list({ definition: { nodes }, argument, key }: BoundField): ReadNodes | undefined {
+    if (nodes === undefined) return undefined;
+    const known = this.lists.get(key);
+    if (known !== undefined) return known;
+    const find = nodes(argument);
+    let stamp = -1;
+    let found: readonly number[] = [];
+    const read: ReadNodes = (frame) => {
+      if (frame.stamp !== stamp) {
+        found = find(frame.event)?.filter((node) => node >= 0) ?? none;
+        stamp = frame.stamp;
+      }
+      return found;
+    };
+    this.lists.set(key, read);
+    return read;
+  }
+
   read(field: BoundField): Read {
     const { key, extract } = field;
     const place = this.places.get(key) ?? this.places.size;
@@ -97,6 +119,8 @@ export class Slots {
     };
   }
 }
+
+const none: readonly number[] = [];
 
 const anyRoot: ReadNode = ({ event }) => event.root;
 const auditRoot: ReadNode = ({ event }) => (event.isAudit ? event.root : -1);
@@ -178,6 +202,7 @@ function compileInPlace(
   slots: Slots,
 ): Predicate | undefined {
   if (left.source.kind !== "field" || modifier !== undefined || right !== undefined) return undefined;
+  if (left.isList) return compileListInPlace(left.source.field, operator, values, slots);
   const node = slots.node(left.source.field);
   if (node === undefined) return undefined;
   const [only = ""] = values;
@@ -204,6 +229,34 @@ function compileInPlace(
         return at >= 0 && frame.event.tape.symbol(at, symbols) >= 0 === isWanted;
       };
     }
+    default:
+      return undefined;
+  }
+}
+
+function compileListInPlace(
+  field: BoundField,
+  operator: string,
+  values: readonly string[],
+  slots: Slots,
+): Predicate | undefined {
+  const list = slots.list(field);
+  if (list === undefined) return undefined;
+  const symbols = new Symbols(values);
+  switch (operator) {
+    case "exists":
+      return (frame) => list(frame).length > 0;
+    case "intersects":
+      return (frame) => {
+        for (const node of list(frame)) if (frame.event.tape.symbol(node, symbols) >= 0) return true;
+        return false;
+      };
+    case "in":
+      return (frame) => {
+        const nodes = list(frame);
+        for (const node of nodes) if (frame.event.tape.symbol(node, symbols) < 0) return false;
+        return nodes.length > 0;
+      };
     default:
       return undefined;
   }

@@ -1,6 +1,6 @@
 import { kinds } from "../json/tape.ts";
 import { valueText, wholeText } from "../json/text.ts";
-import type { EventView, Extract, FieldDefinition } from "./field.ts";
+import type { EventView, Extract, FieldDefinition, FindNodes } from "./field.ts";
 
 /** An index as Falco's plugins read it: `+1` and `01` are 1. */
 const decimal = /^(?:\+?0*[0-9]{1,9}|-0+)$/;
@@ -180,6 +180,24 @@ export function indexedList(
       return auditOnly((event) => read(event, index));
     },
   };
+}
+
+/** A list of texts that stand in the event as they are, so that a rule can compare them there. */
+export function textList(
+  name: string,
+  doc: string,
+  argument: "none" | "index-optional",
+  find: (event: EventView, index: number | undefined) => readonly number[] | undefined,
+): FieldDefinition {
+  const nodes = (given: string | undefined): FindNodes => {
+    const index = indexOf(given);
+    return (event) => (event.isAudit ? find(event, index) : undefined);
+  };
+  const bind = (given: string | undefined): Extract => {
+    const found = nodes(given);
+    return (event) => textsOf(event, found(event));
+  };
+  return { name, type: "CHARBUF", isList: true, argument, doc, nodes, bind };
 }
 
 /** The texts of all elements, or undefined when there is no array. */
