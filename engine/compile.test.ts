@@ -186,7 +186,7 @@ test("words that rules look for together are found as in the text that each rule
     fc.property(all, fc.array(written, { minLength: 1, maxLength: 4 }), (wanted, texts) => {
       const slots = new Slots();
       const field = fieldOf("jevt.value", "/a");
-      const tests = wanted.map(([operator, one]) => slots.words(field, operator)?.add(one));
+      const tests = wanted.map(([operator, one]) => slots.words(field)?.add(operator, one));
       inBoth(texts, (frame, text) => {
         const { tape } = frame.event;
         const at = tape.member(0, "a");

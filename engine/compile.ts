@@ -3,7 +3,7 @@ import { typeCheck, type TypedCheck } from "./check.ts";
 import type { Compat, EventView, Extract, FieldValue, Scalar } from "./fields/field.ts";
 import { arrayIndex } from "./fields/path.ts";
 import type { BoundField } from "./fields/registry.ts";
-import { FieldWords, type WordOperator } from "./field-words.ts";
+import { FieldWords } from "./field-words.ts";
 import { kinds } from "./json/document.ts";
 import { Symbols } from "./json/symbols.ts";
 import { valueText } from "./json/text.ts";
@@ -75,14 +75,13 @@ export class Slots {
   }
 
   /** The words that rules look for in a field; undefined for a field that is not one text at a fixed place. */
-  words(field: BoundField, operator: WordOperator): FieldWords | undefined {
+  words(field: BoundField): FieldWords | undefined {
     const node = this.node(field);
     if (node === undefined) return undefined;
-    const key = `${operator} ${field.key}`;
-    const known = this.wordsByKey.get(key);
+    const known = this.wordsByKey.get(field.key);
     if (known !== undefined) return known;
-    const made = new FieldWords(operator, node, this.read(field));
-    this.wordsByKey.set(key, made);
+    const made = new FieldWords(node, this.read(field));
+    this.wordsByKey.set(field.key, made);
     return made;
   }
 
@@ -216,7 +215,7 @@ function compileInPlace(
       };
     case "contains":
     case "icontains":
-      return slots.words(left.source.field, operator)?.add(only);
+      return slots.words(left.source.field)?.add(operator, only);
     case "=":
     case "==":
     case "!=":
