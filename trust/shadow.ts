@@ -4,7 +4,7 @@ import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
 import { canonicalJson, isObject, readJson, unknownKeys } from "./json.ts";
 import type { Signer } from "./keys.ts";
-import { isIdentifier } from "./names.ts";
+import { isIdentifier, isName } from "./names.ts";
 import { formatTime, parseTime } from "./time.ts";
 import { viewTrusted, type Trusted } from "./trusted.ts";
 
@@ -88,10 +88,9 @@ function readOrder(payload: Uint8Array): Checked<ShadowOrder> {
   const [unknown] = unknownKeys(value, fields);
   if (unknown !== undefined) return malformed(`has an unknown field ${quote(unknown)}`);
   const { org, clusterId, rolloutId } = value;
-  if (typeof org !== "string" || typeof clusterId !== "string" || typeof rolloutId !== "string") {
+  if (!isName(org) || !isIdentifier(clusterId) || !isIdentifier(rolloutId)) {
     return malformed("has no org, clusterId and rolloutId");
   }
-  if (!isIdentifier(clusterId) || !isIdentifier(rolloutId)) return malformed("has an odd id");
   const notBefore = parseTime(value["notBefore"]);
   const expires = parseTime(value["expires"]);
   if (notBefore === undefined || expires === undefined) return malformed("has no notBefore and expires");

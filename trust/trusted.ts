@@ -1,5 +1,5 @@
 import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { canonicalJson, isObject, readJson, unknownKeys, type Json } from "./json.ts";
+import { canonicalJson, isObject, isWholeNumber, readJson, unknownKeys, type Json } from "./json.ts";
 import { lifeOf, type Life } from "./life.ts";
 import {
   checkSignatures,
@@ -146,9 +146,7 @@ export function decodeTrusted(text: string): Checked<Trusted> {
   }
   const { root, generationFloor } = value;
   if (typeof root !== "string") return refuse("trust/malformed", `${what} has no root`);
-  if (typeof generationFloor !== "number" || !Number.isSafeInteger(generationFloor) || generationFloor < 0) {
-    return refuse("trust/malformed", `${what} has no generationFloor`);
-  }
+  if (!isWholeNumber(generationFloor, 0)) return refuse("trust/malformed", `${what} has no generationFloor`);
   const begun = emptyTrusted(Buffer.from(root));
   if (!begun.ok) return begun;
   const texts: Record<string, string> = {};
