@@ -46,7 +46,9 @@ function depthOf(bytes: Uint8Array): number {
   let deepest = 0;
   let inString = false;
   let escaped = false;
-  for (const byte of bytes) {
+  // By index: bundles are large, and an iterator takes three times as long.
+  for (let i = 0; i !== bytes.length; i++) {
+    const byte = bytes[i];
     if (escaped) escaped = false;
     else if (inString) {
       if (byte === backslash) escaped = true;

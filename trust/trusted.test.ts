@@ -12,6 +12,7 @@ import {
   raiseGeneration,
   readRoot,
   signMetadata,
+  trustedAssigners,
   trustedLives,
   trustedVersions,
   updateTrusted,
@@ -107,6 +108,7 @@ test("a damaged state in memory refuses everything and throws nothing", () => {
     assert.deepEqual(trustedVersions(damaged), { root: 0, targets: 0, snapshot: 0, timestamp: 0 });
     assert.deepEqual(trustedLives(damaged), {});
   }
+  assert.deepEqual(trustedAssigners({ ...trusted, root: "{" }), []);
 });
 
 const { signed } = valueOf(parseMetadata("root", root));

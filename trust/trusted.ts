@@ -119,6 +119,12 @@ export function trustedLives(trusted: Trusted): Readonly<Partial<Record<RoleName
   return { root: lifeOf(root.document), ...Object.fromEntries(entries) };
 }
 
+/** Ids of the keys that sign assignments and lists of CAs. */
+export function trustedAssigners(trusted: Trusted): readonly string[] {
+  const root = readRoot(Buffer.from(trusted.root));
+  return root.ok ? [...(root.value.assignment?.keys.keys() ?? [])] : [];
+}
+
 /** One text for one file. */
 export function encodeTrusted(trusted: Trusted): string {
   return canonicalJson({ format, ...trusted });

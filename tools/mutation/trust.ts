@@ -35,6 +35,7 @@ export const trust: MutationSet = {
     "trust/trusted.test.ts",
     "trust/targets.test.ts",
     "trust/bundle.test.ts",
+    "trust/bundle-shape.test.ts",
     "trust/assignment.test.ts",
     "trust/update.test.ts",
     "trust/signers.test.ts",
