@@ -5,7 +5,7 @@ import type { RateLedger } from "./domain/rates.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createMonitor } from "./monitor/monitor.ts";
 import { describeUnfed } from "./pipeline/pipeline.ts";
-import type { PipelineStats } from "./pipeline/pipeline.ts";
+import type { OutputReport, PipelineStats } from "./pipeline/pipeline.ts";
 import { noteLives } from "./trust-lives.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -97,9 +97,17 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
     if (output.full) {
       conditions.raise(
         full,
-        `The queue of output "${output.alias}" is full, inputs that feed it wait: ${output.lastError ?? waiting}`,
+        `The queue of output "${output.alias}" is full, ${whatWaits(output)}: ${output.lastError ?? waiting}`,
       );
     } else conditions.clear(full);
+    const behind = `output/behind ${output.alias}`;
+    if (output.isBehind && !output.full) {
+      const late = `${Math.round(output.behindMs / 1000)} s behind the other outputs`;
+      conditions.raise(
+        behind,
+        `Output "${output.alias}" is ${late} and reads on in the files. Nothing is lost`,
+      );
+    } else conditions.clear(behind);
     if (output.lastError !== undefined) {
       conditions.raise(
         away,
@@ -107,4 +115,8 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
       );
     } else conditions.clear(away);
   }
+}
+
+function whatWaits({ isBehind }: OutputReport): string {
+  return isBehind ? "its records wait in the files, other outputs go on" : "inputs that feed it wait";
 }

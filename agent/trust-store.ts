@@ -7,7 +7,7 @@ import {
   decodeTrusted,
   encodeTrusted,
   raiseGeneration,
-  readRoot,
+  trustedAssigners,
   trustedLives,
   trustedVersions,
   updateTrusted,
@@ -70,14 +70,14 @@ export function openTrustStore(
   // Both are asked for often, and each answer checks every signature again.
   let versions = trustedVersions(trusted);
   let lives = trustedLives(trusted);
-  let assigners = assignersOf(trusted);
+  let assigners = trustedAssigners(trusted);
   const save = (next: Trusted) => {
     if (next === trusted) return;
     writeTrusted(path, next);
     trusted = next;
     versions = trustedVersions(next);
     lives = trustedLives(next);
-    assigners = assignersOf(next);
+    assigners = trustedAssigners(next);
   };
   return {
     versions: () => versions,
@@ -125,11 +125,6 @@ function backtestOf(verified: ReturnType<typeof verifyBacktest>): Checked<Backte
   const { backtestId, target, since, until, expires } = verified.value;
   const times = { sinceMs: since.getTime(), untilMs: until.getTime(), deadlineMs: expires.getTime() };
   return { ok: true, value: { backtestId, target, ...times } };
-}
-
-function assignersOf(trusted: Trusted): readonly string[] {
-  const root = readRoot(Buffer.from(trusted.root));
-  return root.ok ? [...(root.value.assignment?.keys.keys() ?? [])] : [];
 }
 
 /** The message without what its library adds. */

@@ -3,7 +3,7 @@ import type { TargetRef } from "./bundle-types.ts";
 import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { verifyEnvelope, type Envelope } from "./envelope.ts";
 import { isObject, readJson, unknownKeys } from "./json.ts";
-import { isIdentifier } from "./names.ts";
+import { isIdentifier, isName } from "./names.ts";
 import { formatTime, parseTime } from "./time.ts";
 import { viewTrusted, type Trusted } from "./trusted.ts";
 
@@ -87,10 +87,9 @@ export function readOrder<Id extends string>(
   const [unknown] = unknownKeys(value, known);
   if (unknown !== undefined) return malformed(`has an unknown field ${quote(unknown)}`);
   const { org, clusterId, [id]: name } = value;
-  if (typeof org !== "string" || typeof clusterId !== "string" || typeof name !== "string") {
+  if (!isName(org) || !isIdentifier(clusterId) || !isIdentifier(name)) {
     return malformed(`has no org, clusterId and ${id}`);
   }
-  if (!isIdentifier(clusterId) || !isIdentifier(name)) return malformed("has an odd id");
   const notBefore = parseTime(value["notBefore"]);
   const expires = parseTime(value["expires"]);
   if (notBefore === undefined || expires === undefined) return malformed("has no notBefore and expires");

@@ -125,6 +125,7 @@ export {
   encodeTrusted,
   raiseGeneration,
   rootPin,
+  trustedAssigners,
   trustedLives,
   trustedVersions,
   type Trusted,

@@ -202,8 +202,13 @@ function addOutputs(counter: Add, gauge: Add, { outputs }: PipelineStats): void 
   );
   gauge(
     "falconry_output_queue_full",
-    "1 while reading waits for this output.",
+    "1 while the output takes nothing more.",
     each((o) => Number(o.full)),
+  );
+  gauge(
+    "falconry_output_behind_seconds",
+    "How far the output is behind others, in files that it reads by itself; 0 when it is with them.",
+    each((o) => o.behindMs / 1000),
   );
 }
 

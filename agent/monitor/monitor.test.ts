@@ -21,6 +21,8 @@ const output = {
   queueBytes: 700,
   queueRecords: 7,
   full: false,
+  isBehind: false,
+  behindMs: 0,
   lastError: undefined,
 };
 const input = {

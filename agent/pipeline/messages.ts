@@ -4,7 +4,7 @@ import type { FilterStats } from "./filter.ts";
 import type { RingStats } from "./event-ring.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
 import type { InputStats } from "./input.ts";
-import type { OutputStats } from "./output.ts";
+import type { OutputReport } from "./output.ts";
 import type { RuleGuard } from "./protect.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
 
@@ -77,7 +77,7 @@ export interface PipelineStats {
   readonly inputs: readonly InputStats[];
   /** In the order in which they apply. */
   readonly filters: readonly FilterStats[];
-  readonly outputs: readonly OutputStats[];
+  readonly outputs: readonly OutputReport[];
   /** The events kept for backtests; undefined when none are. */
   readonly ring: RingStats | undefined;
 }

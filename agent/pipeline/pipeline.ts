@@ -22,7 +22,7 @@ export type { ApplyRequest, ApplyResult, PipelineProblem, PipelineStats, Running
 export type { BacktestSource, BacktestSourceResult, ShadowRequest, ShadowResult } from "./messages.ts";
 export type { ShadowFigures } from "./shadow-counts.ts";
 export type { InputStats } from "./input.ts";
-export type { OutputStats } from "./output.ts";
+export type { OutputReport } from "./output.ts";
 export { describeUnfed } from "./unfed-sources.ts";
 
 export interface PipelineOptions extends WorkerOptions {
