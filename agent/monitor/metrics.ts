@@ -234,6 +234,10 @@ function addDetection(counter: Add, gauge: Add, stats: PipelineStats): void {
 function addRing(counter: Add, gauge: Add, { ring }: PipelineStats): void {
   if (ring === undefined) return;
   gauge("falconry_ring_bytes", "Bytes on disk of events that are kept for backtests.", [[{}, ring.bytes]]);
+  gauge("falconry_ring_limit_bytes", "Most bytes that they may take.", [[{}, ring.bytesMax]]);
+  gauge("falconry_ring_oldest_timestamp_seconds", "Time of the oldest of them, 0 without any.", [
+    [{}, (ring.oldestMs ?? 0) / 1000],
+  ]);
   counter("falconry_ring_events_total", "Events that were to be kept for backtests.", [[{}, ring.events]]);
   counter("falconry_ring_lost_events_total", "Those of them that could not be kept.", [[{}, ring.lost]]);
 }

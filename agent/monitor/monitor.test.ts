@@ -70,7 +70,7 @@ function statsAt(port: number, more: Partial<PipelineStats> = {}): PipelineStats
     lagMs: 1500,
     atEnd: false,
     ended: false,
-    ring: undefined,
+    ring: { bytes: 50, bytesMax: 100, oldestMs: 4_000, events: 9, lost: 2, lastError: undefined },
     waitingFor: undefined,
     unfedSources: [],
     detectionUs: 2_000_000,
@@ -136,6 +136,11 @@ test("a dashboard made for Fluent Bit finds its names, with the alias as label",
     'falconry_output_queue_records{name="store"} 7',
     'falconry_input_parked_records_total{name="audit",reason="no JSON"} 4',
     "falconry_alerts_total 8",
+    "falconry_ring_bytes 50",
+    "falconry_ring_limit_bytes 100",
+    "falconry_ring_oldest_timestamp_seconds 4",
+    "falconry_ring_events_total 9",
+    "falconry_ring_lost_events_total 2",
   ]) {
     assert.ok(text.split("\n").includes(line), `${line} is missing in:\n${text}`);
   }

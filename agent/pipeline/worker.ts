@@ -80,9 +80,8 @@ port.on("message", (message: ToWorker) => {
       post({ kind: "answer", id: message.id, value: runner.shadowFigures() });
       break;
     case "backtest-source":
-      inTurn(async () => {
-        post({ kind: "answer", id: message.id, value: await runner.backtestSource() });
-      });
+      // Not in turn: it waits for the disk, and nobody else has to.
+      void runner.backtestSource().then((value) => post({ kind: "answer", id: message.id, value }));
       break;
     case "stop":
       inTurn(async () => {
