@@ -160,3 +160,4 @@ export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } fro
 export { openCaKey, sealCaKey } from "./sealed-ca.ts";
 export { reportType, signReport, verifyReport } from "./report.ts";
 export { shadowType, signShadow, verifyShadow, type ShadowOrder } from "./shadow.ts";
+export { signBacktest, verifyBacktest, type BacktestOrder } from "./backtest.ts";

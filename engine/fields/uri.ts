@@ -5,6 +5,7 @@ import { decodeUtf8 } from "../utf8.ts";
  * malformed: a half-understood query must not decide.
  */
 export function queryValue(uri: string, key: string): string | undefined {
+  if (!uri.includes(key) && !hasEscapedName(uri)) return undefined;
   const query = queryOf(uri);
   if (query === undefined) return undefined;
   let found: string | undefined;
@@ -18,6 +19,20 @@ export function queryValue(uri: string, key: string): string | undefined {
     if (name === key) found ??= value;
   }
   return found;
+}
+
+const [ampersand, equals, percent, plus] = [0x26, 0x3d, 0x25, 0x2b];
+
+/** Whether a name in the query may spell something else than what is written: most keys that rules ask for are not there. */
+function hasEscapedName(uri: string): boolean {
+  let isName = true;
+  for (let at = uri.indexOf("?") + 1; at > 0 && at < uri.length; at++) {
+    const char = uri.charCodeAt(at);
+    if (char === ampersand) isName = true;
+    else if (char === equals) isName = false;
+    else if (isName && (char === percent || char === plus)) return true;
+  }
+  return false;
 }
 
 // What makes a URI malformed may be any of these.
