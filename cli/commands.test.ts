@@ -53,6 +53,13 @@ test("cluster list follows every page", async (t) => {
   assert.deepEqual(names((await runCli(["cluster", "list", "-o", "json"])).out), ["eu-1", "eu-2", "us-1"]);
 });
 
+test("cluster list sorts as the server does, over all pages", async (t) => {
+  const fleet = await smallFleet(t);
+  fleet.pageMax = 2;
+  const newest = await runCli(["cluster", "list", "-o", "json", "--sort", "newest"]);
+  assert.deepEqual(names(newest.out), ["us-1", "eu-2", "eu-1"]);
+});
+
 test("cluster list says on stderr that nothing matches, and stdout stays empty for scripts", async (t) => {
   await smallFleet(t);
   const { code, out, talk } = await runCli(["cluster", "list", "--region", "xx"]);

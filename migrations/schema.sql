@@ -233,6 +233,7 @@ create table clusters (
 );
 create index clusters_by_change on public.clusters using btree (changed);
 create index clusters_by_label on public.clusters using gin (labels jsonb_path_ops);
+create index clusters_by_name on public.clusters using btree (name collate "c");
 
 create table enrollments (
   token_id text not null,
@@ -346,6 +347,7 @@ create table rollout_clusters (
   constraint rollout_clusters_previous_digest_fkey foreign key (previous_digest) references bundles(digest),
   constraint rollout_clusters_rollout_id_fkey foreign key (rollout_id) references rollouts(id)
 );
+create index rollout_clusters_by_cluster on public.rollout_clusters using btree (cluster_id);
 create index rollout_clusters_open on public.rollout_clusters using btree (rollout_id) where (state = any (array['waiting'::text, 'assigned'::text]));
 
 create table rollout_gates (

@@ -151,26 +151,31 @@ export interface RoutePolicy {
   readonly isWaiting?: boolean;
 }
 
+const operatorRate: Rate = { burst: 300, perSecond: 50 };
+
 /** The routes that differ from the rest of their kind. */
 const routes: Readonly<Record<string, RoutePolicy>> = {
   // A stream lives for hours; two agents with one identity that take over from each other are slowed by this.
   "agent.v1.AgentService/Connect": { rate: { burst: 30, perSecond: 0.5 }, isWaiting: true },
   // Reports cut a waiting poll short, so a busy agent polls more often than it beats.
   "agent.v1.AgentService/Sync": { rate: { burst: 100, perSecond: 5 }, isWaiting: true },
-  // Each holds a whole bundle of up to 16 MiB in memory while it is sent.
-  "agent.v1.AgentService/FetchBlob": { rate: { burst: 30, perSecond: 1 }, inWorkMax: 64 },
+  // All are served from one copy of the bundle; each holds a chunk of a quarter of a megabyte while it is sent.
+  "agent.v1.AgentService/FetchBlob": { rate: { burst: 30, perSecond: 1 }, inWorkMax: 512 },
   // 500 alerts a call. An agent that looks for the one bad alert in a batch halves it, in up to a thousand small calls.
   "agent.v1.AgentService/DeliverAlerts": { rate: { burst: 1_200, perSecond: 20 } },
   // Public: the key is the address. Each costs signatures and a transaction.
   "agent.v1.EnrollmentService/Enroll": { rate: { burst: 500, perSecond: 20 }, inWorkMax: 256 },
   "agent.v1.EnrollmentService/RenewCertificate": { rate: { burst: 20, perSecond: 0.1 } },
+  // Streams for people live as long as somebody looks. Each asks the database after every change.
+  "fleet.v1.RolloutService/WatchRollout": { rate: operatorRate, inWorkMax: 256, isWaiting: true },
+  "fleet.v1.AlertService/TailAlerts": { rate: operatorRate, inWorkMax: 256, isWaiting: true },
   // Each loads up to 16 MiB of rules with all their layers.
   "fleet.v1.BundleService/PushBundles": { rate: { burst: 30, perSecond: 1 }, inWorkMax: 8 },
   "fleet.v1.BundleService/GetBundle": { rate: { burst: 30, perSecond: 5 }, inWorkMax: 16 },
 };
 
 const agentRoute: RoutePolicy = { rate: { burst: 50, perSecond: 5 } };
-const operatorRoute: RoutePolicy = { rate: { burst: 300, perSecond: 50 } };
+const operatorRoute: RoutePolicy = { rate: operatorRate };
 
 export function routePolicy(route: string, permission: string, percent: number): RoutePolicy {
   const policy = routes[route] ?? (permission === "agent" ? agentRoute : operatorRoute);

@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { Code, ConnectError, createContextValues, createHandlerContext } from "@connectrpc/connect";
 import { AgentService } from "#proto/agent/v1/agent";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
+import { AlertService } from "#proto/fleet/v1/alert";
 import { ClusterService } from "#proto/fleet/v1/cluster";
+import { RolloutService } from "#proto/fleet/v1/rollout";
 
 import { defaultLimits } from "../limits.ts";
 import { connectionKey, createAdmission, type CallRefusal } from "./admission.ts";
@@ -14,10 +16,12 @@ import { orRefuse } from "./refusals.ts";
 const list = ClusterService.method.listClusters;
 const deliver = AgentService.method.deliverAlerts;
 const connect = AgentService.method.connect;
+const watch = RolloutService.method.watchRollout;
+const tail = AlertService.method.tailAlerts;
 const enroll = EnrollmentService.method.enroll;
 
 function callOf(
-  method: typeof list | typeof deliver | typeof connect | typeof enroll,
+  method: typeof list | typeof deliver | typeof connect | typeof watch | typeof tail | typeof enroll,
   { address = "10.0.0.1", isProved = false } = {},
 ) {
   const ignore = () => undefined;
@@ -88,8 +92,9 @@ test("a server with too much to do turns agents away first, so that people can s
 
 test("calls count as work until they end, and streams that wait for news do not", () => {
   const { admission } = admissionOf({ inWorkMax: 1 });
-  const waiting = callOf(connect);
-  orRefuse(admission.enter(waiting, "agent", ada));
+  orRefuse(admission.enter(callOf(connect), "agent", ada));
+  orRefuse(admission.enter(callOf(watch), "rollout:read", ada));
+  orRefuse(admission.enter(callOf(tail), "alert:read", ada));
   assert.equal(admission.inWork, 0);
   const working = callOf(deliver);
   orRefuse(admission.enter(working, "agent", ada));

@@ -148,7 +148,8 @@ async function show({ db, keeper, now }: CaServiceOptions, scope: Scope): Promis
 /** Names stay when agents are gone, so the cluster in each decides. */
 async function leftBehindIn(db: Db, scope: Scope, { leftBehind }: CaRotationRow): Promise<readonly string[]> {
   if (leftBehind.length === 0 || isWholeFleet(scope)) return leftBehind;
-  const names = new Set((await listClusters(db, scope, true)).map(({ name }) => name));
+  const all = await listClusters(db, { scope, selector: [], includeRetired: true });
+  const names = new Set(all.map(({ name }) => name));
   return leftBehind.filter((agent) => names.has(agent.split("/")[0] ?? ""));
 }
 

@@ -4,11 +4,12 @@ import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { BundleService } from "#proto/fleet/v1/bundle";
-import { ClusterHealth, ClusterService } from "#proto/fleet/v1/cluster";
+import { ClusterHealth, ClusterOrder, ClusterService } from "#proto/fleet/v1/cluster";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { TokenService } from "#proto/fleet/v1/token";
 
+import type { Scope } from "../domain/scope.ts";
 import { listPartitions } from "../store/partitions.ts";
 import { agentComponents, agents, assignments, attempts, clusters, rates } from "../store/schema.ts";
 import { until } from "./agent-service/fixture.ts";
@@ -64,6 +65,53 @@ test("clusters come page by page in the order of their names, chosen by label", 
   assert.deepEqual(
     chosen.clusters.map((cluster) => cluster.name),
     ["c-1"],
+  );
+});
+
+test("pages in another order go on where they ended, and a token of one order is refused in another", async (t) => {
+  const at = await startTestServer(t);
+  const heard = [30_000, null, 10_000, 20_000];
+  for (const [i, ago] of heard.entries()) {
+    await addCluster(at, `c-${i}`, { region: "eu" }, ago === null ? null : new Date(Date.now() - ago));
+  }
+  const service = await at.client(ClusterService, "viewer");
+  const order = ClusterOrder.UNHEARD;
+  const first = await service.listClusters({ order, pageSize: 3 });
+  const second = await service.listClusters({ order, pageSize: 3, pageToken: first.nextPageToken });
+  assert.deepEqual(
+    [first, second].map(({ clusters }) => clusters.map(({ name }) => name)),
+    [["c-1", "c-0", "c-3"], ["c-2"]],
+  );
+  assert.deepEqual([first.totalSize, second.totalSize, second.nextPageToken], [4, 4, ""]);
+  for (const other of [ClusterOrder.UNSPECIFIED, ClusterOrder.NEWEST]) {
+    assert.match(
+      await refusal(service.listClusters({ order: other, pageToken: first.nextPageToken })),
+      /^InvalidArgument: .*belongs to a list in another order/,
+    );
+  }
+  assert.match(
+    await refusal(service.listClusters({ order: 99 as ClusterOrder })),
+    /^InvalidArgument: order: is none/,
+  );
+});
+
+test("a caller with a scope pages through its own clusters, and cannot page its way to others", async (t) => {
+  const at = await startTestServer(t);
+  for (let i = 0; i < 6; i += 1) await addCluster(at, `c-${i}`, { region: "eu", team: i % 2 ? "x" : "y" });
+  const mine = [{ key: "team", operator: "in", values: ["x"] }] as const as unknown as Scope;
+  const service = await at.client(ClusterService, "viewer", mine);
+  const first = await service.listClusters({ pageSize: 2 });
+  const second = await service.listClusters({ pageSize: 2, pageToken: first.nextPageToken });
+  assert.deepEqual(
+    [...first.clusters, ...second.clusters].map(({ name }) => name),
+    ["c-1", "c-3", "c-5"],
+  );
+  assert.deepEqual([first.totalSize, second.nextPageToken], [3, ""]);
+  // A token is a place and no permission: made up, it shows nothing more.
+  const made = await service.listClusters({ pageToken: "after:c-0" });
+  assert.deepEqual(
+    made.clusters.map(({ name }) => name),
+    ["c-1", "c-3", "c-5"],
   );
 });
 

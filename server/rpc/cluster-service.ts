@@ -1,20 +1,20 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
+  ClusterOrder as WireOrder,
   RateSeriesSchema,
   type Cluster,
   type ClusterService,
   type GetRatesRequest,
   type RateSeries,
 } from "#proto/fleet/v1/cluster";
-import type { Selector as SelectorMessage } from "#proto/fleet/v1/common";
 
 import { relabel } from "../domain/labels.ts";
-import { pageSize, pageToken, parsePageToken } from "../domain/page.ts";
+import { clusterPageToken, parseClusterPageToken, type ClusterOrder } from "../domain/cluster-page.ts";
+import { pageSize } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
-import { invalid, refuse } from "../domain/refusal.ts";
+import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import { judgeRelabel, type Scope } from "../domain/scope.ts";
-import { matchesSelector } from "../domain/selector.ts";
 import { listUsableTokensOf, revokeAgent } from "../store/agents.ts";
 import { findBundleNames } from "../store/bundles.ts";
 import {
@@ -22,6 +22,7 @@ import {
   listClusterMinutes,
   listClusters,
   loadClusterParts,
+  pageClusters,
   replaceLabels,
   retireCluster,
   type ClusterRow,
@@ -67,15 +68,17 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
   }
   return {
     async listClusters(request, context) {
-      const after = orRefuse(parsePageToken(request.pageToken));
-      const chosen = await choose(db, scopeOf(context), request.selector, request.includeRetired);
-      const rest = chosen.filter((row) => row.name > after);
-      const page = rest.slice(0, pageSize(request.pageSize));
-      const last = page.at(-1);
+      const order = orRefuse(readOrder(request.order));
+      const after = orRefuse(parseClusterPageToken(order, request.pageToken));
+      const selector = orRefuse(fromSelector("selector", request.selector));
+      const { includeRetired } = request;
+      const choice = { scope: scopeOf(context), selector, includeRetired };
+      const size = pageSize(request.pageSize);
+      const { rows, end, total } = await pageClusters(db, choice, { order, after, size });
       return {
-        clusters: await toMessages(options, page, 1, false),
-        nextPageToken: last === undefined || page.length === rest.length ? "" : pageToken(last.name),
-        totalSize: chosen.length,
+        clusters: await toMessages(options, rows, 1, false),
+        nextPageToken: end === undefined ? "" : clusterPageToken(order, end),
+        totalSize: total,
       };
     },
     async getCluster(request, context) {
@@ -125,7 +128,8 @@ async function rateSeries(
   if (minutes > ratesMinutes.max) {
     return orRefuse(invalid("minutes", `is ${minutes}; at most ${ratesMinutes.max} (a day) is allowed`));
   }
-  const chosen = await choose(db, scope, request.selector, false);
+  const selector = orRefuse(fromSelector("selector", request.selector));
+  const chosen = await listClusters(db, { scope, selector, includeRetired: false });
   if (chosen.length * minutes > rateCellsMax) {
     const why = `${chosen.length} clusters over ${minutes} minutes are more than ${rateCellsMax} values: choose fewer clusters or minutes`;
     return orRefuse(refuse({ kind: "over-limit", why }));
@@ -157,15 +161,15 @@ async function toMessages(
   return rows.map((row) => toCluster(row, partsOf(row.id), names, at, withAgents));
 }
 
-/** Sorted here by code unit, because pages are cut here and databases differ in how they order text. */
-async function choose(
-  db: Database,
-  scope: Scope,
-  selector: SelectorMessage | undefined,
-  includeRetired: boolean,
-): Promise<readonly ClusterRow[]> {
-  const wanted = orRefuse(fromSelector("selector", selector));
-  const rows = await listClusters(db, scope, includeRetired);
-  const chosen = rows.filter((row) => matchesSelector(wanted, row.labels));
-  return chosen.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+function readOrder(order: WireOrder): Outcome<ClusterOrder> {
+  switch (order) {
+    case WireOrder.UNSPECIFIED:
+      return accept("name");
+    case WireOrder.NEWEST:
+      return accept("newest");
+    case WireOrder.UNHEARD:
+      return accept("unheard");
+    default:
+      return invalid("order", "is none that this server knows");
+  }
 }

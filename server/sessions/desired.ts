@@ -30,6 +30,8 @@ export interface DesiredBook {
   release(clusterId: string): void;
   /** Undefined when there is no such cluster. */
   get(clusterId: string): Promise<Desired | undefined>;
+  /** The same without asking the store: undefined, too, when nobody holds the cluster or nothing is known of it yet. */
+  held(clusterId: string): Promise<Desired | undefined>;
   /** The signed assignment; undefined when nothing was ever assigned. */
   envelope(desired: Desired): Promise<Envelope | undefined>;
   /** The signed order to evaluate the candidate of a cluster; undefined when it has none now. */
@@ -87,6 +89,7 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
       entry.state ??= forgetting(load(db, clusterId), () => (entry.state = undefined));
       return entry.state;
     },
+    held: (clusterId) => entries.get(clusterId)?.state ?? Promise.resolve(undefined),
     envelope: (desired) => envelopeOf(desired, entries.get(desired.clusterId), { ...options, trustChain }),
     shadowOrder: (desired) => orderOf(desired, { ...options, trustChain }),
     trustChain,

@@ -6,6 +6,7 @@ import type { Db } from "../store/pool.ts";
 import { storeRates } from "../store/rates.ts";
 import { createAuditBook } from "./audit-book.ts";
 import { createBatcher } from "./batcher.ts";
+import { createBlobBook, type BlobBook } from "./blobs.ts";
 import type { CaKeeper } from "../ca-keeper.ts";
 import { createCaBook, type SignCas } from "./cas.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
@@ -36,6 +37,7 @@ export interface SessionsOptions {
 /** What the transports work with. */
 export interface SessionPorts extends SyncPorts {
   readonly registry: Registry;
+  readonly blobs: BlobBook;
   readonly random: () => number;
 }
 
@@ -68,7 +70,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     clock,
     tuning,
   });
-  const presence = createPresenceBook(db, registry, clock);
+  const presence = createPresenceBook({ db, registry, clock, restMs: tuning.presenceRestMs });
   const rates = createBatcher(
     (rows: Parameters<typeof storeRates>[1]) => storeRates(db, rows),
     tuning.ratesMs,
@@ -93,6 +95,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       cas,
       audit: createAuditBook(db, org, clock),
       presence,
+      blobs: createBlobBook(db),
       rates,
       tuning,
       certificateMs: options.certificateMs,

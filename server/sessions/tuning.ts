@@ -21,6 +21,8 @@ export interface Tuning {
   readonly caRenewalMs: number;
   /** How often it is written who was heard of. */
   readonly presenceMs: number;
+  /** Of an agent that says nothing new it is written no more often than this, to spare the database. */
+  readonly presenceRestMs: number;
   /** How long minutes of rates wait for others to be written with. */
   readonly ratesMs: number;
 }
@@ -36,5 +38,6 @@ export const defaultTuning: Tuning = {
   clockSkewMs: 5 * 60_000,
   caRenewalMs: 10 * 60_000,
   presenceMs: 5_000,
+  presenceRestMs: 15_000,
   ratesMs: 100,
 };

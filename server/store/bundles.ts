@@ -1,5 +1,6 @@
 import { and, count, countDistinct, desc, eq, inArray, isNotNull, isNull, or, sql } from "drizzle-orm";
 
+import type { Digest } from "../domain/ids.ts";
 import type { Scope } from "../domain/scope.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { agentComponents, agents, assignments, bundles, clusters, type BundleKindName } from "./schema.ts";
@@ -76,6 +77,12 @@ export async function findBundle(
     .orderBy(desc(bundles.pushedAt), desc(bundles.targetPath))
     .limit(1);
   return row;
+}
+
+/** The bytes that are stored under a digest. */
+export async function readBlob(db: Db, digest: Digest): Promise<Uint8Array | undefined> {
+  const [row] = await db.select({ content: bundles.content }).from(bundles).where(eq(bundles.digest, digest));
+  return row?.content;
 }
 
 export async function insertBundle(tx: Transaction, row: typeof bundles.$inferInsert): Promise<void> {

@@ -1,7 +1,23 @@
-import { and, asc, desc, eq, gte, inArray, isNull, or, sql, type AnyColumn } from "drizzle-orm";
+import {
+  and,
+  asc,
+  count,
+  desc,
+  eq,
+  getTableColumns,
+  gte,
+  inArray,
+  isNull,
+  or,
+  sql,
+  type AnyColumn,
+  type SQL,
+} from "drizzle-orm";
 
+import type { ClusterOrder, ClusterPlace } from "../domain/cluster-page.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
+import type { Selector } from "../domain/selector.ts";
 import type { AuditNote } from "./audit-entries.ts";
 import { param } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
@@ -17,6 +33,7 @@ import {
   type Labels,
 } from "./schema.ts";
 import { clustersIn } from "./scopes.ts";
+import { whereLabels } from "./selectors.ts";
 
 export type ClusterRow = typeof clusters.$inferSelect;
 export type AgentRow = typeof agents.$inferSelect;
@@ -25,16 +42,73 @@ export type AttemptRow = typeof attempts.$inferSelect;
 export type AssignmentRow = typeof assignments.$inferSelect;
 export type RateRow = typeof rates.$inferSelect;
 
-/** The name, labels and standing of every cluster of a scope: what selectors choose from. */
-export async function listClusters(
+/** The clusters that somebody asks for: those of his scope that match. */
+export interface ClusterChoice {
+  readonly scope: Scope;
+  readonly selector: Selector;
+  readonly includeRetired: boolean;
+}
+
+/** Names by code unit, whatever the database sorts text by. */
+const byName = sql`clusters.name collate "C"`;
+
+function chosen({ scope, selector, includeRetired }: ClusterChoice) {
+  return and(
+    clustersIn(scope),
+    whereLabels(sql`clusters.labels`, selector),
+    includeRetired ? undefined : isNull(clusters.retiredAt),
+  );
+}
+
+/** The name, labels and standing of every cluster that is chosen, in the order of their names. */
+export async function listClusters(db: Db, choice: ClusterChoice): Promise<readonly ClusterRow[]> {
+  return db.select().from(clusters).where(chosen(choice)).orderBy(byName);
+}
+
+export interface ClusterPage {
+  readonly rows: readonly ClusterRow[];
+  /** Where the page ends; undefined when none follows. */
+  readonly end: ClusterPlace | undefined;
+  /** Clusters that are chosen, over all pages. */
+  readonly total: number;
+}
+
+/** What the orders compare, ascending, in microseconds as the database keeps them. */
+const orderKeys: Readonly<Record<ClusterOrder, SQL>> = {
+  name: sql`0::bigint`,
+  newest: sql`-(extract(epoch from clusters.created_at) * 1000000)::bigint`,
+  unheard: sql`(select coalesce(max((extract(epoch from g.last_seen_at) * 1000000)::bigint), 0) from agents g
+    where g.cluster_id = clusters.id and g.revoked_at is null)`,
+};
+
+/** One page of the clusters that are chosen, from a place on. The database reads the rows of the page and no others. */
+export async function pageClusters(
   db: Db,
-  scope: Scope,
-  includeRetired: boolean,
-): Promise<readonly ClusterRow[]> {
-  return db
-    .select()
+  choice: ClusterChoice,
+  page: { readonly order: ClusterOrder; readonly after: ClusterPlace | undefined; readonly size: number },
+): Promise<ClusterPage> {
+  const { order, after, size } = page;
+  const key = orderKeys[order];
+  const isByName = order === "name";
+  const rest =
+    after === undefined
+      ? undefined
+      : isByName
+        ? sql`${byName} > ${after.name}`
+        : sql`(${key}, ${byName}) > (${after.key}::bigint, ${after.name})`;
+  const found = await db
+    .select({ row: getTableColumns(clusters), key: sql<bigint>`${key}`.mapWith(BigInt) })
     .from(clusters)
-    .where(and(clustersIn(scope), includeRetired ? undefined : isNull(clusters.retiredAt)));
+    .where(and(chosen(choice), rest))
+    .orderBy(...(isByName ? [byName] : [key, byName]))
+    .limit(size + 1);
+  const [{ total } = { total: 0 }] = await db.select({ total: count() }).from(clusters).where(chosen(choice));
+  const last = found.length > size ? found[size - 1] : undefined;
+  return {
+    rows: found.slice(0, size).map(({ row }) => row),
+    end: last === undefined ? undefined : { key: last.key, name: last.row.name },
+    total,
+  };
 }
 
 /** By id or by name; names have no underscore, so the two never meet. */

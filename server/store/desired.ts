@@ -85,20 +85,16 @@ export async function readTrustChain(db: Db): Promise<readonly StoredMetadata[]>
 }
 
 /**
- * The bytes of a bundle from an offset on, when the cluster may fetch it: it is assigned, or it is what an unfinished
- * rollout would send the cluster back to, or its candidate.
+ * Whether a cluster may fetch a bundle: it is assigned, or it is what an unfinished rollout would send the cluster back to,
+ * or its candidate.
  */
-export async function readBlob(
-  db: Db,
-  clusterId: string,
-  digest: Digest,
-): Promise<{ readonly content: Uint8Array } | undefined> {
-  const { rows } = await db.execute<{ content: Buffer }>(sql`
-    select b.content from bundles b where b.digest = ${digest} and (
+export async function mayFetch(db: Db, clusterId: string, digest: Digest): Promise<boolean> {
+  const { rows } = await db.execute(sql`
+    select 1 from bundles b where b.digest = ${digest} and (
       exists (select 1 from assignments a where a.cluster_id = ${clusterId}
         and b.digest in (a.rules_digest, a.shipper_digest))
       or exists (select 1 from rollout_clusters rc join rollouts r on r.id = rc.rollout_id
         where rc.cluster_id = ${clusterId} and rc.previous_digest = b.digest and r.finished_at is null)
       or ${isCandidate(clusterId)})`);
-  return rows[0];
+  return rows.length > 0;
 }

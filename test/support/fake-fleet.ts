@@ -14,6 +14,7 @@ import { BundleSchema, BundleService } from "#proto/fleet/v1/bundle";
 import {
   type Cluster,
   ClusterHealth,
+  ClusterOrder,
   ClusterSchema,
   ClusterService,
   type RateSeries,
@@ -198,11 +199,12 @@ type Routes = Parameters<Parameters<typeof connectNodeAdapter>[0]["routes"]>[0];
 
 function routes(router: Routes, fleet: FakeFleet): void {
   router.service(ClusterService, {
-    listClusters: ({ selector, pageSize, pageToken, includeRetired }) => {
+    listClusters: ({ selector, pageSize, pageToken, includeRetired, order }) => {
       const retired = includeRetired
         ? fleet.clusters.filter((cluster) => cluster.retiredAt !== undefined)
         : [];
       const all = [...fleet.matching(selector), ...retired].sort((a, b) => (a.name < b.name ? -1 : 1));
+      if (order === ClusterOrder.NEWEST) all.reverse();
       const start = Number(pageToken || "0");
       const end = start + Math.min(pageSize || 100, fleet.pageMax);
       const nextPageToken = end < all.length ? `${end}` : "";

@@ -1,12 +1,23 @@
 import { create } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
-import { type Cluster, ClusterService, ListClustersResponseSchema } from "#proto/fleet/v1/cluster";
+import {
+  type Cluster,
+  ClusterOrder,
+  ClusterService,
+  ListClustersResponseSchema,
+} from "#proto/fleet/v1/cluster";
 import { FleetCommand } from "../../fleet-command.ts";
 import { envOf, selectorFlags, selectorFrom } from "../../flags.ts";
 import { clusterColumns } from "../../cluster-view.ts";
 import { renderTable } from "../../output/table.ts";
 import { pages } from "../../pages.ts";
 import { renderSelector } from "../../selector.ts";
+
+const orders = {
+  name: ClusterOrder.UNSPECIFIED,
+  newest: ClusterOrder.NEWEST,
+  unheard: ClusterOrder.UNHEARD,
+} as const;
 
 export default class ClusterList extends FleetCommand {
   static override summary = "List clusters and what each of them proves that it runs.";
@@ -19,9 +30,19 @@ export default class ClusterList extends FleetCommand {
       command:
         "<%= config.bin %> <%= command.id %> -l 'environment=prod,team!=payments' -o json | jq -r '.clusters[].name'",
     },
+    {
+      description: "Who has been silent longest.",
+      command: "<%= config.bin %> <%= command.id %> --sort unheard",
+    },
   ];
   static override flags = {
     ...selectorFlags,
+    sort: Flags.option({
+      options: ["name", "newest", "unheard"] as const,
+      default: "name" as const,
+      summary: "Sort by name, the newest first, or those first that were not heard of for the longest time.",
+      env: envOf("sort"),
+    })(),
     retired: Flags.boolean({ summary: "Show retired clusters too.", env: envOf("retired") }),
   };
 
@@ -29,10 +50,13 @@ export default class ClusterList extends FleetCommand {
     const { flags } = await this.parse(ClusterList);
     const selector = selectorFrom(flags);
     const service = await this.client(ClusterService, flags);
-    const clusters: Cluster[] = [];
+    const order = orders[flags.sort];
+    // A cluster that is heard of in the meantime may come again: then it stays where it was.
+    const byId = new Map<string, Cluster>();
     const get = (pageToken: string) =>
-      service.listClusters({ selector, pageToken, pageSize: 500, includeRetired: flags.retired });
-    for await (const page of pages(get)) clusters.push(...page.clusters);
+      service.listClusters({ selector, pageToken, pageSize: 500, includeRetired: flags.retired, order });
+    for await (const page of pages(get)) for (const each of page.clusters) byId.set(each.id, each);
+    const clusters = [...byId.values()];
     const all = create(ListClustersResponseSchema, { clusters, totalSize: clusters.length });
     const { paint } = this.screen;
     this.answer(flags.output, ListClustersResponseSchema, all, (wide) =>

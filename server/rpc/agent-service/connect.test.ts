@@ -157,7 +157,7 @@ test("a stream that has grown old is sent away, so that servers share the agents
 });
 
 test("a session that was taken over through another server ends here with the next flush", async (t) => {
-  const { open, sessions, db } = await setUp(t, {});
+  const { open, sessions, db } = await setUp(t, { presenceRestMs: 0 });
   const ended = readToEnd(open(quietAfter(message(1n))));
   await until("it has entered", () => sessions.size === 1);
   await sessions.flushPresence();
@@ -188,6 +188,37 @@ test("while the database is away a stream stays, and the agent is asked to say e
   assert.deepEqual([answer.done, answer.value?.needHello, answer.value?.ackSequence], [false, true, 1n]);
   assert.equal(sessions.size, 1);
   await stream.return(undefined);
+});
+
+test("an agent that says nothing new is written now and then, and at once when it holds other metadata", async (t) => {
+  const { sessions, db } = await setUp(t, { presenceRestMs: 3_600_000 });
+  await db.execute(sql`update agents set session_id = 's', session_epoch = 1`);
+  const note = (root?: bigint) =>
+    sessions.ports.presence.note({
+      agentId: "ag_1",
+      sessionId: "s",
+      epoch: 1n,
+      ...(root === undefined
+        ? {}
+        : {
+            trustVersions: {
+              root,
+              targets: 1n,
+            },
+          }),
+    });
+  const seenAfter = async (root?: bigint) => {
+    note(root);
+    await sessions.flushPresence();
+    const [row] = await db.select().from(agents);
+    return [row?.lastSeenAt?.getTime(), row?.rootVersion];
+  };
+  const first = await seenAfter();
+  assert.deepEqual(await seenAfter(), first);
+  const [secondMs, root] = await seenAfter(2n);
+  assert.ok(Number(secondMs) > Number(first[0]));
+  assert.equal(root, 2n);
+  assert.deepEqual(await seenAfter(2n), [secondMs, 2n]);
 });
 
 test("presence that could not be written is written with the next flush", async (t) => {

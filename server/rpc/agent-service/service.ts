@@ -31,7 +31,7 @@ export function agentService(ports: SessionPorts, onAlerts: () => void): Service
       return sync(ports, agentOf(context), request, context.signal);
     },
     fetchBlob(request, context) {
-      return fetchBlob(ports.db, agentOf(context).clusterId, request);
+      return fetchBlob(ports, agentOf(context).clusterId, request);
     },
     async deliverAlerts(request, context) {
       const { clusterId, agentId } = agentOf(context);

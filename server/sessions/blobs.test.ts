@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+
+import { eq } from "drizzle-orm";
+
+import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts";
+import type { Digest } from "../domain/ids.ts";
+import { bundles } from "../store/schema.ts";
+import { createBlobBook } from "./blobs.ts";
+
+async function store(db: TestDatabase, text: string, content: string = text): Promise<Digest> {
+  const digest = `sha256:${createHash("sha256").update(text).digest("hex")}` as Digest;
+  await db.insert(bundles).values({
+    digest,
+    kind: "rules",
+    name: text,
+    version: "1.0.0",
+    targetPath: `rules/${text}`,
+    content: Buffer.from(content),
+    length: BigInt(content.length),
+    counts: {},
+    targetsVersion: 1n,
+    pushedAt: new Date(),
+    pushedBy: "test",
+  });
+  return digest;
+}
+
+/** What is still handed out when the database has lost everything. */
+async function heldOf(db: TestDatabase, book: ReturnType<typeof createBlobBook>, digests: readonly Digest[]) {
+  await db.delete(bundles);
+  const found = await Promise.all(digests.map((digest) => book.get(digest)));
+  return found.map((content) => (content === undefined ? "" : Buffer.from(content).toString()));
+}
+
+test("bundles come from memory once they were read, and those used longest ago make room", async (t) => {
+  const db = await freshDatabase(t);
+  const digests: Digest[] = [];
+  for (const text of ["first", "other", "third"]) digests.push(await store(db, text));
+  const [first, other, third] = digests;
+  assert.ok(first && other && third);
+  const book = createBlobBook(db, 10);
+  for (const digest of [first, other, first, third]) await book.get(digest);
+  assert.deepEqual(await heldOf(db, book, digests), ["first", "", "third"]);
+});
+
+test("many agents that ask at once are served by one read, and one that fails is not remembered", async (t) => {
+  const db = await freshDatabase(t);
+  const digest = await store(db, "bundle");
+  const book = createBlobBook(db);
+  const all = await Promise.all(Array.from({ length: 50 }, () => book.get(digest)));
+  assert.equal(new Set(all).size, 1);
+  const bad = await store(db, "signed", "changed");
+  await assert.rejects(book.get(bad), /The bytes stored as sha256:.* are sha256:.*: restore the database/);
+  await db
+    .update(bundles)
+    .set({ content: Buffer.from("signed") })
+    .where(eq(bundles.digest, bad));
+  assert.equal(Buffer.from((await book.get(bad)) ?? []).toString(), "signed");
+});
