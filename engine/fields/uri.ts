@@ -6,9 +6,18 @@ import { decodeUtf8 } from "../utf8.ts";
  */
 export function queryValue(uri: string, key: string): string | undefined {
   if (!uri.includes(key) && !hasEscapedName(uri)) return undefined;
+  if (uri !== lastUri) [lastUri, lastParameters] = [uri, parametersOf(uri)];
+  return lastParameters?.get(key);
+}
+
+let lastUri = "";
+let lastParameters: ReadonlyMap<string, string> | undefined;
+
+/** The first value of each parameter. Rules ask for one after the other of the same URI, which is taken apart once. */
+function parametersOf(uri: string): ReadonlyMap<string, string> | undefined {
   const query = queryOf(uri);
   if (query === undefined) return undefined;
-  let found: string | undefined;
+  const found = new Map<string, string>();
   for (const pair of query.split("&")) {
     if (pair === "") continue;
     if (pair.includes(";")) return undefined;
@@ -16,7 +25,7 @@ export function queryValue(uri: string, key: string): string | undefined {
     const name = unescapePart(equals < 0 ? pair : pair.slice(0, equals), true);
     const value = unescapePart(equals < 0 ? "" : pair.slice(equals + 1), true);
     if (name === undefined || value === undefined) return undefined;
-    if (name === key) found ??= value;
+    if (!found.has(name)) found.set(name, value);
   }
   return found;
 }

@@ -18,6 +18,7 @@ export const trust: MutationSet = {
     "trust/bundle-shape.ts",
     "trust/shadow.ts",
     "trust/ca-bundle.ts",
+    "trust/audit-head.ts",
     "agent/trust-store.ts",
   ],
   // Makers of what is signed, and texts for people: not checks.
@@ -41,6 +42,8 @@ export const trust: MutationSet = {
     "trust/signers.test.ts",
     "trust/shadow.test.ts",
     "trust/ca-bundle.test.ts",
+    "trust/audit.test.ts",
+    "trust/audit-head.test.ts",
     "agent/trust-store.test.ts",
   ],
   slow: "no single changed byte|whatever of all that",
