@@ -94,7 +94,12 @@ export class EventRing {
       return this.#failed(1, why);
     }
     this.#draft ??= new RingDraft(draftBytes);
-    this.#draft.add(event);
+    try {
+      this.#draft.add(event);
+    } catch (error) {
+      // No memory, for example: what could be added is kept, and the turn of the pipeline goes on.
+      return this.#failed(1, reasonOf(error));
+    }
     if (this.#draft.length >= draftBytes) this.#seal();
     else this.#timer ??= setTimeout(() => this.#seal(), draftMs).unref();
   }
