@@ -1,4 +1,4 @@
-import type { OutputStats, PipelineStats } from "./pipeline/pipeline.ts";
+import type { OutputReport, PipelineStats } from "./pipeline/pipeline.ts";
 
 /** One line for a person: how far everything is, and how many records were read in the time since the line before. */
 export function summarize(stats: PipelineStats, records: number, inMs: number, elapsedMs: number): string {
@@ -21,10 +21,11 @@ export function whatIsLeft({ parked, dropped }: PipelineStats, hasQueued: boolea
   ];
 }
 
-function outputLine(output: OutputStats): string {
+function outputLine(output: OutputReport): string {
   const queued = output.queueRecords > 0 ? `, ${output.queueRecords} queued` : "";
   const error = output.lastError === undefined ? "" : `, ${output.lastError.slice(0, 120)}`;
-  return `${output.alias} ${output.delivered}${queued}${error}`;
+  const behind = output.isBehind ? `, ${Math.round(output.behindMs / 1000)} s behind the others` : "";
+  return `${output.alias} ${output.delivered}${queued}${behind}${error}`;
 }
 
 function megabytes(bytes: number): string {

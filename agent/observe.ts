@@ -5,7 +5,7 @@ import type { RateLedger } from "./domain/rates.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createMonitor } from "./monitor/monitor.ts";
 import { describeUnfed } from "./pipeline/pipeline.ts";
-import type { PipelineStats } from "./pipeline/pipeline.ts";
+import type { OutputReport, PipelineStats } from "./pipeline/pipeline.ts";
 import { noteLives } from "./trust-lives.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -39,6 +39,7 @@ export function observePipeline(ports: ObserverPorts): Observer {
       ports.onRates((ledger) => observe(ledger, stats, stats.lagMs, Date.now()));
       noteOutputs(stats, ports.conditions);
       noteInputs(stats, ports.conditions);
+      noteRing(stats, ports.conditions);
       monitor.update(stats);
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
@@ -74,6 +75,13 @@ function noteInputs(stats: PipelineStats, conditions: Conditions): void {
   for (const [code, message] of now) conditions.raise(code, message);
 }
 
+/** Events that should be kept for backtests, and are not. */
+function noteRing({ ring }: PipelineStats, conditions: Conditions): void {
+  if (ring?.lastError === undefined) return conditions.clear("ring/failing");
+  const sum = `${ring.lost} events of ${ring.events} cannot be replayed, everything else goes on`;
+  conditions.raise("ring/failing", `${ring.lastError}. ${sum}`);
+}
+
 /** An output that cannot deliver is a condition for as long as it lasts. */
 function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
   const aliases = new Set(stats.outputs.map(({ alias }) => alias));
@@ -89,9 +97,17 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
     if (output.full) {
       conditions.raise(
         full,
-        `The queue of output "${output.alias}" is full, inputs that feed it wait: ${output.lastError ?? waiting}`,
+        `The queue of output "${output.alias}" is full, ${whatWaits(output)}: ${output.lastError ?? waiting}`,
       );
     } else conditions.clear(full);
+    const behind = `output/behind ${output.alias}`;
+    if (output.isBehind && !output.full) {
+      const late = `${Math.round(output.behindMs / 1000)} s behind the other outputs`;
+      conditions.raise(
+        behind,
+        `Output "${output.alias}" is ${late} and reads on in the files. Nothing is lost`,
+      );
+    } else conditions.clear(behind);
     if (output.lastError !== undefined) {
       conditions.raise(
         away,
@@ -99,4 +115,8 @@ function noteOutputs(stats: PipelineStats, conditions: Conditions): void {
       );
     } else conditions.clear(away);
   }
+}
+
+function whatWaits({ isBehind }: OutputReport): string {
+  return isBehind ? "its records wait in the files, other outputs go on" : "inputs that feed it wait";
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,7 +90,9 @@ async function until(pipeline: Pipeline, options: RunArguments): Promise<Pipelin
       monitor.stop();
       return stats;
     }
-    await Promise.race([pause(pollMs, interrupted.signal), crashed]);
+    // Cut short by whoever interrupts.
+    const pause = sleep(pollMs, undefined, { signal: interrupted.signal }).catch(() => {});
+    await Promise.race([pause, crashed]);
   }
 }
 
@@ -101,17 +104,9 @@ function hasQueued(dir: string): boolean {
 
 function isSettled(stats: PipelineStats): boolean {
   const isRead = stats.inputs.every((input) => input.atEnd || input.ended);
-  return isRead && stats.outputs.every((output) => output.queueRecords === 0 && !output.full);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  return (
+    isRead && stats.outputs.every((output) => output.queueRecords === 0 && !output.full && !output.isBehind)
+  );
 }
 
 /** From the first moment on: who interrupts a start means it, too. */

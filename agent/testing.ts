@@ -148,7 +148,7 @@ export interface AgentFleet extends TestFleet {
 const wireKinds = { rules: BundleKind.RULES, shipper: BundleKind.SHIPPER } as const;
 
 export async function startAgentFleet(t: TestContext, options: StartOptions = {}): Promise<AgentFleet> {
-  const fleet = await startTestFleet(t, 2, options);
+  const fleet = await startTestFleet(t, 2, { tuning: { reportMs: 1_000 }, ...options });
   const { at } = fleet;
   const clusters = await at.client(ClusterService);
   const rollouts = await at.client(RolloutService);

@@ -12,6 +12,7 @@ import type { TestContext } from "node:test";
 import type { BuiltBundle } from "#trust";
 import { newHome, rules, shipper, startAgentFleet, until } from "./testing.ts";
 import type { AgentFleet, Home } from "./testing.ts";
+import { bareEnv } from "../test/support/bare-env.ts";
 
 const hex = (digest: string) => digest.slice("sha256:".length);
 
@@ -39,7 +40,7 @@ class Supervised {
     const saboteur = join(import.meta.dirname, "..", "test", "faults", "saboteur.ts");
     this.#env = {
       ...home.env,
-      PATH: process.env["PATH"] ?? "",
+      ...bareEnv(),
       FALCONRY_LOG_LEVEL: process.env["FALCONRY_TEST_LOG"] ?? "silent",
       NODE_OPTIONS: `--import=${saboteur} --max-old-space-size=128`,
     };

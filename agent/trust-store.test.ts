@@ -4,7 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { decodeTrusted, signAssignment, type RoleName } from "#trust";
+import {
+  createCa,
+  decodeTrusted,
+  parseMetadata,
+  signAssignment,
+  signCaBundle,
+  signShadow,
+  type Envelope,
+  type RoleName,
+} from "#trust";
 import { joined, makeBundle, makeOnline, makeRelease, makeRoot, newKeys, valueOf } from "../trust/fixture.ts";
 import { AgentError } from "./agent-error.ts";
 import { openTrustStore, writeTrusted } from "./trust-store.ts";
@@ -29,6 +38,17 @@ function newState(t: Undo) {
   return { dir, path, held: () => valueOf(decodeTrusted(readFileSync(path, "utf8"))) };
 }
 
+const wire = ({ payloadType, payload, signatures }: Envelope) => ({
+  $typeName: "agent.v1.Envelope" as const,
+  payloadType,
+  payload: new Uint8Array(payload),
+  signatures: signatures.map(({ keyId, signature }) => ({
+    $typeName: "agent.v1.Signature" as const,
+    keyId,
+    signature: new Uint8Array(signature),
+  })),
+});
+
 const document = (role: RoleName, bytes: Uint8Array) => ({
   $typeName: "agent.v1.Metadata" as const,
   role,
@@ -39,14 +59,7 @@ const document = (role: RoleName, bytes: Uint8Array) => ({
 async function assignment(clusterId: string, generation: number) {
   const expires = new Date(now.getTime() + 3_600_000);
   const said = { org: "default", clusterId, generation, targets: [bundle.target], notBefore: now, expires };
-  const { payloadType, payload, signatures } = await signAssignment(said, keys.assignment[0]!);
-  const signed = signatures.map((entry) => ({
-    $typeName: "agent.v1.Signature" as const,
-    keyId: entry.keyId,
-    signature: new Uint8Array(entry.signature),
-  }));
-  const body = new Uint8Array(payload);
-  return { $typeName: "agent.v1.Envelope" as const, payloadType, payload: body, signatures: signed };
+  return wire(await signAssignment(said, keys.assignment[0]!));
 }
 
 test("what an agent takes in is on disk before it goes on, and what is known already is not written again", async (t) => {
@@ -75,6 +88,47 @@ test("the highest generation is on disk when an assignment is taken; one that is
   assert.ok(!store.accept(await assignment("c-1", 4), now).ok);
   assert.equal(held().generationFloor, 5);
   assert.ok(!openTrustStore(path, holder).accept(await assignment("c-1", 4), now).ok, "after a restart, too");
+});
+
+test("an order to evaluate a candidate is taken for this cluster, until its time is over, and from nobody else", async (t) => {
+  const store = openTrustStore(newState(t).path, holder);
+  const expires = new Date("2100-01-01T00:00:00Z");
+  const { target } = bundle;
+  const said = { org: "default", clusterId: "c-1", rolloutId: "r-1", target, notBefore: now, expires };
+  const order = async (change: object, key = keys.assignment[0]!) =>
+    store.acceptShadow(wire(await signShadow({ ...said, ...change }, key)), now);
+  const taken = { rolloutId: "r-1", target, untilMs: expires.getTime() };
+  assert.deepEqual(await order({}), { ok: true, value: taken });
+  for (const [change, key] of [
+    [{ clusterId: "c-2" }, keys.assignment[0]],
+    [{ expires: now }, keys.assignment[0]],
+    [{}, keys.targets[0]],
+  ] as const) {
+    assert.equal((await order(change, key)).ok, false);
+  }
+});
+
+test("a bundle may start while the targets that are held list it, and a list of CAs is taken from the assigner", async (t) => {
+  const store = openTrustStore(newState(t).path, holder);
+  assert.equal(store.checkTarget(bundle.target).ok, true);
+  assert.equal(store.checkTarget(makeBundle("6.6.6").target).ok, false);
+  const cas = [(await createCa({ org: "default", now })).certificate];
+  const said = { org: "default", version: 3, cas, expires: new Date("2100-01-01T00:00:00Z") };
+  const check = async (floor: number, key = keys.assignment[0]!) =>
+    store.checkCas(wire(await signCaBundle(said, key)), floor, now).ok;
+  assert.deepEqual([await check(3), await check(4), await check(3, keys.timestamp[0])], [true, false, false]);
+});
+
+test("the keys that may assign are those of the root that is held, also after a new root", async (t) => {
+  const store = openTrustStore(newState(t).path, holder);
+  const idsOf = (signers: typeof keys.assignment) => signers.map(({ publicKey }) => publicKey.keyId);
+  assert.deepEqual(store.assigners(), idsOf(keys.assignment));
+  assert.equal(store.lives().root?.ends.getTime(), valueOf(parseMetadata("root", root)).expires.getTime());
+  const { assignment } = newKeys();
+  const next = await makeRoot({ ...keys, assignment }, now, { version: 2 });
+  assert.ok(store.update([document("root", next)], now).ok);
+  assert.deepEqual(store.assigners(), idsOf(assignment));
+  assert.deepEqual([store.versions().root, store.held().root], [2, Buffer.from(next).toString()]);
 });
 
 test("writes that were cut off are swept away, and nothing else", (t) => {

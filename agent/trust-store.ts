@@ -7,7 +7,7 @@ import {
   decodeTrusted,
   encodeTrusted,
   raiseGeneration,
-  readRoot,
+  trustedAssigners,
   trustedLives,
   trustedVersions,
   updateTrusted,
@@ -57,14 +57,14 @@ export function openTrustStore(
   // Both are asked for often, and each answer checks every signature again.
   let versions = trustedVersions(trusted);
   let lives = trustedLives(trusted);
-  let assigners = assignersOf(trusted);
+  let assigners = trustedAssigners(trusted);
   const save = (next: Trusted) => {
     if (next === trusted) return;
     writeTrusted(path, next);
     trusted = next;
     versions = trustedVersions(next);
     lives = trustedLives(next);
-    assigners = assignersOf(next);
+    assigners = trustedAssigners(next);
   };
   return {
     versions: () => versions,
@@ -102,11 +102,6 @@ export function openTrustStore(
     held: () => trusted,
     checkTarget: (target) => checkTarget(trusted, target, new Date()),
   };
-}
-
-function assignersOf(trusted: Trusted): readonly string[] {
-  const root = readRoot(Buffer.from(trusted.root));
-  return root.ok ? [...(root.value.assignment?.keys.keys() ?? [])] : [];
 }
 
 /** The message without what its library adds. */

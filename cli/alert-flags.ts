@@ -60,6 +60,8 @@ export function alertFilterFrom(flags: FilterFlags, now: number): AlertFilter {
 }
 
 /** Milliseconds since 1970 of a duration back from now, or of a time. */
+export function timeFrom(text: string, flag: string, now: number): number;
+export function timeFrom(text: string | undefined, flag: string, now: number): number | undefined;
 export function timeFrom(text: string | undefined, flag: string, now: number): number | undefined {
   if (text === undefined) return undefined;
   const seconds = parseDuration(text);

@@ -92,5 +92,5 @@ test("shipper replay says what is wrong with a directory that is none of an agen
   assert.match(none.talk, /holds no dead letters: give the directory in which an agent works/);
   const since = await runCli(["shipper", "replay", "--state", dir, "--since", "yesterday"]);
   assert.equal(since.code, 2);
-  assert.match(since.talk, /--since "yesterday" is neither a duration/);
+  assert.match(since.talk, /--since "yesterday" is no time/);
 });

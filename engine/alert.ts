@@ -45,6 +45,12 @@ interface ListedField {
   readonly read: Read;
 }
 
+/** A field with its key as it stands in the JSON. */
+interface WrittenField {
+  readonly start: string;
+  readonly read: Read;
+}
+
 /** Prepares the alerts of one rule: its output is compiled and the fields it lists are found once. */
 export function alertWriter(
   rule: CompiledRule,
@@ -55,26 +61,31 @@ export function alertWriter(
   const { name, priority, source, tags } = rule;
   const isIso = format.timeFormatIso8601 === true;
   const printer = compileOutput(rule.output, slots, compat, isIso ? "evt.time.iso8601" : "evt.time");
-  const fields = listedFields(printer.fields, rule, slots, compat);
+  const fields = listedFields(printer.fields, rule, slots, compat).map(({ key, read }, i) => ({
+    start: `${i === 0 ? "" : ","}${json(key)}:`,
+    read,
+  }));
+  const hasOutput = format.jsonIncludeOutput !== false;
+  const hasFields = format.jsonIncludeOutputFields !== false;
+  const end = [
+    `,"priority":${json(priority)}`,
+    `,"rule":${json(name)}`,
+    `,"source":${json(source)}`,
+    format.jsonIncludeTags === false ? "" : `,"tags":[${tags.map(json).join(",")}]`,
+  ].join("");
   return (frame) => {
     const { event } = frame;
     const message = printer.print(frame);
     const clock = isIso ? `${formatTime(event.timeNs).slice(0, -1)}+0000` : clockOf(frame);
     const output = `${clock}: ${priority} ${message}`;
     const time = formatTime(event.timeNs);
-    const members = [
-      `"hostname":${json(event.hostname)}`,
-      ...(format.jsonIncludeMessage === true ? [`"message":${json(message)}`] : []),
-      ...(format.jsonIncludeOutput === false ? [] : [`"output":${json(output)}`]),
-      ...(format.jsonIncludeOutputFields === false ? [] : [`"output_fields":${fieldsJson(fields, frame)}`]),
-      `"priority":${json(priority)}`,
-      `"rule":${json(name)}`,
-      `"source":${json(source)}`,
-      ...(format.jsonIncludeTags === false ? [] : [`"tags":[${tags.map(json).join(",")}]`]),
-      `"time":${json(time)}`,
-    ];
+    let body = `{"hostname":${json(event.hostname)}`;
+    if (format.jsonIncludeMessage === true) body += `,"message":${json(message)}`;
+    if (hasOutput) body += `,"output":${json(output)}`;
+    if (hasFields) body += `,"output_fields":${fieldsJson(fields, frame)}`;
+    body += `${end},"time":${json(time)}}`;
     const id = event.isAudit ? valueText(event.tape, event.tape.member(event.root, "auditID")) : "";
-    return { rule: name, priority, source, tags, time, output, body: `{${members.join(",")}}`, auditId: id };
+    return { rule: name, priority, source, tags, time, output, body, auditId: id };
   };
 }
 
@@ -95,8 +106,10 @@ function listedFields(
 }
 
 /** Times are whole nanoseconds, which JSON.stringify could not write exactly. */
-function fieldsJson(fields: readonly ListedField[], frame: Frame): string {
-  return `{${fields.map(({ key, read }) => `${json(key)}:${fieldJson(read(frame))}`).join(",")}}`;
+function fieldsJson(fields: readonly WrittenField[], frame: Frame): string {
+  let members = "";
+  for (const { start, read } of fields) members += start + fieldJson(read(frame));
+  return `{${members}}`;
 }
 
 function clockOf({ event }: Frame): string {

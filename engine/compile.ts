@@ -1,7 +1,10 @@
 import type { Expression } from "./ast.ts";
 import { typeCheck, type TypedCheck } from "./check.ts";
 import type { Compat, EventView, Extract, FieldValue, Scalar } from "./fields/field.ts";
+import { arrayIndex } from "./fields/path.ts";
 import type { BoundField } from "./fields/registry.ts";
+import { FieldWords } from "./field-words.ts";
+import { kinds } from "./json/document.ts";
 import { Symbols } from "./json/symbols.ts";
 import { valueText } from "./json/text.ts";
 import { SyntaxProblem } from "./lexer.ts";
@@ -12,6 +15,7 @@ import { oneText, ordered, valueTest } from "./value-tests.ts";
 export type Predicate = (frame: Frame) => boolean;
 export type Read = (frame: Frame) => FieldValue;
 export type ReadNode = (frame: Frame) => number;
+export type ReadNodes = (frame: Frame) => readonly number[];
 
 /** The one event that is looked at, and what has been read of it so far. */
 export interface Frame {
@@ -29,35 +33,74 @@ export interface Frame {
 export class Slots {
   private readonly places: Map<string, number>;
   private readonly nodes: Map<string, ReadNode>;
+  private readonly lists: Map<string, ReadNodes>;
+  private readonly wordsByKey: Map<string, FieldWords>;
 
   constructor() {
     this.places = new Map();
     this.nodes = new Map();
+    this.lists = new Map();
+    this.wordsByKey = new Map();
   }
 
   /** Where the text of a field stands in the event, or -1; undefined for a field that is not one text at a fixed place. */
-  node({ definition: { path } }: BoundField): ReadNode | undefined {
-    return path === undefined || path.length === 0 || path.some(isIndex) ? undefined : this.nodeAt(path);
+  node({ definition: { path, pointer }, argument }: BoundField): ReadNode | undefined {
+    if (path !== undefined) return this.nodeAt(path, auditRoot);
+    return pointer && this.nodeAt(pointer(argument), anyRoot);
   }
 
   /** Steps of a path are shared, too: whoever asks for the resource has found the object of the namespace. */
-  private nodeAt(path: readonly string[]): ReadNode {
-    const key = path.join("\0");
+  private nodeAt(path: readonly string[], root: ReadNode): ReadNode {
+    const key = JSON.stringify([root === auditRoot, path]);
     const known = this.nodes.get(key);
     if (known !== undefined) return known;
     const last = path.at(-1) ?? "";
-    const above = path.length > 1 ? this.nodeAt(path.slice(0, -1)) : auditRoot;
+    const index = arrayIndex(last);
+    const above = path.length > 1 ? this.nodeAt(path.slice(0, -1), root) : root;
     let stamp = -1;
     let node = -1;
     const read: ReadNode = (frame) => {
       if (frame.stamp !== stamp) {
         const from = above(frame);
-        node = from < 0 ? -1 : frame.event.tape.member(from, last);
+        const { tape } = frame.event;
+        if (from < 0) node = -1;
+        else if (index >= 0 && tape.kind(from) === kinds.array) node = tape.element(from, index);
+        else node = tape.member(from, last);
         stamp = frame.stamp;
       }
       return node;
     };
     this.nodes.set(key, read);
+    return read;
+  }
+
+  /** The words that rules look for in a field; undefined for a field that is not one text at a fixed place. */
+  words(field: BoundField): FieldWords | undefined {
+    const node = this.node(field);
+    if (node === undefined) return undefined;
+    const known = this.wordsByKey.get(field.key);
+    if (known !== undefined) return known;
+    const made = new FieldWords(node, this.read(field));
+    this.wordsByKey.set(field.key, made);
+    return made;
+  }
+
+  /** Where the texts of a list stand in the event; undefined for a field that is no such list. */
+  list({ definition: { nodes }, argument, key }: BoundField): ReadNodes | undefined {
+    if (nodes === undefined) return undefined;
+    const known = this.lists.get(key);
+    if (known !== undefined) return known;
+    const find = nodes(argument);
+    let stamp = -1;
+    let found: readonly number[] = [];
+    const read: ReadNodes = (frame) => {
+      if (frame.stamp !== stamp) {
+        found = find(frame.event)?.filter((node) => node >= 0) ?? none;
+        stamp = frame.stamp;
+      }
+      return found;
+    };
+    this.lists.set(key, read);
     return read;
   }
 
@@ -76,9 +119,9 @@ export class Slots {
   }
 }
 
-/** A step that could be the index of an array. */
-const isIndex = (step: string): boolean => /^[0-9]/.test(step);
+const none: readonly number[] = [];
 
+const anyRoot: ReadNode = ({ event }) => event.root;
 const auditRoot: ReadNode = ({ event }) => (event.isAudit ? event.root : -1);
 
 function textOf(node: number, { tape }: EventView): string | undefined {
@@ -158,6 +201,7 @@ function compileInPlace(
   slots: Slots,
 ): Predicate | undefined {
   if (left.source.kind !== "field" || modifier !== undefined || right !== undefined) return undefined;
+  if (left.isList) return compileListInPlace(left.source.field, operator, values, slots);
   const node = slots.node(left.source.field);
   if (node === undefined) return undefined;
   const [only = ""] = values;
@@ -169,6 +213,9 @@ function compileInPlace(
         const at = node(frame);
         return at >= 0 && frame.event.tape.startsWith(at, only);
       };
+    case "contains":
+    case "icontains":
+      return slots.words(left.source.field)?.add(operator, only);
     case "=":
     case "==":
     case "!=":
@@ -181,6 +228,34 @@ function compileInPlace(
         return at >= 0 && frame.event.tape.symbol(at, symbols) >= 0 === isWanted;
       };
     }
+    default:
+      return undefined;
+  }
+}
+
+function compileListInPlace(
+  field: BoundField,
+  operator: string,
+  values: readonly string[],
+  slots: Slots,
+): Predicate | undefined {
+  const list = slots.list(field);
+  if (list === undefined) return undefined;
+  const symbols = new Symbols(values);
+  switch (operator) {
+    case "exists":
+      return (frame) => list(frame).length > 0;
+    case "intersects":
+      return (frame) => {
+        for (const node of list(frame)) if (frame.event.tape.symbol(node, symbols) >= 0) return true;
+        return false;
+      };
+    case "in":
+      return (frame) => {
+        const nodes = list(frame);
+        for (const node of nodes) if (frame.event.tape.symbol(node, symbols) < 0) return false;
+        return nodes.length > 0;
+      };
     default:
       return undefined;
   }

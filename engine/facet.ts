@@ -3,6 +3,7 @@ import type { TypedCheck } from "./check.ts";
 import type { Frame, ReadNode, Slots } from "./compile.ts";
 import type { BoundField } from "./fields/registry.ts";
 import { Symbols } from "./json/symbols.ts";
+import { ValueCache } from "./json/value-cache.ts";
 import { valueText } from "./json/text.ts";
 import { type ValueTest, valueTest } from "./value-tests.ts";
 
@@ -34,6 +35,7 @@ export class Facet {
   /** The class of all values that no rule names, if they are all alike. */
   private readonly others: number | undefined;
   private readonly byValue: Map<string, number>;
+  private readonly cache: ValueCache;
 
   constructor({ key }: BoundField, node: ReadNode, checks: readonly TypedCheck[]) {
     const constants = [...new Set(checks.filter(isExact).flatMap(({ values }) => values))];
@@ -49,6 +51,7 @@ export class Facet {
     const other = constants.reduce((one, value) => (one.length > value.length ? one : `${value}?`), "?");
     this.others = checks.every(isExact) ? this.classOf(other) : undefined;
     this.byValue = new Map();
+    this.cache = new ValueCache();
   }
 
   /** The class of the event's value. */
@@ -58,7 +61,12 @@ export class Facet {
     const { tape } = frame.event;
     const symbol = tape.symbol(node, this.symbols);
     if (symbol >= 0) return this.bySymbol[symbol] ?? this.size - 1;
-    return this.others ?? this.placeOf(valueText(tape, node));
+    if (this.others !== undefined) return this.others;
+    const known = tape.cached(node, this.cache);
+    if (known >= 0) return known;
+    const place = this.placeOf(valueText(tape, node));
+    tape.cache(node, this.cache, place);
+    return place;
   }
 
   /** What a check says of a class; undefined when that is not known. */
@@ -97,7 +105,8 @@ export function facetKey({ left, right, operator, modifier }: TypedCheck): strin
   if (left.source.kind !== "field" || left.isList || left.type !== "CHARBUF") return undefined;
   const { definition, key } = left.source.field;
   if (right !== undefined && operator !== "exists") return undefined;
-  return definition.isAny !== true && modifier === undefined && operators.has(operator) ? key : undefined;
+  // Only the envelope has few enough different values; what a JSON pointer names could be anything.
+  return definition.path !== undefined && modifier === undefined && operators.has(operator) ? key : undefined;
 }
 
 const exact = ["=", "==", "!=", "in", "intersects", "exists"];

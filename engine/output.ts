@@ -125,7 +125,11 @@ export function compileOutput(text: string, slots: Slots, compat: Compat, time =
     fields.set(field.key, { key: field.key, read: jsonRead(json) ?? slots.read(field), isList });
   }
   return {
-    print: (frame) => printers.map((print) => print(frame)).join(""),
+    print: (frame) => {
+      let text = "";
+      for (const print of printers) text += print(frame);
+      return text;
+    },
     fields: [...fields.values()].sort((a, b) => (a.key < b.key ? -1 : 1)),
   };
 }

@@ -3,6 +3,7 @@ import type { Frame, Predicate, Slots } from "./compile.ts";
 import { type CheckNode, ConditionGraph, type ConditionNode } from "./condition-graph.ts";
 import { chooseFacets, type Facet, facetKey } from "./facet.ts";
 import type { Compat } from "./fields/field.ts";
+import { KindTable } from "./kind-table.ts";
 
 /** A rule that an event of one kind could match, and what still has to hold. */
 export interface Candidate<T> {
@@ -21,10 +22,6 @@ const kindsMax = 4096;
 const nodesMax = 100_000;
 /** With more parts than this to begin with, to prepare a kind would take longer than one event may. */
 const preparedMax = 20_000;
-/** Numbers below this one are found fastest. */
-const smallMax = 2 ** 30;
-
-type Kinds<T> = Map<number, Kinds<T> | readonly Candidate<T>[]>;
 
 /**
  * Rules, sorted by kinds of events. A kind is what an event says in the few fields that most rules compare with constants:
@@ -36,10 +33,10 @@ export class RuleIndex<T> {
   private readonly graph: ConditionGraph;
   private readonly rules: readonly { readonly rule: T; readonly node: ConditionNode }[];
   private readonly facets: readonly Facet[];
-  /** The facets once more, in groups whose classes can be put into one small number. */
-  private readonly groups: readonly (readonly Facet[])[];
-  private readonly kinds: Kinds<T>;
-  private prepared: number;
+  private readonly kinds: KindTable;
+  /** What the event says in each facet, and the rules of each kind. */
+  private readonly places: Int32Array;
+  private readonly byKind: (readonly Candidate<T>[])[];
   private readonly all: readonly Candidate<T>[];
   private readonly isFirstOnly: boolean;
 
@@ -50,30 +47,26 @@ export class RuleIndex<T> {
     this.rules = rules.map(({ rule, condition }) => ({ rule, node: this.graph.add(condition) }));
     const roots = this.rules.map(({ node }) => node);
     this.facets = this.graph.size > preparedMax ? [] : chooseFacets(roots, slots);
-    this.groups = grouped(this.facets);
-    this.kinds = new Map();
-    this.prepared = 0;
+    this.kinds = new KindTable(this.facets.length, kindsMax);
+    this.places = new Int32Array(this.facets.length);
+    this.byKind = [];
     this.all = this.rules.map(({ rule, node }) => ({ rule, matches: this.lazily(node) }));
   }
 
   /** The rules that the event could match, in their order. */
   candidates(frame: Frame): readonly Candidate<T>[] {
-    let kinds = this.kinds;
-    for (const group of this.groups) {
-      let kind = 0;
-      for (const facet of group) kind = kind * facet.size + facet.place(frame);
-      const below = kinds.get(kind);
-      if (below === undefined) return this.prepare(frame);
-      if (!(below instanceof Map)) return below;
-      kinds = below;
-    }
-    return this.all;
+    const { facets, places } = this;
+    if (facets.length === 0) return this.all;
+    for (let i = 0; i < facets.length; i++) places[i] = facets[i]?.place(frame) ?? 0;
+    const kind = this.kinds.find(places);
+    return (kind < 0 ? undefined : this.byKind[kind]) ?? this.prepare();
   }
 
-  private prepare(frame: Frame): readonly Candidate<T>[] {
-    if (this.prepared >= kindsMax || this.graph.size > nodesMax) return this.all;
-    this.prepared++;
-    const known = new Map(this.facets.map((facet) => [facet.key, { facet, place: facet.place(frame) }]));
+  private prepare(): readonly Candidate<T>[] {
+    if (this.graph.size > nodesMax) return this.all;
+    const kind = this.kinds.add(this.places);
+    if (kind < 0) return this.all;
+    const known = new Map(this.facets.map((facet, i) => [facet.key, { facet, place: this.places[i] ?? 0 }]));
     const verdict = ({ check }: CheckNode): boolean | undefined => {
       const key = facetKey(check);
       const one = key === undefined ? undefined : known.get(key);
@@ -85,22 +78,8 @@ export class RuleIndex<T> {
       .filter(({ node }) => node.kind !== "false");
     const reached = this.isFirstOnly ? withoutShadowed(left) : left;
     const candidates = reached.map(({ rule, node }) => ({ rule, matches: this.graph.predicate(node) }));
-    this.keep(frame, candidates);
+    this.byKind[kind] = candidates;
     return candidates;
-  }
-
-  private keep(frame: Frame, candidates: readonly Candidate<T>[]): void {
-    let kinds = this.kinds;
-    for (const [i, group] of this.groups.entries()) {
-      const kind = group.reduce((sum, facet) => sum * facet.size + facet.place(frame), 0);
-      if (i === this.groups.length - 1) kinds.set(kind, candidates);
-      else {
-        const below = kinds.get(kind);
-        const next: Kinds<T> = below instanceof Map ? below : new Map();
-        kinds.set(kind, next);
-        kinds = next;
-      }
-    }
   }
 
   /** Patterns of rules that no event reaches are never compiled. */
@@ -133,18 +112,4 @@ function withoutShadowed<R extends { readonly node: ConditionNode }>(rules: read
     else others.push(parts);
   }
   return kept;
-}
-
-function grouped(facets: readonly Facet[]): readonly (readonly Facet[])[] {
-  const groups: Facet[][] = [];
-  let size = smallMax;
-  for (const facet of facets) {
-    size *= facet.size;
-    if (size < smallMax) groups.at(-1)?.push(facet);
-    else {
-      groups.push([facet]);
-      size = facet.size;
-    }
-  }
-  return groups;
 }

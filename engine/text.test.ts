@@ -79,6 +79,35 @@ for (const [uri, key, want] of queries) {
   test(`queryValue() reads ${key} of ${uri} as ${want}`, () => assert.equal(queryValue(uri, key), want));
 }
 
+test("queryValue() finds a parameter however its name is escaped, and nothing else by a quick look", () => {
+  const piece = fc.constantFrom(
+    "a",
+    "b",
+    "%61",
+    "%6",
+    "+",
+    " ",
+    "=",
+    "&",
+    "&",
+    "?",
+    "?",
+    "/",
+    ";",
+    "#",
+    "x:",
+    "//",
+  );
+  const uri = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(""));
+  fc.assert(
+    fc.property(uri, fc.constantFrom("a", "b", "ab", " ", "c", ""), (given, key) => {
+      // The key in a fragment means nothing, but has the whole URI looked at.
+      assert.equal(queryValue(given, key), queryValue(`${given}#${key}`, key), given);
+    }),
+    { numRuns: 10_000 },
+  );
+});
+
 test("isCompatible() wants the same major and at least the rest", () => {
   assert.equal(isCompatible("0.62.0", "0.31.0"), true);
   assert.equal(isCompatible("0.62.0", "0.62.1"), false);

@@ -27,8 +27,16 @@ export interface TimeParts {
   readonly nanos: string;
 }
 
-/** Splits nanoseconds since 1970 into `2024-01-02`, `03:04:05` and `678901000`. */
+let lastNs = 0n;
+let lastParts: TimeParts | undefined;
+
+/** Splits nanoseconds since 1970 into `2024-01-02`, `03:04:05` and `678901000`. An alert asks for one time again and again. */
 export function timeParts(ns: bigint): TimeParts {
+  if (lastParts === undefined || ns !== lastNs) [lastNs, lastParts] = [ns, splitTime(ns)];
+  return lastParts;
+}
+
+function splitTime(ns: bigint): TimeParts {
   const nanos = ((ns % second) + second) % second;
   const seconds = Number((ns - nanos) / second);
   const days = Math.floor(seconds / 86_400);
@@ -61,7 +69,7 @@ function daysIn(year: number, month: number): number {
 }
 
 /** Days since 1970-01-01. Years are counted from March, so that the leap day comes last. */
-function dayNumber(year: number, month: number, day: number): number {
+export function dayNumber(year: number, month: number, day: number): number {
   const y = month <= 2 ? year - 1 : year;
   const m = (month + 9) % 12;
   return (

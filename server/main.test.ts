@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 
 import { freshDatabaseUrl } from "../test/support/postgres.ts";
+import { bareEnv } from "../test/support/bare-env.ts";
 
 const main = join(import.meta.dirname, "main.ts");
 
@@ -26,7 +27,7 @@ interface Ended {
 
 function start(t: TestContext, args: readonly string[], env: Record<string, string>): ChildProcess {
   const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH: process.env["PATH"], FALCONRY_LISTEN: "127.0.0.1:0", ...env },
+    env: { ...bareEnv(), FALCONRY_LISTEN: "127.0.0.1:0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   t.after(() => child.kill("SIGKILL"));

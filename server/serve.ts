@@ -51,6 +51,7 @@ import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
 import { together } from "./together.ts";
+import type { Tuning } from "./sessions/tuning.ts";
 
 /** A server that takes calls. */
 export interface RunningServer {
@@ -75,10 +76,14 @@ const loginsKeptMs = 30 * 24 * hourMs;
 const now = () => new Date();
 
 /** Brings a server up on its database, or fails with one line that says what is in the way. */
-export async function serve(config: Config, log: Logger): Promise<RunningServer> {
+export async function serve(
+  config: Config,
+  log: Logger,
+  tuning: Partial<Tuning> = {},
+): Promise<RunningServer> {
   const undo: (() => Promise<void>)[] = [];
   try {
-    return await assemble(config, log, undo);
+    return await assemble({ config, log, tuning }, undo);
   } catch (error) {
     for (const step of undo.toReversed()) await step();
     throw error;
@@ -129,7 +134,16 @@ function openServerPool({ databaseConnectionsMax }: Config, url: string, log: Lo
   });
 }
 
-async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)[]): Promise<RunningServer> {
+interface Start {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly tuning: Partial<Tuning>;
+}
+
+async function assemble(
+  { config, log, tuning }: Start,
+  undo: (() => Promise<void>)[],
+): Promise<RunningServer> {
   const provider =
     config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
   const state = await openState(config.stateDir, config.org, now());
@@ -140,7 +154,7 @@ async function assemble(config: Config, log: Logger, undo: (() => Promise<void>)
   const id = randomUUID();
   const pen: AuditPen = { org: config.org, server: `${hostname()}/${id.slice(0, 8)}`, now };
   const audit = createAudit(pen);
-  const work = startWork({ config, db, state, keeper, audit, log });
+  const work = startWork({ config, db, state, keeper, audit, log, tuning });
   const { live } = work;
   undo.push(() => work.stop());
   const listener = listenForChanges({
@@ -269,9 +283,10 @@ interface WorkParts {
   readonly keeper: CaKeeper;
   readonly audit: Audit;
   readonly log: Logger;
+  readonly tuning: Partial<Tuning>;
 }
 
-function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): Work {
+function startWork({ config, db, state, keeper: cas, audit, log, tuning }: WorkParts): Work {
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
   const every: Work["every"] = (name, everyMs, activate) => {
@@ -292,6 +307,7 @@ function startWork({ config, db, state, keeper: cas, audit, log }: WorkParts): W
     every,
     log,
     clock: now,
+    tuning,
   });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");

@@ -34,6 +34,7 @@ import { wholeFleet, type Scope } from "./domain/scope.ts";
 import { createApiToken } from "./rpc/token-service.ts";
 import { serve, type RunningServer } from "./serve.ts";
 import { openState, type State } from "./state.ts";
+import type { Tuning } from "./sessions/tuning.ts";
 
 /** A real server on a real database and real TLS, for one test. */
 export interface TestServer {
@@ -68,6 +69,8 @@ export interface StartOptions {
   /** With `beside`: a state directory of its own, as on another machine. */
   readonly stateDir?: string;
   readonly log?: Logger;
+  /** How sessions behave: agents that report each second spare tests that wait for reports most of their time. */
+  readonly tuning?: Partial<Tuning>;
 }
 
 /** Takes a `Checked` apart in tests: a refusal there is a broken test. */
@@ -89,7 +92,7 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     ...options.env,
   });
   const log = options.log ?? pino({ level: process.env["FALCONRY_TEST_LOG"] ?? "silent" });
-  const server = await serve(config, log);
+  const server = await serve(config, log, options.tuning);
   t.after(() => server.stop());
   const state = await openState(stateDir, config.org, new Date());
   const ca = certificateToPem(state.ca.certificate);

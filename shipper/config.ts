@@ -22,6 +22,8 @@ export interface ServiceConfig {
   readonly backoffCapMs: number;
   /** Where metrics and health are served; undefined when they are not. */
   readonly monitor: MonitorConfig | undefined;
+  /** Most bytes on disk of the last events that `detect` saw, kept for backtests; undefined when none are. */
+  readonly ringBytesMax: number | undefined;
 }
 
 /** `http_server`: Fluent Bit's own HTTP interface, for looking only. */

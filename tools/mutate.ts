@@ -26,6 +26,12 @@ if (set === undefined) {
 
 async function run(set: MutationSet, mutants: readonly Mutant[]): Promise<number> {
   const judge = openJudge(root, set);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      judge.close();
+      process.exit(1);
+    });
+  }
   try {
     const broken = await judge.killerOf();
     if (broken !== undefined) {

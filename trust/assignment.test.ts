@@ -4,6 +4,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 
 import {
+  bundleBytesMax,
   bundleDigest,
   checkBundle,
   checkTarget,
@@ -17,6 +18,7 @@ import {
   type Envelope,
 } from "#trust";
 
+import { readTarget } from "./assignment.ts";
 import {
   codeOf,
   joined,
@@ -27,6 +29,7 @@ import {
   newKeys,
   valueOf,
 } from "./fixture.ts";
+import type { Json } from "./json.ts";
 import { encodeMetadata, parseMetadata } from "./metadata.ts";
 
 const now = new Date("2030-01-01T00:00:00Z");
@@ -108,26 +111,84 @@ test("an assignment that is signed but cannot be read is refused, whichever part
   assert.equal(await read(payload), "accepted");
   assert.equal(await read({ ...payload, targets: [] }), "accepted", "a cluster may have nothing to run yet");
   for (const odd of [
+    { org: undefined },
     { org: 1 },
+    { org: ["default"] },
+    { org: "A B" },
     { clusterId: undefined },
+    { clusterId: ["cl_1"] },
     { clusterId: "../cl_1" },
+    { generation: undefined },
+    { generation: "7" },
     { generation: 0 },
     { generation: 2 ** 53 },
+    { notBefore: undefined },
     { notBefore: "2030-01-01" },
     { expires: undefined },
+    { expires: 1_900_000_000 },
+    { targets: undefined },
     { targets: "all" },
+    { targets: { 0: target } },
     { targets: [null] },
-    withTarget({ kind: "exec" }),
-    withTarget({ path: 1 }),
-    withTarget({ path: "x".repeat(201) }),
-    withTarget({ sha256: "00" }),
-    withTarget({ length: 0 }),
-    withTarget({ length: 1e9 }),
+    { targets: [undefined, target] },
     withTarget({ mode: "shadow" }),
   ]) {
     assert.equal(await read({ ...payload, ...odd }), "trust/malformed", JSON.stringify(odd));
   }
   for (const odd of [[], "text", null]) assert.equal(await read(odd), "trust/malformed");
+});
+
+test("a target of a signed document is read whole or not at all", () => {
+  const { target } = bundle;
+  const long = "x".repeat(200);
+  for (const change of [{}, { length: 1 }, { length: bundleBytesMax }, { path: long }, { kind: "shipper" }]) {
+    assert.deepEqual(readTarget({ ...target, ...change }), { ...target, ...change });
+  }
+  for (const odd of [undefined, null, "rules", 1, [], [{ ...target }]]) {
+    assert.equal(readTarget(odd), undefined);
+  }
+  for (const change of [
+    { kind: undefined },
+    { kind: "exec" },
+    { kind: ["rules"] },
+    { path: undefined },
+    { path: [target.path] },
+    { path: `${long}x` },
+    { sha256: undefined },
+    { sha256: "00" },
+    { sha256: [target.sha256] },
+    { sha256: target.sha256.toUpperCase() },
+    { length: undefined },
+    { length: "1" },
+    { length: 0 },
+    { length: 1.5 },
+    { length: bundleBytesMax + 1 },
+    { mode: "shadow" },
+  ]) {
+    const odd = { ...target, ...change } as unknown as Json;
+    assert.equal(readTarget(odd), undefined, JSON.stringify(change));
+  }
+});
+
+test("an assignment must be for the organisation of the agent and of its root, which are one", async () => {
+  const other = { ...context, org: "other" };
+  assert.equal(codeOf(verifyAssignment(trusted, good, other)), "trust/wrong-org");
+  const moved = await sign({ org: "other" });
+  assert.equal(codeOf(verifyAssignment(trusted, moved, other)), "trust/wrong-org");
+});
+
+test("an assignment holds from its first second to its last, and from the generation that was seen", async () => {
+  const check = async (change: Partial<Assignment>, at: Date) =>
+    codeOf(verifyAssignment(trusted, await sign(change), { ...context, now: at }));
+  assert.equal(await check({}, now), "accepted");
+  assert.equal(await check({}, later(-1)), "trust/not-yet-valid");
+  assert.equal(await check({}, later(3_599_999)), "accepted");
+  assert.equal(await check({}, later(3_600_000)), "trust/expired");
+  assert.equal(await check({ generation: 7 }, now), "accepted");
+  assert.equal(await check({ generation: 6 }, now), "trust/stale-generation");
+  const { generationFloor: _, ...floorless } = context;
+  const first = verifyAssignment(trusted, await sign({ generation: 1 }), floorless);
+  assert.equal(valueOf(first).generation, 1);
 });
 
 test("a root that names no assignment role lets nobody assign", async () => {
@@ -189,4 +250,6 @@ test("checkBundle() takes only the very bytes, of this organisation, under their
   assert.equal(codeOf(checkBundle(target, flipped, "default")), "trust/hash-mismatch");
   const renamed = { ...target, path: "rules/starter/9.0.0.json" };
   assert.equal(codeOf(checkBundle(renamed, bytes, "default")), "trust/not-listed");
+  const shipper = { ...target, kind: "shipper" } as const;
+  assert.equal(codeOf(checkBundle(shipper, bytes, "default")), "trust/not-listed");
 });

@@ -2,9 +2,9 @@ import { bundleBytesMax, bundleKinds, type Bundle, type TargetRef } from "./bund
 import { bundleDigest, parseBundle, targetPath } from "./bundle.ts";
 import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
-import { canonicalJson, isObject, readJson, unknownKeys, type Json } from "./json.ts";
+import { canonicalJson, isList, isObject, isWholeNumber, readJson, unknownKeys, type Json } from "./json.ts";
 import type { Signer } from "./keys.ts";
-import { isIdentifier, isSha256 } from "./names.ts";
+import { isIdentifier, isName, isSha256 } from "./names.ts";
 import { readTargets } from "./targets.ts";
 import { formatTime, parseTime } from "./time.ts";
 import { viewTrusted, type Trusted } from "./trusted.ts";
@@ -117,39 +117,31 @@ function readAssignment(payload: Uint8Array): Checked<Assignment> {
   const [unknown] = unknownKeys(value, fields);
   if (unknown !== undefined) return malformed(`has an unknown field ${quote(unknown)}`);
   const { org, clusterId, generation } = value;
-  if (typeof org !== "string" || typeof clusterId !== "string" || !isIdentifier(clusterId)) {
-    return malformed("has no org and clusterId");
-  }
-  if (typeof generation !== "number" || !Number.isSafeInteger(generation) || generation < 1) {
-    return malformed("has no generation from 1");
-  }
+  if (!isName(org) || !isIdentifier(clusterId)) return malformed("has no org and clusterId");
+  if (!isWholeNumber(generation, 1)) return malformed("has no generation from 1");
   const notBefore = parseTime(value["notBefore"]);
   const expires = parseTime(value["expires"]);
   if (notBefore === undefined || expires === undefined) return malformed("has no notBefore and expires");
-  const targets = (Array.isArray(value["targets"]) ? (value["targets"] as readonly Json[]) : []).map((json) =>
-    readTarget(json),
-  );
-  const known = targets.filter((target) => target !== undefined);
-  if (!Array.isArray(value["targets"]) || known.length !== targets.length) {
-    return malformed("has a target without kind, path, length and sha256");
+  if (!isList(value["targets"])) return malformed("has no list of targets");
+  const targets: TargetRef[] = [];
+  for (const json of value["targets"]) {
+    const target = readTarget(json);
+    if (target === undefined) return malformed("has a target without kind, path, length and sha256");
+    targets.push(target);
   }
-  if (new Set(known.map(({ kind }) => kind)).size !== known.length) {
+  if (new Set(targets.map(({ kind }) => kind)).size !== targets.length) {
     return malformed("has two targets of one kind");
   }
-  return accept({ org, clusterId, generation, targets: known, notBefore, expires });
+  return accept({ org, clusterId, generation, targets, notBefore, expires });
 }
 
 /** A target as signed documents name it; undefined for anything else. */
 export function readTarget(json: Json | undefined): TargetRef | undefined {
-  if (json === undefined) return undefined;
   if (!isObject(json) || unknownKeys(json, ["kind", "path", "length", "sha256"]).length > 0) return undefined;
   const { path, length, sha256 } = json;
   const kind = bundleKinds.find((known) => known === json["kind"]);
   if (kind === undefined || typeof path !== "string" || path.length > 200) return undefined;
-  if (typeof sha256 !== "string" || !isSha256(sha256)) return undefined;
-  if (typeof length !== "number" || !Number.isSafeInteger(length) || length < 1 || length > bundleBytesMax) {
-    return undefined;
-  }
+  if (!isSha256(sha256) || !isWholeNumber(length, 1, bundleBytesMax)) return undefined;
   return { kind, path, length, sha256 };
 }
 

@@ -1,10 +1,10 @@
-import { auditLink, isCount } from "./audit.ts";
+import { auditLink } from "./audit.ts";
 import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
-import { canonicalJson, isObject, readJson, unknownKeys } from "./json.ts";
+import { canonicalJson, isObject, isWholeNumber, readJson, unknownKeys } from "./json.ts";
 import type { Signer } from "./keys.ts";
 import type { Authority } from "./metadata.ts";
-import { isSha256 } from "./names.ts";
+import { isName, isSha256 } from "./names.ts";
 import { formatTime, parseTime } from "./time.ts";
 import { viewTrusted, type Trusted } from "./trusted.ts";
 
@@ -40,8 +40,7 @@ export function readAuditHead(payload: Uint8Array): Checked<AuditHead> {
   }
   const { org, sequence, hash } = value;
   const time = parseTime(value["time"]);
-  if (typeof org !== "string" || !isCount(sequence) || typeof hash !== "string") return malformed;
-  if (!isSha256(hash) || time === undefined) return malformed;
+  if (!isName(org) || !isWholeNumber(sequence, 1) || !isSha256(hash) || time === undefined) return malformed;
   return accept({ org, sequence, hash, time });
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { canonicalJson, isObject, readJson, type Json } from "./json.ts";
+import { canonicalJson, isObject, isWholeNumber, readJson, type Json } from "./json.ts";
 
 /** Who did something. */
 export interface AuditActor {
@@ -78,17 +78,13 @@ export function readAuditEntry(body: string): Checked<AuditEntry> {
   const { value } = json;
   if (!isObject(value)) return malformed("is not an object");
   const { sequence, actor, request } = value;
-  if (!isCount(sequence)) return malformed("has no sequence from 1");
+  if (!isWholeNumber(sequence, 1)) return malformed("has no sequence from 1");
   if (!isTexts(actor, ["kind", "id", "name", "role"])) return malformed("has no actor");
   if (!isTexts(request, [])) return malformed("has no request of texts");
   const broken = texts.find((field) => typeof value[field] !== "string");
   if (broken !== undefined) return malformed(`has no ${quote(broken)}`);
   // Checked field by field above; the kind of an actor is only shown.
   return accept(value as unknown as AuditEntry);
-}
-
-export function isCount(value: Json | undefined): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
 }
 
 function isTexts(value: Json | undefined, wanted: readonly string[]): boolean {

@@ -10,7 +10,7 @@ import {
   type LayerLevel,
 } from "./bundle-types.ts";
 import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { isObject, showJson, unknownKeys, type Json, type JsonObject } from "./json.ts";
+import { isList, isObject, showJson, unknownKeys, type Json, type JsonObject } from "./json.ts";
 import { isLabelKey, isLabelValue, isName, isPath, isVersion } from "./names.ts";
 
 /** Collects every problem, so that an author mends a bundle in one round. */
@@ -32,7 +32,7 @@ export function readBundle(json: Json): Checked<Bundle> {
   if (kind === undefined) problems.push(`kind is ${showJson(json["kind"])}; expected rules or shipper`);
   const name = nameAt(json, "name", problems);
   const version = json["version"];
-  if (typeof version !== "string" || !isVersion(version)) {
+  if (!isVersion(version)) {
     problems.push(`version is ${showJson(version)}; expected a semantic version such as "1.4.0"`);
   }
   const requires = readRequires(json["requires"], problems);
@@ -84,7 +84,7 @@ function readFiles(json: Json | undefined, where: string, problems: Problems): r
     }
     noUnknown(item, ["path", "content"], `${place}.`, problems);
     const { path, content } = item;
-    if (typeof path !== "string" || !isPath(path)) {
+    if (!isPath(path)) {
       problems.push(
         `${place}.path is ${showJson(path)}; expected a relative path of plain parts such as "k8s/exec.yaml"`,
       );
@@ -146,7 +146,7 @@ function readSelector(
   }
   for (const [label, value] of entries) {
     if (!isLabelKey(label)) problems.push(`${where}: ${quote(label)} is not a label name`);
-    if (typeof value !== "string" || !isLabelValue(value)) {
+    if (!isLabelValue(value)) {
       problems.push(
         `${where}: ${quote(label)} is ${showJson(value)}; expected a label value such as "payments"`,
       );
@@ -156,7 +156,7 @@ function readSelector(
 }
 
 function listAt(json: Json | undefined, where: string, max: number, problems: Problems): readonly Json[] {
-  if (!Array.isArray(json)) {
+  if (!isList(json)) {
     problems.push(`${where} is not a list`);
     return [];
   }
@@ -164,12 +164,12 @@ function listAt(json: Json | undefined, where: string, max: number, problems: Pr
     problems.push(`${where} has ${json.length} entries; at most ${max} are accepted`);
     return [];
   }
-  return json as readonly Json[];
+  return json;
 }
 
 function nameAt(json: JsonObject, key: string, problems: Problems, prefix = ""): string {
   const value = json[key];
-  if (typeof value === "string" && isName(value)) return value;
+  if (isName(value)) return value;
   problems.push(
     `${prefix}${key} is ${showJson(value)}; expected 1 to 63 of a-z, 0-9 and "-", such as "team-payments"`,
   );

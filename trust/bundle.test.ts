@@ -54,6 +54,7 @@ test("layers apply where their selector matches, from base to cluster, whatever 
     effectiveFiles({ format: 1, ...base }, labels).map((f) => f.name);
   const own = ["k8s/exec.yaml", "k8s/secrets.yaml"];
   assert.deepEqual(names({}), [...own, "layers/base-all/all.yaml"]);
+  assert.deepEqual(names({ team: "orders", region: "" }), [...own, "layers/base-all/all.yaml"]);
   assert.deepEqual(names({ team: "payments", tribe: "commerce", region: "eu", cluster: "prod-eu" }), [
     ...own,
     "layers/base-eu/eu.yaml",
@@ -70,71 +71,6 @@ test("a label that every object inherits matches no selector", () => {
   ] as const;
   const { bundle } = valueOf(buildBundle({ ...base, layers }));
   assert.equal(effectiveFiles(bundle, {}).length, 2);
-});
-
-test("every kind of malformed bundle is refused with the place and what would be right", () => {
-  const many = Array.from({ length: 201 }, (_, i) => file(`f${i}.yaml`));
-  const layer = { name: "a", level: "team", selector: { team: "a" }, files: [file("a.yaml")] } as const;
-  const cases: readonly [Partial<Bundle> | Record<string, unknown>, RegExp][] = [
-    [{ org: "Default" }, /org is "Default"; expected/],
-    [{ kind: "exec" }, /kind is "exec"; expected rules or shipper/],
-    [{ name: "a/b" }, /name is "a\/b"/],
-    [{ version: "1.0" }, /version is "1.0"; expected a semantic version/],
-    [{ version: "1.0.0+build" }, /semantic version/],
-    [{ version: "01.0.0" }, /semantic version/],
-    [{ requires: { engine: "^1" } }, /requires.engine is "\^1"; expected/],
-    [{ requires: { kernel: "1" } }, /unknown field "requires.kernel"/],
-    [{ files: [file("../x")] }, /files\[0\].path is "..\/x"/],
-    [{ files: [file("/etc/passwd")] }, /files\[0\].path/],
-    [{ files: [file("a//b")] }, /files\[0\].path/],
-    [{ files: [file("a/./b")] }, /files\[0\].path/],
-    [{ files: [file(".hidden")] }, /files\[0\].path/],
-    [{ files: [file("a\u0000b")] }, /files\[0\].path/],
-    [{ files: [file("layers/team-a/x.yaml")] }, /"layers\/" is kept for layers/],
-    [{ files: [file("a.yaml"), file("a.yaml")] }, /files\[1\].path "a.yaml" occurs twice/],
-    [{ files: [file("a.yaml", "\0")] }, /content of "a.yaml" is not text/],
-    [{ files: [file("a.yaml", "\ud800")] }, /content of "a.yaml" is not text/],
-    [{ files: many }, /files has 201 entries; at most 200/],
-    [
-      { files: many.slice(0, 150), layers: [{ ...layer, files: many.slice(0, 51) }] },
-      /201 files; at most 200/,
-    ],
-    [{ files: [], layers: [] }, /no files/],
-    [{ files: "x" }, /files is not a list/],
-    [{ layers: [layer, layer] }, /layer "team-a" occurs twice/],
-    [
-      { layers: [{ ...layer, level: "galaxy" }] },
-      /layers\[0\].level is "galaxy"; expected one of base, tribe/,
-    ],
-    [{ layers: [{ ...layer, selector: {} }] }, /would match every cluster/],
-    [{ layers: [{ ...layer, selector: { team: 1 } }] }, /"team" is 1; expected a label value/],
-    [{ layers: [{ ...layer, files: [] }] }, /layers\[0\] has no files/],
-    [
-      { layers: Array.from({ length: 65 }, (_, i) => ({ ...layer, name: `l${i}` })) },
-      /layers has 65 entries; at most 64/,
-    ],
-    [{ format: 2 }, /format is 2; this version reads format 1/],
-    [{ requires: "engine" }, /requires is not an object/],
-    [{ files: ["a.yaml"] }, /files\[0\] is not an object/],
-    [{ layers: ["team"] }, /layers\[0\] is not an object/],
-    [{ layers: [{ ...layer, selector: ["team"] }] }, /selector is not an object/],
-    [{ layers: [{ ...layer, selector: { "a b": "x" } }] }, /"a b" is not a label name/],
-    [
-      {
-        layers: [
-          { ...layer, selector: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, "x"])) },
-        ],
-      },
-      /has 17 labels; at most 16/,
-    ],
-    [{ exec: "rm" }, /unknown field "exec"/],
-  ];
-  for (const [change, message] of cases) {
-    const result = buildBundle({ ...base, ...change });
-    assert.ok(!result.ok, JSON.stringify(change));
-    assert.equal(result.refusal.code, "trust/invalid-bundle");
-    assert.match(result.refusal.message, message);
-  }
 });
 
 test("a bundle that no agent would take is not built", () => {
@@ -174,10 +110,12 @@ test("parseBundle() never throws, whatever arrives", () => {
 
 test("checkEngine() refuses an engine older than the bundle requires and says what to do", () => {
   const { bundle } = valueOf(buildBundle(base));
-  for (const version of ["0.62.0", "0.62.1", "0.100.0", "1.0.0"]) {
+  for (const version of ["0.62.0", "0.62.0-rc.1", "0.62.1", "0.100.0", "1.0.0", "10.0.0"]) {
     assert.equal(checkEngine(bundle, version).ok, true);
   }
   for (const version of ["0.61.9", "0.9.0", "unknown"]) {
     assert.equal(codeOf(checkEngine(bundle, version)), "trust/engine-too-old", version);
   }
+  const { requires: _, ...rest } = base;
+  assert.equal(codeOf(checkEngine(valueOf(buildBundle(rest)).bundle, "0.1.0")), "accepted");
 });

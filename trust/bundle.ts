@@ -86,9 +86,7 @@ export function layerFiles(layer: Layer): readonly { readonly name: string; read
 
 /** True when every label of the layer's selector has the given value. */
 export function layerMatches(layer: Layer, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(layer.selector).every(
-    ([label, value]) => Object.hasOwn(labels, label) && labels[label] === value,
-  );
+  return Object.entries(layer.selector).every(([label, value]) => labels[label] === value);
 }
 
 /** The layers that apply to a cluster with these labels, in the order in which they apply. */
@@ -121,11 +119,14 @@ export function checkEngine(bundle: Bundle, engineVersion: string): Checked<Bund
 }
 
 function isOlder(version: string, than: string): boolean {
-  if (!isVersion(version)) return true;
-  const [have, want] = [version, than].map((text) => (text.split("-")[0] ?? "").split(".").map(Number));
-  for (let i = 0; i < 3; i++) {
-    const difference = (have?.[i] ?? 0) - (want?.[i] ?? 0);
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
+  return !isVersion(version) || inOrder(version) < inOrder(than);
+}
+
+/** A version as a text that sorts as versions do; what follows a hyphen is left out. */
+function inOrder(version: string): string {
+  const [numbers = ""] = version.split("-");
+  return numbers
+    .split(".")
+    .map((part) => part.padStart(9, "0"))
+    .join(".");
 }

@@ -2,8 +2,9 @@ import { X509Certificate as Certificate } from "node:crypto";
 
 import { accept, quote, reasonOf, refuse, type Checked } from "./checked.ts";
 import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
-import { canonicalJson, isObject, readJson, unknownKeys, type Json } from "./json.ts";
+import { canonicalJson, isList, isObject, isWholeNumber, readJson, unknownKeys, type Json } from "./json.ts";
 import type { Signer } from "./keys.ts";
+import { isName } from "./names.ts";
 import { formatTime, parseTime } from "./time.ts";
 import { viewTrusted, type Trusted } from "./trusted.ts";
 
@@ -92,10 +93,8 @@ function readCaBundle(payload: Uint8Array): Checked<CaBundle> {
   const [unknown] = unknownKeys(value, fields);
   if (unknown !== undefined) return malformed(`has an unknown field ${quote(unknown)}`);
   const { org, version, cas } = value;
-  if (typeof org !== "string") return malformed("has no org");
-  if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) {
-    return malformed("has no version from 1");
-  }
+  if (!isName(org)) return malformed("has no org");
+  if (!isWholeNumber(version, 1)) return malformed("has no version from 1");
   const expires = parseTime(value["expires"]);
   if (expires === undefined) return malformed("has no expires");
   if (!isList(cas) || cas.length === 0 || cas.length > casMax) {
@@ -111,8 +110,4 @@ function readCaBundle(payload: Uint8Array): Checked<CaBundle> {
     }
   }
   return accept({ org, version, cas: ders, expires });
-}
-
-function isList(value: Json | undefined): value is readonly Json[] {
-  return Array.isArray(value);
 }

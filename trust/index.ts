@@ -125,6 +125,7 @@ export {
   encodeTrusted,
   raiseGeneration,
   rootPin,
+  trustedAssigners,
   trustedLives,
   trustedVersions,
   type Trusted,
@@ -159,3 +160,4 @@ export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } fro
 export { openCaKey, sealCaKey } from "./sealed-ca.ts";
 export { reportType, signReport, verifyReport } from "./report.ts";
 export { shadowType, signShadow, verifyShadow, type ShadowOrder } from "./shadow.ts";
+export { signBacktest, verifyBacktest, type BacktestOrder } from "./backtest.ts";

@@ -34,7 +34,7 @@ export function readJson(bytes: Uint8Array, limits: JsonLimits): Checked<Json> {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     const value = JSON.parse(text) as Json;
     // The only key that JSON.parse and an object spread disagree about.
-    if (hasKey(value, "__proto__")) return refuse("trust/malformed", `${what} has a key "__proto__"`);
+    if (hasProtoKey(value)) return refuse("trust/malformed", `${what} has a key "__proto__"`);
     return accept(value);
   } catch (error) {
     return refuse("trust/malformed", `${what} is not JSON in UTF-8: ${reasonOf(error)}`);
@@ -45,10 +45,13 @@ function depthOf(bytes: Uint8Array): number {
   let depth = 0;
   let deepest = 0;
   let inString = false;
-  for (let i = 0; i < bytes.length; i++) {
+  let escaped = false;
+  // By index: bundles are large, and an iterator takes three times as long.
+  for (let i = 0; i !== bytes.length; i++) {
     const byte = bytes[i];
-    if (inString) {
-      if (byte === backslash) i++;
+    if (escaped) escaped = false;
+    else if (inString) {
+      if (byte === backslash) escaped = true;
       else if (byte === quotationMark) inString = false;
     } else if (byte === quotationMark) inString = true;
     else if (byte === openBrace || byte === openBracket) deepest = Math.max(deepest, ++depth);
@@ -57,14 +60,31 @@ function depthOf(bytes: Uint8Array): number {
   return deepest;
 }
 
-function hasKey(value: Json, key: string): boolean {
-  if (Array.isArray(value)) return value.some((item) => hasKey(item, key));
-  if (!isObject(value)) return false;
-  return Object.entries(value).some(([name, item]) => name === key || hasKey(item, key));
+function hasProtoKey(value: Json): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.entries(value).some(([name, item]) => name === "__proto__" || hasProtoKey(item));
 }
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isList(value: unknown): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** A number without a fraction, within both bounds, that no reader rounds. */
+export function isWholeNumber(
+  value: unknown,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+}
+
+/** A member of an object; undefined where it is missing, inherited by every object, or where there is no object. */
+export function memberOf(value: Json | undefined, key: string): Json | undefined {
+  return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }
 
 /** A foreign value in a message: short, printable, and nothing of what lists and objects hold. */
@@ -109,14 +129,13 @@ function canonical(value: Json, string: (text: string) => string): string {
     if (!Number.isSafeInteger(value)) throw new TypeError(`${value} has no canonical form`);
     return String(value);
   }
-  if (isArray(value)) return `[${value.map((item) => canonical(item, string)).join(",")}]`;
-  const members = Object.entries(value)
-    .filter(([, item]) => item !== undefined) // As JSON.stringify does.
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, item]) => `${string(key)}:${canonical(item, string)}`);
+  if (isList(value)) return `[${value.map((item) => canonical(item, string)).join(",")}]`;
+  const members = Object.keys(value)
+    .sort()
+    .flatMap((key) => {
+      const item = value[key];
+      if (item === undefined) return []; // As JSON.stringify does.
+      return `${string(key)}:${canonical(item, string)}`;
+    });
   return `{${members.join(",")}}`;
-}
-
-function isArray(value: Json): value is readonly Json[] {
-  return Array.isArray(value);
 }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { decodeKeyFile, encodeKeyFile, generateKey, isSealedKeyFile } from "#trust";
 
 import { codeOf, valueOf } from "./fixture.ts";
-import { isSignedBy, keyIdOf, keyObject } from "./keys.ts";
+import { isSignedBy } from "./keys.ts";
 
 const key = generateKey();
 const sealed = encodeKeyFile(key, "correct horse battery");
@@ -47,19 +47,4 @@ test("a key file cannot be altered, nor demand more work than we are willing to 
   const swapped = JSON.stringify({ ...plain, seed: "0".repeat(64) });
   assert.equal(codeOf(decodeKeyFile(swapped, undefined)), "trust/malformed");
   assert.equal(codeOf(decodeKeyFile("not json", undefined)), "trust/malformed");
-});
-
-test("a key is used only with the algorithm that it says it is for", async () => {
-  const signature = await key.sign(data);
-  const { keyval } = key.publicKey;
-  for (const odd of [
-    { keytype: "ed25519", scheme: "rsassa-pss-sha256", keyval },
-    { keytype: "rsa", scheme: "ed25519", keyval },
-    { keytype: "ecdsa", scheme: "ecdsa-sha2-nistp256", keyval },
-    { keytype: "ed25519", scheme: "ed25519", keyval: { public: keyval.public.toUpperCase() } },
-  ]) {
-    const renamed = { keyId: keyIdOf(odd), ...odd };
-    assert.equal(keyObject(renamed).ok, false, JSON.stringify(odd));
-    assert.equal(isSignedBy(renamed, data, signature), false);
-  }
 });

@@ -84,7 +84,7 @@ function readKeyFile(text: string): Checked<JsonObject> {
 
 function plainSeed(file: JsonObject): Checked<Uint8Array> {
   const { seed } = file;
-  if (typeof seed === "string" && isSha256(seed)) return accept(Buffer.from(seed, "hex"));
+  if (isSha256(seed)) return accept(Buffer.from(seed, "hex"));
   return refuse("trust/malformed", `${what}: seed is not 64 hex digits`);
 }
 

@@ -9,7 +9,7 @@ import {
 } from "node:crypto";
 
 import { accept, quote, reasonOf, refuse, type Checked } from "./checked.ts";
-import { isObject, signedForm, type Json } from "./json.ts";
+import { memberOf, signedForm, type Json } from "./json.ts";
 import { isSha256 } from "./names.ts";
 
 /** A public key as TUF metadata holds it. The key says which algorithm it is for; a message never does. */
@@ -117,11 +117,11 @@ export function keyToJson({ keytype, scheme, keyval }: PublicKey): Json {
   return { keytype, scheme, keyval: { public: keyval.public } };
 }
 
-/** Reads a key from the `keys` of root metadata under its id. Undefined when its kind is none of ours. */
-export function keyFromJson(keyId: string, json: Json): PublicKey | undefined {
-  if (!isObject(json) || !isObject(json["keyval"])) return undefined;
-  const { keytype, scheme } = json;
-  const value = json["keyval"]["public"];
+/** Reads a key from the `keys` of root metadata under its id. Undefined when it has not the form of a key. */
+export function keyFromJson(keyId: string, json: Json | undefined): PublicKey | undefined {
+  const keytype = memberOf(json, "keytype");
+  const scheme = memberOf(json, "scheme");
+  const value = memberOf(memberOf(json, "keyval"), "public");
   if (typeof keytype !== "string" || typeof scheme !== "string" || typeof value !== "string") {
     return undefined;
   }
@@ -132,8 +132,9 @@ export function keyFromJson(keyId: string, json: Json): PublicKey | undefined {
 export function isSignedBy(key: PublicKey, data: Uint8Array, signature: Uint8Array): boolean {
   const parsed = keyObject(key);
   if (!parsed.ok) return false;
+  const { hash, key: usable } = parsed.value;
   try {
-    return verify(parsed.value.hash, data, parsed.value.key, signature);
+    return verify(hash, data, usable, signature);
   } catch {
     return false; // OpenSSL throws on some malformed signatures instead of saying no.
   }
@@ -179,5 +180,5 @@ export function keyMaterial(key: PublicKey): string {
 
 /** The first 12 digits: enough to tell keys apart in a message. */
 export function shortId(keyId: string): string {
-  return keyId.length > 12 ? keyId.slice(0, 12) : keyId;
+  return keyId.slice(0, 12);
 }

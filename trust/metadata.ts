@@ -12,7 +12,10 @@ import {
 import { accept, quote, reasonOf, refuse, type Checked, type Refused } from "./checked.ts";
 import {
   canonicalJson,
+  isList,
   isObject,
+  isWholeNumber,
+  memberOf,
   readJson,
   showJson,
   signedForm,
@@ -72,15 +75,13 @@ export function parseMetadata<R extends RoleName>(role: R, bytes: Uint8Array): C
   const json = readJson(bytes, { what, bytesMax: metadataBytesMax, depthMax });
   if (!json.ok) return json;
   const outer = json.value;
-  if (!isObject(outer) || !isObject(outer["signed"])) {
-    return refuse("trust/malformed", `${what} has no "signed" object`);
-  }
-  const signed = outer["signed"];
+  const signed = memberOf(outer, "signed");
+  if (!isObject(signed)) return refuse("trust/malformed", `${what} has no "signed" object`);
   if (signed["_type"] !== role) {
     return refuse("trust/malformed", `${what} expected, but its _type is ${showJson(signed["_type"])}`);
   }
   const { version } = signed;
-  if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) {
+  if (!isWholeNumber(version, 1)) {
     return refuse(
       "trust/malformed",
       `${what} has version ${showJson(version)}; expected a whole number from 1`,
@@ -94,7 +95,7 @@ export function parseMetadata<R extends RoleName>(role: R, bytes: Uint8Array): C
       `${what} ${version} expires ${seen}; expected a form such as 2030-01-31T00:00:00Z`,
     );
   }
-  const signatures = readSignatures(outer["signatures"], `${what} ${version}`);
+  const signatures = readSignatures(memberOf(outer, "signatures"), `${what} ${version}`);
   if (!signatures.ok) return signatures;
   try {
     signedForm(signed);
@@ -117,7 +118,7 @@ export function parseMetadata<R extends RoleName>(role: R, bytes: Uint8Array): C
 }
 
 function readSignatures(json: Json | undefined, what: string): Checked<ReadonlyMap<string, string>> {
-  if (!Array.isArray(json)) return refuse("trust/malformed", `${what} has no list of signatures`);
+  if (!isList(json)) return refuse("trust/malformed", `${what} has no list of signatures`);
   if (json.length > signaturesMax) {
     return refuse(
       "trust/too-large",
@@ -125,9 +126,9 @@ function readSignatures(json: Json | undefined, what: string): Checked<ReadonlyM
     );
   }
   const signatures = new Map<string, string>();
-  for (const item of json as readonly Json[]) {
-    const keyid = isObject(item) ? item["keyid"] : undefined;
-    const sig = isObject(item) ? item["sig"] : undefined;
+  for (const item of json) {
+    const keyid = memberOf(item, "keyid");
+    const sig = memberOf(item, "sig");
     if (typeof keyid !== "string" || typeof sig !== "string") {
       return refuse("trust/malformed", `${what} has a signature without keyid and sig`);
     }
@@ -227,8 +228,7 @@ export async function signMetadata(
 export function metadataRole(bytes: Uint8Array): Checked<RoleName> {
   const json = readJson(bytes, { what: "metadata", bytesMax: metadataBytesMax, depthMax });
   if (!json.ok) return json;
-  const signed = isObject(json.value) ? json.value["signed"] : undefined;
-  const type = isObject(signed) ? signed["_type"] : undefined;
+  const type = memberOf(memberOf(json.value, "signed"), "_type");
   const role = roleNames.find((known) => known === type);
   return role === undefined
     ? refuse("trust/malformed", `metadata has _type ${showJson(type)}`)

@@ -100,6 +100,38 @@ for (const [name, update, code] of cases) {
   });
 }
 
+test("pins by version alone, or without a hash, are enough: TUF leaves the rest to whoever publishes", async () => {
+  const pins = (bytes: Uint8Array, version: number) => [
+    { version },
+    { version, length: bytes.length },
+    { version, hashes: { sha256: sha256Hex(bytes) } },
+  ];
+  for (const pin of pins(release.targets, 1)) {
+    const snapshot = await snapshotWith(pin);
+    for (const over of pins(snapshot, 2)) {
+      const timestamp = await pinning("timestamp", over, keys.timestamp);
+      const update = { timestamp, snapshot, targets: release.targets };
+      assert.equal(codeOf(updateTrusted(valueOf(emptyTrusted(root)), update, now)), "accepted");
+      assert.equal(codeOf(updateTrusted(trusted, { timestamp, snapshot }, now)), "accepted");
+    }
+  }
+});
+
+test("a refusal to go back names what goes back, to where, and who pins it", async () => {
+  const timestamp = await timestampOver(release.snapshot);
+  const newer = valueOf(updateTrusted(trusted, { timestamp }, now));
+  const back = updateTrusted(newer, { timestamp: release.timestamp }, now);
+  assert.equal(messageOf(back), "timestamp goes back to version 1; version 2 was seen before");
+  const online = valueOf(updateTrusted(trusted, await makeOnline(keys, now, release.targets, 3), now));
+  const pinned = await pinning("timestamp", pinOf(snapshot2, 2), keys.timestamp);
+  const { signed } = valueOf(parseMetadata("timestamp", pinned));
+  const fourth = valueOf(await signMetadata(encodeMetadata({ ...signed, version: 4 }), keys.timestamp));
+  assert.equal(
+    messageOf(updateTrusted(online, { timestamp: fourth }, now)),
+    "snapshot, which timestamp 4 pins, goes back to version 2; version 3 was seen before",
+  );
+});
+
 test("a snapshot that pins no targets starts nothing", async () => {
   const signed = {
     _type: "snapshot",

@@ -151,8 +151,15 @@ test("a stolen assignment key's generation is forgotten with the key, and only t
 test("a server does not publish a root that would lock it or its agents out", async () => {
   const foreign = await makeRoot(other, now);
   assert.equal(codeOf(checkNextRoot(undefined, foreign, onlineOf(keys), now)), "trust/wrong-online-key");
-  assert.equal(codeOf(checkNextRoot(undefined, root1, onlineOf(keys), now)), "accepted");
-  assert.equal(codeOf(checkNextRoot(root1, root1, onlineOf(keys), now)), "accepted");
+  const root2 = await makeRoot(keys, now, { version: 2, thresholds });
+  for (const [current, next] of [
+    [undefined, root1],
+    [root1, root1],
+    [root1, root2],
+  ] as const) {
+    const view = valueOf(checkNextRoot(current, next, onlineOf(keys), now));
+    assert.deepEqual(view, valueOf(readRoot(next)), "what is published is what was checked");
+  }
   const never = newRoot({
     org: "default",
     version: 1,

@@ -1,5 +1,5 @@
 import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { isObject, type Json, type JsonObject } from "./json.ts";
+import { isList, isWholeNumber, memberOf, type Json, type JsonObject } from "./json.ts";
 import { keyFromJson, keyIdOf, keyMaterial, keyObject, keyToJson, shortId, type PublicKey } from "./keys.ts";
 import {
   checkExpiry,
@@ -9,6 +9,7 @@ import {
   roleNames,
   type Authority,
   type Document,
+  type RoleName,
 } from "./metadata.ts";
 import { isName } from "./names.ts";
 import { lifeMembers, lifetimesMs } from "./life.ts";
@@ -16,6 +17,8 @@ import { lifeMembers, lifetimesMs } from "./life.ts";
 /** The roles that root metadata gives keys to. `assignment` is ours and stands in an unrecognised field. */
 export type Authorised = (typeof authorised)[number];
 export const authorised = [...roleNames, "assignment"] as const;
+
+const keysMax = 64;
 
 export const orgField = "x-falconry-org";
 export const assignmentField = "x-falconry-assignment";
@@ -25,7 +28,7 @@ export interface RootView {
   readonly document: Document<"root">;
   readonly version: number;
   /** Absent from roots that are not ours. */
-  readonly org?: string;
+  readonly org: string | undefined;
   readonly roles: Readonly<Record<Exclude<Authorised, "assignment">, Authority>>;
   readonly assignment?: Authority;
 }
@@ -110,15 +113,15 @@ export function readRoot(bytes: Uint8Array): Checked<RootView> {
   const document = parseMetadata("root", bytes);
   if (!document.ok) return document;
   const { signed, version } = document.value;
-  const topLevel = isObject(signed["roles"]) ? signed["roles"] : {};
   const read = (role: Authorised, json: Json | undefined) => readAuthority(signed, role, json, version);
-  const root = read("root", topLevel["root"]);
+  const topLevel = (role: RoleName) => read(role, memberOf(signed["roles"], role));
+  const root = topLevel("root");
   if (!root.ok) return root;
-  const targets = read("targets", topLevel["targets"]);
+  const targets = topLevel("targets");
   if (!targets.ok) return targets;
-  const snapshot = read("snapshot", topLevel["snapshot"]);
+  const snapshot = topLevel("snapshot");
   if (!snapshot.ok) return snapshot;
-  const timestamp = read("timestamp", topLevel["timestamp"]);
+  const timestamp = topLevel("timestamp");
   if (!timestamp.ok) return timestamp;
   const roles = {
     root: root.value,
@@ -127,10 +130,10 @@ export function readRoot(bytes: Uint8Array): Checked<RootView> {
     timestamp: timestamp.value,
   };
   const org = signed[orgField];
-  if (org !== undefined && (typeof org !== "string" || !isName(org))) {
+  if (org !== undefined && !isName(org)) {
     return refuse("trust/malformed", `root ${version}: ${orgField} is not a name`);
   }
-  const view = { document: document.value, version, roles, ...(org === undefined ? {} : { org }) };
+  const view = { document: document.value, version, roles, org };
   if (signed[assignmentField] === undefined) return accept(view);
   const assignment = read("assignment", signed[assignmentField]);
   return assignment.ok ? accept({ ...view, assignment: assignment.value }) : assignment;
@@ -142,26 +145,28 @@ function readAuthority(
   json: Json | undefined,
   version: number,
 ): Checked<Authority> {
-  const ids = isObject(json) ? json["keyids"] : undefined;
-  const threshold = isObject(json) ? json["threshold"] : undefined;
-  const wellFormed =
-    Array.isArray(ids) && ids.every((id) => typeof id === "string") && new Set(ids).size === ids.length;
-  if (!wellFormed || ids.length > 64) {
+  const ids = memberOf(json, "keyids");
+  const threshold = memberOf(json, "threshold");
+  if (!isListOfIds(ids)) {
     return refuse(
       "trust/malformed",
-      `root ${version}: role ${role} has no list of at most 64 distinct key ids`,
+      `root ${version}: role ${role} has no list of at most ${keysMax} distinct key ids`,
     );
   }
-  if (typeof threshold !== "number" || !Number.isSafeInteger(threshold) || threshold < 1) {
+  if (!isWholeNumber(threshold, 1)) {
     return refuse("trust/malformed", `root ${version}: role ${role} has no threshold of at least 1`);
   }
-  const held = isObject(signed["keys"]) ? signed["keys"] : {};
   const keys = new Map<string, PublicKey>();
-  for (const id of ids as readonly string[]) {
-    const key = Object.hasOwn(held, id) ? keyFromJson(id, held[id] ?? null) : undefined;
+  for (const id of ids) {
+    const key = keyFromJson(id, memberOf(signed["keys"], id));
     if (key !== undefined) keys.set(id, key);
   }
   return accept({ keys, threshold, from: `root ${version}` });
+}
+
+function isListOfIds(ids: Json | undefined): ids is readonly string[] {
+  if (!isList(ids) || ids.length > keysMax) return false;
+  return ids.every((id) => typeof id === "string") && new Set(ids).size === ids.length;
 }
 
 /**

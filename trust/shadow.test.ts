@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { signAssignment, signShadow, verifyShadow, type Envelope, type ShadowOrder } from "#trust";
+import {
+  emptyTrusted,
+  signAssignment,
+  signMetadata,
+  signShadow,
+  verifyShadow,
+  type Envelope,
+  type ShadowOrder,
+} from "#trust";
 
 import { codeOf, joined, makeBundle, makeRelease, makeRoot, newKeys, valueOf } from "./fixture.ts";
 import { signEnvelope } from "./envelope.ts";
+import { encodeMetadata, parseMetadata } from "./metadata.ts";
 import { shadowType } from "./shadow.ts";
 
 const now = new Date("2030-01-01T00:00:00Z");
@@ -52,3 +61,54 @@ for (const [name, envelope, code] of attacks) {
     assert.equal(codeOf(verifyShadow(trusted, envelope, context)), code);
   });
 }
+
+test("an order is read whole or not at all, whichever part of it is odd", async () => {
+  const said = JSON.parse(text) as object;
+  const read = async (value: unknown) => verifyShadow(trusted, await raw(JSON.stringify(value)), context);
+  assert.equal(codeOf(await read(said)), "accepted");
+  const cases: readonly [unknown, RegExp][] = [
+    [null, /is not an object/],
+    [[said], /is not an object/],
+    [{ ...said, org: undefined }, /has no org, clusterId and rolloutId/],
+    [{ ...said, org: ["default"] }, /has no org, clusterId and rolloutId/],
+    [{ ...said, clusterId: undefined }, /has no org, clusterId and rolloutId/],
+    [{ ...said, clusterId: "../cl_1" }, /has no org, clusterId and rolloutId/],
+    [{ ...said, rolloutId: undefined }, /has no org, clusterId and rolloutId/],
+    [{ ...said, rolloutId: "a/b" }, /has no org, clusterId and rolloutId/],
+    [{ ...said, notBefore: undefined }, /has no notBefore and expires/],
+    [{ ...said, expires: "2030-01-01" }, /has no notBefore and expires/],
+    [{ ...said, target: undefined }, /has no target of kind rules/],
+    [{ ...said, target: { ...target, length: 0 } }, /has no target of kind rules/],
+  ];
+  for (const [value, message] of cases) {
+    const result = await read(value);
+    assert.ok(!result.ok && result.refusal.code === "trust/malformed", JSON.stringify(value));
+    assert.match(result.refusal.message, message);
+  }
+  assert.match(messageOf(verifyShadow(trusted, await raw("{"), context)), /shadow is not JSON/);
+});
+
+function messageOf(result: ReturnType<typeof verifyShadow>): string {
+  return result.ok ? "accepted" : result.refusal.message;
+}
+
+test("an order holds from its first second to its last", async () => {
+  const at = (ms: number) => codeOf(verifyShadow(trusted, good, { ...context, now: later(ms) }));
+  assert.deepEqual([at(-1), at(0), at(3_599_999)], ["trust/not-yet-valid", "accepted", "accepted"]);
+  assert.equal(at(3_600_000), "trust/expired");
+});
+
+test("an order must be for the organisation of the agent and of its root, which are one", async () => {
+  const other = { ...context, org: "other" };
+  assert.equal(codeOf(verifyShadow(trusted, good, other)), "trust/wrong-org");
+  assert.equal(codeOf(verifyShadow(trusted, await sign({ org: "other" }), other)), "trust/wrong-org");
+});
+
+test("a root without an assignment role, or one that cannot be read, lets nobody order a shadow", async () => {
+  const { signed } = valueOf(parseMetadata("root", Buffer.from(trusted.root)));
+  const { "x-falconry-assignment": _, ...plain } = signed;
+  const root = valueOf(await signMetadata(encodeMetadata(plain), keys.root));
+  const refused = verifyShadow(valueOf(emptyTrusted(root)), good, context);
+  assert.match(messageOf(refused), /gives no key the right to assign/);
+  assert.equal(codeOf(verifyShadow({ ...trusted, root: "{" }, good, context)), "trust/malformed");
+});

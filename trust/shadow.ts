@@ -1,32 +1,27 @@
-import { readTarget, type AssignmentContext } from "./assignment.ts";
-import type { TargetRef } from "./bundle-types.ts";
-import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
-import { canonicalJson, isObject, readJson, unknownKeys } from "./json.ts";
+import { accept, type Checked } from "./checked.ts";
+import {
+  type ClusterOrder,
+  type OrderContext,
+  type OrderKind,
+  readOrder,
+  verifyOrder,
+} from "./cluster-order.ts";
+import { signEnvelope, type Envelope } from "./envelope.ts";
+import { canonicalJson } from "./json.ts";
 import type { Signer } from "./keys.ts";
-import { isIdentifier } from "./names.ts";
-import { formatTime, parseTime } from "./time.ts";
-import { viewTrusted, type Trusted } from "./trusted.ts";
+import { formatTime } from "./time.ts";
+import type { Trusted } from "./trusted.ts";
 
 export const shadowType = "application/vnd.falconry.shadow+json";
 
 /**
- * A candidate that one cluster is to evaluate beside what it runs. Signed by the same role as assignments, which only
- * chooses among released bundles: so whoever can order a shadow could have ordered the bundle itself.
+ * A candidate that one cluster is to evaluate beside what it runs, until the order expires. Signed by the same role as
+ * assignments, which only chooses among released bundles: so whoever can order a shadow could have ordered the bundle itself.
  */
-export interface ShadowOrder {
-  readonly org: string;
-  readonly clusterId: string;
+export interface ShadowOrder extends ClusterOrder {
   /** Names the shadow. */
   readonly rolloutId: string;
-  readonly target: TargetRef;
-  /** Whole seconds. */
-  readonly notBefore: Date;
-  /** When the shadow is over. */
-  readonly expires: Date;
 }
-
-const fields = ["org", "clusterId", "rolloutId", "target", "notBefore", "expires"];
 
 export function signShadow(order: ShadowOrder, signer: Signer): Promise<Envelope> {
   const { org, clusterId, rolloutId, notBefore, expires } = order;
@@ -37,65 +32,23 @@ export function signShadow(order: ShadowOrder, signer: Signer): Promise<Envelope
   return signEnvelope(shadowType, payload, [signer]);
 }
 
-/**
- * Verifies that the assignment role signed this for this cluster, for now. That the target is released is for
- * `checkTarget`. An order that comes again orders the same until it expires.
- */
+/** Verifies that the assignment role signed this for this cluster, for now. */
 export function verifyShadow(
   trusted: Trusted,
   envelope: Envelope,
-  context: Omit<AssignmentContext, "generationFloor">,
+  context: OrderContext,
 ): Checked<ShadowOrder> {
-  const view = viewTrusted(trusted);
-  if (!view.ok) return view;
-  const { root } = view.value;
-  if (root.assignment === undefined) {
-    return refuse("trust/unknown-key", `root ${root.version} gives no key the right to assign`);
-  }
-  const payload = verifyEnvelope(envelope, shadowType, root.assignment);
-  if (!payload.ok) return payload;
-  const order = readOrder(payload.value);
-  if (!order.ok) return order;
-  const { org, clusterId, rolloutId, notBefore, expires } = order.value;
-  const what = `shadow ${quote(rolloutId)}`;
-  if (org !== context.org || org !== root.org) {
-    return refuse("trust/wrong-org", `${what} is for org ${quote(org)}; this is ${quote(context.org)}`);
-  }
-  if (clusterId !== context.clusterId) {
-    const own = quote(context.clusterId);
-    return refuse(
-      "trust/wrong-cluster",
-      `${what} is for cluster ${quote(clusterId)}; this is cluster ${own}`,
-    );
-  }
-  const now = formatTime(context.now);
-  if (context.now.getTime() >= expires.getTime()) {
-    return refuse("trust/expired", `${what} was over at ${formatTime(expires)}, now is ${now}`);
-  }
-  if (context.now.getTime() < notBefore.getTime()) {
-    const from = formatTime(notBefore);
-    return refuse("trust/not-yet-valid", `${what} begins at ${from}, now is ${now}: check the clock`);
-  }
-  return order;
+  return verifyOrder(trusted, envelope, context, shadows);
 }
 
-function readOrder(payload: Uint8Array): Checked<ShadowOrder> {
-  const json = readJson(payload, { what: "shadow", bytesMax: 8 * 1024, depthMax: 3 });
-  if (!json.ok) return json;
-  const { value } = json;
-  const malformed = (why: string) => refuse("trust/malformed", `shadow ${why}`);
-  if (!isObject(value)) return malformed("is not an object");
-  const [unknown] = unknownKeys(value, fields);
-  if (unknown !== undefined) return malformed(`has an unknown field ${quote(unknown)}`);
-  const { org, clusterId, rolloutId } = value;
-  if (typeof org !== "string" || typeof clusterId !== "string" || typeof rolloutId !== "string") {
-    return malformed("has no org, clusterId and rolloutId");
-  }
-  if (!isIdentifier(clusterId) || !isIdentifier(rolloutId)) return malformed("has an odd id");
-  const notBefore = parseTime(value["notBefore"]);
-  const expires = parseTime(value["expires"]);
-  if (notBefore === undefined || expires === undefined) return malformed("has no notBefore and expires");
-  const target = readTarget(value["target"]);
-  if (target?.kind !== "rules") return malformed("has no target of kind rules");
-  return accept({ org, clusterId, rolloutId, target, notBefore, expires });
-}
+const shadows: OrderKind<ShadowOrder> = {
+  type: shadowType,
+  what: "shadow",
+  idOf: ({ rolloutId }) => rolloutId,
+  read: (payload) => {
+    const read = readOrder(payload, "shadow", "rolloutId", []);
+    if (!read.ok) return read;
+    const { rest: _none, ...order } = read.value;
+    return accept(order);
+  },
+};

@@ -1,7 +1,7 @@
 import { bundleBytesMax, bundleKinds, type BuiltBundle, type TargetRef } from "./bundle-types.ts";
 import { targetPath } from "./bundle.ts";
 import { accept, quote, refuse, type Checked, type Refused } from "./checked.ts";
-import { isObject, type Json, type JsonObject } from "./json.ts";
+import { isObject, isWholeNumber, memberOf, type Json } from "./json.ts";
 import { checkExpiry, checkSignatures, encodeMetadata, parseMetadata, type Document } from "./metadata.ts";
 import { isName, isSha256, isVersion } from "./names.ts";
 import { readRoot } from "./root.ts";
@@ -70,7 +70,7 @@ export function readTargets(bytes: Uint8Array): Checked<TargetsView> {
   const { signed, version } = document.value;
   const listed = new Map<string, ListedTarget>();
   for (const [path, json] of Object.entries(isObject(signed["targets"]) ? signed["targets"] : {})) {
-    const entry = isObject(json) ? readEntry(path, json) : undefined;
+    const entry = readEntry(path, json);
     if (entry === undefined) {
       return refuse(
         "trust/malformed",
@@ -82,19 +82,16 @@ export function readTargets(bytes: Uint8Array): Checked<TargetsView> {
   return accept({ document: document.value, version, listed });
 }
 
-function readEntry(path: string, json: JsonObject): ListedTarget | undefined {
-  const custom = isObject(json["custom"]) ? json["custom"] : {};
-  const hashes = isObject(json["hashes"]) ? json["hashes"] : {};
-  const { length } = json;
-  const { name, version } = custom;
-  const { sha256 } = hashes;
-  const kind = bundleKinds.find((known) => known === custom["kind"]);
-  if (kind === undefined || typeof name !== "string" || !isName(name)) return undefined;
-  if (typeof version !== "string" || !isVersion(version)) return undefined;
+function readEntry(path: string, json: Json): ListedTarget | undefined {
+  const length = memberOf(json, "length");
+  const sha256 = memberOf(memberOf(json, "hashes"), "sha256");
+  const custom = memberOf(json, "custom");
+  const name = memberOf(custom, "name");
+  const version = memberOf(custom, "version");
+  const kind = bundleKinds.find((known) => known === memberOf(custom, "kind"));
+  if (kind === undefined || !isName(name) || !isVersion(version)) return undefined;
   if (path !== targetPath({ kind, name, version })) return undefined;
-  if (typeof sha256 !== "string" || !isSha256(sha256)) return undefined;
-  if (typeof length !== "number" || !Number.isSafeInteger(length) || length < 1) return undefined;
-  if (length > bundleBytesMax) return undefined;
+  if (!isSha256(sha256) || !isWholeNumber(length, 1, bundleBytesMax)) return undefined;
   return { kind, path, name, version, length, sha256 };
 }
 

@@ -9,16 +9,21 @@ import {
   encodeTrusted,
   newRoot,
   newTargets,
+  raiseGeneration,
   readRoot,
   signMetadata,
+  trustedAssigners,
+  trustedLives,
   trustedVersions,
   updateTrusted,
   verifyAssignment,
+  type Trusted,
 } from "#trust";
 
 import { codeOf, joined, makeBundle, makeRelease, makeRoot, newKeys, publicOf, valueOf } from "./fixture.ts";
 import { isObject, type Json } from "./json.ts";
-import { encodeMetadata, parseMetadata } from "./metadata.ts";
+import { keyIdOf } from "./keys.ts";
+import { encodeMetadata, metadataBytesMax, parseMetadata } from "./metadata.ts";
 
 const now = new Date("2030-01-01T00:00:00Z");
 const keys = newKeys({ root: 2 });
@@ -47,12 +52,36 @@ test("a trust state that was altered on disk is refused, not half believed", asy
     [{ targets: "" }, "trust/malformed"],
     [{ generationFloor: -1 }, "trust/malformed"],
     [{ generationFloor: "7" }, "trust/malformed"],
+    [{ generationFloor: 1.5 }, "trust/malformed"],
+    [{ generationFloor: 2 ** 53 }, "trust/malformed"],
+    [{ targets: null }, "trust/malformed"],
     [{ generationFloor: undefined }, "trust/malformed"],
     [{ extra: 1 }, "trust/malformed"],
   ];
   for (const [change, code] of cases) assert.equal(decode(change), code, JSON.stringify(change).slice(0, 80));
-  assert.equal(codeOf(decodeTrusted("not json")), "trust/malformed");
-  assert.equal(codeOf(decodeTrusted("[]")), "trust/malformed");
+  for (const text of ["[]", "null", "1", '"text"', "{}"]) {
+    const result = decodeTrusted(text);
+    assert.ok(!result.ok && /trust state is not of format 1/.test(result.refusal.message), text);
+  }
+  const garbage = decodeTrusted("not json");
+  assert.ok(!garbage.ok && /trust state is not JSON/.test(garbage.refusal.message));
+  assert.equal(codeOf(decodeTrusted(" ".repeat(12 * metadataBytesMax + 1))), "trust/too-large");
+});
+
+test("a trust state without what an agent has not got yet is whole", () => {
+  const { root: text, timestamp, generationFloor } = trusted;
+  const states: readonly Trusted[] = [
+    { root: text, generationFloor: 0 },
+    { root: text, timestamp: timestamp!, generationFloor },
+    { ...trusted, generationFloor: 2 ** 53 - 1 },
+  ];
+  for (const state of states) assert.deepEqual(valueOf(decodeTrusted(encodeTrusted(state))), state);
+});
+
+test("a generation that was seen before is no news, so nothing is written for it", () => {
+  const seen = raiseGeneration(trusted, 7);
+  assert.equal(seen.generationFloor, 7);
+  for (const generation of [7, 6]) assert.equal(raiseGeneration(seen, generation), seen);
 });
 
 test("targets of a stranger in the state file are forgotten, and nothing of them runs", async () => {
@@ -77,7 +106,9 @@ test("a damaged state in memory refuses everything and throws nothing", () => {
       "trust/malformed",
     );
     assert.deepEqual(trustedVersions(damaged), { root: 0, targets: 0, snapshot: 0, timestamp: 0 });
+    assert.deepEqual(trustedLives(damaged), {});
   }
+  assert.deepEqual(trustedAssigners({ ...trusted, root: "{" }), []);
 });
 
 const { signed } = valueOf(parseMetadata("root", root));
@@ -90,6 +121,47 @@ const role = (name: string, keyids: Json, threshold: Json) => ({
   roles: { ...roles, [name]: { keyids, threshold } },
 });
 const id = first!.publicKey.keyId;
+
+test("a root whose assignment role is not a bounded list of distinct ids with a threshold is refused", () => {
+  // The library that reads the other roles knows nothing of this one.
+  const read = (assignment: unknown) => {
+    const change = { "x-falconry-assignment": assignment };
+    return readRoot(Buffer.from(JSON.stringify({ signatures: [], signed: { ...signed, ...change } })));
+  };
+  const ids = Array.from({ length: 65 }, (_, i) => `${i}`);
+  for (const keyids of [[id], [id, "0".repeat(64)], ids.slice(1), []]) {
+    assert.equal(codeOf(read({ keyids, threshold: 1 })), "accepted");
+  }
+  for (const keyids of [undefined, null, id, { length: 1 }, [id, id], [1, 2], [id, 1], [null], ids]) {
+    const result = read({ keyids, threshold: 1 });
+    assert.ok(!result.ok && /role assignment has no list of at most 64/.test(result.refusal.message));
+  }
+  for (const threshold of [1, 2, 2 ** 53 - 1]) {
+    assert.equal(valueOf(read({ keyids: [id], threshold })).assignment?.threshold, threshold);
+  }
+  for (const threshold of [undefined, null, "1", [1], 0, -1]) {
+    const result = read({ keyids: [id], threshold });
+    assert.ok(!result.ok && /role assignment has no threshold/.test(result.refusal.message));
+  }
+  for (const odd of [null, id, [id], 1]) assert.equal(codeOf(read(odd)), "trust/malformed");
+});
+
+test("an id that no key is held under counts for nobody, also when every object inherits it", () => {
+  const keyids = [id, "constructor", "toString", "0".repeat(64)];
+  const change = { "x-falconry-assignment": { keyids, threshold: 1 } };
+  const bytes = Buffer.from(JSON.stringify({ signatures: [], signed: { ...signed, ...change } }));
+  assert.deepEqual([...valueOf(readRoot(bytes)).assignment!.keys.keys()], [id]);
+});
+
+test("the organisation of a root is a name or absent", () => {
+  const read = (org: unknown) =>
+    readRoot(Buffer.from(JSON.stringify({ signatures: [], signed: { ...signed, "x-falconry-org": org } })));
+  assert.equal(valueOf(read("team-a")).org, "team-a");
+  assert.equal(valueOf(read(undefined)).org, undefined);
+  for (const org of [null, 1, "", "A B", ["default"]]) {
+    assert.equal(codeOf(read(org)), "trust/malformed");
+  }
+});
 
 test("a root whose roles cannot be read is refused by role", async () => {
   for (const name of ["root", "targets", "snapshot", "timestamp"]) {
@@ -136,10 +208,12 @@ test("a server publishes no root that is not ours, cannot sign, or names keys wr
   assert.equal(await check(role("targets", ["0".repeat(64)], 1)), "trust/threshold-not-met");
   assert.equal(await check(role("snapshot", [onlineKeys.snapshot.keyId, id], 2)), "trust/wrong-online-key");
   const rsa = { keytype: "rsa", scheme: "rsassa-pss-sha256", keyval: { public: "x" } };
-  assert.equal(
-    await check({ keys: { ...held, [alias]: rsa }, ...role("targets", [alias], 1) }),
-    "trust/malformed",
-  );
+  for (const name of [alias, keyIdOf(rsa)]) {
+    assert.equal(
+      await check({ keys: { ...held, [name]: rsa }, ...role("targets", [name], 1) }),
+      "trust/malformed",
+    );
+  }
   assert.equal(
     codeOf(checkNextRoot(Buffer.from("{"), await makeRoot(keys, now, { version: 2 }), onlineKeys, now)),
     "trust/malformed",

@@ -1,5 +1,5 @@
 import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { canonicalJson, isObject, readJson, unknownKeys, type Json } from "./json.ts";
+import { canonicalJson, isObject, isWholeNumber, readJson, unknownKeys, type Json } from "./json.ts";
 import { lifeOf, type Life } from "./life.ts";
 import {
   checkSignatures,
@@ -119,6 +119,12 @@ export function trustedLives(trusted: Trusted): Readonly<Partial<Record<RoleName
   return { root: lifeOf(root.document), ...Object.fromEntries(entries) };
 }
 
+/** Ids of the keys that sign assignments and lists of CAs. */
+export function trustedAssigners(trusted: Trusted): readonly string[] {
+  const root = readRoot(Buffer.from(trusted.root));
+  return root.ok ? [...(root.value.assignment?.keys.keys() ?? [])] : [];
+}
+
 /** One text for one file. */
 export function encodeTrusted(trusted: Trusted): string {
   return canonicalJson({ format, ...trusted });
@@ -146,9 +152,7 @@ export function decodeTrusted(text: string): Checked<Trusted> {
   }
   const { root, generationFloor } = value;
   if (typeof root !== "string") return refuse("trust/malformed", `${what} has no root`);
-  if (typeof generationFloor !== "number" || !Number.isSafeInteger(generationFloor) || generationFloor < 0) {
-    return refuse("trust/malformed", `${what} has no generationFloor`);
-  }
+  if (!isWholeNumber(generationFloor, 0)) return refuse("trust/malformed", `${what} has no generationFloor`);
   const begun = emptyTrusted(Buffer.from(root));
   if (!begun.ok) return begun;
   const texts: Record<string, string> = {};

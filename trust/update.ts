@@ -38,12 +38,18 @@ export function updateTrusted(trusted: Trusted, update: MetadataUpdate, now: Dat
   if (!rooted.ok) return rooted;
   for (const step of [stepTimestamp, stepSnapshot, stepTargets]) {
     const view = viewTrusted(value);
-    const next = view.ok ? step(view.value, update, now) : view;
+    if (!view.ok) return { ok: false, value, refusal: view.refusal };
+    const next = step(view.value, update, now);
     if (!next.ok) return { ok: false, value, refusal: next.refusal };
-    const { value: bytes } = next;
-    if (bytes !== undefined) value = { ...value, [bytes.role]: textOf(bytes.bytes) };
+    value = holding(value, view.value, next.value);
   }
   return { ok: true, value };
+}
+
+/** The same object when nothing is new: then nothing is written. */
+function holding(trusted: Trusted, view: TrustedView, inForce: Online | undefined): Trusted {
+  if (inForce === undefined || inForce === view[inForce.role]) return trusted;
+  return { ...trusted, [inForce.role]: textOf(inForce.bytes) };
 }
 
 function updateRoot(trusted: Trusted, roots: readonly Uint8Array[], now: Date): TrustUpdate {
@@ -93,31 +99,37 @@ function rotate(trusted: Trusted, before: RootView, after: RootView): Trusted {
   };
 }
 
-type Step = Checked<Document | undefined>;
+type Online = Document<"timestamp"> | Document<"snapshot"> | Document<"targets">;
 
-function stepTimestamp(view: TrustedView, update: MetadataUpdate, now: Date): Step {
+/** Each step gives what is in force after it: what is held, or what the update brought. */
+function stepTimestamp(
+  view: TrustedView,
+  update: MetadataUpdate,
+  now: Date,
+): Checked<Document<"timestamp"> | undefined> {
   const { timestamp: held } = view;
-  if (update.timestamp === undefined) return accept(undefined); // Whether one is held is for the next step.
+  if (update.timestamp === undefined) return accept(held); // Whether one is held is for the next step.
   const next = verified("timestamp", update.timestamp, view.root);
   if (!next.ok) return next;
   if (held !== undefined) {
     if (next.value.version < held.version) return rollback("timestamp", next.value.version, held.version);
     const pinned = next.value.model.snapshotMeta.version;
     const floor = held.model.snapshotMeta.version;
-    if (pinned < floor) return rollback("snapshot", pinned, floor, `timestamp ${next.value.version} pins it`);
-    if (next.value.version === held.version) return accept(undefined);
+    const by = `timestamp ${next.value.version}`;
+    if (pinned < floor) return rollback(`snapshot, which ${by} pins,`, pinned, floor);
+    if (next.value.version === held.version) return accept(held);
   }
   return checkExpiry(next.value, now);
 }
 
-function stepSnapshot(view: TrustedView, update: MetadataUpdate, now: Date): Step {
+function stepSnapshot(view: TrustedView, update: MetadataUpdate, now: Date): Checked<Document<"snapshot">> {
   const { timestamp, snapshot: held } = view;
   if (timestamp === undefined) return missing("timestamp", "nothing is held yet");
   const fresh = checkExpiry(timestamp, now);
   if (!fresh.ok) return fresh;
   const pin = timestamp.model.snapshotMeta;
   const by = `timestamp ${timestamp.version}`;
-  if (held !== undefined && checkPin(held, pin, by).ok) return freshOrNothing(held, now);
+  if (held !== undefined && checkPin(held, pin, by).ok) return checkExpiry(held, now);
   if (update.snapshot === undefined) return missing("snapshot", `${by} pins snapshot ${pin.version}`);
   const intact = checkBytes("snapshot", update.snapshot, pin, by);
   if (!intact.ok) return intact;
@@ -127,18 +139,18 @@ function stepSnapshot(view: TrustedView, update: MetadataUpdate, now: Date): Ste
   if (!pinned.ok) return pinned;
   for (const [file, { version: floor }] of Object.entries(held?.model.meta ?? {})) {
     const version = next.value.model.meta[file]?.version ?? 0;
-    if (version < floor) return rollback(file, version, floor, `snapshot ${next.value.version} pins it`);
+    const by = `snapshot ${next.value.version}`;
+    if (version < floor) return rollback(`${file}, which ${by} pins,`, version, floor);
   }
   return checkExpiry(next.value, now);
 }
 
-function stepTargets(view: TrustedView, update: MetadataUpdate, now: Date): Step {
+function stepTargets(view: TrustedView, update: MetadataUpdate, now: Date): Checked<Document<"targets">> {
   const { snapshot, targets: held } = view;
-  if (snapshot === undefined) return missing("snapshot", "nothing is held yet");
-  const pin = snapshot.model.meta["targets.json"];
-  const by = `snapshot ${snapshot.version}`;
+  const pin = snapshot?.model.meta["targets.json"];
+  const by = `snapshot ${snapshot?.version ?? 0}`; // The step before does not pass without one.
   if (pin === undefined) return refuse("trust/incomplete", `${by} does not pin targets.json`);
-  if (held !== undefined && checkPin(held, pin, by).ok) return freshOrNothing(held, now);
+  if (held !== undefined && checkPin(held, pin, by).ok) return checkExpiry(held, now);
   if (update.targets === undefined) return missing("targets", `${by} pins targets ${pin.version}`);
   const intact = checkBytes("targets", update.targets, pin, by);
   if (!intact.ok) return intact;
@@ -147,11 +159,6 @@ function stepTargets(view: TrustedView, update: MetadataUpdate, now: Date): Step
   const pinned = checkPin(next.value, pin, by);
   if (!pinned.ok) return pinned;
   return checkExpiry(next.value, now);
-}
-
-function freshOrNothing(held: Document, now: Date): Step {
-  const fresh = checkExpiry(held, now);
-  return fresh.ok ? accept(undefined) : fresh;
 }
 
 function verified<R extends "timestamp" | "snapshot" | "targets">(
@@ -200,26 +207,16 @@ function checkPin(document: Document, pin: Pin, by: string): Checked<Document> {
 
 /** The targets that are in force: a complete, consistent and fresh chain from root down, or the reason why not. */
 export function checkChain(view: TrustedView, now: Date): Checked<Document<"targets">> {
-  const { root, timestamp, snapshot, targets } = view;
-  const rootFresh = checkExpiry(root.document, now);
-  if (!rootFresh.ok) return rootFresh;
-  const complete = stepSnapshot(view, {}, now);
-  if (!complete.ok) return complete;
-  const pinned = stepTargets(view, {}, now);
-  if (!pinned.ok) return pinned;
-  if (timestamp === undefined || snapshot === undefined || targets === undefined) {
-    return missing("targets", "nothing is held yet");
-  }
-  return accept(targets);
+  const root = checkExpiry(view.root.document, now);
+  if (!root.ok) return root;
+  const snapshot = stepSnapshot(view, {}, now);
+  return snapshot.ok ? stepTargets(view, {}, now) : snapshot;
 }
 
 function missing(role: string, why: string): Refused {
   return refuse("trust/incomplete", `${role} metadata is missing: ${why}; the server has to send it`);
 }
 
-function rollback(role: string, seen: number, floor: number, why?: string): Refused {
-  return refuse(
-    "trust/rollback",
-    `${role} goes back to version ${seen}${why === undefined ? "" : ` (${why})`}; version ${floor} was seen before`,
-  );
+function rollback(what: string, seen: number, floor: number): Refused {
+  return refuse("trust/rollback", `${what} goes back to version ${seen}; version ${floor} was seen before`);
 }

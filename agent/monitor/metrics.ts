@@ -30,6 +30,7 @@ export function renderMetrics(stats: PipelineStats, facts: ProcessFacts): Promis
   addFilters(add(Counter), stats);
   addOutputs(add(Counter), add(Gauge), stats);
   addDetection(add(Counter), add(Gauge), stats);
+  addRing(add(Counter), add(Gauge), stats);
   return registry.metrics();
 }
 
@@ -201,8 +202,13 @@ function addOutputs(counter: Add, gauge: Add, { outputs }: PipelineStats): void 
   );
   gauge(
     "falconry_output_queue_full",
-    "1 while reading waits for this output.",
+    "1 while the output takes nothing more.",
     each((o) => Number(o.full)),
+  );
+  gauge(
+    "falconry_output_behind_seconds",
+    "How far the output is behind others, in files that it reads by itself; 0 when it is with them.",
+    each((o) => o.behindMs / 1000),
   );
 }
 
@@ -223,6 +229,13 @@ function addDetection(counter: Add, gauge: Add, stats: PipelineStats): void {
   gauge("falconry_running_info", "Digests of the bundles that run.", [
     [{ rules: stats.running.rules ?? "", shipper: stats.running.shipper ?? "" }, 1],
   ]);
+}
+
+function addRing(counter: Add, gauge: Add, { ring }: PipelineStats): void {
+  if (ring === undefined) return;
+  gauge("falconry_ring_bytes", "Bytes on disk of events that are kept for backtests.", [[{}, ring.bytes]]);
+  counter("falconry_ring_events_total", "Events that were to be kept for backtests.", [[{}, ring.events]]);
+  counter("falconry_ring_lost_events_total", "Those of them that could not be kept.", [[{}, ring.lost]]);
 }
 
 /** The same figures as Fluent Bit's `/api/v1/metrics` has them; what is not counted here is left out. */

@@ -21,6 +21,8 @@ const output = {
   queueBytes: 700,
   queueRecords: 7,
   full: false,
+  isBehind: false,
+  behindMs: 0,
   lastError: undefined,
 };
 const input = {
@@ -68,6 +70,7 @@ function statsAt(port: number, more: Partial<PipelineStats> = {}): PipelineStats
     lagMs: 1500,
     atEnd: false,
     ended: false,
+    ring: undefined,
     waitingFor: undefined,
     unfedSources: [],
     detectionUs: 2_000_000,

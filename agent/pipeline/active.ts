@@ -7,14 +7,15 @@ import { DirectOutput } from "./direct-output.ts";
 import { DiskQueue } from "./disk-queue.ts";
 import { DummyInput } from "./dummy-input.ts";
 import { EsOutput } from "./es-output.ts";
-import { Feed } from "./feed.ts";
+import type { Feeds } from "./feeds.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
 import { ForwardOutput } from "./forward-output.ts";
 import { HttpInput, spoolName } from "./http-input.ts";
 import { HttpOutput } from "./http-output.ts";
-import type { DeadLetter } from "./dead-letter.ts";
+import type { DeadLetter, Parking } from "./dead-letter.ts";
 import { listenerLimits } from "./http-listener.ts";
+import { newCounters } from "./input.ts";
 import type { Input, InputContext } from "./input.ts";
 import { LokiOutput } from "./loki-output.ts";
 import type { Mark } from "./mark.ts";
@@ -23,6 +24,7 @@ import { KafkaOutput } from "./kafka-output.ts";
 import { segmentIds, segmentPath } from "./queue-files.ts";
 import { queueName } from "./queued-output.ts";
 import type { Router } from "./router.ts";
+import { ReadLimit } from "./second-reader.ts";
 import { StdinInput } from "./stdin-input.ts";
 import { TailFiles } from "./tail-files.ts";
 import { TailInput } from "./tail-input.ts";
@@ -30,8 +32,9 @@ import { TailInput } from "./tail-input.ts";
 /** Everything that one shipper config brought to life. */
 export interface Active {
   readonly config: PipelineConfig;
-  readonly feeds: readonly Feed[];
+  readonly feeds: Feeds;
   readonly outputs: readonly Output[];
+  /** To all outputs. */
   readonly router: Router;
   /** Positions of files that no input of this config reads; kept for a config that will. */
   readonly otherMarks: readonly Mark[];
@@ -77,8 +80,24 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | Prom
   }
 }
 
+/** Says which queues and spools hold records that the config has no output or input for. */
+export function tellOrphans(
+  config: PipelineConfig,
+  { stateDir, queueDir }: { readonly stateDir: string; readonly queueDir: string },
+  onProblem: (code: string, message: string) => void,
+): void {
+  for (const name of orphanSpools(config, stateDir)) {
+    const why = `Spool ${name} may hold records of an input that is not in the config any more: they are kept`;
+    onProblem("input/orphan-spool", `${why}, and read when the input is back under its alias`);
+  }
+  for (const name of orphanQueues(config, queueDir)) {
+    const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
+    onProblem("output/orphan-queue", `${why}, and delivered when the output is back under its alias`);
+  }
+}
+
 /** Queues with records of outputs that the config does not have: kept, but nobody delivers them. */
-export function orphanQueues(config: PipelineConfig, queueDir: string): string[] {
+function orphanQueues(config: PipelineConfig, queueDir: string): string[] {
   const own = new Set(config.outputs.map((output) => queueName(output)));
   const names = fs.existsSync(queueDir) ? fs.readdirSync(queueDir) : [];
   return names.filter((name) => !own.has(name) && holdsRecords(join(queueDir, name)));
@@ -114,24 +133,46 @@ export interface InputOptions {
   readonly onProblem: (code: string, message: string) => void;
 }
 
-/** Opens inputs at their positions. When one fails, those before it are closed again. */
+/** Opens inputs at their positions; gives those that no input goes on from. When one fails, those before it are closed again. */
 export async function openInputs(
   config: PipelineConfig,
+  feeds: Feeds,
   options: InputOptions,
-): Promise<Pick<Active, "feeds" | "otherMarks">> {
+): Promise<readonly Mark[]> {
   let rest = [...options.marks];
-  const feeds: Feed[] = [];
   try {
     for (const input of config.inputs) {
       const own = rest.filter((mark) => isOf(mark, input));
       rest = rest.filter((mark) => !own.includes(mark));
-      feeds.push(new Feed(await openInput(input, own, options), own));
+      const first = own.filter((mark) => mark.behind === undefined);
+      rest.push(...feeds.add(await openInput(input, first, options), own));
     }
-    return { feeds, otherMarks: rest };
+    return rest;
   } catch (error) {
-    for (const { input } of feeds) await input.close();
+    for (const { input } of feeds.all) await input.close();
     throw error;
   }
+}
+
+/** Opens files once more, for outputs that are behind: the first reader counts, and sets aside what is no record. */
+export function openTailAgain(
+  input: TailConfig,
+  marks: readonly Mark[],
+  first: TailInput,
+  options: InputOptions,
+): TailInput {
+  const { deadLetter, onProblem } = options;
+  const parking: Parking = {
+    openLong: (name) => deadLetter.openLong(name),
+    addBytes: () => {},
+    park: () => {},
+    parkFile: () => {},
+  };
+  const context = { counters: newCounters(), onProblem };
+  const again = openTail(input, marks, context, { ...options, deadLetter: parking, readAll: false });
+  const limit = new ReadLimit(first, marks);
+  again.readTo = (file) => limit.of(file);
+  return again;
 }
 
 /** Whether a position is one that an input goes on from. */
@@ -174,8 +215,9 @@ function openTail(
   input: TailConfig,
   marks: readonly Mark[],
   context: InputContext,
-  { readAll, allowList, deadLetter, nowMs, stateDir }: InputOptions,
-): Input {
+  options: Omit<InputOptions, "deadLetter"> & { readonly deadLetter: Parking },
+): TailInput {
+  const { readAll, allowList, deadLetter, nowMs, stateDir } = options;
   const files = new TailFiles(input, marks, readAll, {
     ...context,
     mayRead: (path) => isBelowAny(path, allowList.tailDirectories),
@@ -187,7 +229,7 @@ function openTail(
 }
 
 /** Spools with records of inputs that the config does not have: kept, but nobody reads them. */
-export function orphanSpools(config: PipelineConfig, stateDir: string): string[] {
+function orphanSpools(config: PipelineConfig, stateDir: string): string[] {
   const own = new Set(config.inputs.flatMap((input) => (input.plugin === "http" ? [spoolName(input)] : [])));
   const folder = spoolsIn(stateDir);
   const names = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
@@ -200,5 +242,5 @@ function spoolsIn(stateDir: string): string {
 
 /** Positions of everything, to note. */
 export function marksOf(active: Active): Mark[] {
-  return [...active.feeds.flatMap((feed) => feed.marks()), ...active.otherMarks];
+  return [...active.feeds.all.flatMap((feed) => feed.marks()), ...active.otherMarks];
 }

@@ -23,6 +23,9 @@ export interface ParkedLine {
   readonly tag: string;
 }
 
+/** What readers of files need of it. */
+export type Parking = Pick<DeadLetter, "openLong" | "addBytes" | "park" | "parkFile">;
+
 export interface DeadLetterOptions {
   readonly bytesMax: number;
   readonly onProblem: (message: string) => void;

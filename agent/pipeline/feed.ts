@@ -9,41 +9,81 @@ export interface Wait {
   readonly why: string;
 }
 
+export interface FeedOptions {
+  readonly input: Input;
+  /** To the outputs that it feeds. */
+  readonly router: Router;
+  /** Durable positions, from which everybody it feeds may go on. */
+  readonly marks: readonly Mark[];
+  /** Positions up to which they have everything; the same when absent. */
+  readonly safe?: readonly Mark[];
+  /** Outputs that took records of it before. */
+  readonly reached?: Iterable<Output>;
+  /** The one output that it feeds, because that one is behind the others. */
+  readonly behind?: Output;
+}
+
 /**
  * An input with what its records reach. It waits for the outputs of its own tags and for no others, and its positions stay
  * where they are while one of the outputs that took its records has them neither delivered nor on disk.
  */
 export class Feed {
   readonly input: Input;
+  readonly router: Router;
+  readonly behind: Output | undefined;
   /** Why it does not read, in words; undefined while it does. */
   waitingFor: string | undefined;
   /** Outputs that took records of it since it was opened; a file that is gone may have fed one, so none is forgotten. */
-  readonly #reached = new Set<Output>();
+  readonly #reached: Set<Output>;
   /** Positions that outputs had everything up to, and those of them that are durable. */
   #safe: readonly Mark[];
   #saved: readonly Mark[];
 
-  /** `marks` is where the input was told to go on. */
-  constructor(input: Input, marks: readonly Mark[]) {
+  constructor({ input, router, marks, safe = marks, reached = [], behind }: FeedOptions) {
     this.input = input;
-    this.#safe = this.#saved = marks;
+    this.router = router;
+    this.behind = behind;
+    this.#reached = new Set(reached);
+    this.#saved = markedAs(behind, marks);
+    this.#safe = markedAs(behind, safe);
+  }
+
+  /** Outputs that took records of it. */
+  get reached(): ReadonlySet<Output> {
+    return this.#reached;
+  }
+
+  /** Whether everything it gave is with its outputs for good. */
+  get isDurable(): boolean {
+    return [...this.#reached].every((output) => output.isSettled && output.isDurable);
+  }
+
+  /** The outputs that records of the tags may get to which it may give now. */
+  reach(): ReadonlySet<Output> {
+    return new Set(this.input.tags().flatMap((tag) => this.router.reach(tag)));
   }
 
   /** Why it has to wait for outputs or rules, by the routes of the tags that it may give records now. */
-  reasonToWait(router: Router): Wait | undefined {
+  reasonToWait(): Wait | undefined {
     for (const tag of this.input.tags()) {
-      const wait = reasonOfTag(router, tag);
+      const wait = reasonOfTag(this.router, tag);
       if (wait !== undefined) return wait;
     }
     return undefined;
   }
 
   /** Reads about one chunk and hands it to outputs; whether there may be more at once. */
-  turn(router: Router, nowMs: number, wallMs: number): boolean {
-    const worked = this.input.turn(router, nowMs, wallMs);
-    for (const output of router.flush()) this.#reached.add(output);
+  turn(nowMs: number, wallMs: number): boolean {
+    const worked = this.input.turn(this.router, nowMs, wallMs);
+    for (const output of this.router.flush()) this.#reached.add(output);
     this.input.commit();
     return worked;
+  }
+
+  /** Forgets what the last turn read: it will be read again. */
+  rollback(): void {
+    this.router.discard();
+    this.input.rollback();
   }
 
   /** Whether one of these outputs took records of it. */
@@ -59,7 +99,7 @@ export class Feed {
       if (!output.isDurable) return this.#saved;
       isSettled &&= output.isSettled;
     }
-    if (isSettled) this.#safe = this.input.marks();
+    if (isSettled) this.#safe = markedAs(this.behind, this.input.marks());
     return this.#safe;
   }
 
@@ -73,6 +113,20 @@ export class Feed {
     this.#saved = marks;
     this.input.saved(marks);
   }
+}
+
+/** Positions as those of an output that is behind, or as they are. */
+function markedAs(behind: Output | undefined, marks: readonly Mark[]): readonly Mark[] {
+  return behind === undefined ? marks : marks.map((mark) => ({ ...mark, behind: behind.config.alias }));
+}
+
+/** Positions as those of nobody who is behind. */
+export function unmarked(marks: readonly Mark[]): readonly Mark[] {
+  return marks.map((mark) => {
+    const own: Mark & { behind?: string } = { ...mark };
+    delete own.behind;
+    return own;
+  });
 }
 
 /** Why records of a tag have to wait; undefined when there is room for them wherever they go. */

@@ -28,7 +28,7 @@ import { newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
 import type { Mark } from "./mark.ts";
 import type { Output } from "./output.ts";
-import { Router } from "./router.ts";
+import { newRouterCounters, Router } from "./router.ts";
 
 interface Reply {
   readonly status: number;
@@ -66,14 +66,16 @@ class HttpWorld {
       this.records.push(...lines.map((line) => JSON.parse(line) as Record<string, unknown>));
     };
     const output = { config: config.outputs[0], take } as unknown as Output;
-    this.#router = new Router(
+    this.#router = new Router({
       config,
-      [output],
-      "c",
-      { alerts: 0, detectionMs: 0, undetected: 0 },
-      [],
-      assert.fail,
-    );
+      outputs: [output],
+      clusterId: "c",
+      rules: { detection: undefined, shadow: undefined, ring: undefined },
+      counters: newRouterCounters(),
+      filters: [],
+      onProblem: assert.fail,
+      isSecond: false,
+    });
     t.after(async () => {
       await this.#input?.close();
       fs.rmSync(this.dir, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import type { AuditRecords } from "#engine";
-import type { DeadLetter, ParkedLine } from "./dead-letter.ts";
+import type { ParkedLine, Parking } from "./dead-letter.ts";
 import { writeAllSync } from "./files.ts";
 import { countParked } from "./input.ts";
 import type { InputContext } from "./input.ts";
@@ -20,7 +20,7 @@ export interface SinkOptions {
 /** Takes records to the router, with place and count, and what is none to the dead letters. */
 export class LineSink implements RecordSink {
   readonly #options: SinkOptions;
-  readonly #deadLetter: DeadLetter;
+  readonly #deadLetter: Parking;
   readonly #context: InputContext;
   readonly #scanner = new RecordScanner();
   readonly #extended = new JsonText();
@@ -28,7 +28,7 @@ export class LineSink implements RecordSink {
   #tag = "";
   #timeMs = 0;
 
-  constructor(options: SinkOptions, deadLetter: DeadLetter, context: InputContext) {
+  constructor(options: SinkOptions, deadLetter: Parking, context: InputContext) {
     this.#options = options;
     this.#deadLetter = deadLetter;
     this.#context = context;

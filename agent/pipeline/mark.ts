@@ -4,8 +4,11 @@ import * as fs from "node:fs";
 /** How much of a file's beginning tells it from others. Audit lines carry a unique id well within it. */
 export const headBytesMax = 1024;
 
-/** Where an input goes on. */
-export type Mark = FileMark | PathMark | SpoolMark;
+/** Where an input goes on: all it feeds, or the one output that is behind the others. */
+export type Mark = (FileMark | PathMark | SpoolMark) & {
+  /** The alias of that output. */
+  readonly behind?: string;
+};
 
 /** How far a file was read, and how to know it again under another name, or its successor under the same one. */
 export interface FileMark {
@@ -66,6 +69,7 @@ export function beginsAs(head: Uint8Array, mark: FileMark): boolean {
 export function isMark(value: unknown): value is Mark {
   if (typeof value !== "object" || value === null) return false;
   const mark = value as Readonly<Record<string, unknown>>;
+  if (mark["behind"] !== undefined && typeof mark["behind"] !== "string") return false;
   if (mark["kind"] === "path") return typeof mark["path"] === "string";
   if (mark["kind"] === "spool") {
     return typeof mark["name"] === "string" && typeof mark["id"] === "string" && isCount(mark["offset"]);

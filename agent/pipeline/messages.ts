@@ -1,9 +1,10 @@
 import type { AllowList, MonitorConfig } from "#shipper";
 import type { PipelineAlert } from "./batch.ts";
 import type { FilterStats } from "./filter.ts";
+import type { RingStats } from "./event-ring.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
 import type { InputStats } from "./input.ts";
-import type { OutputStats } from "./output.ts";
+import type { OutputReport } from "./output.ts";
 import type { RuleGuard } from "./protect.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
 
@@ -76,7 +77,9 @@ export interface PipelineStats {
   readonly inputs: readonly InputStats[];
   /** In the order in which they apply. */
   readonly filters: readonly FilterStats[];
-  readonly outputs: readonly OutputStats[];
+  readonly outputs: readonly OutputReport[];
+  /** The events kept for backtests; undefined when none are. */
+  readonly ring: RingStats | undefined;
 }
 
 /** A candidate to evaluate beside the rules that run. */
@@ -87,6 +90,16 @@ export interface ShadowRequest {
 }
 
 export type ShadowResult = { readonly ok: true } | ApplyFailure;
+
+/** What a backtest replays: the events that are kept, and the rules that run on them now. */
+export interface BacktestSource {
+  /** Holds the rings. */
+  readonly folder: string;
+  readonly rules: BundleSource;
+  readonly facts: PipelineFacts;
+}
+
+export type BacktestSourceResult = { readonly ok: true; readonly source: BacktestSource } | ApplyFailure;
 
 export type ToWorker =
   | {
@@ -99,10 +112,18 @@ export type ToWorker =
   | { readonly kind: "shadow"; readonly id: number; readonly request: ShadowRequest }
   | { readonly kind: "end-shadow"; readonly id: number }
   | { readonly kind: "shadow-figures"; readonly id: number }
+  | { readonly kind: "backtest-source"; readonly id: number }
   | { readonly kind: "stop"; readonly id: number }
   | { readonly kind: "ack"; readonly batch: number; readonly failure?: string };
 
-type Answer = ApplyResult | PipelineStats | ShadowResult | ShadowFigures | undefined | true;
+type Answer =
+  | ApplyResult
+  | PipelineStats
+  | ShadowResult
+  | ShadowFigures
+  | BacktestSourceResult
+  | undefined
+  | true;
 
 export type FromWorker =
   | { readonly kind: "answer"; readonly id: number; readonly value: Answer }

@@ -19,6 +19,14 @@ export interface OutputStats {
   readonly lastError: string | undefined;
 }
 
+/** What the pipeline knows of an output besides. */
+export interface OutputReport extends OutputStats {
+  /** Whether it reads the files by itself, because its queue was full and the others went on. */
+  readonly isBehind: boolean;
+  /** Age of the oldest record that it has not got for that, by its event time; 0 when there is none. */
+  readonly behindMs: number;
+}
+
 /** Where records go. The router calls `take` at most once per turn and tag. */
 export interface Output {
   readonly config: OutputConfig;

@@ -2,6 +2,7 @@ import type { Active } from "./active.ts";
 import { parkedIn } from "./input.ts";
 import type { InputCounters, InputReport } from "./input.ts";
 import type { PipelineStats, Running } from "./messages.ts";
+import type { Detection } from "./router.ts";
 import { unfedSources } from "./unfed-sources.ts";
 
 /** Counts of the pipeline itself, cumulative since it began. */
@@ -21,16 +22,27 @@ export interface StatsSource {
   readonly running: Running;
   /** Whether everything that was read is delivered or in files. */
   readonly isSettled: boolean;
+  readonly ring: PipelineStats["ring"];
+  readonly detection: Detection | undefined;
 }
 
 export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats {
   const { active, running } = source;
   const { detectionMs, ...counters } = source.counters;
-  const all = [...source.inputCounters];
-  const sum = (count: (one: InputCounters) => number) => all.reduce((total, one) => total + count(one), 0);
-  const feeds = active?.feeds ?? [];
+  const counted = [...source.inputCounters];
+  const sum = (count: (one: InputCounters) => number) =>
+    counted.reduce((total, one) => total + count(one), 0);
+  const all = active?.feeds.all ?? [];
+  const feeds = all.filter(({ behind }) => behind === undefined);
   const reports = feeds.map(({ input }) => input.report());
-  const outputs = (active?.outputs ?? []).map((output) => output.stats());
+  const late = all.flatMap(({ behind, input }) =>
+    behind === undefined ? [] : [{ behind, ...input.report() }],
+  );
+  const outputs = (active?.outputs ?? []).map((output) => {
+    const own = late.filter(({ behind }) => behind === output);
+    const behindMs = Math.max(0, ...own.map(({ oldestMs }) => ageMs(oldestMs, nowMs)));
+    return { ...output.stats(), isBehind: own.length > 0, behindMs };
+  });
   const isDelivered = source.isSettled && outputs.every(({ queueRecords }) => queueRecords === 0);
   return {
     ...counters,
@@ -41,12 +53,13 @@ export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats
     detectionUs: Math.round(detectionMs * 1000),
     truncations: sum((input) => input.truncations),
     lostFiles: sum((input) => input.lost),
-    lagMs: lagMs(active, reports, nowMs),
-    atEnd: isDelivered && reports.every(({ atEnd }) => atEnd),
-    ended: isDelivered && reports.length > 0 && reports.every(({ ended }) => ended),
+    lagMs: lagMs(active, [...reports, ...late], nowMs),
+    atEnd: isDelivered && late.length === 0 && reports.every(({ atEnd }) => atEnd),
+    ended: isDelivered && late.length === 0 && reports.length > 0 && reports.every(({ ended }) => ended),
     waitingFor: feeds.find((feed) => feed.waitingFor !== undefined)?.waitingFor,
-    unfedSources: active === undefined ? [] : unfedSources(active.config, active.router.detection),
+    unfedSources: active === undefined ? [] : unfedSources(active.config, source.detection),
     running,
+    ring: source.ring,
     monitor: active?.config.service.monitor,
     inputs: reports.map(({ oldestMs, ...report }, index) => ({
       ...report,

@@ -283,8 +283,8 @@ test("what filters counted is not forgotten when another config is applied", asy
     before.map(([, records]) => records),
     [2],
   );
-  write(w.log, "c");
   await applied(pipeline, w, "[FILTER]\n Name grep\n Match audit\n Exclude auditID ^c$\n");
+  write(w.log, "c");
   await until("the third record", async () => (await counts())[0]?.[1] === 3);
   assert.deepEqual(await counts(), [
     [before[0]?.[0], 3],

@@ -5,6 +5,7 @@ import type { ShadowFigures } from "./shadow-counts.ts";
 import type {
   ApplyRequest,
   ApplyResult,
+  BacktestSourceResult,
   FromWorker,
   PipelineProblem,
   PipelineStats,
@@ -18,10 +19,10 @@ export type { PipelineAlert } from "./batch.ts";
 export type { FilterStats } from "./filter.ts";
 export type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
 export type { ApplyRequest, ApplyResult, PipelineProblem, PipelineStats, Running } from "./messages.ts";
-export type { ShadowRequest, ShadowResult } from "./messages.ts";
+export type { BacktestSource, BacktestSourceResult, ShadowRequest, ShadowResult } from "./messages.ts";
 export type { ShadowFigures } from "./shadow-counts.ts";
 export type { InputStats } from "./input.ts";
-export type { OutputStats } from "./output.ts";
+export type { OutputReport } from "./output.ts";
 export { describeUnfed } from "./unfed-sources.ts";
 
 export interface PipelineOptions extends WorkerOptions {
@@ -51,6 +52,8 @@ export interface Pipeline {
   endShadow(): Promise<true>;
   /** Undefined when there was no candidate since the worker began. */
   shadowFigures(): Promise<ShadowFigures | undefined>;
+  /** Rejects when the worker is gone. */
+  backtestSource(): Promise<BacktestSourceResult>;
   /** Rejects when the worker is gone. */
   stats(): Promise<PipelineStats>;
   /** Delivers what it can within the grace time, saves positions and ends. The rest stays on disk. */
@@ -125,6 +128,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
   return {
     apply: (request, facts) => ask<ApplyResult>((id) => ({ kind: "apply", id, request, facts })),
     ...shadowsBy(ask),
+    backtestSource: () => ask<BacktestSourceResult>((id) => ({ kind: "backtest-source", id })),
     stats: () => ask<PipelineStats>((id) => ({ kind: "stats", id })),
     stop: async () => {
       if (!isGone) await ask<true>((id) => ({ kind: "stop", id })).catch(() => {});

@@ -107,7 +107,7 @@ export class PositionKeeper {
     const { deadLetter } = this.#options;
     if (active === undefined || !deadLetter.isSettled) return;
     // What these positions cover is written; it has to be durable before they are.
-    const written = active.feeds.map((feed) => ({ feed, marks: feed.marks() }));
+    const written = active.feeds.all.map((feed) => ({ feed, marks: feed.marks() }));
     await deadLetter.sync();
     const failed = await this.#syncOutputs(active);
     const durable = written.map(({ feed, marks }) => ({

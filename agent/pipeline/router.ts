@@ -13,6 +13,7 @@ import type { SourcePosition } from "./alert.ts";
 import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
+import type { EventRing } from "./event-ring.ts";
 import { reasonOf } from "./files.ts";
 import { FilterChain } from "./filter-chain.ts";
 import type { CountedFilter, FilterStats } from "./filter.ts";
@@ -40,6 +41,32 @@ export interface RouterCounters {
   undetected: number;
 }
 
+export function newRouterCounters(): RouterCounters {
+  return { alerts: 0, detectionMs: 0, undetected: 0 };
+}
+
+/** What records are looked at with. One object for all routers of a pipeline: a swap of rules reaches each of them. */
+export interface RulesInUse {
+  detection: Detection | undefined;
+  /** A candidate that is evaluated beside it. */
+  shadow: Shadow | undefined;
+  /** What rules look at is kept there. */
+  readonly ring: EventRing | undefined;
+}
+
+export interface RouterOptions {
+  readonly config: PipelineConfig;
+  /** Those that records may get to; outputs of the config that are not among them are left out. */
+  readonly outputs: readonly Output[];
+  readonly clusterId: string;
+  readonly rules: RulesInUse;
+  readonly counters: RouterCounters;
+  readonly filters: readonly CountedFilter[];
+  readonly onProblem: (code: string, message: string) => void;
+  /** The records were routed before, to others: rules look again only at what gives alerts for these outputs. */
+  readonly isSecond: boolean;
+}
+
 interface Route {
   readonly chain: FilterChain;
   readonly outputs: readonly Output[];
@@ -59,12 +86,11 @@ const routesMax = 10_000;
  * back as records under their own tag and meet everything but `detect`; `fleet` takes alerts and nothing else.
  */
 export class Router {
-  detection: Detection | undefined;
-  /** A candidate that is evaluated beside it. */
-  shadow: Shadow | undefined;
   readonly #config: PipelineConfig;
   readonly #outputs: ReadonlyMap<string, Output>;
   readonly #clusterId: string;
+  readonly #rules: RulesInUse;
+  readonly #isSecond: boolean;
   readonly #counters: RouterCounters;
   readonly #onProblem: (code: string, message: string) => void;
   readonly #filters: readonly CountedFilter[];
@@ -73,25 +99,20 @@ export class Router {
   readonly #alertScanner = new RecordScanner();
   readonly #batches = new Map<Output, Map<string, Batch>>();
 
-  constructor(
-    config: PipelineConfig,
-    outputs: readonly Output[],
-    clusterId: string,
-    counters: RouterCounters,
-    filters: readonly CountedFilter[],
-    onProblem: (code: string, message: string) => void,
-  ) {
-    this.#config = config;
-    this.#filters = filters;
-    this.#outputs = new Map(outputs.map((output) => [output.config.alias, output]));
-    this.#clusterId = clusterId;
-    this.#counters = counters;
-    this.#onProblem = onProblem;
+  constructor(options: RouterOptions) {
+    this.#config = options.config;
+    this.#filters = options.filters;
+    this.#outputs = new Map(options.outputs.map((output) => [output.config.alias, output]));
+    this.#clusterId = options.clusterId;
+    this.#rules = options.rules;
+    this.#isSecond = options.isSecond;
+    this.#counters = options.counters;
+    this.#onProblem = options.onProblem;
   }
 
   /** Whether records of a tag need rules that are not there: reading has to wait, or they would pass undetected. */
   lacksRules(tag: string): boolean {
-    return this.detection === undefined && this.#route(tag, false).detects.length > 0;
+    return this.#rules.detection === undefined && this.#route(tag, false).detects.length > 0;
   }
 
   /** All outputs that records of a tag may get to, those that take the alerts about them included. */
@@ -102,7 +123,7 @@ export class Router {
 
   /** Whether rules of source `syscall` look at records of a tag: whoever reads the Linux audit log decodes it only then. */
   looksAtSyscalls(tag: string): boolean {
-    return this.detection?.calls !== undefined && this.#route(tag, false).detects.length > 0;
+    return this.#rules.detection?.calls !== undefined && this.#route(tag, false).detects.length > 0;
   }
 
   /** Routes one record. `shape` has to have scanned exactly these bytes. */
@@ -161,18 +182,19 @@ export class Router {
     timeMs: number,
     position: SourcePosition,
   ): void {
-    if (this.detection === undefined) return;
+    if (this.#rules.detection === undefined) return;
     const begun = performance.now();
     let alerts: readonly Alert[] = [];
-    const shadow = this.shadow?.isOver === true ? undefined : this.shadow;
+    const { shadow: candidate } = this.#rules;
+    const shadow = this.#isSecond || candidate?.isOver === true ? undefined : candidate;
     shadow?.begin(!this.#route(detect.alertTag, true).chain.isEmpty);
     try {
-      const { detector } = this.detection;
+      const { detector } = this.#rules.detection;
       const hidden = seen === shown ? undefined : { start: shown.from, end: shown.to - 1 };
       const found =
         position.syscalls === undefined
           ? detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden)
-          : evaluateCalls(this.detection, position.syscalls, hidden !== undefined, shadow);
+          : evaluateCalls(this.#rules.detection, position.syscalls, hidden !== undefined, shadow);
       alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
@@ -180,6 +202,7 @@ export class Router {
       this.#undetected(position, reasonOf(error));
     }
     this.#counters.detectionMs += performance.now() - begun - (shadow?.spentMs ?? 0);
+    this.#keep(detect, seen, shown, timeMs, position);
     const counts = new Map<string, number>();
     for (const alert of alerts) {
       const nth = counts.get(alert.rule) ?? 0;
@@ -187,8 +210,23 @@ export class Router {
       const id = alertId(this.#clusterId, position, alert.rule, nth, raw);
       // Alerts of one rule over one line may read the same, and are still several.
       const place = nth === 0 ? position : { ...position, origin: `${position.origin} ${nth}` };
-      this.#alert(alert, id, place, detect.alertTag, timeMs, this.detection.digest);
+      this.#alert(alert, id, place, detect.alertTag, timeMs, this.#rules.detection.digest);
     }
+  }
+
+  #keep(detect: DetectConfig, seen: Line, shown: Line, timeMs: number, { syscalls }: SourcePosition): void {
+    const { ring } = this.#rules;
+    if (this.#isSecond || ring?.isOn !== true) return;
+    const hidesValues = !this.#route(detect.alertTag, true).chain.isEmpty;
+    const isHidden = seen !== shown;
+    if (syscalls !== undefined) {
+      const { events } = syscalls;
+      if (events.length > 0) ring.add({ kind: "calls", timeMs, hidesValues, events, isHidden });
+      return;
+    }
+    const of = ({ from, to }: Line) => this.#arena.bytes.subarray(from, to - 1);
+    const masked = isHidden ? { shown: of(shown) } : {};
+    ring.add({ kind: "line", timeMs, hidesValues, seen: of(seen), ...masked });
   }
 
   #alert(
@@ -251,13 +289,23 @@ export class Router {
       const isFitting = config.plugin !== "fleet" || isAlert;
       return output !== undefined && isFitting ? [output] : [];
     });
-    const detects = isAlert ? [] : taken.filter((config) => config.plugin === "detect");
-    return { chain: new FilterChain(filters), outputs, detects };
+    const detects = taken.filter((config) => config.plugin === "detect");
+    return {
+      chain: new FilterChain(filters),
+      outputs,
+      detects: isAlert ? [] : detects.filter((config) => this.#hasUse(config)),
+    };
+  }
+
+  /** Whether anybody waits for what rules say. */
+  #hasUse({ alertTag }: DetectConfig): boolean {
+    return !this.#isSecond || this.#route(alertTag, true).outputs.length > 0;
   }
 }
 
-function evaluateCalls(
-  { calls }: Detection,
+/** What rules of source `syscall` find in events, and a candidate beside them. */
+export function evaluateCalls(
+  { calls }: Pick<Detection, "calls">,
   { events, problems }: AuditRecords,
   isHidden: boolean,
   shadow: Shadow | undefined,

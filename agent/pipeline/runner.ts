@@ -2,14 +2,14 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { destinationProblem, isBelowAny } from "#shipper";
 import type { PipelineConfig } from "#shipper";
-import { openInputs, openOutputs, orphanQueues, orphanSpools } from "./active.ts";
-import type { Active } from "./active.ts";
+import { openInputs, openOutputs, openTailAgain, tellOrphans } from "./active.ts";
+import type { Active, InputOptions } from "./active.ts";
+import { backtestSource } from "./backtest-source.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { DeadLetter } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
-import { openFilters } from "./filter-chain.ts";
+import { EventRing, ringFolder } from "./event-ring.ts";
 import { newFilterCounters } from "./filter.ts";
 import type { FilterCounters } from "./filter.ts";
 import { failure, loadRulesBundle, loadRuleSet, loadShipperBundle } from "./load-bundle.ts";
@@ -17,22 +17,24 @@ import type { ApplyFailure, PipelineFacts } from "./load-bundle.ts";
 import { newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
 import type { Feed, Wait } from "./feed.ts";
+import { Feeds } from "./feeds.ts";
 import type {
   ApplyRequest,
   ApplyResult,
+  BacktestSourceResult,
   PipelineStats,
   Running,
   ShadowRequest,
   ShadowResult,
   WorkerOptions,
 } from "./messages.ts";
-import type { OutputContext } from "./output.ts";
+import { outputContext } from "./output-context.ts";
 import { pipelineStats } from "./pipeline-stats.ts";
 import { noteMs, PositionKeeper } from "./position-keeper.ts";
 import { rulesProblem, shipperProblem } from "./protect.ts";
 import { Replay } from "./replay.ts";
-import { Router } from "./router.ts";
-import type { Detection } from "./router.ts";
+import { routersOf } from "./routers.ts";
+import type { Detection, RulesInUse } from "./router.ts";
 import { Shadow } from "./shadow.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
 import { describeUnfed, unfedSources } from "./unfed-sources.ts";
@@ -61,6 +63,7 @@ export class Runner {
   readonly #deadLetter: DeadLetter;
   readonly #replay: Replay;
   readonly #positions: PositionKeeper;
+  readonly #ring: EventRing;
   readonly #inputCounters = new Map<string, InputCounters>();
   readonly #filterCounters = new Map<string, FilterCounters>();
   readonly #counters = {
@@ -70,8 +73,7 @@ export class Runner {
     dropped: 0,
   };
   #active: Active | undefined;
-  #detection: Detection | undefined;
-  #shadow: Shadow | undefined;
+  readonly #rules: RulesInUse;
   #running: Running = {};
   #sources: ApplyRequest = {};
   #facts: PipelineFacts | undefined;
@@ -101,6 +103,8 @@ export class Runner {
     const path = join(options.stateDir, "checkpoint.json");
     this.#positions = new PositionKeeper({ path, deadLetter: this.#deadLetter, onProblem: ports.onProblem });
     this.#readAll = this.#positions.isDamaged;
+    this.#ring = new EventRing(join(ringFolder(options.stateDir), "1"), ports.onProblem);
+    this.#rules = { detection: undefined, shadow: undefined, ring: this.#ring };
   }
 
   /** Runs until `stop`. */
@@ -127,6 +131,7 @@ export class Runner {
     this.#active = undefined;
     this.#positions.close();
     this.#deadLetter.close();
+    await this.#ring.close();
   }
 
   /**
@@ -148,26 +153,25 @@ export class Runner {
         ? undefined
         : loadShipperBundle(shipperSource, facts, this.#options.allowList);
     if (shipper?.ok === false) return shipper;
-    const before = this.#detection;
+    const before = this.#rules.detection;
     const denied = this.#protectionProblem(rules?.value, shipper?.value);
     if (denied !== undefined) return denied;
 
-    if (rules !== undefined) this.#detection = rules.value;
+    if (rules !== undefined) this.#rules.detection = rules.value;
     if (shipper !== undefined && (isMoved || !isDeepStrictEqual(shipper.value, this.#active?.config))) {
       const why = await this.#swap(shipper.value, facts);
       if (why !== undefined) {
-        this.#detection = before;
-        if (this.#active !== undefined) this.#active.router.detection = before;
+        this.#rules.detection = before;
         return failure("shipper", "pipeline/cannot-open", why);
       }
       // So that a crash right after the first look does not make the next one the first.
       await this.#positions.checkpoint(this.#active);
-    } else if (this.#active !== undefined) this.#active.router.detection = this.#detection;
-    if (rules !== undefined) this.#shadow?.stop("shadow/rules-changed", "Other rules run here since");
+    }
+    if (rules !== undefined) this.#rules.shadow?.stop("shadow/rules-changed", "Other rules run here since");
     this.#sources = sources;
     this.#facts = facts;
     if (this.#active !== undefined) {
-      for (const source of unfedSources(this.#active.config, this.#detection)) {
+      for (const source of unfedSources(this.#active.config, this.#rules.detection)) {
         this.#ports.onProblem(`detect/unfed-${source}`, describeUnfed(source));
       }
     }
@@ -185,7 +189,7 @@ export class Runner {
     shipper: PipelineConfig | undefined,
   ): ApplyFailure | undefined {
     const guard = this.#options.allowList;
-    const running = this.#detection?.rules;
+    const running = this.#rules.detection?.rules;
     const lost = rules === undefined ? undefined : rulesProblem(running, rules.rules, guard);
     if (lost !== undefined) return failure("rules", "rules/protected", lost);
     if (shipper === undefined) return undefined;
@@ -210,7 +214,7 @@ export class Runner {
 
   /** Evaluates a candidate beside what runs, if it could run here at all. Nothing else changes, whatever it does. */
   beginShadow({ rules, untilMs }: ShadowRequest): ShadowResult {
-    const running = this.#detection;
+    const running = this.#rules.detection;
     if (running === undefined || this.#facts === undefined) {
       return failure("rules", "shadow/nothing-runs", "No rules run here that it could be compared with");
     }
@@ -221,23 +225,30 @@ export class Runner {
     this.endShadow();
     const { hostname } = this.#facts;
     const clocks = { now: () => Date.now(), steady: steadyNow };
-    this.#shadow = new Shadow(loaded.value, running.detector, { hostname, untilMs, ...clocks });
-    if (this.#active !== undefined) this.#active.router.shadow = this.#shadow;
+    this.#rules.shadow = new Shadow(loaded.value, running.detector, { hostname, untilMs, ...clocks });
     return { ok: true };
   }
 
   endShadow(): void {
-    this.#shadow?.stop("shadow/ended", "The server ended it");
-    if (this.#active !== undefined) this.#active.router.shadow = undefined;
+    this.#rules.shadow?.stop("shadow/ended", "The server ended it");
+    this.#rules.shadow = undefined;
   }
 
   shadowFigures(): ShadowFigures | undefined {
-    return this.#shadow?.figures();
+    return this.#rules.shadow?.figures();
+  }
+
+  /** What a backtest replays now. */
+  backtestSource(): Promise<BacktestSourceResult> {
+    const folder = ringFolder(this.#options.stateDir);
+    return backtestSource(this.#ring, folder, this.#sources.rules, this.#facts);
   }
 
   stats(): PipelineStats {
     const active = this.#active;
     const source = {
+      ring: this.#ring.stats(),
+      detection: this.#rules.detection,
       counters: this.#counters,
       inputCounters: this.#inputCounters.values(),
       active,
@@ -264,22 +275,25 @@ export class Runner {
     if (active === undefined || this.#isSwapping) return false;
     this.#retryHeld(active, nowMs);
     let worked = false;
-    for (const feed of active.feeds) {
-      const { input } = feed;
+    for (const feed of active.feeds.all) {
+      const { alias } = feed.input.config;
       try {
-        input.poll(nowMs);
-        const wait = this.#reasonToWait(feed, active);
-        feed.waitingFor = wait?.why;
-        if (wait !== undefined) {
-          this.#ports.onProblem(wait.code, `Input "${input.config.alias}" waits: ${wait.why}`);
-        } else if (feed.turn(active.router, nowMs, Date.now())) worked = true;
+        feed.input.poll(nowMs);
+        const wait = this.#reasonToWait(feed);
+        const isSplit = wait?.code === "input/waiting" && active.feeds.split(feed);
+        feed.waitingFor = isSplit ? undefined : wait?.why;
+        if (wait === undefined) worked = feed.turn(nowMs, Date.now()) || worked;
+        else if (isSplit) worked = true;
+        else if (feed.behind === undefined) {
+          this.#ports.onProblem(wait.code, `Input "${alias}" waits: ${wait.why}`);
+        }
       } catch (error) {
         // Positions did not move: what was read is read again.
-        active.router.discard();
-        input.rollback();
-        this.#ports.onProblem("input/failed", `Input "${input.config.alias}": ${reasonOf(error)}`);
+        feed.rollback();
+        this.#ports.onProblem("input/failed", `Input "${alias}": ${reasonOf(error)}`);
       }
     }
+    active.feeds.rejoin();
     return worked;
   }
 
@@ -290,11 +304,11 @@ export class Runner {
     this.#deadLetter.retry();
   }
 
-  #reasonToWait(feed: Feed, active: Active): Wait | undefined {
+  #reasonToWait(feed: Feed): Wait | undefined {
     if (!this.#deadLetter.isSettled) {
       return { code: "input/waiting", why: "the dead letter folder cannot be written" };
     }
-    return feed.reasonToWait(active.router);
+    return feed.reasonToWait();
   }
 
   /** Replaces the running config; says why when that failed, and then the old one runs again. */
@@ -312,40 +326,45 @@ export class Runner {
 
   async #open(config: PipelineConfig, facts: PipelineFacts): Promise<void> {
     const onProblem = this.#ports.onProblem;
-    const context = this.#outputContext(config, facts);
+    const { deliverAlerts } = this.#ports;
+    const ports = { deadLetter: this.#deadLetter, deliverAlerts, onProblem };
+    const context = outputContext(config, facts, this.#options, ports);
     const outputs = await openOutputs(config, context);
-    for (const name of orphanSpools(config, this.#options.stateDir)) {
-      const why = `Spool ${name} may hold records of an input that is not in the config any more: they are kept`;
-      onProblem("input/orphan-spool", `${why}, and read when the input is back under its alias`);
-    }
-    for (const name of orphanQueues(config, context.queueDir)) {
-      const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
-      onProblem("output/orphan-queue", `${why}, and delivered when the output is back under its alias`);
-    }
-    const filters = openFilters(config.filters, steadyNow, ({ plugin, alias }) =>
-      countersIn(this.#filterCounters, `${plugin} ${alias}`, newFilterCounters),
-    );
-    const router = new Router(config, outputs, facts.clusterId, this.#counters, filters, onProblem);
-    router.detection = this.#detection;
-    router.shadow = this.#shadow;
+    tellOrphans(config, { stateDir: this.#options.stateDir, queueDir: context.queueDir }, onProblem);
+    const routerTo = routersOf(config, {
+      clusterId: facts.clusterId,
+      rules: this.#rules,
+      counters: this.#counters,
+      filterCountersOf: ({ plugin, alias }) =>
+        countersIn(this.#filterCounters, `${plugin} ${alias}`, newFilterCounters),
+      now: steadyNow,
+      onProblem,
+    });
+    const inputs = (): InputOptions => ({
+      marks: this.#positions.saved,
+      readAll: this.#readAll,
+      allowList: this.#options.allowList,
+      endsAtEof: this.#options.endsAtEof ?? false,
+      deadLetter: this.#deadLetter,
+      stateDir: this.#options.stateDir,
+      countersOf: (alias) => countersIn(this.#inputCounters, alias, newCounters),
+      nowMs: steadyNow(),
+      onProblem,
+    });
+    const feeds = new Feeds(outputs, {
+      routerTo,
+      openAgain: (input, marks, first) => openTailAgain(input, marks, first, inputs()),
+      onProblem,
+    });
     try {
-      const inputs = await openInputs(config, {
-        marks: this.#positions.saved,
-        readAll: this.#readAll,
-        allowList: this.#options.allowList,
-        endsAtEof: this.#options.endsAtEof ?? false,
-        deadLetter: this.#deadLetter,
-        stateDir: this.#options.stateDir,
-        countersOf: (alias) => countersIn(this.#inputCounters, alias, newCounters),
-        nowMs: steadyNow(),
-        onProblem,
-      });
-      this.#active = { config, outputs, router, ...inputs };
+      const otherMarks = await openInputs(config, feeds, inputs());
+      this.#active = { config, outputs, router: routerTo(outputs, false), feeds, otherMarks };
     } catch (error) {
       await Promise.all(outputs.map((output) => output.close(0)));
       throw error;
     }
     this.#readAll = false;
+    this.#ring.use(config.service.ringBytesMax);
   }
 
   /** After it, `#positions.saved` is where to go on; what was held in memory is read again from there. */
@@ -357,27 +376,12 @@ export class Runner {
       for (const output of active.outputs) output.retry();
       await this.#positions.checkpoint(active);
       this.#positions.noteSaved();
-      for (const { input } of active.feeds) await input.close();
+      for (const { input } of active.feeds.all) await input.close();
       await Promise.all(active.outputs.map((output) => output.close(Date.now() + graceMs)));
       this.#active = undefined;
     } finally {
       this.#isSwapping = false;
     }
-  }
-
-  #outputContext(config: PipelineConfig, facts: PipelineFacts): OutputContext {
-    return {
-      clusterId: facts.clusterId,
-      service: config.service,
-      queueDir: join(this.#options.stateDir, "queue"),
-      deadLetter: this.#deadLetter,
-      onProblem: this.#ports.onProblem,
-      onRoom: () => {},
-      mayWrite: (folder) => isBelowAny(folder, this.#options.allowList.fileDirectories),
-      destinationProblem: (to, tls) => destinationProblem(to, { tls }, this.#options.allowList),
-      mayUseSecret: (file) => isBelowAny(file, this.#options.allowList.secretDirectories ?? []),
-      deliverAlerts: this.#ports.deliverAlerts,
-    };
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import type { TailConfig } from "#shipper";
-import type { DeadLetter } from "./dead-letter.ts";
+import type { Parking } from "./dead-letter.ts";
 import { writeAllSync } from "./files.ts";
 import type { LineFile } from "./line-parser.ts";
 import { fingerprintOf, headBytesMax, readHead } from "./mark.ts";
@@ -70,6 +70,8 @@ export class TailFile implements LineFile {
   rotatedAt: number | undefined;
   progress: Progress;
   size = 0;
+  /** Nothing is read from there on; always the end of a line. */
+  readTo: number = Number.POSITIVE_INFINITY;
   /** Since when it cannot be read, and when to try again. */
   failing: { readonly count: number; readonly retryAt: number; readonly why: string } | undefined;
   /** Where reading goes on. */
@@ -182,15 +184,17 @@ export class TailFile implements LineFile {
    * Reads on. `advance` by `consumed` has to follow before the next read when there was something. `isFinal` says that
    * nobody will write to the file any more: what is left of a line is all there will be of it.
    */
-  read(buffers: ReadBuffer, config: ReadLimits, deadLetter: DeadLetter, isFinal: boolean): Reading {
+  read(buffers: ReadBuffer, config: ReadLimits, deadLetter: Parking, isFinal: boolean): Reading {
     const stat = fs.fstatSync(this.#fd);
     this.size = stat.size;
     const at = this.#at + (this.#long?.length ?? 0);
     if (this.size < at) return { kind: "truncated" };
+    const end = Math.min(this.size, this.readTo);
+    if (end < this.size && at >= end) return this.#unchanged(stat);
     if (isFinal && this.size === at && this.#long !== undefined) return this.#endLong(this.#long, 0);
     if (this.size === at || (this.#partialAt === this.size && !isFinal)) return this.#unchanged(stat);
     const buffer = buffers.get(config.chunkBytes);
-    const read = fs.readSync(this.#fd, buffer, 0, buffer.length, at);
+    const read = fs.readSync(this.#fd, buffer, 0, Math.min(buffer.length, end - at), at);
     // Compared after reading: if the file still begins as it did, what was read is what was there before.
     if (!this.#isSame()) return { kind: "truncated" };
     if (this.#long !== undefined) return this.#readLong(this.#long, buffer, read);
@@ -281,7 +285,7 @@ export class TailFile implements LineFile {
     return this.#head.length === 0 || readHead(this.#fd, this.#head.length).equals(this.#head);
   }
 
-  #beginLong(deadLetter: DeadLetter, buffer: Buffer, read: number): Reading {
+  #beginLong(deadLetter: Parking, buffer: Buffer, read: number): Reading {
     this.#remember(buffer, read);
     const name = longName(this, this.#at);
     this.#long = { name, fd: deadLetter.openLong(name), length: 0 };

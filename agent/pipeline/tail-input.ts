@@ -1,5 +1,5 @@
 import type { TailConfig } from "#shipper";
-import type { DeadLetter } from "./dead-letter.ts";
+import type { Parking } from "./dead-letter.ts";
 import { reasonOf } from "./files.ts";
 import { countsOf } from "./input.ts";
 import type { Input, InputContext, InputReport } from "./input.ts";
@@ -35,8 +35,10 @@ const pausedMs = 500;
 /** `tail`: whole lines of files, about one chunk a turn, and each path in its turn. */
 export class TailInput implements Input {
   readonly config: TailConfig;
+  /** How far each file may be read; to its end when absent. */
+  readTo: ((file: Pick<TailFile, "device" | "inode">) => number) | undefined;
   readonly #files: TailFiles;
-  readonly #deadLetter: DeadLetter;
+  readonly #deadLetter: Parking;
   readonly #context: InputContext;
   readonly #sink: LineSink;
   readonly #buffers = new ReadBuffer();
@@ -44,6 +46,9 @@ export class TailInput implements Input {
   readonly #startedMs: number;
   #chains = new Map<string, Chain>();
   #version = -1;
+  /** Open files, for a second reader to look up. */
+  #byInode: ReadonlyMap<string, TailFile> = new Map();
+  #byInodeVersion = -1;
   /** The path whose turn comes first. */
   #next = 0;
   #turnedAt: number;
@@ -55,7 +60,7 @@ export class TailInput implements Input {
   constructor(
     config: TailConfig,
     files: TailFiles,
-    deadLetter: DeadLetter,
+    deadLetter: Parking,
     context: InputContext,
     nowMs: number,
   ) {
@@ -115,6 +120,15 @@ export class TailInput implements Input {
   }
 
   saved(): void {}
+
+  /** How far a file is read that is open here. */
+  reachedIn({ device, inode }: Pick<TailFile, "device" | "inode">): number | undefined {
+    if (this.#byInodeVersion !== this.#files.version) {
+      this.#byInodeVersion = this.#files.version;
+      this.#byInode = new Map(this.#files.files.map((file) => [`${file.device}:${file.inode}`, file]));
+    }
+    return this.#byInode.get(`${device}:${inode}`)?.at;
+  }
 
   report(): InputReport {
     const { files, failed } = this.#files;
@@ -242,6 +256,7 @@ export class TailInput implements Input {
   #try(file: TailFile, nowMs: number): Reading {
     if (file.failing !== undefined && nowMs < file.failing.retryAt) return { kind: "nothing" };
     try {
+      file.readTo = this.readTo?.(file) ?? Number.POSITIVE_INFINITY;
       const isFinal = this.config.exitOnEof || this.#files.isFinal(file, nowMs);
       const reading = file.read(this.#buffers, this.config, this.#deadLetter, isFinal);
       file.failing = undefined;

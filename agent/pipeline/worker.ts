@@ -79,6 +79,11 @@ port.on("message", (message: ToWorker) => {
     case "shadow-figures":
       post({ kind: "answer", id: message.id, value: runner.shadowFigures() });
       break;
+    case "backtest-source":
+      inTurn(async () => {
+        post({ kind: "answer", id: message.id, value: await runner.backtestSource() });
+      });
+      break;
     case "stop":
       inTurn(async () => {
         await runner.stop();

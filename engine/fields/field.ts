@@ -47,6 +47,8 @@ export interface EventView {
 
 export type Extract = (event: EventView) => FieldValue;
 
+export type FindNodes = (event: EventView) => readonly number[] | undefined;
+
 /** Which argument a field takes in brackets; `word-required` also takes it behind a point, as in `evt.arg.flags`. */
 export type ArgumentRule = "none" | "index-optional" | "key-required" | "key-optional" | "word-required";
 
@@ -74,6 +76,10 @@ export interface FieldDefinition {
   readonly carriedBy?: (eventType: string, argument: string | undefined) => boolean;
   /** Where in an audit event the field is a single text, so that a rule index can compare it where it lies. */
   readonly path?: readonly string[];
+  /** The same in any JSON event, for a field whose argument says where. */
+  readonly pointer?: (argument: string | undefined) => readonly string[];
+  /** Of a list of texts: where they stand in an event, or -1 for one that is missing, so that a rule can compare them where they lie. */
+  readonly nodes?: (argument: string | undefined) => FindNodes;
   /** Prepares the reading once per use in a rule. */
   readonly bind: (argument: string | undefined, compat: Compat) => Extract;
 }

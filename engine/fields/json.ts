@@ -3,12 +3,12 @@ import type { Extract, FieldDefinition } from "./field.ts";
 import { walk } from "./path.ts";
 
 /** The steps of a JSON pointer; the leading slash may be left out. */
-function pointerSteps(pointer: string): readonly string[] {
+function pointerSteps(pointer = ""): readonly string[] {
   const path = pointer.startsWith("/") ? pointer.slice(1) : pointer;
   return path.split("/").map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-function atPointer(pointer = ""): Extract {
+function atPointer(pointer: string | undefined): Extract {
   const steps = pointerSteps(pointer);
   return (event) => {
     const node = walk(event, event.root, steps);
@@ -32,6 +32,7 @@ function fieldsWithPrefix(prefix: string): readonly FieldDefinition[] {
       isList: false,
       argument: "key-required",
       doc: "The value at a JSON pointer such as /user/username; everything but a string is JSON text",
+      pointer: pointerSteps,
       bind: atPointer,
     },
     whole("obj", "The whole event as indented JSON", (event) => indented(event.tape, event.root)),

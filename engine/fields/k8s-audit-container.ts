@@ -1,7 +1,7 @@
 import { kinds } from "../json/tape.ts";
 import { untilNul, wholeText } from "../json/text.ts";
 import type { EventView, FieldDefinition } from "./field.ts";
-import { elements, indexedList, isString, spread, textAt, textsOf } from "./path.ts";
+import { elements, indexedList, isString, spread, textAt, textList, textsOf } from "./path.ts";
 
 /** The part of an image before the first `:`, then before `@`. A registry with a port is cut at the port. */
 export function repositoryOf(image: string): string {
@@ -90,9 +90,11 @@ function fieldsOf(list: string, words: string): readonly FieldDefinition[] {
     .filter(({ name }) => list !== "ephemeralContainers" || name !== "host_port")
     .map(({ name, doc, path, read }) => {
       const whole = ["requestObject", "spec", list, ...path];
-      return indexedList(`ka.req.pod.${list}.${name}`, `${doc} of the pod's ${words}`, (event, index) =>
-        read(event, spread(event, whole, index)),
-      );
+      const field = `ka.req.pod.${list}.${name}`;
+      const about = `${doc} of the pod's ${words}`;
+      return read === textsOf
+        ? textList(field, about, "index-optional", (event, index) => spread(event, whole, index))
+        : indexedList(field, about, (event, index) => read(event, spread(event, whole, index)));
     });
 }
 

@@ -10,18 +10,18 @@ import {
   scalar,
   spread,
   textAt,
+  textList,
   texts,
-  textsOf,
   walk,
 } from "./path.ts";
 import { allTexts, repositoryOf } from "./k8s-audit-container.ts";
 
 const spec = (...path: string[]): readonly string[] => ["requestObject", "spec", ...path];
 
-function volumeTexts(...path: string[]) {
+function volumeNodes(...path: string[]) {
   const whole = spec("volumes", ...path);
-  return (event: EventView, index: number | undefined): readonly string[] | undefined =>
-    textsOf(event, spread(event, whole, index));
+  return (event: EventView, index: number | undefined): readonly number[] | undefined =>
+    spread(event, whole, index);
 }
 
 function volumeTypes(event: EventView, index: number | undefined): readonly string[] | undefined {
@@ -89,15 +89,17 @@ export const podFields: readonly FieldDefinition[] = [
     return image === undefined ? undefined : repositoryOf(image);
   }),
   computed("ka.req.container.privileged", "Whether any container is privileged", anyPrivileged),
-  indexedList(
+  textList(
     "ka.req.pod.volumes.hostpath",
     "Host paths of the pod's volumes",
-    volumeTexts("hostPath", "path"),
+    "index-optional",
+    volumeNodes("hostPath", "path"),
   ),
-  indexedList(
+  textList(
     "ka.req.pod.volumes.flexvolume_driver",
     "Drivers of the pod's flex volumes",
-    volumeTexts("flexVolume", "driver"),
+    "index-optional",
+    volumeNodes("flexVolume", "driver"),
   ),
   indexedList("ka.req.pod.volumes.volume_type", "Types of the pod's volumes, such as hostPath", volumeTypes),
   {

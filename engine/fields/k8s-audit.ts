@@ -3,12 +3,13 @@ import type { FieldDefinition } from "./field.ts";
 import {
   auditOnly,
   computed,
+  elements,
   indexOf,
-  plainList,
   scalar,
   spread,
   stringAt,
   textAt,
+  textList,
   texts,
   textsOf,
   walk,
@@ -46,8 +47,8 @@ export const eventFields: readonly FieldDefinition[] = [
   ),
   annotation("ka.cluster.name", "cluster_name", "Name of the cluster, where an annotation carries it"),
   scalar("ka.user.name", ["user", "username"], "User who made the request"),
-  plainList("ka.user.groups", "Groups of the user who made the request", (event) =>
-    texts(event, walk(event, event.root, ["user", "groups"])),
+  textList("ka.user.groups", "Groups of the user who made the request", "none", (event) =>
+    elements(event, walk(event, event.root, ["user", "groups"]), undefined),
   ),
   scalar("ka.impuser.name", ["impersonatedUser", "username"], "User who is impersonated"),
   scalar("ka.verb", ["verb"], "Action of the request, such as get, create or delete"),

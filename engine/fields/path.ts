@@ -1,6 +1,6 @@
 import { kinds } from "../json/tape.ts";
 import { valueText, wholeText } from "../json/text.ts";
-import type { EventView, Extract, FieldDefinition } from "./field.ts";
+import type { EventView, Extract, FieldDefinition, FindNodes } from "./field.ts";
 
 /** An index as Falco's plugins read it: `+1` and `01` are 1. */
 const decimal = /^(?:\+?0*[0-9]{1,9}|-0+)$/;
@@ -17,7 +17,13 @@ export function walk(event: EventView, from: number, path: readonly string[]): n
 
 function stepFrom({ tape }: EventView, node: number, step: string): number {
   if (tape.kind(node) !== kinds.array) return tape.member(node, step);
-  return decimal.test(step) ? tape.element(node, Math.abs(Number(step))) : -1;
+  const index = arrayIndex(step);
+  return index < 0 ? -1 : tape.element(node, index);
+}
+
+/** The element that a step means where the record has an array, or -1. */
+export function arrayIndex(step: string): number {
+  return decimal.test(step) ? Math.abs(Number(step)) : -1;
 }
 
 /**
@@ -174,6 +180,24 @@ export function indexedList(
       return auditOnly((event) => read(event, index));
     },
   };
+}
+
+/** A list of texts that stand in the event as they are, so that a rule can compare them there. */
+export function textList(
+  name: string,
+  doc: string,
+  argument: "none" | "index-optional",
+  find: (event: EventView, index: number | undefined) => readonly number[] | undefined,
+): FieldDefinition {
+  const nodes = (given: string | undefined): FindNodes => {
+    const index = indexOf(given);
+    return (event) => (event.isAudit ? find(event, index) : undefined);
+  };
+  const bind = (given: string | undefined): Extract => {
+    const found = nodes(given);
+    return (event) => textsOf(event, found(event));
+  };
+  return { name, type: "CHARBUF", isList: true, argument, doc, nodes, bind };
 }
 
 /** The texts of all elements, or undefined when there is no array. */

@@ -5,9 +5,19 @@ import { decodeUtf8 } from "../utf8.ts";
  * malformed: a half-understood query must not decide.
  */
 export function queryValue(uri: string, key: string): string | undefined {
+  if (!uri.includes(key) && !hasEscapedName(uri)) return undefined;
+  if (uri !== lastUri) [lastUri, lastParameters] = [uri, parametersOf(uri)];
+  return lastParameters?.get(key);
+}
+
+let lastUri = "";
+let lastParameters: ReadonlyMap<string, string> | undefined;
+
+/** The first value of each parameter. Rules ask for one after the other of the same URI, which is taken apart once. */
+function parametersOf(uri: string): ReadonlyMap<string, string> | undefined {
   const query = queryOf(uri);
   if (query === undefined) return undefined;
-  let found: string | undefined;
+  const found = new Map<string, string>();
   for (const pair of query.split("&")) {
     if (pair === "") continue;
     if (pair.includes(";")) return undefined;
@@ -15,9 +25,23 @@ export function queryValue(uri: string, key: string): string | undefined {
     const name = unescapePart(equals < 0 ? pair : pair.slice(0, equals), true);
     const value = unescapePart(equals < 0 ? "" : pair.slice(equals + 1), true);
     if (name === undefined || value === undefined) return undefined;
-    if (name === key) found ??= value;
+    if (!found.has(name)) found.set(name, value);
   }
   return found;
+}
+
+const [ampersand, equals, percent, plus] = [0x26, 0x3d, 0x25, 0x2b];
+
+/** Whether a name in the query may spell something else than what is written: most keys that rules ask for are not there. */
+function hasEscapedName(uri: string): boolean {
+  let isName = true;
+  for (let at = uri.indexOf("?") + 1; at > 0 && at < uri.length; at++) {
+    const char = uri.charCodeAt(at);
+    if (char === ampersand) isName = true;
+    else if (char === equals) isName = false;
+    else if (isName && (char === percent || char === plus)) return true;
+  }
+  return false;
 }
 
 // What makes a URI malformed may be any of these.

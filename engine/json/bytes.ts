@@ -3,7 +3,9 @@ import { isCompactTape, jsonDepthMax, kinds, type JsonDocument, stride as tapeSt
 import { numberEnd, skipBlanks, stringEnd, wordEnd } from "./scan.ts";
 import { StringCache } from "./strings.ts";
 import type { Symbols } from "./symbols.ts";
+import type { WordSearch } from "./word-search.ts";
 import { valueText } from "./text.ts";
+import type { ValueCache } from "./value-cache.ts";
 
 // Constants of this module are folded into its loops, those of other modules are looked up each time.
 const stride = tapeStride;
@@ -15,6 +17,9 @@ const topSize = 64;
 /** No two keys of an audit event share a hash. */
 const topHash = (length: number, first: number, last: number): number =>
   (length * 2 + first * 63 + last) & (topSize - 1);
+
+/** Whether a key is there takes a closer look. */
+const unclear = -2;
 
 const startLength = stride * 1024;
 const keptMax = 1 << 20;
@@ -33,9 +38,13 @@ export class JsonBytes implements JsonDocument {
   bytes: Uint8Array;
   private tape: Int32Array;
   private readonly strings: StringCache;
-  /** Values of the root by the hash of their key: 0 where there is none, -1 before anybody asked. */
+  /** Values of the root by the hash of their key: 0 where there is none. */
   private readonly top: Int32Array;
   private isTopKnown: boolean;
+  /** Whether a key that leads to no value is not there. */
+  private isTopPlain: boolean;
+  /** Whether any blanks stand between tokens. */
+  private isSpaced: boolean;
 
   constructor() {
     this.bytes = nothing;
@@ -43,6 +52,8 @@ export class JsonBytes implements JsonDocument {
     this.strings = new StringCache();
     this.top = new Int32Array(topSize);
     this.isTopKnown = false;
+    this.isTopPlain = false;
+    this.isSpaced = false;
   }
 
   /**
@@ -52,6 +63,7 @@ export class JsonBytes implements JsonDocument {
   scan(bytes: Uint8Array, start: number, end: number): boolean {
     this.bytes = bytes;
     this.isTopKnown = false;
+    this.isSpaced = false;
     // One huge record must not hold its memory for all that follow.
     if (this.tape.length > keptMax) this.tape = new Int32Array(startLength);
     // The scan runs over the end of a text that is cut short; what it met there must not count.
@@ -74,7 +86,7 @@ export class JsonBytes implements JsonDocument {
   member(node: number, key: string): number {
     if (node === 0) {
       const value = this.topMember(key);
-      if (value >= 0) return value;
+      if (value !== unclear) return value;
     }
     const { tape } = this;
     if (tape[node] !== objectKind) return -1;
@@ -92,6 +104,14 @@ export class JsonBytes implements JsonDocument {
       return symbols.find(this.bytes, this.start(node), this.end(node));
     }
     return symbols.findText(valueText(this, node));
+  }
+
+  cached(node: number, cache: ValueCache): number {
+    return this.tape[node] === plainKind ? cache.find(this.bytes, this.start(node), this.end(node)) : -1;
+  }
+
+  cache(node: number, cache: ValueCache, number: number): void {
+    if (this.tape[node] === plainKind) cache.keep(this.bytes, this.start(node), this.end(node), number);
   }
 
   startsWith(node: number, text: string): boolean {
@@ -137,7 +157,15 @@ export class JsonBytes implements JsonDocument {
   }
 
   isCompact(node: number): boolean {
-    return isCompactTape(this.tape, node);
+    return !this.isSpaced || isCompactTape(this.tape, node);
+  }
+
+  search(node: number, words: WordSearch, stamp: number): boolean {
+    const kind = this.kind(node);
+    const isGroup = kind === arrayKind || kind === objectKind;
+    if (kind === escapedKind || (isGroup && !this.isCompact(node))) return false;
+    words.search(this.bytes, this.start(node), this.end(node), stamp);
+    return true;
   }
 
   /** Offset of a value's first byte; of a string, the one after the quote. */
@@ -173,9 +201,9 @@ export class JsonBytes implements JsonDocument {
         tape[used + 2] = at++;
         tape[used + 3] = used + stride;
         used += stride;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
         if (bytes[at++] !== 0x3a) return -1;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
       }
       const char = bytes[at] ?? 0;
       if (char === 0x22) {
@@ -197,7 +225,7 @@ export class JsonBytes implements JsonDocument {
         tape[used + 3] = open;
         open = used;
         used += stride;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
         if (bytes[at] !== closing) continue;
       } else {
         const to = char > 0x39 ? wordEnd(bytes, at) : numberEnd(bytes, at);
@@ -211,10 +239,10 @@ export class JsonBytes implements JsonDocument {
       }
       for (;;) {
         if (open < 0) return at;
-        if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+        if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
         const mark = bytes[at++];
         if (mark === 0x2c) {
-          if ((bytes[at] ?? 0) <= 0x20) at = skipBlanks(bytes, at);
+          if ((bytes[at] ?? 0) <= 0x20) at = this.pastBlanks(at);
           break;
         }
         if (mark !== closing) return -1;
@@ -228,18 +256,20 @@ export class JsonBytes implements JsonDocument {
     }
   }
 
-  /** The value of a key of the root, or -1 when it takes a closer look. Looks at all keys once, and then at one. */
+  /** The value of a key of the root, -1 or unclear. Looks at all keys once, and then at one. */
   private topMember(key: string): number {
     if (!this.isTopKnown) this.learnTop();
     const { length } = key;
     const hash = topHash(length, key.charCodeAt(0), key.charCodeAt(length - 1));
     const value = this.top[hash] ?? 0;
-    return value > 0 && this.is(value - stride, key) ? value : -1;
+    if (value > 0) return this.is(value - stride, key) ? value : unclear;
+    return this.isTopPlain ? -1 : unclear;
   }
 
   private learnTop(): void {
     const { tape, bytes, top } = this;
     this.isTopKnown = true;
+    this.isTopPlain = false;
     top.fill(0);
     if (tape[0] !== objectKind) return;
     const after = tape[3] ?? 0;
@@ -247,10 +277,17 @@ export class JsonBytes implements JsonDocument {
       const start = tape[name + 1] ?? 0;
       const end = tape[name + 2] ?? 0;
       const hash = topHash(end - start, bytes[start] ?? 0, bytes[end - 1] ?? 0);
-      // The first of repeated keys counts, and an escaped one may spell any key: then every key is looked for.
-      if (tape[name] === escapedKind) return;
+      // The first of repeated keys counts. An escaped one may spell any key, and an empty one has no letters: then every key is looked for.
+      if (tape[name] === escapedKind || end === start) return;
       if (top[hash] === 0) top[hash] = name + stride;
     }
+    this.isTopPlain = true;
+  }
+
+  private pastBlanks(from: number): number {
+    const at = skipBlanks(this.bytes, from);
+    if (at > from) this.isSpaced = true;
+    return at;
   }
 
   private grow(): Int32Array {

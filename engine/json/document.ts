@@ -1,4 +1,6 @@
 import type { Symbols } from "./symbols.ts";
+import type { ValueCache } from "./value-cache.ts";
+import type { WordSearch } from "./word-search.ts";
 
 /** What stands at a node. An escaped string must be decoded: what it spells is not what is written. */
 export const kinds = { string: 1, escaped: 2, number: 3, literal: 4, array: 5, object: 6 } as const;
@@ -29,8 +31,17 @@ export interface JsonDocument {
   raw(node: number): string;
   /** The place of the text of a value in a table, as `valueText` would give it, or -1. */
   symbol(node: number, symbols: Symbols): number;
+  /** The number that a cache holds for the text of a value, or -1; always -1 for a text that does not stand there as it is. */
+  cached(node: number, cache: ValueCache): number;
+  /** Keeps a number for the text of a value, so that `cached` finds it where it can. */
+  cache(node: number, cache: ValueCache, number: number): void;
   /** Whether the text of a value, as `valueText` would give it, starts with another. */
   startsWith(node: number, text: string): boolean;
+  /**
+   * Looks for words in the text of a value, as `valueText` would give it, under a stamp of the searches; false, and nothing is looked
+   * for, when the text would have to be made for that.
+   */
+  search(node: number, words: WordSearch, stamp: number): boolean;
   /** Whether there are no blanks between the tokens of a value. */
   isCompact(node: number): boolean;
 }

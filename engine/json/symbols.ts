@@ -1,22 +1,36 @@
+import { isAscii } from "../glob.ts";
+
 /** Places are found in a few steps while no more than one in so many is taken. */
 const spareness = 4;
 
 /** Texts that are known beforehand, each with its place, found by their bytes without a string being made. */
 export class Symbols {
-  private readonly texts: readonly string[];
   private readonly byText: ReadonlyMap<string, number>;
   /** By hash: place + 1 of a text, or 0. */
   private readonly table: Int32Array;
+  /** The texts one after the other, and where each of them starts; strings would be compared more slowly. */
+  private readonly letters: Uint8Array;
+  private readonly starts: Int32Array;
 
   constructor(texts: readonly string[]) {
-    this.texts = texts;
     this.byText = new Map(texts.map((text, place) => [text, place]));
     this.table = new Int32Array(2 ** Math.ceil(Math.log2(texts.length * spareness + 2)));
-    for (const [place, text] of texts.entries()) {
-      let hash = textHash(text) & (this.table.length - 1);
-      while (this.table[hash] !== 0) hash = (hash + 1) & (this.table.length - 1);
-      this.table[hash] = place + 1;
-    }
+    this.letters = new Uint8Array(texts.reduce((sum, { length }) => sum + length, 0));
+    this.starts = new Int32Array(texts.length + 1);
+    for (const [place, text] of texts.entries()) this.put(place, text);
+  }
+
+  private put(place: number, text: string): void {
+    const { table, letters, starts } = this;
+    const start = starts[place] ?? 0;
+    const end = start + text.length;
+    starts[place + 1] = end;
+    for (let i = 0; i < text.length; i++) letters[start + i] = text.charCodeAt(i);
+    // Bytes that are ASCII never spell such a text, and cut down to bytes it would look like another one.
+    if (!isAscii(text)) return;
+    let hash = bytesHash(letters, start, end) & (table.length - 1);
+    while (table[hash] !== 0) hash = (hash + 1) & (table.length - 1);
+    table[hash] = place + 1;
   }
 
   /** The place of a text, or -1. */
@@ -31,32 +45,25 @@ export class Symbols {
     for (;;) {
       const place = (table[hash] ?? 0) - 1;
       if (place < 0) return -1;
-      if (spells(this.texts[place] ?? "", bytes, start, end)) return place;
+      if (this.spells(place, bytes, start, end)) return place;
       hash = (hash + 1) & (table.length - 1);
     }
   }
-}
 
-function spells(text: string, bytes: Uint8Array, start: number, end: number): boolean {
-  if (text.length !== end - start) return false;
-  // Texts of one kind start alike and differ at the end.
-  for (let i = text.length - 1; i >= 0; i--) if (bytes[start + i] !== text.charCodeAt(i)) return false;
-  return true;
-}
-
-const mix = (length: number, first: number, middle: number, near: number, last: number): number =>
-  length * 31 + first * 7 + middle * 131 + near * 53 + last * 17;
-
-function textHash(text: string): number {
-  const { length } = text;
-  if (length === 0) return 0;
-  const near = text.charCodeAt(Math.max(0, length - 5));
-  return mix(length, text.charCodeAt(0), text.charCodeAt(length >> 1), near, text.charCodeAt(length - 1));
+  private spells(place: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const { letters, starts } = this;
+    const from = starts[place] ?? 0;
+    if ((starts[place + 1] ?? 0) - from !== end - start) return false;
+    // Texts of one kind start alike and differ at the end.
+    for (let i = end - start - 1; i >= 0; i--) if (bytes[start + i] !== letters[from + i]) return false;
+    return true;
+  }
 }
 
 function bytesHash(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   if (length === 0) return 0;
   const near = bytes[Math.max(start, end - 5)] ?? 0;
-  return mix(length, bytes[start] ?? 0, bytes[start + (length >> 1)] ?? 0, near, bytes[end - 1] ?? 0);
+  const middle = bytes[start + (length >> 1)] ?? 0;
+  return length * 31 + (bytes[start] ?? 0) * 7 + middle * 131 + near * 53 + (bytes[end - 1] ?? 0) * 17;
 }

@@ -126,8 +126,20 @@ export class JsonTape implements JsonDocument {
     return symbols.findText(valueText(this, node));
   }
 
+  cached(): number {
+    return -1;
+  }
+
+  cache(): void {
+    // The values of texts are strings already, which whoever asks can keep.
+  }
+
   startsWith(node: number, text: string): boolean {
     return valueText(this, node).startsWith(text);
+  }
+
+  search(): boolean {
+    return false;
   }
 
   isCompact(node: number): boolean {

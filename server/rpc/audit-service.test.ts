@@ -148,6 +148,11 @@ test("who is refused is in the log, once a minute, and a pasted token is not", a
     methods: ["ClusterService/RetireCluster"],
   });
   assert.match(refused[0]?.why ?? "", /role viewer; this call takes/);
+  // A time that the database cannot hold is refused, and not left out: the answer would be of another time.
+  for (const seconds of [-1n, 253_402_300_800n]) {
+    const asked = (await at.client(AuditService)).listAudit({ filter: { since: { seconds } } });
+    assert.equal(await codeOf(asked), "InvalidArgument");
+  }
   assert.equal(await codeOf((await at.client(AuditService, "operator")).listAudit({})), "PermissionDenied");
 });
 

@@ -41,6 +41,8 @@ export interface AuditServiceOptions {
 type ExportPart = MessageInitShape<typeof ExportAuditResponseSchema>;
 
 const batch = 500;
+/** The last second of the year 9999, since 1970. */
+const secondsMax = 253_402_300_799n;
 const valuesMax = 100;
 
 export function auditService({ db, org }: AuditServiceOptions): ServiceImpl<typeof AuditService> {
@@ -146,11 +148,13 @@ function fromFilter(message: AuditFilterMessage | undefined): Outcome<AuditFilte
       return invalid(`filter.${field}`, `names ${values.length}; at most ${valuesMax} are allowed`);
     }
   }
-  const [since, until] = [message?.since, message?.until].map((time) =>
-    time === undefined || time.seconds < 0n || time.seconds > 253_402_300_799n
-      ? undefined
-      : fromTimestamp(time),
-  );
+  for (const field of ["since", "until"] as const) {
+    const seconds = message?.[field]?.seconds ?? 0n;
+    if (seconds < 0n || seconds > secondsMax) {
+      return invalid(`filter.${field}`, "is no time between the years 1970 and 9999");
+    }
+  }
+  const [since, until] = [fromTimestamp(message?.since), fromTimestamp(message?.until)];
   return accept({
     actors,
     methods,

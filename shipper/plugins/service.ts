@@ -14,7 +14,7 @@ const asWritten = "bytes are handed on as they were written";
 const noTicks = "requests leave when they are full, or after flush";
 const noStreams = "there is no stream processor";
 
-/** Every key that Fluent Bit documents, and then what becomes of it. */
+/** Every key that Fluent Bit documents, and then what becomes of it; and two that it does not know. */
 const table: OptionTable = {
   flush: "used",
   grace: "used",
@@ -73,6 +73,9 @@ const table: OptionTable = {
   "storage.keep.rejected": { ignored: "refused records are always kept" },
   "storage.rejected.path": { ignored: queues },
   "storage.rejected.limit": { ignored: queues },
+  // Ours.
+  backtest_ring: "used",
+  backtest_ring_size: "used",
 };
 
 /** The service section. Later sections override earlier ones key by key, so that a layer can change one value. */
@@ -91,8 +94,15 @@ export function readService(
     backoffBaseMs,
     backoffCapMs: Math.max(backoffBaseMs, options.duration("scheduler.cap", 30_000, 10, 36_000_000)),
     monitor: readMonitor(options),
+    ringBytesMax: readRing(options),
   };
   return { config, options };
+}
+
+/** Off unless somebody wants it: what it keeps are audit events as they were read, on the disk of the node. */
+function readRing(options: Options): number | undefined {
+  const size = options.size("backtest_ring_size", 256 * 1024 * 1024, 16_000_000, 64_000_000_000);
+  return options.boolean("backtest_ring", false) ? size : undefined;
 }
 
 /** Fluent Bit listens on all addresses unless told; here it is said, because what is served is open to whoever can connect. */

@@ -21,6 +21,7 @@ import { assign, bundleOf, firstRoot, newOnline, newPeople, quorum, refresh, rel
 import type { OnlineKeys, People, Published } from "./evil-keys.ts";
 import { EvilServer } from "./evil-server.ts";
 import type { Answer } from "./evil-server.ts";
+import { bareEnv } from "../support/bare-env.ts";
 
 export const execRule = `- rule: Exec into pod
   desc: Somebody opened a shell in a running pod.
@@ -147,7 +148,7 @@ export class EvilWorld {
   async start(): Promise<void> {
     const child = spawn(process.execPath, ["--max-old-space-size=160", agentMain], {
       env: {
-        PATH: process.env["PATH"] ?? "",
+        ...bareEnv(),
         FALCONRY_STATE_DIR: join(this.#dir, "state"),
         FALCONRY_JOIN: this.server.joinString,
         FALCONRY_CLUSTER: "eu-1",

@@ -14,6 +14,7 @@ import { TrustService } from "#proto/fleet/v1/trust";
 import { freePorts, localFleet } from "../support/local-fleet.ts";
 import { agent, joinString, query, refuses, wellSaid } from "../support/refusals.ts";
 import { runCli, setEnv, spawnCli } from "../support/run-cli.ts";
+import { bareEnv } from "../support/bare-env.ts";
 
 test("what a hostile or clumsy operator gives it", { timeout: 300_000 }, async (t) => {
   const fleet = await localFleet(t, { regions: ["eu=1", "us=1"], rate: 5 });
@@ -311,7 +312,7 @@ async function secondUp(fleet: Fleet, root: string): Promise<void> {
   const serverMain = join(import.meta.dirname, "..", "..", "server", "main.ts");
   const server = spawnSync(process.execPath, [serverMain], {
     env: {
-      PATH: process.env["PATH"],
+      ...bareEnv(),
       DATABASE_URL: part(fleet, "postgres").url,
       FALCONRY_LISTEN: `127.0.0.1:${held}`,
       FALCONRY_STATE_DIR: fleet.layout.server,

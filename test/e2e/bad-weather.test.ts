@@ -14,6 +14,7 @@ import { ClusterService } from "#proto/fleet/v1/cluster";
 import { localFleet } from "../support/local-fleet.ts";
 import { agentMain, joinString, rows, wellSaid } from "../support/refusals.ts";
 import { spawnCli } from "../support/run-cli.ts";
+import { bareEnv } from "../support/bare-env.ts";
 
 const detectMs = 15_000;
 const list = ["cluster", "list"];
@@ -159,7 +160,7 @@ async function fullDisk(t: TestContext, fleet: Fleet, since: Date): Promise<void
 /** Starts an agent that ends with the test; answers with what it said so far. */
 async function startAgent(t: TestContext, env: Readonly<Record<string, string>>): Promise<() => string> {
   const child = spawn(process.execPath, [agentMain], {
-    env: { PATH: process.env["PATH"] ?? "", ...env },
+    env: { ...bareEnv(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let said = "";

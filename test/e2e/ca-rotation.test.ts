@@ -22,13 +22,14 @@ import { enroll } from "../../agent/identity/enroll.ts";
 import { readIdentity, writeIdentity } from "../../agent/identity/identity.ts";
 import { log, newHome } from "../../agent/testing.ts";
 import { freshDatabaseUrl } from "../support/postgres.ts";
+import { bareEnv } from "../support/bare-env.ts";
 
 const main = join(import.meta.dirname, "..", "..", "server", "main.ts");
 type Env = Readonly<Record<string, string>>;
 
 async function startServer(t: TestContext, env: Env, port: number = 0) {
   const child = spawn(process.execPath, [main], {
-    env: { PATH: process.env["PATH"], FALCONRY_LISTEN: `127.0.0.1:${port}`, ...env },
+    env: { ...bareEnv(), FALCONRY_LISTEN: `127.0.0.1:${port}`, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   t.after(() => kill(child));
@@ -60,7 +61,7 @@ test("kill -9 of servers in the middle of replacing the CA leaves a fleet that w
   }
   const b = await startServer(t, env("b"));
   const made = spawn(process.execPath, [main, "admin-token"], {
-    env: { PATH: process.env["PATH"], ...env("a") },
+    env: { ...bareEnv(), ...env("a") },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const token = (await text(made.stdout)).trim();

@@ -22,6 +22,7 @@ import { enrollAgent, publishRoot, push, rulesBundle } from "../../server/testin
 import { freshDatabaseUrl } from "../support/postgres.ts";
 import { newSimState, startSimAgent, type SimAgent, type SimIdentity } from "../support/sim-agent.ts";
 import { withClient } from "../support/throwaway.ts";
+import { bareEnv } from "../support/bare-env.ts";
 
 const main = join(import.meta.dirname, "..", "..", "server", "main.ts");
 type Env = Readonly<Record<string, string>>;
@@ -41,7 +42,7 @@ interface Running {
 
 async function startServer(t: TestContext, env: Env): Promise<Running> {
   const child = spawn(process.execPath, [main], {
-    env: { PATH: process.env["PATH"], FALCONRY_LISTEN: "127.0.0.1:0", FALCONRY_DRAIN_TIMEOUT: "20s", ...env },
+    env: { ...bareEnv(), FALCONRY_LISTEN: "127.0.0.1:0", FALCONRY_DRAIN_TIMEOUT: "20s", ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   t.after(async () => {
@@ -118,7 +119,7 @@ async function startPair(t: TestContext) {
   const [a, b] = servers;
   const ca = readFileSync(join(stateDir, "ca", "ca.crt"), "utf8");
   const made = spawn(process.execPath, [main, "admin-token", "--name", "e2e"], {
-    env: { PATH: process.env["PATH"], ...env },
+    env: { ...bareEnv(), ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const token = (await text(made.stdout)).trim();

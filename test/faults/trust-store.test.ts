@@ -117,5 +117,7 @@ test("an agent that is killed at any moment holds the floors from before or afte
     if (signal === "SIGKILL") killed += 1;
     survived(home, took, `killed after step ${took}`);
   }
+  // Steps take longer than most of these delays; all rounds done before would mean that nothing was tried.
+  assert.ok(rounds < 10 || killed > 0);
   t.diagnostic(`killed in ${killed} of ${rounds} rounds, the others were done before`);
 });

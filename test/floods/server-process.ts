@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { openState, type State } from "../../server/state.ts";
+import { bareEnv } from "../support/bare-env.ts";
 
 /** The real server as a process of its own, so that what kills it kills a process and not a test. */
 export interface ServerProcess {
@@ -45,7 +46,7 @@ export async function startServerProcess(
   const main = join(import.meta.dirname, "..", "..", "server", "main.ts");
   const child = spawn(process.execPath, [...(options.nodeArgs ?? []), main], {
     env: {
-      PATH: process.env["PATH"],
+      ...bareEnv(),
       FALCONRY_LISTEN: "127.0.0.1:0",
       FALCONRY_STATE_DIR: dir,
       FALCONRY_DRAIN_TIMEOUT: "1s",

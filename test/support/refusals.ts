@@ -7,6 +7,7 @@ import type { Fleet } from "../../cli/local/fleet.ts";
 import { TokenService } from "#proto/fleet/v1/token";
 import { runCli } from "./run-cli.ts";
 import type { CliResult } from "./run-cli.ts";
+import { bareEnv } from "./bare-env.ts";
 
 /** The agent's main file. */
 export const agentMain = join(import.meta.dirname, "..", "..", "agent", "main.ts");
@@ -44,7 +45,7 @@ export async function agent(
   enough?: RegExp,
 ): Promise<Ended> {
   const child = spawn(process.execPath, [agentMain], {
-    env: { PATH: process.env["PATH"] ?? "", FALCONRY_STATE_DIR: stateDir, FALCONRY_NODE: "n1", ...env },
+    env: { ...bareEnv(), FALCONRY_STATE_DIR: stateDir, FALCONRY_NODE: "n1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let says = "";

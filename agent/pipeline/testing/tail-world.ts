@@ -11,7 +11,7 @@ import { newCounters } from "../input.ts";
 import type { InputCounters, InputReport } from "../input.ts";
 import type { Mark } from "../mark.ts";
 import type { Output } from "../output.ts";
-import { Router } from "../router.ts";
+import { newRouterCounters, Router } from "../router.ts";
 import { TailFiles } from "../tail-files.ts";
 import { TailInput } from "../tail-input.ts";
 
@@ -162,7 +162,15 @@ export class TailWorld {
       }
     };
     const output = { config: sink, take } as unknown as Output;
-    const counters = { alerts: 0, detectionMs: 0, undetected: 0 };
-    this.#router = new Router(this.#config, [output], "c", counters, [], onProblem);
+    this.#router = new Router({
+      config: this.#config,
+      outputs: [output],
+      clusterId: "c",
+      rules: { detection: undefined, shadow: undefined, ring: undefined },
+      counters: newRouterCounters(),
+      filters: [],
+      onProblem,
+      isSecond: false,
+    });
   }
 }

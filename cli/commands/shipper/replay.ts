@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Flags } from "@oclif/core";
 import { askAgentProgram } from "../../agent-process.ts";
-import { parseDuration } from "../../duration.ts";
+import { timeFrom } from "../../alert-flags.ts";
 import { misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { envOf, switchFlag, textFlag } from "../../flags.ts";
@@ -62,7 +62,7 @@ export default class ShipperReplay extends FleetCommand {
       act: flags.export !== undefined ? "export" : replays ? "replay" : "list",
       ...(alias === undefined ? {} : { alias }),
       ...(reason === undefined ? {} : { reason }),
-      ...(since === undefined ? {} : { sinceMs: this.#sinceMs(since) }),
+      ...(since === undefined ? {} : { sinceMs: timeFrom(since, "--since", this.screen.now()) }),
       ...(edited === undefined ? {} : { edited: resolve(edited) }),
       ...(flags.export === undefined ? {} : { exportTo: resolve(flags.export) }),
     });
@@ -76,16 +76,6 @@ export default class ShipperReplay extends FleetCommand {
         }
         return renderReplay(view, { wide, paint: this.screen.paint });
       },
-    );
-  }
-
-  #sinceMs(text: string): number {
-    const seconds = parseDuration(text);
-    if (seconds !== undefined) return this.screen.now() - seconds * 1000;
-    const ms = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
-    if (!Number.isNaN(ms)) return ms;
-    throw misused(
-      `--since "${text}" is neither a duration such as 2h nor a time such as 2026-11-23T09:00:00Z`,
     );
   }
 }
