@@ -39,16 +39,18 @@ import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
 import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-service.ts";
 import { freezePermissions, freezeService } from "./rpc/freeze-service.ts";
 import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
-import { authenticate, peerKey } from "./rpc/interceptors/authenticate.ts";
+import { authenticate, peerKey, type Peer } from "./rpc/interceptors/authenticate.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
 import { issueIdentity, openState, replaceCa, type State } from "./state.ts";
+import { listAgentStandings } from "./store/agents.ts";
 import { removeLogins } from "./store/api-tokens.ts";
 import type { AuditPen } from "./store/audit-entries.ts";
 import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
+import { together } from "./together.ts";
 import type { Tuning } from "./sessions/tuning.ts";
 
 /** A server that takes calls. */
@@ -65,6 +67,8 @@ export interface RunningServer {
 
 /** Agents that are sent away come back, here or elsewhere, after a random part of this. */
 const drainWindowMs = 5_000;
+/** Agents whose standing is asked for in one query. */
+const standingsMax = 500;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 /** A login that is over is kept so long, for whoever asks who that was. */
@@ -219,6 +223,12 @@ async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Prom
     config.listenHost,
     ...(config.publicAddress === undefined ? [] : [config.publicAddress.host]),
   ];
+  // A fleet that comes back, or fetches at once, is asked about in one query and not in thousands.
+  const standingOf = together({
+    work: (asked: readonly Pick<Peer, "agentId" | "clusterId">[]) => listAgentStandings(db, asked),
+    keyOf: ({ agentId }) => agentId,
+    itemsMax: standingsMax,
+  });
   const http = await listen({
     ...rest,
     host: config.listenHost,
@@ -230,7 +240,7 @@ async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Prom
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
     authenticate: ({ requestHeader, values }) =>
       authenticate(
-        { db, org, agentCertificateMs, cas: () => keeper.current() },
+        { db, org, agentCertificateMs, standingOf, cas: () => keeper.current() },
         requestHeader,
         values.get(peerKey),
         now(),

@@ -42,6 +42,8 @@ function neverRun(name: string): LoopStatus {
   };
 }
 
+const restShare = 3;
+
 /**
  * Drives one reconciler: by a timer with jitter, so that several servers do not march in step, and by nudges. One
  * activation at a time. An activation that fails is logged and tried again at the next turn.
@@ -76,8 +78,8 @@ export function startLoop(options: LoopOptions): Loop {
     isNudged = false;
     running = activate().then(() => {
       running = undefined;
-      // It rests as long as it worked, so that reports of thousands of agents take half a core at most.
-      restsUntil = performance.now() + Math.min((state.lastSeconds ?? 0) * 1000, options.everyMs);
+      // It rests longer than it worked, so that reports of thousands of agents take a quarter of a core at most.
+      restsUntil = performance.now() + Math.min(restShare * (state.lastSeconds ?? 0) * 1000, options.everyMs);
       if (isNudged) runRested();
       else runIn(options.everyMs * (0.75 + random() / 2));
     });

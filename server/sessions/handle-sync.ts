@@ -10,7 +10,6 @@ import { accept, type Outcome } from "../domain/refusal.ts";
 import { adoptCertificate } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
-import { storeReport } from "../store/reports.ts";
 import { storeBacktest } from "../store/backtests.ts";
 import { storeShadow } from "../store/shadows.ts";
 import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
@@ -22,6 +21,7 @@ import type { PresenceBook } from "./presence.ts";
 import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
 import { backtestFor, shadowFor, wireEnvelope, type Held } from "./offers.ts";
 import { readBacktest, readShadow } from "./read-shadow.ts";
+import type { StoreReport } from "./report-book.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Who speaks, as the certificate of the connection proves it. */
@@ -46,6 +46,7 @@ export interface SyncPorts {
   readonly audit: AuditBook;
   readonly presence: PresenceBook;
   readonly rates: Batcher<RateRow>;
+  readonly reports: StoreReport;
   readonly tuning: Tuning;
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
@@ -116,9 +117,8 @@ export async function handleSync(
     if (!report.ok) return report;
     const { agentId } = caller;
     const { sessionId, epoch } = session;
-    if (!(await storeReport(ports.db, { agentId, sessionId, epoch }, report.value, ports.clock()))) {
-      throw superseded();
-    }
+    const isHeld = await ports.reports({ agentId, sessionId, epoch, report: report.value });
+    if (!isHeld) throw superseded();
     session.observedGeneration = report.value.observedGeneration;
     ports.onReport();
   }

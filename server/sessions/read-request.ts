@@ -1,5 +1,5 @@
 /** Everything an agent sends is checked here before anything else looks at it: size, shape, and whose word it is. */
-import { createPublicKey, verify } from "node:crypto";
+import { createPublicKey, verify, type KeyObject } from "node:crypto";
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
@@ -98,9 +98,20 @@ export function readReport(request: SyncRequest, speaker: Speaker): Outcome<Repo
 
 /** As `verifyReport` of the trust room, with the key at hand instead of the certificate it would take it from. */
 function isSigned({ report, reportSignature }: SyncRequest, publicKey: Uint8Array): boolean {
-  const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
+  const key = keyOf(publicKey);
   const data = preAuthEncoding(reportType, report);
   return verify("sha256", data, { key, dsaEncoding: "ieee-p1363" }, reportSignature);
+}
+
+const keys = new WeakMap<Uint8Array, KeyObject>();
+
+/** A connection hands over the same bytes with every message: its key is read once. */
+function keyOf(publicKey: Uint8Array): KeyObject {
+  const known = keys.get(publicKey);
+  if (known !== undefined) return known;
+  const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
+  keys.set(publicKey, key);
+  return key;
 }
 
 function readContent(report: StateReport): Outcome<Report> {

@@ -14,6 +14,7 @@ import { createDesiredBook, type SignAssignment, type SignBacktest, type SignSha
 import type { SyncPorts } from "./handle-sync.ts";
 import { createPresenceBook } from "./presence.ts";
 import { createRegistry, type Registry } from "./registry.ts";
+import { createReportBook } from "./report-book.ts";
 import { defaultTuning, type Tuning } from "./tuning.ts";
 
 export interface SessionsOptions {
@@ -98,6 +99,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       presence,
       blobs: createBlobBook(db),
       rates,
+      reports: createReportBook(db, clock),
       tuning,
       certificateMs: options.certificateMs,
       clock,

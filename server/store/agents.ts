@@ -20,14 +20,15 @@ export interface AgentStanding {
   readonly retiredAt: Date | null;
 }
 
-/** Undefined when there is no such agent in that cluster. */
-export async function findAgentStanding(
+/** The standing of some agents, in their order; undefined where there is no such agent in that cluster. */
+export async function listAgentStandings(
   db: Db,
-  agentId: string,
-  clusterId: string,
-): Promise<AgentStanding | undefined> {
-  const [row] = await db
+  asked: readonly { readonly agentId: string; readonly clusterId: string }[],
+): Promise<readonly (AgentStanding | undefined)[]> {
+  const rows = await db
     .select({
+      agentId: agents.id,
+      clusterId: agents.clusterId,
       certificateSerial: agents.certificateSerial,
       certificateExpiresAt: agents.certificateExpiresAt,
       certificateCa: agents.certificateCa,
@@ -36,8 +37,12 @@ export async function findAgentStanding(
     })
     .from(agents)
     .innerJoin(clusters, eq(clusters.id, agents.clusterId))
-    .where(and(eq(agents.id, agentId), eq(agents.clusterId, clusterId)));
-  return row;
+    .where(sql`${agents.id} = any(${sql.param(asked.map(({ agentId }) => agentId))}::text[])`);
+  const byId = new Map(rows.map((row) => [row.agentId, row]));
+  return asked.map(({ agentId, clusterId }) => {
+    const row = byId.get(agentId);
+    return row?.clusterId === clusterId ? row : undefined;
+  });
 }
 
 /** A certificate that somebody came in with. */

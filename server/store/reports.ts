@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql, type SQL } from "drizzle-orm";
 
 import type { Digest } from "../domain/ids.ts";
 import type { BundleKind } from "../domain/rollout-spec.ts";
@@ -50,57 +50,89 @@ export async function removeOldAttempts(db: Db): Promise<number> {
   return gone.rowCount ?? 0;
 }
 
+/** A report with the session in which it was given. */
+export interface GivenReport {
+  readonly agentId: string;
+  readonly sessionId: string;
+  readonly epoch: bigint;
+  readonly report: Report;
+}
+
 /**
- * Stores what an agent proves, in one statement, so that all of it or nothing is there. Rows that would stay the same are
- * not written. False when the session was taken over by a newer one: then nothing was stored.
+ * Stores what some agents prove, each at most once, in one statement, so that all of it or nothing is there. Rows that would
+ * stay the same are not written. Answers with the agents whose session holds; of those whose session was taken over by a
+ * newer one nothing was stored.
  */
-export async function storeReport(
+export async function storeReports(
   db: Db,
-  session: { readonly agentId: string; readonly sessionId: string; readonly epoch: bigint },
-  report: Report,
+  given: readonly GivenReport[],
   now: Date,
-): Promise<boolean> {
-  const { components, attempts } = report;
+): Promise<ReadonlySet<string>> {
+  if (given.length === 0) return new Set();
   const at = sql`${now.toISOString()}::timestamptz`;
-  const carried = report.auditHead === undefined ? null : Buffer.from(report.auditHead);
-  const { rows } = await db.execute(sql`
-    with fence as (
-      update agents set observed_generation = ${report.observedGeneration},
-        conditions = ${JSON.stringify(report.conditions)}::jsonb, last_seen_at = ${at},
-        trusted_cas = ${param(report.trustedCas)}::text[],
-        audit_head = coalesce(${carried}::bytea, audit_head)
-      where id = ${session.agentId} and session_id = ${session.sessionId} and session_epoch = ${session.epoch}
-        and revoked_at is null
-      returning id
-    ), proved as (
-      insert into agent_components as c (agent_id, kind, running_digest, running_since, proved_generation, proved_at)
-      select fence.id, x.kind, x.digest, x.since,
-        case when x.digest is null then null else ${report.observedGeneration}::bigint end,
-        case when x.digest is null then null else ${at} end
-      from fence, unnest(
-        ${param(components.map((each) => each.kind))}::text[],
-        ${param(components.map((each) => each.runningDigest ?? null))}::text[],
-        ${param(components.map((each) => each.runningSince?.toISOString() ?? null))}::timestamptz[]
-      ) as x (kind, digest, since)
-      on conflict (agent_id, kind) do update set
-        running_digest = excluded.running_digest, running_since = excluded.running_since,
-        proved_generation = excluded.proved_generation, proved_at = excluded.proved_at
-      where (c.running_digest, c.running_since, c.proved_generation)
-        is distinct from (excluded.running_digest, excluded.running_since, excluded.proved_generation)
-    ), tried as (
-      insert into attempts (agent_id, kind, digest, generation, at, phase, reason, detail, log_tail)
-      select fence.id, x.* from fence, unnest(
-        ${param(attempts.map((each) => each.kind))}::text[],
-        ${param(attempts.map((each) => each.digest))}::text[],
-        ${param(attempts.map((each) => String(each.generation)))}::bigint[],
-        ${param(attempts.map((each) => each.at.toISOString()))}::timestamptz[],
-        ${param(attempts.map((each) => each.phase))}::text[],
-        ${param(attempts.map((each) => each.reason))}::text[],
-        ${param(attempts.map((each) => each.detail))}::text[],
-        ${param(attempts.map((each) => each.logTail))}::text[]
-      ) as x
-      on conflict do nothing
-    )
+  const { rows } = await db.execute<{ id: string }>(sql`
+    with given as (
+      select * from unnest(${texts(given, ({ agentId }) => agentId)}, ${texts(given, ({ sessionId }) => sessionId)},
+        ${numbers(given, ({ epoch }) => epoch)}, ${numbers(given, ({ report }) => report.observedGeneration)},
+        ${texts(given, ({ report }) => JSON.stringify(report.conditions))},
+        ${texts(given, ({ report }) => JSON.stringify(report.trustedCas))},
+        ${texts(given, ({ report }) => hexOf(report.auditHead))}
+      ) as x (id, session_id, epoch, observed, conditions, cas, head)
+    ), held as (
+      -- One order for everybody, so that servers that write about the same agents do not lock each other out.
+      select g.id from agents g join given x on g.id = x.id and g.session_id = x.session_id and g.session_epoch = x.epoch
+      where g.revoked_at is null order by g.id for no key update of g
+    ), fence as (
+      update agents g set observed_generation = x.observed, conditions = x.conditions::jsonb, last_seen_at = ${at},
+        trusted_cas = array(select jsonb_array_elements_text(x.cas::jsonb)),
+        audit_head = coalesce(decode(x.head, 'hex'), g.audit_head)
+      from given x join held on held.id = x.id where g.id = x.id
+      returning g.id, x.observed
+    ), proved as (${upsertProofs(given, at)}), tried as (${insertAttempts(given)})
     select id from fence`);
-  return rows.length > 0;
+  return new Set(rows.map(({ id }) => id));
+}
+
+function upsertProofs(given: readonly GivenReport[], at: SQL): SQL {
+  const all = given.flatMap(({ agentId, report }) => report.components.map((each) => ({ agentId, ...each })));
+  return sql`
+    insert into agent_components as c (agent_id, kind, running_digest, running_since, proved_generation, proved_at)
+    select fence.id, x.kind, x.digest, x.since::timestamptz,
+      case when x.digest is null then null else fence.observed end,
+      case when x.digest is null then null else ${at} end
+    from fence join unnest(${texts(all, ({ agentId }) => agentId)}, ${texts(all, ({ kind }) => kind)},
+      ${texts(all, ({ runningDigest }) => runningDigest ?? null)},
+      ${texts(all, ({ runningSince }) => runningSince?.toISOString() ?? null)}
+    ) as x (id, kind, digest, since) on x.id = fence.id
+    on conflict (agent_id, kind) do update set
+      running_digest = excluded.running_digest, running_since = excluded.running_since,
+      proved_generation = excluded.proved_generation, proved_at = excluded.proved_at
+    where (c.running_digest, c.running_since, c.proved_generation)
+      is distinct from (excluded.running_digest, excluded.running_since, excluded.proved_generation)`;
+}
+
+function insertAttempts(given: readonly GivenReport[]): SQL {
+  const all = given.flatMap(({ agentId, report }) => report.attempts.map((each) => ({ agentId, ...each })));
+  return sql`
+    insert into attempts (agent_id, kind, digest, generation, at, phase, reason, detail, log_tail)
+    select fence.id, x.kind, x.digest, x.generation, x.at::timestamptz, x.phase, x.reason, x.detail, x.log_tail
+    from fence join unnest(${texts(all, ({ agentId }) => agentId)}, ${texts(all, ({ kind }) => kind)},
+      ${texts(all, ({ digest }) => digest)}, ${numbers(all, ({ generation }) => generation)},
+      ${texts(all, (attempt) => attempt.at.toISOString())}, ${texts(all, ({ phase }) => phase)},
+      ${texts(all, ({ reason }) => reason)}, ${texts(all, ({ detail }) => detail)},
+      ${texts(all, ({ logTail }) => logTail)}
+    ) as x (id, kind, digest, generation, at, phase, reason, detail, log_tail) on x.id = fence.id
+    on conflict do nothing`;
+}
+
+function texts<T>(all: readonly T[], of: (each: T) => string | null): SQL {
+  return sql`${param(all.map(of))}::text[]`;
+}
+
+function numbers<T>(all: readonly T[], of: (each: T) => bigint): SQL {
+  return sql`${param(all.map((each) => String(of(each))))}::bigint[]`;
+}
+
+function hexOf(bytes: Uint8Array | undefined): string | null {
+  return bytes === undefined ? null : Buffer.from(bytes).toString("hex");
 }

@@ -187,17 +187,23 @@ export interface Presence {
 export async function flushPresence(db: Db, seen: readonly Presence[]): Promise<ReadonlySet<string>> {
   if (seen.length === 0) return new Set();
   const { rows } = await db.execute<{ id: string }>(sql`
+    with seen as (
+      select * from unnest(
+        ${param(seen.map((each) => each.agentId))}::text[],
+        ${param(seen.map((each) => each.sessionId))}::text[],
+        ${param(seen.map((each) => String(each.epoch)))}::bigint[],
+        ${param(seen.map((each) => each.lastSeenAt.toISOString()))}::timestamptz[],
+        ${param(seen.map((each) => textOf(each.trustVersions?.root)))}::bigint[],
+        ${param(seen.map((each) => textOf(each.trustVersions?.targets)))}::bigint[]
+      ) as x (id, session_id, epoch, at, root, targets)
+    ), held as (
+      -- In the order in which reports are stored, so that neither waits for the other.
+      select g.id from agents g join seen x on g.id = x.id and g.session_id = x.session_id and g.session_epoch = x.epoch
+      where g.revoked_at is null order by g.id for no key update of g
+    )
     update agents g set last_seen_at = greatest(g.last_seen_at, x.at),
       root_version = coalesce(x.root, g.root_version), targets_version = coalesce(x.targets, g.targets_version)
-    from unnest(
-      ${param(seen.map((each) => each.agentId))}::text[],
-      ${param(seen.map((each) => each.sessionId))}::text[],
-      ${param(seen.map((each) => String(each.epoch)))}::bigint[],
-      ${param(seen.map((each) => each.lastSeenAt.toISOString()))}::timestamptz[],
-      ${param(seen.map((each) => textOf(each.trustVersions?.root)))}::bigint[],
-      ${param(seen.map((each) => textOf(each.trustVersions?.targets)))}::bigint[]
-    ) as x (id, session_id, epoch, at, root, targets)
-    where g.id = x.id and g.session_id = x.session_id and g.session_epoch = x.epoch and g.revoked_at is null
+    from seen x join held on held.id = x.id where g.id = x.id
     returning g.id`);
   return new Set(rows.map((row) => row.id));
 }

@@ -11,6 +11,9 @@ import { bareEnv } from "../support/bare-env.ts";
 
 /** The real server as a process of its own, so that what kills it kills a process and not a test. */
 export interface ServerProcess {
+  readonly pid: number;
+  /** Its state directory. */
+  readonly dir: string;
   readonly port: number;
   readonly baseUrl: string;
   readonly ca: string;
@@ -22,16 +25,26 @@ export interface ServerProcess {
   residentMiB(): number;
   /** All that was cut or refused, by reason. */
   refused(): Promise<Readonly<Record<string, number>>>;
+  /** Ends it without a word, and leaves its state directory to a successor. */
+  kill(): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** The state directory of a server that was killed, to go on from. */
+  readonly dir?: string;
+  /** For node itself, for example a profiler. */
+  readonly nodeArgs?: readonly string[];
 }
 
 export async function startServerProcess(
   databaseUrl: string,
   env: Readonly<Record<string, string>> = {},
+  options: ServerOptions = {},
 ): Promise<ServerProcess> {
-  const dir = mkdtempSync(join(tmpdir(), "falconry-floods-"));
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), "falconry-floods-"));
   const main = join(import.meta.dirname, "..", "..", "server", "main.ts");
-  const child = spawn(process.execPath, [main], {
+  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), main], {
     env: {
       ...bareEnv(),
       FALCONRY_LISTEN: "127.0.0.1:0",
@@ -59,7 +72,14 @@ export async function startServerProcess(
   const port = await listening.promise;
   const ca = readFileSync(join(dir, "ca", "ca.crt"), "utf8");
   const isAlive = () => child.exitCode === null && child.signalCode === null;
+  const end = async (signal: "SIGTERM" | "SIGKILL") => {
+    const ended = isAlive() ? once(child, "exit") : Promise.resolve();
+    child.kill(signal);
+    await ended;
+  };
   return {
+    pid: child.pid ?? 0,
+    dir,
     port,
     baseUrl: `https://localhost:${port}`,
     ca,
@@ -76,10 +96,9 @@ export async function startServerProcess(
       const lines = text.matchAll(/^falconry_refused_total\{what="\w+",reason="([^"]+)"\} (\d+)/gm);
       return Object.fromEntries([...lines].map(([, reason = "", count]) => [reason, Number(count)]));
     },
+    kill: () => end("SIGKILL"),
     stop: async () => {
-      const ended = isAlive() ? once(child, "exit") : Promise.resolve();
-      child.kill("SIGTERM");
-      await ended;
+      await end("SIGTERM");
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -9,7 +9,7 @@ import type { AgentId, ApiTokenId, ClusterId } from "../../domain/ids.ts";
 import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
 import { judgeToken, parseCredential } from "../../domain/secret.ts";
 import { isSecret } from "../../secrets.ts";
-import { findAgentStanding } from "../../store/agents.ts";
+import type { AgentStanding } from "../../store/agents.ts";
 import { findApiToken, touchApiToken, type ApiToken } from "../../store/api-tokens.ts";
 import type { Db } from "../../store/pool.ts";
 import { credentialText, type AgentCaller, type Caller, type Operator } from "../caller.ts";
@@ -35,6 +35,8 @@ export interface Authentication {
   readonly db: Db;
   readonly org: string;
   readonly agentCertificateMs: number;
+  /** Undefined when there is no such agent in that cluster. */
+  readonly standingOf: (peer: Pick<Peer, "agentId" | "clusterId">) => Promise<AgentStanding | undefined>;
   readonly cas: () => Pick<CaSet, "issuer" | "trustedPins" | "bundleVersion">;
 }
 
@@ -133,7 +135,7 @@ async function certified(on: Authentication, peer: Peer, now: Date): Promise<Out
   const { issuer, trustedPins, bundleVersion } = on.cas();
   // The connection may be older than the end of its CA.
   if (!trustedPins.includes(peer.ca)) return droppedCa;
-  const standing = await findAgentStanding(on.db, peer.agentId, peer.clusterId);
+  const standing = await on.standingOf(peer);
   if (standing === undefined) return stranger;
   const judged = judgeCertificate(
     {

@@ -3,6 +3,7 @@ import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { Db } from "../../store/pool.ts";
 import { readBundleContents } from "../../store/rollout-bundles.ts";
 import { diffBundles, layersOf, readBundle, type BundleChange } from "./diff.ts";
+import { createChangeMemory } from "./change-memory.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** Clusters to which a rollout means the same: one bundle replaces another, with the same layers of each. */
@@ -16,6 +17,9 @@ export interface Comparison {
 
 /** Each takes tens of milliseconds; more than these are a fleet that one plan should not be made for. */
 const groupsMax = 200;
+
+/** A plan that is shown and then started compares the same twice, and so does every server that begins what waited. */
+const changes = createChangeMemory(500);
 
 /** What a plan changes, for each group of clusters that it means the same to. */
 export async function compareBundles(
@@ -50,7 +54,10 @@ export async function compareBundles(
     const [first] = members;
     const from = first?.previous ?? "";
     const own = labels.get(first?.id ?? "") ?? {};
-    const change = await diffBundles(bundles.get(from), after, own);
+    const before = bundles.get(from);
+    const layersBefore = before === undefined ? [] : layersOf(before, own);
+    const key = JSON.stringify([from, layersBefore, bundle.digest, layersOf(after, own)]);
+    const change = await changes.get(key, () => diffBundles(before, after, own));
     const names = members.map(({ name }) => name);
     comparisons.push({ from, layers: layersOf(after, own), clusters: names, change });
   }

@@ -1,0 +1,79 @@
+import { createHash } from "node:crypto";
+
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { SyncResponse } from "#proto/agent/v1/agent";
+import {
+  checkTarget,
+  raiseGeneration,
+  updateTrusted,
+  verifyAssignment,
+  type Checked,
+  type Trusted,
+} from "#trust";
+
+import { bytesOf, newSimState, type SimIdentity, type SimState } from "../../support/sim-agent.ts";
+
+function must<T>(checked: Checked<T>): T {
+  if (checked.ok) return checked.value;
+  throw new Error(`${checked.refusal.code}: ${checked.refusal.message}`);
+}
+
+let empty: SimState | undefined;
+
+/** What an agent knows when it has just been enrolled. All agents of a process read the same root, once. */
+export function leanState(identity: SimIdentity): SimState {
+  empty ??= newSimState(identity);
+  return { ...empty, labels: identity.labels, running: new Map(), attempts: new Map() };
+}
+
+/** Metadata that was verified once in this process, by what was known before and what came. */
+const verified = new WeakMap<Trusted, Map<string, Trusted>>();
+
+/**
+ * Takes an answer in as an agent has to. What is the same for all agents of a process, the metadata of the fleet, is verified
+ * by the first of them; the signature of each assignment and the hash of each fetched bundle by every one.
+ */
+export async function takeLean(
+  { org, clusterId, labels }: SimIdentity,
+  state: SimState,
+  fetch: (digest: string) => Promise<Uint8Array>,
+  response: SyncResponse,
+): Promise<boolean> {
+  state.labels = response.labels === undefined ? state.labels : { ...labels, ...response.labels.labels };
+  if (response.metadata.length > 0) state.trusted = metadataOf(state.trusted, response);
+  if (response.assignment === undefined) return false;
+  const context = { org, clusterId, now: new Date() };
+  const assignment = must(verifyAssignment(state.trusted, response.assignment, context));
+  state.trusted = raiseGeneration(state.trusted, assignment.generation);
+  state.observedGeneration = BigInt(assignment.generation);
+  for (const target of assignment.targets) {
+    must(checkTarget(state.trusted, target, new Date()));
+    const { kind, sha256 } = target;
+    if (state.running.get(kind)?.sha256 === sha256) continue;
+    const bytes = await fetch(`sha256:${sha256}`);
+    const found = createHash("sha256").update(bytes).digest("hex");
+    if (found !== sha256 || bytes.length !== target.length) throw new Error(`The bundle has hash ${found}`);
+    state.running.set(kind, { sha256, sinceMs: Date.now() });
+    const at = timestampFromMs(Date.now());
+    const generation = state.observedGeneration;
+    state.attempts.set(kind, { digest: bytesOf(sha256), generation, phase: "applied", reason: "", at });
+  }
+  return true;
+}
+
+function metadataOf(before: Trusted, { metadata }: SyncResponse): Trusted {
+  const hash = createHash("sha256");
+  for (const { role, body } of metadata) hash.update(role).update(body);
+  const key = hash.digest("hex");
+  const known = verified.get(before) ?? new Map<string, Trusted>();
+  verified.set(before, known);
+  const of = (role: string) => metadata.filter((each) => each.role === role).map(({ body }) => body);
+  const newest = (role: string) => {
+    const body = of(role).at(-1);
+    return body === undefined ? {} : { [role]: body };
+  };
+  const update = { roots: of("root"), ...newest("timestamp"), ...newest("snapshot"), ...newest("targets") };
+  const after = known.get(key) ?? must(updateTrusted(before, update, new Date()));
+  known.set(key, after);
+  return after;
+}

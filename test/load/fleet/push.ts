@@ -1,0 +1,112 @@
+import { sql } from "drizzle-orm";
+import { BundleKind } from "#proto/fleet/v1/common";
+import { RolloutService } from "#proto/fleet/v1/rollout";
+
+import { median, percentile, rounded } from "../figures.ts";
+import { type Bench, waitFor } from "./bench.ts";
+import { cpuMs, familyCpuMs, machineLoad } from "./processes.ts";
+
+interface Pushed {
+  /** Milliseconds from the call that starts the rollout until the proof of each agent is stored. */
+  readonly times: readonly number[];
+  readonly planMs: number;
+  /** Of it, until the call that starts it has its answer. */
+  readonly startMs: number;
+  readonly succeededMs: number;
+  readonly serverCpuMs: number;
+  readonly postgresCpuMs: number;
+}
+
+const withinMs = 120_000;
+
+/** Rolls the next version out to everybody in one wave, and waits for the proofs of so many. */
+export async function pushTo(
+  at: Bench,
+  proofs: number,
+  whenProved: () => Promise<void> = () => Promise.resolve(),
+): Promise<Pushed> {
+  const { db, server } = at;
+  const digest = at.digests[at.pushes % at.digests.length] ?? "";
+  at.pushes += 1;
+  const service = await at.admin.client(RolloutService);
+  const spec = { kind: BundleKind.RULES, bundle: digest, canary: 10_000 };
+  // People see the plan before they start it, as fleetctl does: comparing the rules is done by then.
+  const plannedAt = performance.now();
+  const { plan } = await service.planRollout({ spec });
+  const planMs = performance.now() - plannedAt;
+  const [server0, postgres0] = [cpuMs(server.pid), familyCpuMs(at.postgresPid)];
+  const startedMs = Date.now();
+  const { rollout } = await service.startRollout({ spec, planDigest: plan?.digest ?? "" });
+  const startMs = Date.now() - startedMs;
+  const proved = async () => {
+    const { rows } = await db.execute<{ ms: number }>(sql`
+      select (extract(epoch from proved_at) * 1000)::float8 as ms from agent_components
+      where kind = 'rules' and running_digest = ${digest} and proved_at > ${new Date(startedMs).toISOString()}::timestamptz`);
+    return rows.length >= proofs ? rows.map(({ ms }) => ms - startedMs) : undefined;
+  };
+  const times = await waitFor(`${proofs} proofs`, withinMs, proved).catch(async (error: unknown) => {
+    throw new Error(`The agents stand so: ${JSON.stringify(await at.crowd.look())}`, { cause: error });
+  });
+  const [server1, postgres1] = [cpuMs(server.pid), familyCpuMs(at.postgresPid)];
+  await whenProved();
+  const succeededMs = await waitFor("the rollout to succeed", withinMs, async () => {
+    const { rows } = await db.execute<{ state: string; ms: number | null }>(sql`
+      select state, (extract(epoch from finished_at) * 1000)::float8 as ms from rollouts where id = ${rollout?.id}`);
+    const [row] = rows;
+    if (row !== undefined && row.ms !== null && row.state !== "succeeded") throw new Error(`It ${row.state}`);
+    return row?.ms ?? undefined;
+  });
+  return {
+    times,
+    planMs,
+    startMs,
+    succeededMs: succeededMs - startedMs,
+    serverCpuMs: server1 - server0,
+    postgresCpuMs: postgres1 - postgres0,
+  };
+}
+
+/** Rounds of a rollout to all agents; the first warms both sides up and is told apart. */
+export async function measurePushes(at: Bench, rounds: number): Promise<object> {
+  const all: Pushed[] = [];
+  for (let round = 0; round <= rounds; round += 1) all.push(await pushTo(at, at.crowd.size));
+  const [first, ...rest] = all;
+  const times = rest.flatMap((each) => each.times);
+  const of = (read: (pushed: Pushed) => number) => median(rest.map(read));
+  const lastOf = ({ times: each }: Pushed) => Math.max(...each);
+  return {
+    load: machineLoad(),
+    provedMs: {
+      p50: Math.round(median(times)),
+      p99: Math.round(percentile(times, 0.99)),
+      last: Math.round(of(lastOf)),
+      first: first === undefined ? undefined : Math.round(lastOf(first)),
+    },
+    shareOfLastPercent: rounded(
+      of((pushed) => 1 - percentile(pushed.times, 0.99) / lastOf(pushed)),
+      3,
+    ),
+    planMs: Math.round(of((pushed) => pushed.planMs)),
+    startMs: Math.round(of((pushed) => pushed.startMs)),
+    succeededMs: Math.round(of((pushed) => pushed.succeededMs)),
+    serverCpuMsEach: rounded(of((pushed) => pushed.serverCpuMs) / at.crowd.size, 2),
+    postgresCpuMsEach: rounded(of((pushed) => pushed.postgresCpuMs) / at.crowd.size, 2),
+  };
+}
+
+/** Rounds in which one agent has stopped reading, in turns with rounds in which none has. */
+export async function measureStall(at: Bench, rounds: number): Promise<object> {
+  const [free, stalled]: [number[], number[]] = [[], []];
+  const others = at.crowd.size - 1;
+  for (let round = 0; round < rounds; round += 1) {
+    free.push(...(await pushTo(at, at.crowd.size)).times);
+    await at.crowd.askFirst({ what: "stall" });
+    const goOn = async () => void (await at.crowd.askFirst({ what: "goOn" }));
+    stalled.push(...(await pushTo(at, others, goOn)).times.slice(0, others));
+  }
+  const [p99Free, p99Stalled] = [percentile(free, 0.99), percentile(stalled, 0.99)];
+  return {
+    p99Ms: { free: Math.round(p99Free), stalled: Math.round(p99Stalled) },
+    ratio: rounded(p99Stalled / p99Free, 2),
+  };
+}
