@@ -12,11 +12,21 @@ export const blobBytesMax: number = 64 * 1024 * 1024;
  * as the row, and a rollout to thousands of agents reads it once. Nobody may write into what is handed out.
  */
 export interface BlobBook {
-  /** Undefined when there is no such bundle. Fails when the stored bytes are not those that the digest names. */
+  /**
+   * Undefined when there is no such bundle. Bytes that are not those which the digest names are handed out as they are stored,
+   * and never kept: the agent refuses them by itself and says so, here they are told to `onDamaged`.
+   */
   get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined>;
 }
 
-export function createBlobBook(db: Db, bytesMax: number = blobBytesMax): BlobBook {
+export interface BlobOptions {
+  readonly db: Db;
+  /** Called with the digest that is asked for and that of what is stored. */
+  readonly onDamaged: (digest: Digest, found: string) => void;
+  readonly bytesMax?: number;
+}
+
+export function createBlobBook({ db, onDamaged, bytesMax = blobBytesMax }: BlobOptions): BlobBook {
   /** Used last stands last. */
   const held = new Map<Digest, Uint8Array<ArrayBuffer>>();
   const coming = new Map<Digest, Promise<Uint8Array<ArrayBuffer> | undefined>>();
@@ -36,8 +46,8 @@ export function createBlobBook(db: Db, bytesMax: number = blobBytesMax): BlobBoo
     if (stored === undefined) return undefined;
     const content = Uint8Array.from(stored);
     const found = `sha256:${createHash("sha256").update(content).digest("hex")}`;
-    if (found !== digest) throw new Error(`The bytes stored as ${digest} are ${found}: restore the database`);
-    keep(digest, content);
+    if (found === digest) keep(digest, content);
+    else onDamaged(digest, found);
     return content;
   }
   return {

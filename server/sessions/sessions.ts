@@ -97,7 +97,15 @@ export function createSessions(options: SessionsOptions): Sessions {
       cas,
       audit: createAuditBook(db, org, clock),
       presence,
-      blobs: createBlobBook(db),
+      blobs: createBlobBook({
+        db,
+        onDamaged: (digest, found) => {
+          log.error(
+            { digest, found },
+            "the stored bundle is not what its digest names: restore the database",
+          );
+        },
+      }),
       rates,
       reports: createReportBook(db, clock),
       tuning,
