@@ -190,7 +190,7 @@ export class JsonBytes implements JsonDocument {
     let closing = 0;
     for (;;) {
       if (at >= end) return -1;
-      if (used + 2 * stride > tape.length) tape = this.grow();
+      if (used + 2 * stride > tape.length) tape = this.grow(used / (at - start + 1), end - start);
       if (closing === 0x7d) {
         if (bytes[at] !== 0x22) return -1;
         const to = stringEnd(bytes, at + 1);
@@ -290,8 +290,11 @@ export class JsonBytes implements JsonDocument {
     return at;
   }
 
-  private grow(): Int32Array {
-    const wider = new Int32Array(this.tape.length * 2);
+  /** Makes room for a text of so many bytes that goes on as it began, and at least for twice as much as there is. */
+  private grow(perByte: number, bytes: number): Int32Array {
+    // Growing step by step would cost a large text more than the reading of it.
+    const expected = Math.min(Math.ceil(perByte * bytes * 1.1), stride * (bytes + 2));
+    const wider = new Int32Array(Math.max(this.tape.length * 2, expected));
     wider.set(this.tape);
     this.tape = wider;
     return wider;
