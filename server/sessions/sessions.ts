@@ -97,15 +97,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       cas,
       audit: createAuditBook(db, org, clock),
       presence,
-      blobs: createBlobBook({
-        db,
-        onDamaged: (digest, found) => {
-          log.error(
-            { digest, found },
-            "the stored bundle is not what its digest names: restore the database",
-          );
-        },
-      }),
+      blobs: blobsOf(db, log),
       rates,
       reports: createReportBook(db, clock),
       tuning,
@@ -125,4 +117,13 @@ export function createSessions(options: SessionsOptions): Sessions {
       return registry.size;
     },
   };
+}
+
+function blobsOf(db: Db, log: Logger): BlobBook {
+  return createBlobBook({
+    db,
+    onDamaged: (digest, found) => {
+      log.error({ digest, found }, "the stored bundle is not what its digest names: restore the database");
+    },
+  });
 }
