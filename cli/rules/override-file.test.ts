@@ -71,5 +71,6 @@ test("renderOverrideFile() excuses exactly the values it was given, whatever sta
       assert.equal(stream.take(event(user, name)).alerts.length, 0);
       if (other !== user) assert.equal(stream.take(event(other, name)).alerts.length, 1);
     }),
+    { examples: [[" ", "/api?watch=1", ""]] },
   );
 });

@@ -38,6 +38,10 @@ function yamlOf(item: unknown): string {
       if (key.value === "fields" || key.value === "comps") value.flow = true;
       if (key.value === "values") for (const tuple of value.items) if (isSeq(tuple)) tuple.flow = true;
     },
+    Scalar(_, scalar) {
+      // In a flow sequence the reader of Falco takes a question mark for one of YAML, wherever it stands.
+      if (typeof scalar.value === "string" && /[?]|^[:-]/.test(scalar.value)) scalar.type = "QUOTE_DOUBLE";
+    },
   });
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
