@@ -24,7 +24,6 @@ import { KafkaOutput } from "./kafka-output.ts";
 import { segmentIds, segmentPath } from "./queue-files.ts";
 import { queueName } from "./queued-output.ts";
 import type { Router } from "./router.ts";
-import { ReadLimit } from "./second-reader.ts";
 import { StdinInput } from "./stdin-input.ts";
 import { TailFiles } from "./tail-files.ts";
 import { TailInput } from "./tail-input.ts";
@@ -170,8 +169,8 @@ export function openTailAgain(
   };
   const context = { counters: newCounters(), onProblem };
   const again = openTail(input, marks, context, { ...options, deadLetter: parking, readAll: false });
-  const limit = new ReadLimit(first, marks);
-  again.readTo = (file) => limit.of(file);
+  // A file that the first has not open is one that it has done with: nothing more comes of that.
+  again.readTo = (file) => first.reachedIn(file) ?? Number.POSITIVE_INFINITY;
   return again;
 }
 

@@ -167,6 +167,43 @@ test("an output that is behind stays so over a restart and another config, and l
   assert.deepEqual(w.ids(), ids);
 });
 
+test("an output that is behind gets files that were rotated and removed before it came to them", async (t) => {
+  const w = world(t);
+  const web = await startWeb(t);
+  const { port } = web;
+  const pipeline = w.start(port);
+  await web.stop();
+  const ids: string[] = [];
+  const more = async (name: string) => {
+    const some = numbered(name, 3000);
+    write(w.log, ...some);
+    ids.push(...some);
+    await until("the file to have it", () => w.ids().length === ids.length);
+  };
+  write(w.log, "first");
+  ids.push("first");
+  await apply(pipeline, w, configOf(w, port));
+  for (const name of ["a", "b", "c"]) {
+    await more(name);
+    fs.renameSync(w.log, `${w.log}.${name}`);
+  }
+  await more("d");
+  assert.ok(await behind(pipeline));
+  const open = async () => (await pipeline.stats()).inputs[0]?.filesOpen;
+  await until("the first reader to have done with what was rotated", async () => (await open()) === 1);
+  for (const name of ["a", "b", "c"]) fs.rmSync(`${w.log}.${name}`);
+  await more("e");
+  await sleep(1500);
+  await web.start();
+  await until("both to be together", async () => !(await behind(pipeline)));
+  await until("the server to have the last", () => web.got.at(-1) === ids.at(-1));
+  assert.deepEqual(web.got, ids);
+  assert.deepEqual(
+    w.problems.filter(({ code }) => code === "tail/gone"),
+    [],
+  );
+});
+
 test("alerts come once, also to an output that is behind, and are counted once", async (t) => {
   const w = world(t);
   const web = await startWeb(t);

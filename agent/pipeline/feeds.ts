@@ -82,7 +82,7 @@ export class Feeds {
   /** Takes back the outputs that have come to where the others are. */
   rejoin(): void {
     for (const slow of this.#feeds.filter((feed) => feed.behind !== undefined)) {
-      const first = this.#feeds.find((feed) => feed.behind === undefined && isReaderOf(feed, slow));
+      const first = this.#feeds.find((feed) => feed.behind === undefined && isOfSameInput(feed, slow));
       if (first === undefined || !first.isDurable || !slow.isDurable || slow.behind?.isFull === true) {
         continue;
       }
@@ -120,12 +120,12 @@ export class Feeds {
   }
 
   #behind(input: Feed["input"]): readonly Feed[] {
-    return this.#feeds.filter((feed) => feed.behind !== undefined && feed.input.config === input.config);
+    return this.#feeds.filter((feed) => feed.behind !== undefined && isOfSameInput(feed, { input }));
   }
 }
 
-function isReaderOf(first: Feed, slow: Feed): boolean {
-  return first.input.config === slow.input.config;
+function isOfSameInput(one: Pick<Feed, "input">, other: Pick<Feed, "input">): boolean {
+  return one.input.config === other.input.config;
 }
 
 /** Whether two readers of the same files have done the same: files that both have done with do not count. */
