@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { sql } from "drizzle-orm";
+import { sql } from "../server/store/drizzle.ts";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { newHome, rules, shipper, startAgentFleet, until } from "./testing.ts";
 

@@ -4,6 +4,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { AlertSchema } from "#proto/agent/v1/agent";
 import type { Alert } from "#proto/agent/v1/agent";
+import { withHops } from "./domain/canary.ts";
 import type { AgentConnection } from "./link/clients.ts";
 import type { PipelineAlert } from "./pipeline/pipeline.ts";
 
@@ -43,7 +44,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 function alertMessage(alert: PipelineAlert): Alert {
-  const { id, rule, priority, source, output, body, auditId, tags } = alert;
+  const { id, rule, priority, source, output, auditId, tags, hops } = alert;
+  const body = hops === undefined ? alert.body : withHops(alert.body, { ...hops, sentMs: Date.now() });
   return create(AlertSchema, {
     id,
     rule,

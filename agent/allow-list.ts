@@ -1,12 +1,19 @@
 import { readFileSync } from "node:fs";
 import type { AllowList, ListenAddress } from "#shipper";
+import { responseActions } from "#trust";
 import { AgentError } from "./agent-error.ts";
+import { isProtected } from "./domain/response.ts";
+import type { ResponseGrant } from "./domain/response.ts";
 import type { RuleGuard } from "./pipeline/protect.ts";
 
 /** What this node allows, and what it insists on. */
-export type LocalPolicy = AllowList & RuleGuard;
+export type LocalPolicy = AllowList &
+  RuleGuard & {
+    /** Undefined where nothing may be done about alerts. */
+    readonly responses?: ResponseGrant;
+  };
 
-const nothing: Required<LocalPolicy> = {
+const nothing: Required<Omit<LocalPolicy, "responses">> = {
   destinations: [],
   fileDirectories: [],
   secretDirectories: [],
@@ -16,6 +23,8 @@ const nothing: Required<LocalPolicy> = {
   releasedRules: [],
 };
 const bytesMax = 1024 * 1024;
+const perHourMax = 100;
+const namespacesMax = 200;
 
 /**
  * The local allow-list: what a signed config may do on this node. It comes with the agent's installation, never over the
@@ -27,7 +36,8 @@ export function readAllowList(file: string | undefined): LocalPolicy {
     new AgentError(
       "config/allow-list",
       `FALCONRY_ALLOW_FILE ${file} ${why}. Expected {"destinations": [{"host", "port", "tls": "required" or "optional", and "serverName" if the certificate has another}], ` +
-        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...], "listen": [{"host", "port"}], "protectedRules": [...], "releasedRules": [...]}`,
+        `"fileDirectories": [...], "tailDirectories": [...], "secretDirectories": [...], "listen": [{"host", "port"}], "protectedRules": [...], "releasedRules": [...], ` +
+        `"responses": {"actions": [...], "namespaces": [...], "perHour": 1 to ${perHourMax}}}`,
     );
   let value: unknown;
   try {
@@ -38,7 +48,7 @@ export function readAllowList(file: string | undefined): LocalPolicy {
     throw fail(`cannot be read: ${(error as Error).message}`);
   }
   if (!isRecord(value)) throw fail("is no object");
-  const unknown = Object.keys(value).find((key) => !Object.hasOwn(nothing, key));
+  const unknown = Object.keys(value).find((key) => !Object.hasOwn(nothing, key) && key !== "responses");
   if (unknown !== undefined) throw fail(`has an unknown key "${unknown}"`);
   const { destinations = [], fileDirectories = [], tailDirectories = [] } = value;
   const { secretDirectories = [], listen = [], protectedRules = [], releasedRules = [] } = value;
@@ -55,7 +65,14 @@ export function readAllowList(file: string | undefined): LocalPolicy {
   }
   if (!isNames(protectedRules)) throw fail("has protectedRules that are no list of names of rules");
   if (!isNames(releasedRules)) throw fail("has releasedRules that are no list of names of rules");
+  const { responses } = value;
+  if (responses !== undefined && !isGrant(responses)) {
+    throw fail(
+      "has responses without known actions, namespaces that are none of Kubernetes' own, and perHour",
+    );
+  }
   return {
+    ...(responses === undefined ? {} : { responses }),
     destinations,
     fileDirectories,
     tailDirectories,
@@ -72,6 +89,22 @@ function isDirectories(value: unknown): value is string[] {
 
 function isNames(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((name) => typeof name === "string" && name !== "");
+}
+
+function isGrant(value: unknown): value is ResponseGrant {
+  if (!isRecord(value)) return false;
+  const { actions, namespaces, perHour, ...more } = value;
+  return (
+    Object.keys(more).length === 0 &&
+    Array.isArray(actions) &&
+    actions.every((action) => responseActions.some((each) => each === action)) &&
+    isNames(namespaces) &&
+    namespaces.length <= namespacesMax &&
+    !namespaces.some(isProtected) &&
+    Number.isInteger(perHour) &&
+    Number(perHour) >= 1 &&
+    Number(perHour) <= perHourMax
+  );
 }
 
 function isDestination(value: unknown): value is AllowList["destinations"][number] {

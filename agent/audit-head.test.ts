@@ -1,7 +1,7 @@
 /** The head of the audit log on its way: from the server to the agent's disk, and back in its reports. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sql } from "drizzle-orm";
+import { sql } from "../server/store/drizzle.ts";
 import { fromBinary } from "@bufbuild/protobuf";
 import { EnvelopeSchema } from "#proto/agent/v1/agent";
 import { readAuditHead } from "#trust";

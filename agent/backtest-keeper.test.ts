@@ -46,10 +46,13 @@ function keeper(t: TestContext) {
         fetched += 1;
         return join(dir, target.sha256);
       },
+      keep: () => Promise.resolve(),
       prune: async () => {},
     },
     startsPath: join(dir, "starts.json"),
     pipeline: { backtestSource: async () => undefined },
+    rules: () => undefined,
+    labels: () => ({}),
     client: () => undefined,
     org: "default",
     guard: {},

@@ -1,36 +1,26 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { create, equals } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Logger } from "pino";
 import { BacktestReportSchema } from "#proto/agent/v1/agent";
 import type { BacktestOffer, BacktestReport, Envelope, ShadowReport } from "#proto/agent/v1/agent";
 import { problemOf } from "./agent-error.ts";
 import { openBacktestStarts } from "./backtest-starts.ts";
 import type { BacktestStarts } from "./backtest-starts.ts";
-import type { BundleStore } from "./bundles.ts";
 import { reportOf } from "./candidate-report.ts";
+import { detailCharsMax, fetchCandidate, offered, readOrder, takeReport } from "./candidate-work.ts";
+import type { CandidatePorts } from "./candidate-work.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
-import type { AgentConnection } from "./link/clients.ts";
 import type { SaidOfBacktest } from "./link/session.ts";
 import { runBacktest } from "./pipeline/backtest.ts";
 import type { BacktestFigures, BacktestRequest } from "./pipeline/backtest.ts";
 import type { RuleGuard } from "./pipeline/protect.ts";
 import type { BacktestOrder, TrustStore } from "./trust-store.ts";
 
-export interface BacktestPorts {
-  readonly trust: Pick<TrustStore, "acceptBacktest" | "checkTarget">;
-  /** A store of its own: what applies bundles, and what shadows them, knows nothing of it. */
-  readonly candidates: BundleStore;
+export interface BacktestPorts extends CandidatePorts {
+  readonly trust: Pick<TrustStore, "acceptBacktest" | "checkTarget" | "checkLayer">;
   readonly startsPath: string;
   readonly pipeline: Pick<KeptPipeline, "backtestSource">;
-  readonly client: () => AgentConnection["client"] | undefined;
-  readonly org: string;
   readonly guard: RuleGuard;
-  /** Told when there is more to report. */
-  readonly onChange: () => void;
-  readonly log: Logger;
-  /** Ends it, with its thread and its timers. */
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -57,7 +47,6 @@ const lookMs = 2_000;
 const progressMs = 2_000;
 /** A replay that took the agent with it so often is not tried again. */
 const startsMax = 3;
-const detailMax = 1_000;
 
 export function keepBacktest(ports: BacktestPorts): BacktestKeeper {
   const starts = openBacktestStarts(ports.startsPath);
@@ -65,15 +54,14 @@ export function keepBacktest(ports: BacktestPorts): BacktestKeeper {
   return {
     standing: () => own && { ...own, isReplaying: !own.isOver },
     take(offer) {
-      if (offer === undefined) return;
-      if (offer.backtestId === "") return own?.calledOff.abort(new Error("The server ended it"));
-      const backtestId = offer.backtestId.slice(0, 100);
-      if (backtestId === own?.backtestId) return;
+      const asked = offered(offer?.backtestId, own?.backtestId);
+      if (asked === "nothing") return;
+      if (asked === "end") return own?.calledOff.abort(new Error("The server ended it"));
       own?.calledOff.abort(new Error("Another backtest took its place"));
-      const next = newOwn(backtestId);
+      const next = newOwn(asked.id);
       own = next;
       tell(ports, next, { state: "preparing" });
-      void run(ports, next, offer.order, starts);
+      void run(ports, next, offer?.order, starts);
     },
   };
 }
@@ -90,18 +78,13 @@ async function run(
   envelope: Envelope | undefined,
   starts: BacktestStarts,
 ): Promise<void> {
-  const order = envelope && ports.trust.acceptBacktest(envelope, new Date());
-  if (order?.ok !== true) {
-    const { code, message } = order?.refusal ?? { code: "trust/malformed", message: "it came without order" };
-    return end(ports, own, "refused", code, message);
-  }
-  if (order.value.backtestId !== own.backtestId) {
-    return end(ports, own, "refused", "trust/malformed", "The order is for another backtest than the offer");
-  }
-  const late = AbortSignal.timeout(Math.max(0, order.value.deadlineMs - Date.now()));
+  const verify = (signed: Envelope) => ports.trust.acceptBacktest(signed, new Date());
+  const read = readOrder("backtest", own.backtestId, envelope, verify, ({ backtestId }) => backtestId);
+  if (!("order" in read)) return end(ports, own, "refused", read.reason, read.detail);
+  const late = AbortSignal.timeout(Math.max(0, read.order.deadlineMs - Date.now()));
   const signal = AbortSignal.any([ports.signal, own.calledOff.signal, late]);
   try {
-    const request = await prepare(ports, own, order.value, signal);
+    const request = await prepare(ports, own, read.order, signal);
     if (request === undefined) return;
     await replay(ports, own, request, starts, signal);
   } catch (error) {
@@ -142,16 +125,12 @@ async function prepare(
 async function look(ports: BacktestPorts, target: BacktestOrder["target"], signal: AbortSignal) {
   const refused = (reason: string, detail: string) => ({ ok: false, reason, detail }) as const;
   try {
-    const listed = ports.trust.checkTarget(target);
-    if (!listed.ok) return refused(listed.refusal.code, listed.refusal.message);
-    const path = await ports.candidates.stage(target, ports.client(), signal);
-    await ports.candidates.prune([target.sha256]);
+    const fetched = await fetchCandidate(ports, target, signal);
+    if (!("candidate" in fetched)) return refused(fetched.reason, fetched.detail);
     const found = await ports.pipeline.backtestSource();
     if (found === undefined) return refused("pipeline/away", "The pipeline is being started again");
     if (!found.ok) return refused(found.reason, found.detail);
-    const released = { org: ports.org, path: target.path };
-    const candidate = { path, digest: `sha256:${target.sha256}`, released };
-    return { ok: true, source: found.source, candidate } as const;
+    return { ok: true, source: found.source, candidate: fetched.candidate } as const;
   } catch (error) {
     signal.throwIfAborted();
     const { code, message } = problemOf(error, "backtest/failed");
@@ -172,7 +151,7 @@ async function replay(
   }
   const { backtestId } = own;
   ports.log.info(
-    { backtestId, path: request.candidate.released?.path },
+    { backtestId, path: request.candidate.released?.path ?? request.candidate.path },
     "the last events are replayed over a candidate",
   );
   let last: BacktestFigures | undefined;
@@ -217,14 +196,12 @@ function tell(
 ): void {
   const { bytesDone, bytesTotal, missing, oldest } = own.report;
   const next = create(BacktestReportSchema, {
-    figures: { ...figures, detail: (figures.detail ?? "").slice(0, detailMax) },
+    figures: { ...figures, detail: (figures.detail ?? "").slice(0, detailCharsMax) },
     ...(progress === undefined
       ? { bytesDone, bytesTotal, missing, ...(oldest && { oldest }) }
       : countsOf(progress)),
   });
-  if (own.version > 0 && equals(BacktestReportSchema, own.report, next)) return;
-  own.report = next;
-  own.version += 1;
+  if (!takeReport(BacktestReportSchema, own, next)) return;
   const nowMs = performance.now();
   if (!own.isOver && own.version > 1 && nowMs - own.toldMs < progressMs) return;
   own.toldMs = nowMs;

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { sql } from "drizzle-orm";
+import { sql } from "../server/store/drizzle.ts";
 import { BacktestService, BacktestState } from "#proto/fleet/v1/backtest";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { openBacktestStarts } from "./backtest-starts.ts";

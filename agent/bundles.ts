@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "@connectrpc/connect";
 import type { AgentService } from "#proto/agent/v1/agent";
 import { AgentError } from "./agent-error.ts";
-import type { Target } from "./domain/apply-plan.ts";
+import type { Part } from "./domain/apply-plan.ts";
 
 /** A bundle that has not arrived after this long is given up and asked for again, from where it broke off. */
 const fetchMs = 120_000;
@@ -13,11 +13,9 @@ const fetchMs = 120_000;
 export interface BundleStore {
   pathOf(sha256: string): string;
   /** Makes sure that the bundle is on disk with the length and hash of signed metadata; returns its path. */
-  stage(
-    target: Target,
-    client: Client<typeof AgentService> | undefined,
-    signal: AbortSignal,
-  ): Promise<string>;
+  stage(target: Part, client: Client<typeof AgentService> | undefined, signal: AbortSignal): Promise<string>;
+  /** Writes down what this agent made itself, or holds elsewhere, durably. */
+  keep(sha256: string, content: string | Uint8Array): Promise<void>;
   /** Removes what none of the given hashes names. */
   prune(keep: readonly string[]): Promise<void>;
 }
@@ -42,6 +40,12 @@ export function openBundleStore(dir: string): BundleStore {
       await syncDirectory(dir);
       return path;
     },
+    async keep(sha256, content) {
+      const part = join(dir, `${sha256}.part`);
+      await writeFile(part, content, { mode: 0o600, flush: true });
+      await rename(part, pathOf(sha256));
+      await syncDirectory(dir);
+    },
     async prune(keep) {
       const names = await readdir(dir);
       const stale = names.filter((name) => !keep.some((sha256) => name.startsWith(sha256)));
@@ -52,7 +56,7 @@ export function openBundleStore(dir: string): BundleStore {
 
 async function fetchInto(
   part: string,
-  target: Target,
+  target: Part,
   client: Client<typeof AgentService>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -84,7 +88,7 @@ async function fetchInto(
   }
 }
 
-async function checkWhole(part: string, target: Target): Promise<void> {
+async function checkWhole(part: string, target: Part): Promise<void> {
   const bytes = await readFile(part);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (bytes.length < target.length) {
@@ -101,7 +105,7 @@ async function checkWhole(part: string, target: Target): Promise<void> {
   );
 }
 
-async function isWhole(path: string, target: Target): Promise<boolean> {
+async function isWhole(path: string, target: Part): Promise<boolean> {
   const bytes = await readFile(path).catch(() => undefined);
   return (
     bytes !== undefined &&

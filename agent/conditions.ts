@@ -39,6 +39,16 @@ export function createConditions(onChange: () => void): Conditions {
   };
 }
 
+/** One condition at a time for what keeps somebody from working; undefined when nothing does. */
+export function noteTrouble(conditions: Conditions) {
+  let raised: string | undefined;
+  return (trouble: Pick<Condition, "code" | "message"> | undefined): void => {
+    if (raised !== undefined && raised !== trouble?.code) conditions.clear(raised);
+    raised = trouble?.code;
+    if (trouble !== undefined) conditions.raise(trouble.code, trouble.message);
+  };
+}
+
 function withoutNumbers(message: string): string {
   return message.replaceAll(/\d+/g, "0");
 }

@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { readTraceSettings } from "#traces";
+import type { TraceSettings } from "#traces";
+import { readDriverSettings } from "./drivers/settings.ts";
+import type { DriverSettings } from "./drivers/settings.ts";
+import type { KubeAccess } from "./respond/kube.ts";
 
 /** How an agent is told what it is. Every value comes from the environment; nothing secret comes from the command line. */
 export interface Config {
@@ -10,6 +15,8 @@ export interface Config {
   readonly joinString: string | undefined;
   /** Reads it again: a new one may have been put into the file. */
   readonly readJoinString: () => string | undefined;
+  /** A service-account token by which the cluster vouches for this agent; then the join string has no token. */
+  readonly serviceAccountTokenFile: string | undefined;
   readonly clusterName: string | undefined;
   readonly clusterUid: string | undefined;
   /** Unique within the cluster: the node's name. */
@@ -19,20 +26,29 @@ export interface Config {
   readonly variables: Readonly<Record<string, string>>;
   /** The local allow-list, a JSON file; nothing is allowed without it. */
   readonly allowListFile: string | undefined;
+  /** How responses reach kube-apiserver; only where they were asked for when the cluster was onboarded. */
+  readonly kube: KubeAccess | undefined;
   readonly logLevel: string;
   /** How long a bundle runs under watch before it is last-known-good. */
   readonly soakMs: number;
+  /** Which programs run bundles; the agent itself where none is named. */
+  readonly drivers: DriverSettings;
+  /** Undefined leaves traces off. */
+  readonly traces: TraceSettings | undefined;
 }
 
 const names = {
   stateDir: "FALCONRY_STATE_DIR",
   joinString: "FALCONRY_JOIN",
   joinFile: "FALCONRY_JOIN_FILE",
+  serviceAccountTokenFile: "FALCONRY_SERVICE_ACCOUNT_TOKEN_FILE",
   clusterName: "FALCONRY_CLUSTER",
   clusterUid: "FALCONRY_CLUSTER_UID",
   agentName: "FALCONRY_NODE",
   transport: "FALCONRY_TRANSPORT",
   allowListFile: "FALCONRY_ALLOW_FILE",
+  kubeDir: "FALCONRY_KUBE_DIR",
+  kubeUrl: "FALCONRY_KUBE_URL",
   logLevel: "FALCONRY_LOG_LEVEL",
   soakSeconds: "FALCONRY_SOAK_SECONDS",
 } as const;
@@ -64,23 +80,39 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config } | { probl
   if (!/^\d{1,5}$/.test(soakSeconds) || Number(soakSeconds) > 86_400) {
     problems.push(`${names.soakSeconds} is "${soakSeconds}": use seconds, 0 to 86400`);
   }
+  const drivers = readDriverSettings(env, problems);
+  const kube = readKube(env, problems);
   const joinString = readJoinString(env, problems);
+  const traces = readTraceSettings(env, "falconry-agent");
+  if (!traces.ok) problems.push(...traces.problems);
   if (problems.length > 0) return { problems };
   return {
     config: {
       stateDir: resolve(stateDir ?? "."),
       joinString,
       readJoinString: () => readJoinString(env, []),
+      serviceAccountTokenFile: env[names.serviceAccountTokenFile],
       clusterName: env[names.clusterName],
       clusterUid: env[names.clusterUid],
       agentName,
       transport: transport as Config["transport"],
       variables: variablesOf(env),
       allowListFile: env[names.allowListFile],
+      kube,
       logLevel,
       soakMs: Number(soakSeconds) * 1000,
+      drivers,
+      traces: traces.ok ? traces.settings : undefined,
     },
   };
+}
+
+function readKube(env: NodeJS.ProcessEnv, problems: string[]): KubeAccess | undefined {
+  const dir = env[names.kubeDir];
+  if (dir === undefined || dir === "") return undefined;
+  const url = env[names.kubeUrl] ?? "https://kubernetes.default.svc";
+  if (!/^https:\/\/[^/@\s]+$/.test(url)) problems.push(`${names.kubeUrl} is "${url}": use https://HOST:PORT`);
+  return { dir, url };
 }
 
 function readJoinString(env: NodeJS.ProcessEnv, problems: string[]): string | undefined {
@@ -122,6 +154,8 @@ export function pathsOf(stateDir: string) {
     backtests: join(stateDir, "backtests"),
     backtestStarts: join(stateDir, "backtest-starts.json"),
     pipeline: join(stateDir, "pipeline"),
+    drivers: join(stateDir, "drivers"),
+    responses: join(stateDir, "responses.json"),
     lock: join(stateDir, "agent.pid"),
   } as const;
 }

@@ -6,9 +6,11 @@ import type { Assignment, Kind, Rejection } from "./domain/apply-plan.ts";
 import type { Trials } from "./domain/trial.ts";
 import { agentVersion } from "./version.ts";
 
-/** What the agent tried last for a kind. */
+/** What the agent tried last for a kind, or of a layer. */
 export interface AttemptRecord {
   readonly sha256: string;
+  /** The bundle that people released, where `sha256` is that of it with layers. */
+  readonly base?: string;
   readonly generation: number;
   readonly phase: "received" | "verified" | "staged" | "applying" | "applied" | "rejected" | "rolled-back";
   readonly reason: string;
@@ -39,6 +41,8 @@ export interface Current {
   readonly trials: Trials;
   readonly attempts: { readonly [K in Kind]?: AttemptRecord };
   readonly rejections: { readonly [K in Kind]?: Rejection };
+  /** What was tried last of each layer that a team owns, by the layer's name. */
+  readonly layers?: Readonly<Record<string, AttemptRecord>>;
   readonly labels: Readonly<Record<string, string>>;
   /**
    * The labels that last-known-good was proved with. They differ from `labels` while what runs does not load with those:

@@ -11,6 +11,8 @@ import type {
   PipelineFacts,
   PipelineOptions,
   PipelineStats,
+  RenderRequest,
+  RenderResult,
   ShadowFigures,
   ShadowRequest,
   ShadowResult,
@@ -20,6 +22,9 @@ import type {
 export interface KeptPipeline {
   /** Rejects with `pipeline/crashed` when the worker dies while it applies, with `pipeline/away` while there is none. */
   apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult>;
+  /** As `apply`, of a bundle that another program is to run. */
+  render(request: RenderRequest, facts: PipelineFacts): Promise<RenderResult>;
+  runsElsewhere(digest: string): void;
   /** As of the pipeline; undefined while there is no worker, or when it dies over it. */
   beginShadow(request: ShadowRequest): Promise<ShadowResult | undefined>;
   endShadow(): Promise<unknown>;
@@ -101,7 +106,9 @@ export function keepPipeline(options: KeepOptions): KeptPipeline {
       restart();
     },
     ...candidatesIn(() => pipeline),
-    apply: (request, facts) => applyTo(pipeline, request, facts, kill),
+    apply: (request, facts) => load(pipeline, (worker) => worker.apply(request, facts), kill),
+    render: (request, facts) => load(pipeline, (worker) => worker.render(request, facts), kill),
+    runsElsewhere: (digest) => pipeline?.runsElsewhere(digest),
     stats: () => asker.ask(pipeline),
     restarts: () => restarts,
     async stop() {
@@ -136,16 +143,16 @@ function candidatesIn(
   };
 }
 
-async function applyTo(
+/** Has the worker load a bundle; one that hangs over it is ended. */
+async function load<T>(
   pipeline: Pipeline | undefined,
-  request: ApplyRequest,
-  facts: PipelineFacts,
+  work: (worker: Pipeline) => Promise<T>,
   kill: (because: string) => void,
-): Promise<ApplyResult> {
+): Promise<T> {
   if (pipeline === undefined) throw new AgentError("pipeline/away", "The pipeline is being started again");
   const hanging = setTimeout(() => kill(`it loaded for ${applyMs / 1000} s and was not done`), applyMs);
   try {
-    return await pipeline.apply(request, facts);
+    return await work(pipeline);
   } catch (error) {
     const why = (error as Error).message;
     throw new AgentError("pipeline/crashed", `The pipeline died while it loaded the bundle: ${why}`);

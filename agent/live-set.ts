@@ -3,7 +3,7 @@ import type { CurrentStore, RunningRecord, RunningSet } from "./current.ts";
 import { kinds } from "./domain/apply-plan.ts";
 import type { Kind, Target } from "./domain/apply-plan.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
-import type { ApplyResult, PipelineFacts } from "./pipeline/pipeline.ts";
+import type { ApplyResult, PipelineFacts, RulesParts } from "./pipeline/pipeline.ts";
 
 /** Hex SHA-256 per kind. */
 export type Hashes = { readonly [K in Kind]?: string };
@@ -17,6 +17,10 @@ export interface LiveSet {
   hashes(): Hashes;
   /** The worker is gone, and nothing runs. */
   forget(): void;
+  /** What runs a kind shows no more that it does. */
+  drop(kind: Kind): void;
+  /** What the rules that run are made of, when teams put layers on the bundle. */
+  parts(): RulesParts | undefined;
   /** The labels that what runs was loaded with; undefined while nothing was. */
   labels(): Labels | undefined;
   /**
@@ -38,6 +42,7 @@ export interface LivePorts {
 
 export function createLive({ current, bundles, pipeline, facts, org, onChange }: LivePorts): LiveSet {
   let running: RunningSet = {};
+  let parts: RulesParts | undefined;
   let loadedWith: Labels | undefined;
 
   /** The same bytes have run since they began to, also over a restart. */
@@ -50,10 +55,18 @@ export function createLive({ current, bundles, pipeline, facts, org, onChange }:
   return {
     running: () => running,
     hashes: () => Object.fromEntries(entriesOf(running).map(([kind, { sha256 }]) => [kind, sha256])),
+    parts: () => parts,
     labels: () => loadedWith,
     forget() {
       running = {};
+      parts = undefined;
       loadedWith = undefined;
+      onChange();
+    },
+    drop(kind) {
+      const { [kind]: _, ...others } = running;
+      running = others;
+      if (kind === "rules") parts = undefined;
       onChange();
     },
     async hand(wanted, labels, fresh) {
@@ -67,6 +80,7 @@ export function createLive({ current, bundles, pipeline, facts, org, onChange }:
       const result = await pipeline.apply(Object.fromEntries(sources), facts(labels));
       if (!result.ok) return result;
       loadedWith = labels;
+      parts = result.running.parts;
       running = Object.fromEntries(
         entriesOf(result.running).map(([kind, digest]) => [kind, recordOf(kind, digest)]),
       );

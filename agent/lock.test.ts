@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,4 +42,31 @@ test("a lock is let go by its holder only", (t) => {
   writeFileSync(file, held);
   unlock();
   assert.equal(existsSync(file), false);
+});
+
+test("an agent that is told to end while it waits to enrol ends at once, well, and lets its state directory go", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "falconry-lock-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const pin = `sha256:${"0".repeat(64)}`;
+  const child = spawn(process.execPath, [new URL("./main.ts", import.meta.url).pathname], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: {
+      PATH: process.env["PATH"],
+      FALCONRY_STATE_DIR: dir,
+      // Nobody listens there.
+      FALCONRY_JOIN: `falconry://jt_1.s3cret-of-nobody@127.0.0.1:1?ca=${pin}&root=${pin}`,
+      FALCONRY_CLUSTER: "eu-1",
+      FALCONRY_NODE: "node-1",
+    },
+  });
+  t.after(() => child.kill("SIGKILL"));
+  const ended = once(child, "exit");
+  let said = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+    if (said.includes("enrolment has to wait")) child.kill("SIGTERM");
+  });
+  assert.deepEqual(await ended, [0, null], said);
+  assert.match(said, /"msg":"stopped"/);
+  assert.equal(existsSync(join(dir, "agent.pid")), false, "the lock");
 });

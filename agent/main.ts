@@ -1,8 +1,10 @@
+import { stopSignal } from "./stop-signal.ts";
 import { mkdirSync } from "node:fs";
 import { pino } from "pino";
 import { AgentError, problemOf } from "./agent-error.ts";
 import { readAllowList } from "./allow-list.ts";
 import { pathsOf, readConfig } from "./config.ts";
+import { giveBackWhenQuiet } from "./give-back-memory.ts";
 import { enroll } from "./identity/enroll.ts";
 import { readIdentity } from "./identity/identity.ts";
 import { lockState } from "./lock.ts";
@@ -20,8 +22,31 @@ function makeStateDir(dir: string): void {
   }
 }
 
+const usage = `Usage: falconry-agent             run the agent until SIGTERM
+       falconry-agent --version   print its version
+
+It is configured by its environment alone; docs/operations.md lists the variables. FALCONRY_STATE_DIR has to be set, and
+FALCONRY_JOIN_FILE for the first start.
+`;
+
+/** What a person asked instead of running it; nothing secret ever comes from the command line. */
+function answerTo(args: readonly string[]): number | undefined {
+  const [word] = args;
+  if (word === undefined) return undefined;
+  const isVersion = word === "--version";
+  const isHelp = word === "--help" || word === "-h";
+  if (isVersion || isHelp) process.stdout.write(isVersion ? `falconry-agent ${agentVersion}\n` : usage);
+  else process.stderr.write(`falconry-agent does not know "${word.slice(0, 80)}"\n${usage}`);
+  return isVersion || isHelp ? 0 : 2;
+}
+
 /** Exit codes: 1 refused, 2 wrong configuration, 4 bug. */
 async function main(): Promise<void> {
+  const answer = answerTo(process.argv.slice(2));
+  if (answer !== undefined) {
+    process.exitCode = answer;
+    return;
+  }
   const read = readConfig(process.env);
   if ("problems" in read) {
     process.stderr.write(`The agent is not configured:\n${read.problems.map((p) => `  ${p}\n`).join("")}`);
@@ -35,30 +60,31 @@ async function main(): Promise<void> {
   // Before the join token is spent: an agent that may not start should not be enrolled.
   readAllowList(config.allowListFile);
   const unlock = lockState(paths.lock);
-  const stopping = new AbortController();
-  let stop = async (): Promise<void> => process.exit(0);
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping.signal.aborted) return;
-    stopping.abort();
+  // Until there is something to close: a key that was made is kept, and enrols the next time.
+  let stop = async (): Promise<void> => {};
+  const end = async (): Promise<void> => {
+    const signal: unknown = stopSignal.reason;
     log.info({ signal }, "stopping: delivering what can be delivered, the rest stays on disk");
-    void stop().then(() => {
-      unlock();
-      log.info("stopped");
-      process.exit(0);
-    });
+    await stop();
+    unlock();
+    log.info("stopped");
+    process.exit(0);
   };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  // A start that fails meanwhile says why, as it would have without the signal.
+  stopSignal.addEventListener("abort", () => void end().catch(fail));
 
   const known = readIdentity(paths.identity);
-  const identity = known ?? (await enroll(config, log, stopping.signal));
+  const identity = known ?? (await enroll(config, log, stopSignal));
   if (known === undefined) log.info({ clusterId: identity.clusterId, agentId: identity.agentId }, "enrolled");
   log.info({ version: agentVersion, cluster: identity.clusterName, server: identity.server }, "agent starts");
-  const agent = await runAgent(config, identity, log);
-  stop = () => agent.stop();
+  const starting = runAgent(config, identity, log);
+  // Who stops it in the middle of its start lets it close in order: three ends without that, and a bundle counts as one that kills agents.
+  stop = async () => (await starting).stop();
+  await starting;
+  giveBackWhenQuiet();
 }
 
-main().catch((error: unknown) => {
+function fail(error: unknown): never {
   if (error instanceof AgentError) {
     process.stderr.write(`${error.code}: ${error.message}\n`);
     process.exit(error.code.startsWith("config/") ? 2 : 1);
@@ -73,4 +99,6 @@ main().catch((error: unknown) => {
     `This is a bug in the agent: ${error instanceof Error ? error.stack : String(error)}\n`,
   );
   process.exit(4);
-});
+}
+
+main().catch(fail);

@@ -1,3 +1,4 @@
+import type { SpanCounts } from "#traces";
 import type { Conditions } from "./conditions.ts";
 import { noteDiskSpace } from "./disk-space.ts";
 import { observe } from "./domain/rates.ts";
@@ -6,6 +7,7 @@ import type { KeptPipeline } from "./keep-pipeline.ts";
 import { createMonitor } from "./monitor/monitor.ts";
 import { describeUnfed } from "./pipeline/pipeline.ts";
 import type { OutputReport, PipelineStats } from "./pipeline/pipeline.ts";
+import type { ResponseStats } from "./respond/responder.ts";
 import { noteLives } from "./trust-lives.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -18,6 +20,10 @@ export interface ObserverPorts {
   readonly paths: { readonly pipeline: string };
   /** Told each look, also when the pipeline did not answer. */
   onStats(stats: PipelineStats | undefined): void;
+  /** What was done about alerts. */
+  responses(): ResponseStats;
+  /** What became of the spans of traces. */
+  spans(): SpanCounts;
   onRates(next: (ledger: RateLedger) => RateLedger): void;
 }
 
@@ -40,7 +46,8 @@ export function observePipeline(ports: ObserverPorts): Observer {
       noteOutputs(stats, ports.conditions);
       noteInputs(stats, ports.conditions);
       noteRing(stats, ports.conditions);
-      monitor.update(stats);
+      noteDrivers(stats, ports.conditions);
+      monitor.update({ ...stats, responses: ports.responses(), spans: ports.spans() });
     }
     await noteDiskSpace(ports.paths.pipeline, ports.conditions);
     if (isStopped) return;
@@ -71,6 +78,19 @@ function noteInputs(stats: PipelineStats, conditions: Conditions): void {
   }
   for (const { code } of conditions.list()) {
     if (/^(?:input|detect)\//.test(code) && !now.has(code)) conditions.clear(code);
+  }
+  for (const [code, message] of now) conditions.raise(code, message);
+}
+
+/** A program beside the agent that does not run what it is to run. */
+function noteDrivers({ drivers = [] }: PipelineStats, conditions: Conditions): void {
+  const now = new Map<string, string>();
+  for (const { name, fault, notes } of drivers) {
+    if (fault !== undefined) now.set(`driver/${name}`, fault);
+    for (const [code, message] of notes) now.set(`${code} ${name}`, message);
+  }
+  for (const { code } of conditions.list()) {
+    if (code.startsWith("driver/") && !now.has(code)) conditions.clear(code);
   }
   for (const [code, message] of now) conditions.raise(code, message);
 }

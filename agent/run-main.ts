@@ -22,8 +22,10 @@ export interface RunArguments extends LocalOptions {
   readonly statsMs: number;
 }
 
-const exit = { done: 0, refused: 1, usage: 2, bug: 4, pipeClosed: 141 } as const;
+const exit = { done: 0, refused: 1, usage: 2, bug: 4, interrupted: 130, pipeClosed: 141 } as const;
 const pollMs = 200;
+/** So long a config that is being loaded may take after an interrupt; what hangs is not waited for. */
+const loadingMs = 10_000;
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -44,7 +46,15 @@ async function run(options: RunArguments): Promise<number> {
     onProblem: showProblem,
   });
   try {
-    const applied = await pipeline.apply(writeBundles(join(stateDir, "run"), loaded), loaded.facts);
+    const loading = pipeline.apply(writeBundles(join(stateDir, "run"), loaded), loaded.facts);
+    const applied = await Promise.race([loading, interruptedFor(loadingMs)]);
+    if (applied === undefined) {
+      pipeline.kill();
+      await pipeline.exited;
+      if (options.stateDir === undefined) fs.rmSync(stateDir, { recursive: true, force: true });
+      say("Interrupted before the config ran");
+      return exit.interrupted;
+    }
     if (!applied.ok) throw new AgentError(applied.reason, applied.detail);
     say(`The config runs; its state is in ${stateDir}.${options.once ? "" : " Ctrl-C ends it."}`);
     const stats = await until(pipeline, options);
@@ -109,9 +119,17 @@ function isSettled(stats: PipelineStats): boolean {
   );
 }
 
-/** From the first moment on: who interrupts a start means it, too. */
+/** From the first moment on: who interrupts a start means it, too. Once: a second time ends the process at once. */
 const interrupted = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => interrupted.abort());
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
+
+function interruptedFor(ms: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    const wait = () => setTimeout(() => resolve(undefined), ms).unref();
+    if (interrupted.signal.aborted) wait();
+    else interrupted.signal.addEventListener("abort", wait, { once: true });
+  });
+}
 
 const known = new Set<string>();
 /** What the config's HTTP server has to say, once. */

@@ -1,23 +1,24 @@
-import { mkdirSync } from "node:fs";
 import type { Logger } from "pino";
 import type { SyncResponse } from "#proto/agent/v1/agent";
-import { certificateToPem, signReport } from "#trust";
+import { engineVersion } from "#engine/version";
+import type { Traces } from "#traces";
+import { certificateToPem, olderEngine, signReport } from "#trust";
 import { deliverAlerts } from "./alerts.ts";
-import { openAuditHead } from "./audit-head.ts";
-import type { AuditHeadStore } from "./audit-head.ts";
 import { readAllowList } from "./allow-list.ts";
 import { createApplier } from "./applier.ts";
-import type { Applier, ApplierPorts } from "./applier.ts";
+import type { Applier } from "./applier.ts";
+import { createApplyTrace, openAgentTraces, tracesMs } from "./apply-trace.ts";
+import type { ApplyTrace } from "./apply-trace.ts";
 import { keepBacktest } from "./backtest-keeper.ts";
 import type { BacktestKeeper } from "./backtest-keeper.ts";
-import { openBundleStore } from "./bundles.ts";
-import { createConditions } from "./conditions.ts";
+import type { RunningSet } from "./current.ts";
+import { createConditions, noteTrouble } from "./conditions.ts";
 import type { Conditions } from "./conditions.ts";
 import type { Config } from "./config.ts";
 import { pathsOf } from "./config.ts";
-import { openCurrent } from "./current.ts";
 import { acknowledge, emptyLedger } from "./domain/rates.ts";
 import type { RateLedger } from "./domain/rates.ts";
+import { capabilitiesOf, hasDrivers, isElsewhere, keepDriven } from "./drivers/open-drivers.ts";
 import { factsOf } from "./facts.ts";
 import { enrollAgain } from "./identity/enroll.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -26,23 +27,25 @@ import { caFloor, endpointOf, writeIdentity } from "./identity/identity.ts";
 import type { Renewal, RenewalPorts } from "./identity/renew.ts";
 import { keepCertificate } from "./identity/renew.ts";
 import { beginInstance } from "./identity/starts.ts";
-import { keepPipeline } from "./keep-pipeline.ts";
-import type { KeptPipeline } from "./keep-pipeline.ts";
+import type { KeepOptions, KeptPipeline } from "./keep-pipeline.ts";
 import type { Link, LinkState } from "./link/link.ts";
 import { startLink } from "./link/link.ts";
 import type { Speaker } from "./link/session.ts";
-import { openLogTail } from "./log-tail.ts";
 import type { LogTail } from "./log-tail.ts";
+import { noteCarried } from "./note-carried.ts";
 import { observePipeline } from "./observe.ts";
 import type { PipelineAlert } from "./pipeline/pipeline.ts";
+import { openResponder } from "./respond/open.ts";
+import type { Responder } from "./respond/responder.ts";
 import { keepShadow } from "./shadow-keeper.ts";
 import type { ShadowKeeper } from "./shadow-keeper.ts";
 import { createSpeaker } from "./speaker.ts";
+import { openStored } from "./stored.ts";
+import type { Stored } from "./stored.ts";
 import type { ResponsePorts } from "./take-response.ts";
 import { takeResponse } from "./take-response.ts";
 import { openTrials } from "./trials.ts";
 import type { Trials } from "./trials.ts";
-import { openTrustStore } from "./trust-store.ts";
 
 /** So long nothing may be read while the log grows, and so long an output of a new config may fail: a minute by default. */
 const stallMsOf = (soakMs: number): number => Math.max(5_000, soakMs / 5);
@@ -59,6 +62,9 @@ export interface RunningAgent {
 interface Own {
   identity: Identity;
   readonly instance: Instance;
+  readonly capabilities: readonly string[];
+  /** Of the agent, or of an older program that runs its rules. */
+  engine: string;
   link: Link | undefined;
   /** Grows with every change of what a report would say. */
   reportVersion: number;
@@ -70,22 +76,26 @@ interface Own {
  * The link, the pipeline worker and the applier meet only in what is stored.
  */
 export async function runAgent(config: Config, identity: Identity, log: Logger): Promise<RunningAgent> {
-  const instance = beginInstanceOf(config, log);
-  const own: Own = { identity, instance, link: undefined, reportVersion: 0, ledger: emptyLedger };
+  const own = newOwn(config, identity, log);
+  const { traces, trace } = await openTracing(config, own, () => applier.running(), log);
   const stopping = new AbortController();
   const stored = openStored(config, identity);
   const conditions = createConditions(() => noteChange(own));
-  const pipeline = openPipeline(config, own, conditions, log, stored.tail, {
+  const pipeline = await openPipeline(config, own, conditions, log, stored.tail, {
     applier: () => applier,
     shadow: () => shadow,
+    responder: () => responder,
   });
-  const shadow: ShadowKeeper = openShadow(own, stored, pipeline, log, stopping.signal);
-  const backtest = openBacktest(config, candidatePorts(own, stored, pipeline, log, stopping.signal), stored);
+  const responder = openResponder({ config, ...callingAs(own), conditions, log });
+  const candidates = candidatePorts(own, stored, { pipeline, rules: () => applier.rules() }, log, stopping);
+  const shadow = keepShadow({ ...candidates, candidates: stored.candidates });
+  const backtest = openBacktest(config, candidates, stored);
   const trials = trialsOf(config, stored, pipeline, () => applier);
   const applier: Applier = createApplier({
     ...stored,
     pipeline,
     trials,
+    trace,
     conditions,
     log,
     client: () => own.link?.client(),
@@ -95,7 +105,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     onTrouble: noteTrouble(conditions),
     signal: stopping.signal,
   });
-  await applier.resume();
+  await begin(applier, config);
 
   const certificate = keepCertificate(renewalOf(config, own, conditions, log));
   const carry = noteCarried(stored.auditHead, () => noteChange(own));
@@ -103,18 +113,12 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
     log,
     transport: config.transport,
     endpoint: () => endpointOf(own.identity),
-    speaker: speakerOf(own, stored, conditions, { applier, shadow, backtest }),
-    take: takerOf(own, stored, conditions, log, { certificate, carry, applier, shadow, backtest }),
-    onState: whenConnected(applier, certificate, log),
+    speaker: speakerOf(own, stored, conditions, { applier, shadow, backtest, trace }),
+    take: takerOf(own, stored, conditions, log, { certificate, carry, applier, shadow, backtest, trace }),
+    onState: whenConnected(applier, certificate, responder, log),
   });
   own.link = link;
-  const observer = observePipeline({
-    pipeline,
-    conditions,
-    ...stored,
-    onStats: (stats) => trials.look(stats),
-    onRates: (next) => (own.ledger = next(own.ledger)),
-  });
+  const observer = observerOf(own, stored, { pipeline, conditions, trials, responder, traces });
   return {
     async stop() {
       stopping.abort();
@@ -122,22 +126,66 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
       certificate.stop();
       noteClosed(trials, log);
       await pipeline.stop();
+      await responder.stop();
       await link.stop();
+      await traces.stop(tracesMs);
     },
   };
+}
+
+interface Observed {
+  readonly pipeline: KeptPipeline;
+  readonly conditions: Conditions;
+  readonly trials: Trials;
+  readonly responder: Responder;
+  readonly traces: Traces;
+}
+
+function observerOf(own: Own, stored: Stored, { pipeline, conditions, trials, responder, traces }: Observed) {
+  return observePipeline({
+    pipeline,
+    conditions,
+    ...stored,
+    onStats: (stats) => trials.look(stats),
+    responses: () => responder.stats(),
+    spans: () => traces.counts(),
+    onRates: (next) => (own.ledger = next(own.ledger)),
+  });
+}
+
+/** Traces of this agent, and what of a rollout's goes on in it. */
+async function openTracing(config: Config, own: Own, running: () => RunningSet, log: Logger) {
+  const traces = await openAgentTraces(config, log);
+  const trace = createApplyTrace({
+    traces,
+    who: () => own.identity,
+    reportVersion: () => own.reportVersion,
+    running: (kind) => running()[kind]?.sha256,
+  });
+  return { traces, trace };
+}
+
+function newOwn(config: Config, identity: Identity, log: Logger): Own {
+  const instance = beginInstanceOf(config, log);
+  const capabilities = capabilitiesOf(config.drivers);
+  const engine = engineVersion;
+  return { identity, instance, capabilities, engine, link: undefined, reportVersion: 0, ledger: emptyLedger };
 }
 
 /** What is done with each answer of the server. */
 function takerOf(
   own: Own,
-  stored: ReturnType<typeof openStored>,
+  stored: Stored,
   conditions: Conditions,
   log: Logger,
-  { certificate, carry, applier, shadow, backtest }: Takers,
+  { certificate, carry, applier, shadow, backtest, trace }: Takers,
 ) {
   return async (response: SyncResponse): Promise<void> => {
     const ports = { ...stored, conditions, log, ...casOf(own, stored) };
-    const { labelsChanged, generationChanged } = takeResponse(response, ports);
+    const fromMs = Date.now();
+    const { labelsChanged, generationChanged, assigned } = takeResponse(response, ports);
+    const { assignment, traceparent } = response;
+    if (assignment !== undefined) trace.took({ traceparent, generation: assigned, fromMs });
     carry.look();
     if (generationChanged) noteChange(own);
     if (response.renewCertificate) certificate.renewSoon();
@@ -154,18 +202,15 @@ interface Takers {
   readonly applier: Applier;
   readonly shadow: ShadowKeeper;
   readonly backtest: BacktestKeeper;
+  readonly trace: ApplyTrace;
 }
 
-function trialsOf(
-  config: Config,
-  stored: ReturnType<typeof openStored>,
-  pipeline: KeptPipeline,
-  applier: () => Applier,
-): Trials {
+function trialsOf(config: Config, stored: Stored, pipeline: KeptPipeline, applier: () => Applier): Trials {
   return openTrials({
     ...stored,
     pipelineDir: stored.paths.pipeline,
     bounds: { soakMs: config.soakMs, stallMs: stallMsOf(config.soakMs), detectionUsMax },
+    isElsewhere: (kind) => isElsewhere(config.drivers, kind),
     kill: (because) => pipeline.kill(because),
     onDecided: () => applier().nudge(),
   });
@@ -208,10 +253,7 @@ function renewalOf(config: Config, own: Own, conditions: Conditions, log: Logger
 }
 
 /** The CAs that the agent trusts: durable before they count, and told with the next report. */
-function casOf(
-  own: Own,
-  { paths, trust }: ReturnType<typeof openStored>,
-): Pick<ResponsePorts, "caVersion" | "setCas"> {
+function casOf(own: Own, { paths, trust }: Stored): Pick<ResponsePorts, "caVersion" | "setCas"> {
   return {
     caVersion: () => caFloor(own.identity, trust.assigners()),
     setCas: (caVersion, cas) => {
@@ -225,14 +267,21 @@ function casOf(
 }
 
 /** What could not be fetched while the server was away can be now. */
-function whenConnected(applier: Applier, certificate: Renewal, log: Logger) {
+function whenConnected(applier: Applier, certificate: Renewal, responder: { tell(): void }, log: Logger) {
   return ({ connected, transport, isRefused }: LinkState): void => {
     // A new certificate, or a new join string, may be what is missing.
     if (isRefused) certificate.renewSoon();
     if (!connected) return;
     log.info({ transport }, "connected to the server");
     applier.nudge();
+    responder.tell();
   };
+}
+
+/** Last-known-good first; a program beside the agent may take its time, and the link does not wait for it. */
+async function begin(applier: Applier, { drivers }: Config): Promise<void> {
+  if (hasDrivers(drivers)) applier.nudge();
+  else await applier.resume();
 }
 
 function noteChange(own: Own): void {
@@ -240,51 +289,16 @@ function noteChange(own: Own): void {
   own.link?.wake();
 }
 
-/**
- * A head that is newer by minutes is worth a report of its own; every report carries the newest anyway. By chance, so that
- * a fleet does not report all at once because somebody paused a rollout.
- */
-function noteCarried(auditHead: AuditHeadStore, onChange: () => void) {
-  let reportedMs = auditHead.get()?.head.time.getTime();
-  let afterMs = 0;
-  return {
-    look(): void {
-      const timeMs = auditHead.get()?.head.time.getTime();
-      if (timeMs === undefined || (reportedMs !== undefined && timeMs - reportedMs < afterMs)) return;
-      if (timeMs === reportedMs) return;
-      reportedMs = timeMs;
-      afterMs = 10 * 60_000 + Math.random() * 50 * 60_000;
-      onChange();
-    },
-  };
+/** What the pipeline tells, and what is opened after it. */
+interface LaterParts {
+  readonly applier: () => Applier;
+  readonly shadow: () => ShadowKeeper;
+  readonly responder: () => Responder;
 }
 
-/** One condition at a time for what keeps the applier from working. */
-function noteTrouble(conditions: Conditions): ApplierPorts["onTrouble"] {
-  let raised: string | undefined;
-  return (trouble) => {
-    if (raised !== undefined && raised !== trouble?.code) conditions.clear(raised);
-    raised = trouble?.code;
-    if (trouble !== undefined) conditions.raise(trouble.code, trouble.message);
-  };
-}
-
-/** Everything that survives a restart. */
-function openStored(config: Config, identity: Identity) {
-  const paths = pathsOf(config.stateDir);
-  for (const dir of [paths.bundles, paths.candidates, paths.backtests, paths.pipeline]) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-  }
-  return {
-    paths,
-    current: openCurrent(paths.current),
-    trust: openTrustStore(paths.trusted, { org: identity.org, clusterId: identity.clusterId }),
-    bundles: openBundleStore(paths.bundles),
-    candidates: openBundleStore(paths.candidates),
-    backtests: openBundleStore(paths.backtests),
-    auditHead: openAuditHead(paths.auditHead, identity.org),
-    tail: openLogTail(paths.logTail),
-  };
+/** Who this agent is, and how it calls the server, at each moment. */
+function callingAs(own: Own) {
+  return { identity: () => own.identity, client: () => own.link?.client() };
 }
 
 function openPipeline(
@@ -293,9 +307,9 @@ function openPipeline(
   conditions: Conditions,
   log: Logger,
   tail: LogTail,
-  { applier, shadow }: { readonly applier: () => Applier; readonly shadow: () => ShadowKeeper },
-): KeptPipeline {
-  return keepPipeline({
+  { applier, shadow, responder }: LaterParts,
+): Promise<KeptPipeline> {
+  const options: KeepOptions = {
     stateDir: pathsOf(config.stateDir).pipeline,
     allowList: readAllowList(config.allowListFile),
     log,
@@ -303,6 +317,7 @@ function openPipeline(
       const onRefused = noteRefusedAlert(conditions, log);
       void deliverAlerts(batch, own.link?.client(), onRefused).then(() => ack(), ack);
     },
+    onRespond: (candidate, missed) => responder().take(candidate, missed),
     onProblem: ({ code, message }) => {
       tail.add(`${code}: ${message}`);
       log.warn({ code }, message);
@@ -316,23 +331,20 @@ function openPipeline(
     },
     onRestart: () => applier().nudge(),
     onRecovered: () => conditions.clear("pipeline/crashed"),
+  };
+  return keepDriven(options, {
+    settings: config.drivers,
+    dir: pathsOf(config.stateDir).drivers,
+    lost: (kind, because) => applier().lostKind(kind, because),
+    back: () => applier().nudge(),
+    engine: (version) => (own.engine = olderEngine(engineVersion, version)),
   });
-}
-
-function openShadow(
-  own: Own,
-  stored: ReturnType<typeof openStored>,
-  pipeline: KeptPipeline,
-  log: Logger,
-  signal: AbortSignal,
-): ShadowKeeper {
-  return keepShadow({ ...candidatePorts(own, stored, pipeline, log, signal), candidates: stored.candidates });
 }
 
 function openBacktest(
   config: Config,
   ports: ReturnType<typeof candidatePorts>,
-  { backtests, paths }: ReturnType<typeof openStored>,
+  { backtests, paths }: Stored,
 ): BacktestKeeper {
   const guard = readAllowList(config.allowListFile);
   return keepBacktest({ ...ports, candidates: backtests, startsPath: paths.backtestStarts, guard });
@@ -341,14 +353,15 @@ function openBacktest(
 /** What those that evaluate candidates work with. */
 function candidatePorts(
   own: Own,
-  { trust }: ReturnType<typeof openStored>,
-  pipeline: KeptPipeline,
+  { trust, current }: Stored,
+  running: { readonly pipeline: KeptPipeline; readonly rules: Applier["rules"] },
   log: Logger,
-  signal: AbortSignal,
+  { signal }: AbortController,
 ) {
   const { org } = own.identity;
   const client = () => own.link?.client();
-  return { trust, pipeline, log, signal, client, org, onChange: () => own.link?.wake() };
+  const labels = () => current.get().labels;
+  return { ...running, trust, labels, log, signal, client, org, onChange: () => own.link?.wake() };
 }
 
 /** An alert that the server will never take must not hold up those behind it; its body stays in the log. */
@@ -361,19 +374,23 @@ function noteRefusedAlert(conditions: Conditions, log: Logger) {
 
 function speakerOf(
   own: Own,
-  { current, trust, auditHead }: ReturnType<typeof openStored>,
+  { current, trust, auditHead }: Stored,
   conditions: Conditions,
-  { applier, shadow, backtest }: Pick<Takers, "applier" | "shadow" | "backtest">,
+  { applier, shadow, backtest, trace }: Pick<Takers, "applier" | "shadow" | "backtest" | "trace">,
 ): Speaker {
   return createSpeaker({
     identity: () => own.identity,
     instance: own.instance,
+    capabilities: own.capabilities,
+    engine: () => own.engine,
     current: current.get,
     running: () => applier.running(),
+    parts: () => applier.parts(),
     trust,
     auditHead,
     conditions,
     reportVersion: () => own.reportVersion,
+    trace,
     rates: () => own.ledger.buckets,
     ratesAcknowledged: (minuteMs) => (own.ledger = acknowledge(own.ledger, minuteMs)),
     shadow: () => shadow.standing(),

@@ -1,28 +1,18 @@
 import type { SaidOfShadow } from "./link/session.ts";
-import { create, equals } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Logger } from "pino";
 import { ShadowReportSchema } from "#proto/agent/v1/agent";
 import type { Envelope, ShadowOffer, ShadowReport } from "#proto/agent/v1/agent";
 import { problemOf } from "./agent-error.ts";
-import type { BundleStore } from "./bundles.ts";
 import { reportOf } from "./candidate-report.ts";
+import { detailCharsMax, fetchCandidate, offered, readOrder, takeReport } from "./candidate-work.ts";
+import type { CandidatePorts } from "./candidate-work.ts";
 import type { KeptPipeline } from "./keep-pipeline.ts";
-import type { AgentConnection } from "./link/clients.ts";
 import type { ShadowOrder, TrustStore } from "./trust-store.ts";
 
-export interface ShadowPorts {
-  readonly trust: Pick<TrustStore, "acceptShadow" | "checkTarget">;
-  /** A store of its own: what applies bundles knows nothing of candidates. */
-  readonly candidates: BundleStore;
+export interface ShadowPorts extends CandidatePorts {
+  readonly trust: Pick<TrustStore, "acceptShadow" | "checkTarget" | "checkLayer">;
   readonly pipeline: Pick<KeptPipeline, "beginShadow" | "endShadow" | "shadowFigures">;
-  readonly client: () => AgentConnection["client"] | undefined;
-  readonly org: string;
-  /** Told when there is more to report. */
-  readonly onChange: () => void;
-  readonly log: Logger;
-  /** Ends it, with its timers. */
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -72,13 +62,12 @@ export function keepShadow(ports: ShadowPorts): ShadowKeeper {
   return {
     standing: () => own && { ...own, isEvaluating: !own.isOver },
     take(offer) {
-      if (offer === undefined) return;
-      if (offer.rolloutId === "") return stop(ports, own);
-      const rolloutId = offer.rolloutId.slice(0, 100);
-      if (rolloutId === own?.rolloutId) return;
+      const asked = offered(offer?.rolloutId, own?.rolloutId);
+      if (asked === "nothing") return;
+      if (asked === "end") return stop(ports, own);
       own = {
-        rolloutId,
-        envelope: offer.order,
+        rolloutId: asked.id,
+        envelope: offer?.order,
         order: undefined,
         isOver: false,
         isBegun: false,
@@ -99,18 +88,10 @@ export function keepShadow(ports: ShadowPorts): ShadowKeeper {
 /** Verify, fetch and begin, each until it works; then look at what was counted. */
 async function step(ports: ShadowPorts, own: Own, isWanted: () => boolean): Promise<void> {
   if (own.order === undefined) {
-    const order = own.envelope && ports.trust.acceptShadow(own.envelope, new Date());
-    if (order?.ok !== true) {
-      const { code, message } = order?.refusal ?? {
-        code: "trust/malformed",
-        message: "it came without order",
-      };
-      return end(ports, own, "refused", code, message);
-    }
-    if (order.value.rolloutId !== own.rolloutId) {
-      return end(ports, own, "refused", "trust/malformed", "The order is for another shadow than the offer");
-    }
-    own.order = order.value;
+    const verify = (envelope: Envelope) => ports.trust.acceptShadow(envelope, new Date());
+    const read = readOrder("shadow", own.rolloutId, own.envelope, verify, ({ rolloutId }) => rolloutId);
+    if (!("order" in read)) return end(ports, own, "refused", read.reason, read.detail);
+    own.order = read.order;
   }
   if (!own.isBegun) return begin(ports, own, own.order, isWanted);
   const figures = await ports.pipeline.shadowFigures();
@@ -130,15 +111,10 @@ async function begin(
     const { reason, detail } = own.report;
     return end(ports, own, "refused", reason === "" ? "shadow/too-late" : reason, detail);
   }
-  const listed = ports.trust.checkTarget(target);
-  if (!listed.ok) {
-    return tell(ports, own, { ...waiting, reason: listed.refusal.code, detail: listed.refusal.message });
-  }
-  const path = await ports.candidates.stage(target, ports.client(), ports.signal);
-  await ports.candidates.prune([target.sha256]);
+  const fetched = await fetchCandidate(ports, target, ports.signal);
+  if (!("candidate" in fetched)) return tell(ports, own, { ...waiting, ...fetched });
   if (!isWanted()) return;
-  const released = { org: ports.org, path: target.path };
-  const rules = { path, digest: `sha256:${target.sha256}`, released };
+  const rules = fetched.candidate;
   // From here on the candidate may be what the worker dies of.
   own.isBegun = true;
   const begun = await ports.pipeline.beginShadow({ rules, untilMs });
@@ -189,10 +165,8 @@ function tell(
   own: Own,
   report: Partial<Omit<ShadowReport, "$typeName" | "$unknown">>,
 ): void {
-  const next = create(ShadowReportSchema, { ...report, detail: (report.detail ?? "").slice(0, 1000) });
-  if (own.version > 0 && equals(ShadowReportSchema, own.report, next)) return;
-  own.report = next;
-  own.version += 1;
+  const detail = (report.detail ?? "").slice(0, detailCharsMax);
+  if (!takeReport(ShadowReportSchema, own, create(ShadowReportSchema, { ...report, detail }))) return;
   // Figures go with the next message; what changes is worth one of its own.
   if (own.isOver) ports.onChange();
 }

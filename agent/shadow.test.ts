@@ -1,7 +1,7 @@
 /** A candidate beside what runs: a whole agent, a real server, and nothing that is emitted. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { sql } from "drizzle-orm";
+import { sql } from "../server/store/drizzle.ts";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutService, RolloutState } from "#proto/fleet/v1/rollout";
 import { type RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
@@ -102,6 +102,13 @@ test("a shadow that is called off ends on the agents, and the next one begins", 
     );
     return rows[0]?.state === "stopped" && rows[0].reason === "shadow/ended";
   });
-  const second = await start(fleet, { shadowSeconds: 5, shadowThenGo: true });
+  const second = await start(fleet, { shadowSeconds: 3600, shadowThenGo: true });
+  await until("the next one is evaluated", async () => {
+    home.list("b");
+    return (await second.shadow()).shadow?.evaluated === 1;
+  });
+  await fleet.at.db.execute(
+    sql`update rollouts set created_at = now() - interval '3600 s' where id = ${second.id}`,
+  );
   await until("it went on by itself", async () => (await second.now())?.state === RolloutState.SUCCEEDED);
 });

@@ -1,7 +1,6 @@
-import { X509Certificate, createHash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { engineVersion } from "#engine";
 import {
   AttemptSchema,
   ComponentStateSchema,
@@ -9,16 +8,18 @@ import {
   RateBucketSchema,
 } from "#proto/agent/v1/agent";
 import type { ComponentState, RateBucket as RateBucketMessage } from "#proto/agent/v1/agent";
+import type { ApplyTrace } from "./apply-trace.ts";
 import type { AuditHeadStore } from "./audit-head.ts";
 import type { Conditions } from "./conditions.ts";
-import type { Current, RunningSet } from "./current.ts";
+import type { AttemptRecord, Current, RunningSet } from "./current.ts";
 import { kinds } from "./domain/apply-plan.ts";
 import type { RateBucket } from "./domain/rates.ts";
-import { spkiPin } from "#trust";
+import { spkiPinOfPem } from "#trust";
 import { caFloor } from "./identity/identity.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { Instance } from "./identity/starts.ts";
 import type { SaidOfBacktest, SaidOfShadow, Speaker } from "./link/session.ts";
+import type { RulesParts } from "./pipeline/pipeline.ts";
 import type { TrustStore } from "./trust-store.ts";
 import { agentVersion } from "./version.ts";
 
@@ -26,13 +27,21 @@ import { agentVersion } from "./version.ts";
 export interface SpeakerSources {
   readonly identity: () => Identity;
   readonly instance: Instance;
+  /** What runs bundles here. */
+  readonly capabilities: readonly string[];
+  /** The oldest engine that rules have to load in here, x.y.z. */
+  readonly engine: () => string;
   readonly current: () => Current;
   /** What runs now, which is not what ran last when that does not load. */
   readonly running: () => RunningSet;
+  /** What the rules are made of, when teams put layers on the bundle. */
+  readonly parts: () => RulesParts | undefined;
   readonly trust: TrustStore;
   readonly auditHead: Pick<AuditHeadStore, "get">;
   readonly conditions: Conditions;
   readonly reportVersion: () => number;
+  /** Where the work stands in the trace of a rollout. */
+  readonly trace: Pick<ApplyTrace, "telling" | "told">;
   readonly rates: () => readonly RateBucket[];
   readonly ratesAcknowledged: (throughMinuteMs: number) => void;
   readonly shadow: () => SaidOfShadow | undefined;
@@ -47,20 +56,25 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
   return {
     hello: () => ({
       agentVersion,
-      engineVersion,
+      engineVersion: sources.engine(),
       clusterUid: sources.identity().clusterUid,
-      capabilities: ["driver:embedded"],
+      capabilities: [...sources.capabilities],
       instanceId: sources.instance.id,
       starts: sources.instance.starts,
       ...protocol,
     }),
     reportVersion: sources.reportVersion,
+    traceparent: sources.trace.telling,
+    reportAcknowledged: sources.trace.told,
     report: () => ({
       clusterId: sources.identity().clusterId,
       agentId: sources.identity().agentId,
       observedGeneration: BigInt(sources.current().assignment?.generation ?? 0),
-      components: componentsOf(sources.current(), sources.running()),
-      trustedCas: sources.identity().ca.map(pinOfPem),
+      components: [
+        ...componentsOf(sources.current(), sources.running(), sources.parts()),
+        ...layersOf(sources.current(), sources.running(), sources.parts()),
+      ],
+      trustedCas: sources.identity().ca.map(spkiPinOfPem),
       conditions: sources.conditions
         .list()
         .map(({ code, message, sinceMs }) =>
@@ -80,25 +94,27 @@ export function createSpeaker(sources: SpeakerSources): Speaker {
         targets: BigInt(targets),
         snapshot: BigInt(snapshot),
         timestamp: BigInt(timestamp),
+        layers: Object.fromEntries(
+          Object.entries(sources.trust.lists()).map(([layer, version]) => [layer, BigInt(version)]),
+        ),
       };
     },
     caBundleVersion: () => BigInt(caFloor(sources.identity(), sources.trust.assigners())),
-    auditHead: () => {
-      const held = sources.auditHead.get();
-      if (held === undefined) return undefined;
-      const { sequence, hash, time } = held.head;
-      return {
-        sequence: BigInt(sequence),
-        hash: Buffer.from(hash, "hex"),
-        time: timestampFromMs(time.getTime()),
-      };
-    },
+    auditHead: () => knownHead(sources),
     labelsDigest: () => labelsDigest(sources.current().labels),
   };
 }
 
-function pinOfPem(pem: string): string {
-  return spkiPin(new X509Certificate(pem).raw);
+/** The head that is held, as far as the server needs it to tell what follows; undefined when none is. */
+function knownHead({ auditHead }: SpeakerSources) {
+  const held = auditHead.get();
+  if (held === undefined) return undefined;
+  const { sequence, hash, time } = held.head;
+  return {
+    sequence: BigInt(sequence),
+    hash: Buffer.from(hash, "hex"),
+    time: timestampFromMs(time.getTime()),
+  };
 }
 
 /** The head as the server signed it, so that nobody has to take the agent's word for it. */
@@ -118,32 +134,55 @@ export function labelsDigest(labels: Readonly<Record<string, string>>): Uint8Arr
   return createHash("sha256").update(JSON.stringify(sorted)).digest();
 }
 
-function componentsOf(current: Current, runningNow: RunningSet): ComponentState[] {
+function componentsOf(
+  current: Current,
+  runningNow: RunningSet,
+  parts: RulesParts | undefined,
+): ComponentState[] {
   return kinds.map((kind) => {
     const running = runningNow[kind];
-    const attempt = current.attempts[kind];
-    return create(ComponentStateSchema, {
-      kind,
-      ...(running === undefined
-        ? {}
-        : {
-            runningDigest: Buffer.from(running.sha256, "hex"),
-            runningSince: timestampFromMs(running.sinceMs),
+    const digest = kind === "rules" && parts !== undefined ? parts.base : `sha256:${running?.sha256 ?? ""}`;
+    return componentOf(kind, running && { digest, sinceMs: running.sinceMs }, current.attempts[kind]);
+  });
+}
+
+/** A layer that a team owns is a component of its own, "layer/NAME": what runs of it, and what was tried. */
+function layersOf(current: Current, runningNow: RunningSet, parts: RulesParts | undefined): ComponentState[] {
+  const { layers = {} } = current;
+  const running = new Map(parts?.layers.map(({ name, digest }) => [name, digest]));
+  return [...new Set([...Object.keys(layers), ...running.keys()])].sort().map((name) => {
+    const digest = running.get(name);
+    const sinceMs = runningNow.rules?.sinceMs ?? 0;
+    return componentOf(`layer/${name}`, digest === undefined ? undefined : { digest, sinceMs }, layers[name]);
+  });
+}
+
+function componentOf(
+  kind: string,
+  running: { readonly digest: string; readonly sinceMs: number } | undefined,
+  attempt: AttemptRecord | undefined,
+): ComponentState {
+  return create(ComponentStateSchema, {
+    kind,
+    ...(running === undefined
+      ? {}
+      : {
+          runningDigest: Buffer.from(running.digest.slice("sha256:".length), "hex"),
+          runningSince: timestampFromMs(running.sinceMs),
+        }),
+    ...(attempt === undefined
+      ? {}
+      : {
+          lastAttempt: create(AttemptSchema, {
+            digest: Buffer.from(attempt.base ?? attempt.sha256, "hex"),
+            generation: BigInt(attempt.generation),
+            phase: attempt.phase,
+            reason: attempt.reason,
+            detail: attempt.detail,
+            at: timestampFromMs(attempt.atMs),
+            logTail: attempt.logTail ?? "",
           }),
-      ...(attempt === undefined
-        ? {}
-        : {
-            lastAttempt: create(AttemptSchema, {
-              digest: Buffer.from(attempt.sha256, "hex"),
-              generation: BigInt(attempt.generation),
-              phase: attempt.phase,
-              reason: attempt.reason,
-              detail: attempt.detail,
-              at: timestampFromMs(attempt.atMs),
-              logTail: attempt.logTail ?? "",
-            }),
-          }),
-    });
+        }),
   });
 }
 

@@ -192,6 +192,7 @@ test("an answer that cannot be stored ends nothing: it is a condition until the 
   assert.deepEqual(take({ metadata: await metadataOf(fleet), labels: { labels: { region: "us" } } }), {
     generationChanged: false,
     labelsChanged: true,
+    assigned: undefined,
   });
   assert.deepEqual(conditions.list(), []);
   assert.ok(readFileSync(home.paths.trusted, "utf8").includes("timestamp"));
@@ -202,7 +203,11 @@ test("labels out of bounds are refused whole, and a clock that is off is told on
   const { current, take, why, conditions } = await listener(t, fleet);
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, "v"]));
   for (const labels of [many, { team: "x".repeat(257) }]) {
-    assert.deepEqual(take({ labels: { labels } }), { labelsChanged: false, generationChanged: false });
+    assert.deepEqual(take({ labels: { labels } }), {
+      labelsChanged: false,
+      generationChanged: false,
+      assigned: undefined,
+    });
     assert.match(why("labels/refused"), /at most 64/);
   }
   assert.equal(current.get().labels["region"], "eu");

@@ -31,6 +31,8 @@ export interface Taken {
   readonly labelsChanged: boolean;
   /** Another generation of the same targets: nothing is applied for it, so nobody else would report it. */
   readonly generationChanged: boolean;
+  /** The generation of an assignment that came and is held now; undefined when none came, or it was refused. */
+  readonly assigned: number | undefined;
 }
 
 /**
@@ -49,7 +51,7 @@ export function takeResponse(response: SyncResponse, ports: ResponsePorts): Take
     const { code, message } = problemOf(error, "state/not-stored");
     const text = `What the server sent cannot be stored: ${code}: ${message}`;
     if (ports.conditions.raise(notStored, text)) ports.log.error({ err: error }, text);
-    return { labelsChanged: false, generationChanged: false };
+    return { labelsChanged: false, generationChanged: false, assigned: undefined };
   }
 }
 
@@ -57,6 +59,7 @@ const notStored = "state/not-stored";
 
 function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Taken {
   const before = ports.current.get().assignment;
+  let assigned: number | undefined;
   if (response.metadata.length > 0) {
     const updated = ports.trust.update(response.metadata, now);
     report(ports, "metadata", updated);
@@ -66,6 +69,7 @@ function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Tak
     const accepted = ports.trust.accept(response.assignment, now);
     report(ports, "assignment", accepted);
     if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
+    assigned = accepted.ok ? accepted.value.generation : undefined;
   }
   takeCas(response, ports, now);
   const after = ports.current.get().assignment;
@@ -73,9 +77,9 @@ function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Tak
     before !== undefined &&
     after !== undefined &&
     before.generation !== after.generation &&
-    JSON.stringify(before.targets) === JSON.stringify(after.targets);
+    JSON.stringify([before.targets, before.layers]) === JSON.stringify([after.targets, after.layers]);
   takeAudit(response, ports);
-  return { labelsChanged: takeLabels(response, ports), generationChanged };
+  return { labelsChanged: takeLabels(response, ports), generationChanged, assigned };
 }
 
 /**

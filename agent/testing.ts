@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { pino, type Logger } from "pino";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { ClusterService } from "#proto/fleet/v1/cluster";
@@ -36,8 +37,12 @@ import { runAgent } from "./run.ts";
 export const log = pino({ level: process.env["FALCONRY_TEST_LOG"] ?? "silent" });
 
 /** As long as a loaded machine may take. */
-export function until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false) {
-  return untilSoon(what, look, 60_000);
+export function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  withinMs: number = 60_000,
+) {
+  return untilSoon(what, look, withinMs);
 }
 
 /** Rules that notice an exec. */
@@ -153,9 +158,12 @@ export async function startAgentFleet(t: TestContext, options: StartOptions = {}
   const clusters = await at.client(ClusterService);
   const rollouts = await at.client(RolloutService);
   const agent = async () => {
-    const { clusters: found } = await clusters.listClusters({});
-    if (found.length === 0) return undefined;
-    return (await clusters.getCluster({ cluster: "eu-1" })).cluster?.agents[0];
+    try {
+      return (await clusters.getCluster({ cluster: "eu-1" })).cluster?.agents[0];
+    } catch (error) {
+      if (ConnectError.from(error).code === Code.NotFound) return undefined;
+      throw error;
+    }
   };
   return {
     ...fleet,

@@ -18,6 +18,8 @@ export interface TrialPorts {
   readonly bounds: SoakBounds;
   /** Ends a worker that does not answer any more. */
   readonly kill: (because: string) => void;
+  /** Whether a program beside the agent runs bundles of a kind. */
+  readonly isElsewhere: (kind: Kind) => boolean;
   /** Told when a soak was decided. */
   readonly onDecided: () => void;
 }
@@ -104,7 +106,11 @@ class Book implements Trials {
   died(because: string): void {
     for (const kind of kinds) this.#forget(kind);
     this.#last = undefined;
-    this.#change((trial) => (trial.isOpen ? noteDeath(trial, because) : trial));
+    this.#change((trial, kind) => {
+      // What a program beside the agent was proved to run does not kill workers of the agent.
+      const isOther = this.#ports.isElsewhere(kind) && trial.sinceMs !== undefined;
+      return trial.isOpen && !isOther ? noteDeath(trial, because) : trial;
+    });
     if (kinds.some((kind) => this.of(kind) !== undefined)) this.#ports.tail.add(`died: ${because}`);
   }
 
@@ -134,7 +140,10 @@ class Book implements Trials {
 
   #judge(kind: Kind, look: Look, stats: PipelineStats): void {
     const trial = this.of(kind);
-    if (trial?.sinceMs === undefined || stats.running[kind] !== `sha256:${trial.sha256}`) return;
+    const driver = stats.drivers?.find((one) => one.kind === kind);
+    // A program that went away is judged by what it was given.
+    const running = driver === undefined ? stats.running[kind] : driver.digest;
+    if (trial?.sinceMs === undefined || running !== `sha256:${trial.sha256}`) return;
     const soak = this.#soaks.get(kind);
     const next = soak === undefined ? beginSoak(this.#before.get(kind), look) : watch(soak, look);
     this.#soaks.set(kind, next);
@@ -154,7 +163,13 @@ class Book implements Trials {
       delivered,
       error: lastError,
     }));
-    return { atMs, bytes, events, detectionUs, isLogAhead, outputs };
+    const programs = (stats.drivers ?? []).map(({ kind, name, fault, falls }) => ({
+      kind,
+      name,
+      fault,
+      falls,
+    }));
+    return { atMs, bytes, events, detectionUs, isLogAhead, outputs, programs };
   }
 
   #forget(kind: Kind): void {
@@ -170,13 +185,13 @@ class Book implements Trials {
   }
 
   /** One write for all, and none when nothing changes. */
-  #change(to: (trial: Trial) => Trial): void {
+  #change(to: (trial: Trial, kind: Kind) => Trial): void {
     const { current } = this.#ports;
     const known = current.get();
     const trials = Object.fromEntries(
       kinds.flatMap((kind) => {
         const trial = known.trials[kind];
-        return trial === undefined ? [] : [[kind, to(trial)] as const];
+        return trial === undefined ? [] : [[kind, to(trial, kind)] as const];
       }),
     );
     const isSame = kinds.every((kind) => {

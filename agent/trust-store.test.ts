@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -7,14 +16,29 @@ import { test } from "node:test";
 import {
   createCa,
   decodeTrusted,
+  generateKey,
+  newTargets,
   parseMetadata,
   signAssignment,
+  signBacktest,
   signCaBundle,
+  signMetadata,
   signShadow,
   type Envelope,
   type RoleName,
 } from "#trust";
-import { joined, makeBundle, makeOnline, makeRelease, makeRoot, newKeys, valueOf } from "../trust/fixture.ts";
+import {
+  grantOf,
+  joined,
+  makeBundle,
+  makeLayer,
+  makeLayerList,
+  makeOnline,
+  makeRelease,
+  makeRoot,
+  newKeys,
+  valueOf,
+} from "../trust/fixture.ts";
 import { AgentError } from "./agent-error.ts";
 import { openTrustStore, writeTrusted } from "./trust-store.ts";
 
@@ -108,6 +132,37 @@ test("an order to evaluate a candidate is taken for this cluster, until its time
   }
 });
 
+test("an order to replay kept events is taken for this cluster, until its time is over, and from nobody else", async (t) => {
+  const store = openTrustStore(newState(t).path, holder);
+  const seconds = Math.floor(now.getTime() / 1000);
+  const [since, until, expires] = [seconds - 7_200, seconds - 3_600, seconds + 3_600].map(
+    (s) => new Date(s * 1000),
+  );
+  assert.ok(since !== undefined && until !== undefined && expires !== undefined);
+  const { target } = bundle;
+  const said = {
+    org: "default",
+    clusterId: "c-1",
+    backtestId: "b-1",
+    target,
+    since,
+    until,
+    notBefore: since,
+    expires,
+  };
+  const order = async (change: object, key = keys.assignment[0]!) =>
+    store.acceptBacktest(wire(await signBacktest({ ...said, ...change }, key)), now);
+  const times = { sinceMs: since.getTime(), untilMs: until.getTime(), deadlineMs: expires.getTime() };
+  assert.deepEqual(await order({}), { ok: true, value: { backtestId: "b-1", target, ...times } });
+  for (const [change, key] of [
+    [{ clusterId: "c-2" }, keys.assignment[0]],
+    [{ expires: now }, keys.assignment[0]],
+    [{}, keys.targets[0]],
+  ] as const) {
+    assert.equal((await order(change, key)).ok, false);
+  }
+});
+
 test("a bundle may start while the targets that are held list it, and a list of CAs is taken from the assigner", async (t) => {
   const store = openTrustStore(newState(t).path, holder);
   assert.equal(store.checkTarget(bundle.target).ok, true);
@@ -149,3 +204,59 @@ test("a state that is missing or damaged stops the agent with the way out; a fau
   mkdirSync(join(dir, "folder.json"));
   assert.throws(() => openTrustStore(join(dir, "folder.json"), holder), { code: "EISDIR" });
 });
+
+test("the list of a team's layer is taken and kept on disk; where its releases may start is judged by labels", async (t) => {
+  const { path, held } = newState(t);
+  const team = generateKey();
+  const layer = makeLayer();
+  const change = { add: [], delegate: [grantOf("payments", [team])], now };
+  const targets = valueOf(await signMetadata(valueOf(newTargets(release.targets, change)), keys.targets));
+  const list = await makeLayerList([team], now, [layer]);
+  const online = await makeOnline(keys, now, targets, 2, new Map([["payments", list]]));
+  const store = openTrustStore(path, holder);
+  const update = [
+    document("timestamp", online.timestamp),
+    document("snapshot", online.snapshot),
+    document("targets", targets),
+    { ...document("targets", list), role: "layer-payments" },
+  ];
+  valueOf(store.update(update, now));
+  assert.deepEqual(Object.keys(held().layers ?? {}), ["payments"]);
+  const again = openTrustStore(path, holder);
+  assert.ok(again.checkLayer(layer.target, { team: "payments" }).ok);
+  assert.ok(!again.checkLayer(layer.target, { team: "cards" }).ok);
+  assert.equal(valueOf(again.standing("payments", { team: "payments" }))?.layer, "payments");
+  assert.ok(!again.standing("payments", { team: "cards" }).ok);
+});
+
+test("an assignment with layers of teams is read with them, and one without has none", async (t) => {
+  const { path } = newState(t);
+  const store = openTrustStore(path, holder);
+  const { path: at, length, sha256 } = makeLayer().target;
+  const expires = new Date(now.getTime() + 3_600_000);
+  const whole = {
+    ...holder,
+    generation: 3,
+    targets: [],
+    notBefore: new Date(now.getTime() - 60_000),
+    expires,
+  };
+  const layers = [{ path: at, length, sha256 }];
+  const [assigner] = keys.assignment;
+  const taken = valueOf(store.accept(wire(await signAssignment({ ...whole, layers }, assigner!)), now));
+  assert.deepEqual(taken, { generation: 3, targets: [], layers });
+  const bare = valueOf(store.accept(wire(await signAssignment(whole, assigner!)), now));
+  assert.deepEqual(bare, { generation: 3, targets: [] });
+});
+
+test(
+  "an agent that keeps what it is sent for years does not run out of open files",
+  { skip: !existsSync("/proc/self/fd") },
+  (t) => {
+    const { path } = newState(t);
+    const open = () => readdirSync("/proc/self/fd").length;
+    const before = open();
+    for (let i = 0; i < 20; i++) writeTrusted(path, begin);
+    assert.ok(open() < before + 20, `${open()} files open, ${before} before`);
+  },
+);

@@ -3,11 +3,14 @@ import { basename, dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import type { Envelope, Metadata } from "#proto/agent/v1/agent";
 import {
+  checkLayerTarget,
   checkTarget,
   decodeTrusted,
   encodeTrusted,
   raiseGeneration,
+  standingDelegation,
   trustedAssigners,
+  trustedLists,
   trustedLives,
   trustedVersions,
   updateTrusted,
@@ -16,21 +19,21 @@ import {
   verifyShadow,
   verifyCaBundle,
 } from "#trust";
-import type { CaBundle, Checked, Trusted } from "#trust";
+import type { CaBundle, Checked, LayerDelegation, Trusted } from "#trust";
 import { AgentError } from "./agent-error.ts";
-import type { Assignment, Target } from "./domain/apply-plan.ts";
+import type { Assignment, Candidate, Part, Target } from "./domain/apply-plan.ts";
 
 /** A verified order to evaluate a candidate beside what runs. */
 export interface ShadowOrder {
   readonly rolloutId: string;
-  readonly target: Target;
+  readonly target: Candidate;
   readonly untilMs: number;
 }
 
 /** A verified order to replay the last events over a candidate. */
 export interface BacktestOrder {
   readonly backtestId: string;
-  readonly target: Target;
+  readonly target: Candidate;
   readonly sinceMs: number;
   readonly untilMs: number;
   /** When the replay has to be over. */
@@ -41,6 +44,8 @@ export interface BacktestOrder {
 export interface TrustStore {
   versions(): ReturnType<typeof trustedVersions>;
   lives(): ReturnType<typeof trustedLives>;
+  /** Of the lists of layers, by the layer's name. */
+  lists(): ReturnType<typeof trustedLists>;
   /** No assignment of a lower generation is accepted; 0 again after a root with another assignment key. */
   generationFloor(): number;
   /** Ids of the keys that sign assignments and lists of CAs. */
@@ -59,7 +64,13 @@ export interface TrustStore {
   held(): Trusted;
   /** Whether the target may be started now. */
   checkTarget(target: Target): Checked<unknown>;
+  /** Whether a release of a layer may be started now on a cluster with these labels, and what it may say. */
+  checkLayer(layer: Part, labels: Labels): Checked<LayerDelegation>;
+  /** Whether a layer that runs may go on; undefined when nobody can tell, and nobody took it back. */
+  standing(layer: string, labels: Labels): Checked<LayerDelegation | undefined>;
 }
+
+type Labels = Readonly<Record<string, string>>;
 
 export function openTrustStore(
   path: string,
@@ -67,30 +78,27 @@ export function openTrustStore(
 ): TrustStore {
   let trusted = read(path);
   sweep(path);
-  // Both are asked for often, and each answer checks every signature again.
-  let versions = trustedVersions(trusted);
-  let lives = trustedLives(trusted);
-  let assigners = trustedAssigners(trusted);
+  let facts = factsOf(trusted);
   const save = (next: Trusted) => {
     if (next === trusted) return;
     writeTrusted(path, next);
     trusted = next;
-    versions = trustedVersions(next);
-    lives = trustedLives(next);
-    assigners = trustedAssigners(next);
+    facts = factsOf(next);
   };
   return {
-    versions: () => versions,
-    lives: () => lives,
+    versions: () => facts.versions,
+    lives: () => facts.lives,
+    lists: () => facts.lists,
     generationFloor: () => trusted.generationFloor,
-    assigners: () => assigners,
+    assigners: () => facts.assigners,
     update(metadata, now) {
       const of = (role: string) => {
         const found = metadata.find((m) => m.role === role);
         return found === undefined ? {} : { [role]: found.body };
       };
       const roots = metadata.filter((m) => m.role === "root").map((m) => m.body);
-      const update = { roots, ...of("timestamp"), ...of("snapshot"), ...of("targets") };
+      const layers = new Map(metadata.flatMap(({ role, body }) => listOf(role, body)));
+      const update = { roots, ...of("timestamp"), ...of("snapshot"), ...of("targets"), layers };
       const result = updateTrusted(trusted, update, now);
       save(result.value);
       return result;
@@ -99,8 +107,8 @@ export function openTrustStore(
       const verified = verifyAssignment(trusted, plain(envelope), { ...holder, now });
       if (!verified.ok) return verified;
       save(raiseGeneration(trusted, verified.value.generation));
-      const { generation, targets } = verified.value;
-      return { ok: true, value: { generation, targets } };
+      const { generation, targets, layers } = verified.value;
+      return { ok: true, value: { generation, targets, ...(layers === undefined ? {} : { layers }) } };
     },
     acceptShadow(envelope, now) {
       const verified = verifyShadow(trusted, plain(envelope), { ...holder, now });
@@ -117,7 +125,24 @@ export function openTrustStore(
     },
     held: () => trusted,
     checkTarget: (target) => checkTarget(trusted, target, new Date()),
+    checkLayer: (layer, labels) => checkLayerTarget(trusted, layer, labels, new Date()),
+    standing: (layer, labels) => standingDelegation(trusted, layer, labels),
   };
+}
+
+/** What is asked for often: each answer checks every signature again. */
+function factsOf(trusted: Trusted) {
+  return {
+    versions: trustedVersions(trusted),
+    lives: trustedLives(trusted),
+    lists: trustedLists(trusted),
+    assigners: trustedAssigners(trusted),
+  };
+}
+
+/** The list of a layer, by the layer's name; nothing for metadata of other roles. */
+function listOf(role: string, body: Uint8Array): readonly (readonly [string, Uint8Array])[] {
+  return role.startsWith("layer-") ? [[role.slice("layer-".length), body]] : [];
 }
 
 function backtestOf(verified: ReturnType<typeof verifyBacktest>): Checked<BacktestOrder> {

@@ -26,22 +26,57 @@ export function findNode(root) {
  */
 export function becomeNode(node, args) {
   const child = spawn(node, args, { stdio: "inherit", detached: true });
-  let lastSignal = "";
-  let lastAt = 0;
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH"];
-  const passOn = (signal) => {
-    const isEcho = signal === lastSignal && performance.now() - lastAt < 500;
-    lastSignal = signal;
-    lastAt = performance.now();
-    if (!isEcho || signal === "SIGWINCH") child.kill(signal);
-  };
-  for (const signal of signals) process.on(signal, passOn);
+  const stop = passSignals((signal) => child.kill(signal));
   child.once("error", (error) => {
     process.stderr.write(`${node} cannot be run: ${error.message}. Run \`npm ci\`, then try again\n`);
     process.exitCode = 4;
   });
   child.once("exit", (code, signal) => {
-    for (const each of signals) process.off(each, passOn);
-    process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
+    stop();
+    process.exitCode = code ?? codeOf(signal);
   });
+}
+
+/** Runs a program to its end. A signal goes to it and to all that it started, and ends this process with it. */
+export function runToEnd(program, args, options) {
+  const child = spawn(program, args, { ...options, detached: true });
+  let told;
+  const stop = passSignals((signal) => {
+    if (signal !== "SIGWINCH") told ??= signal;
+    // A negative number means the session that it leads. It may have ended in this moment.
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, signal);
+  });
+  return new Promise((resolve) => {
+    child.once("error", (error) => {
+      stop();
+      resolve({ status: null, error });
+    });
+    child.once("exit", (status) => {
+      stop();
+      if (told !== undefined) process.exit(codeOf(told));
+      resolve({ status });
+    });
+  });
+}
+
+/** Hears of signals, each once, until the answer is called. */
+function passSignals(pass) {
+  let lastSignal = "";
+  let lastAt = 0;
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH"];
+  const hear = (signal) => {
+    const isEcho = signal === lastSignal && performance.now() - lastAt < 500;
+    lastSignal = signal;
+    lastAt = performance.now();
+    if (!isEcho || signal === "SIGWINCH") pass(signal);
+  };
+  for (const signal of signals) process.on(signal, hear);
+  return () => {
+    for (const signal of signals) process.off(signal, hear);
+  };
+}
+
+/** As shells give it for a process that a signal ended. */
+function codeOf(signal) {
+  return 128 + (constants.signals[signal] ?? 0);
 }

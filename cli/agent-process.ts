@@ -1,20 +1,13 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { Failure, exitCodes } from "./failure.ts";
-
-/** The path of one of the agent's programs, which bring the pipeline with them; `cli` may not open that room itself. */
-function programPath(name: string): string {
-  // Compiled, this file and the agent's are .js; as they are, both are .ts.
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return join(import.meta.dirname, "..", "agent", `${name}.${extension}`);
-}
+import { programArgs } from "./programs.ts";
 
 /** Starts a program before the person: it has our terminal or pipes, and gets its options on descriptor 3. */
 export function startAgentProgram(name: "run-main", options: unknown): ChildProcess {
-  const child = spawn(process.execPath, [programPath(name)], {
+  const child = spawn(process.execPath, [...programArgs(name)], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
   });
   const pipe = child.stdio[3] as Writable;
@@ -26,7 +19,7 @@ export function startAgentProgram(name: "run-main", options: unknown): ChildProc
 
 /** Runs a program that answers with JSON. What it says when it fails is shown as it is: it names thing, place and next step. */
 export async function askAgentProgram<Answer>(name: "replay-main", options: unknown): Promise<Answer> {
-  const child = spawn(process.execPath, [programPath(name), JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...programArgs(name), JSON.stringify(options)], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise<number | null>((resolve, reject) => {

@@ -1,31 +1,44 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Flags } from "@oclif/core";
+import { Flags } from "./oclif.ts";
 import { type AlertFilter, AlertFilterSchema } from "#proto/fleet/v1/alert";
 import { parseDuration } from "./duration.ts";
 import { misused } from "./failure.ts";
-import { envOf, listFlag, selectorFlags, selectorFrom, textFlag, valuesOf } from "./flags.ts";
+import { asList, envOf, listFlag, selectorFlags, selectorFrom, textFlag, valuesOf } from "./flags.ts";
+import { priorities } from "./priority.ts";
 
-const priorities = [
-  "emergency",
-  "alert",
-  "critical",
-  "error",
-  "warning",
-  "notice",
-  "informational",
-  "debug",
-] as const;
+/** Matchers, several of which may stand in one text. */
+export function matchFlag(summary: string) {
+  return Flags.string({
+    summary,
+    helpValue: "MATCHERS",
+    env: envOf("match"),
+    multiple: true,
+    multipleNonGreedy: true,
+  });
+}
+
+/** The matchers of a flag as one text, which the server reads. */
+export function matchersFrom(values: readonly string[] | undefined): string {
+  return asList(values)
+    .map((text) => text.trim())
+    .filter((text) => text !== "")
+    .join(",");
+}
 
 /** Which alerts, whenever they were. */
 export const alertFlags = {
   ...selectorFlags,
   rule: listFlag("rule", "Only alerts of these rules; rule names may hold blanks.", "NAME"),
+  tag: listFlag("tag", "Only alerts of rules that carry one of these tags, such as T1609.", "TAG"),
   "min-priority": Flags.option({
     summary: "The least severe priority wanted.",
-    options: priorities,
+    options: priorities.map((word) => word.toLowerCase()),
     env: envOf("min-priority"),
   })(),
+  match: matchFlag(
+    'Only alerts that meet these matchers, such as priority>=warning or ka.user.name=~"system:.*"; see docs/alerts.md.',
+  ),
 };
 
 /** Which alerts, and from when to when. */
@@ -37,7 +50,9 @@ export const alertRangeFlags = {
 
 type FilterFlags = Parameters<typeof selectorFrom>[0] & {
   readonly rule?: string[] | undefined;
+  readonly tag?: string[] | undefined;
   readonly "min-priority"?: string | undefined;
+  readonly match?: string[] | undefined;
   readonly since?: string | undefined;
   readonly until?: string | undefined;
 };
@@ -53,6 +68,8 @@ export function alertFilterFrom(flags: FilterFlags, now: number): AlertFilter {
   return create(AlertFilterSchema, {
     selector: selectorFrom(flags),
     rules: valuesOf(flags.rule),
+    tags: valuesOf(flags.tag),
+    matchers: matchersFrom(flags.match),
     minPriority: word.charAt(0).toUpperCase() + word.slice(1),
     ...(since === undefined ? {} : { since: timestampFromMs(since) }),
     ...(until === undefined ? {} : { until: timestampFromMs(until) }),

@@ -7,7 +7,7 @@ import { refused } from "./failure.ts";
  * that a broken bundle is found before it is signed. Gives what a person should know beside that.
  */
 export async function checkBundle(bundle: Bundle): Promise<readonly string[]> {
-  const contents = await checkContents(bundle, () => Promise.resolve());
+  const contents = checkContents(bundle);
   if (!contents.ok) throw refused(`The ${bundle.kind} bundle ${contents.why}`);
   if (contents.isComplete) return [];
   return [

@@ -73,15 +73,17 @@ export function clusterLines(cluster: Cluster, day: readonly Rates[], now: numbe
       ["shipper", provedOf(cluster, BundleKind.SHIPPER, now)],
       ["rates", ratesOf(cluster)],
       ["last 24 h", dayOf(day)],
+      ["alerts", intakeOf(cluster, now)],
     ]),
     ...cluster.agents.flatMap((agent) => ["", ...agentLines(agent, now, paint)]),
   ];
 }
 
 function agentLines(agent: Agent, now: number, paint: Paint): string[] {
+  const away = agent.leftAt === undefined ? "not connected" : `left ${ageOf(agent.leftAt, now)} ago`;
   const link =
     agent.transport === ""
-      ? "not connected"
+      ? away
       : `${agent.transport}${agent.connectedAt === undefined ? "" : `, connected ${ageOf(agent.connectedAt, now)}`}`;
   const seen = agent.lastSeenAt === undefined ? "never seen" : `seen ${ageOf(agent.lastSeenAt, now)} ago`;
   const conditions = agent.conditions.map(
@@ -126,7 +128,8 @@ function attemptLines(attempts: readonly Attempt[], now: number, paint: Paint): 
 function assignmentOf(cluster: Cluster, now: number): string {
   const { assignment } = cluster;
   if (assignment === undefined) return "";
-  const bundles = [nameOf(assignment.rules), nameOf(assignment.shipper)]
+  const layers = assignment.layers.map((layer) => `layer ${nameOf(layer)}`);
+  const bundles = [nameOf(assignment.rules), nameOf(assignment.shipper), ...layers]
     .filter((name) => name !== "")
     .join(", ");
   const by = assignment.rolloutId === "" ? "at enrolment" : `by rollout ${assignment.rolloutId}`;
@@ -179,6 +182,15 @@ function digestOf(cluster: Cluster, kind: BundleKind): string {
 
 function rate(cluster: Cluster, render: (rates: NonNullable<Cluster["rates"]>) => string): string {
   return cluster.rates === undefined ? "" : render(cluster.rates);
+}
+
+/** What the server kept of the alerts that arrived. */
+function intakeOf({ alertIntake: intake }: Cluster, now: number): string {
+  if (intake === undefined) return "";
+  const since = `in ${ageOf(intake.since, now)}`;
+  if (intake.notStored === 0n) return `${intake.stored} stored ${since}`;
+  const rules = intake.rules.map((rule) => (rule === "" ? "others" : clean(rule))).join(", ");
+  return `${intake.stored} stored ${since}, ${intake.notStored} counted and not stored (most of ${rules})`;
 }
 
 /** What the minutes of a day add up to; what was kept aside stays visible here after its minute. */

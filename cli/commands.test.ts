@@ -208,6 +208,42 @@ test("alerts tail prints alerts as they arrive, a line of JSON each, and ends af
   assert.deepEqual(rules, ["Exec", "Secret"]);
 });
 
+test("alerts tail outlives a server that drains, says so, and prints what is told again once", async (t) => {
+  const fleet = await smallFleet(t);
+  const tail = runCli("alerts tail -o json --limit 2 --since 1h".split(" "));
+  const asked = async (count: number) => {
+    const isAsked = () => fleet.tails.length === count && fleet.tailCount > 0;
+    while (!isAsked()) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await asked(1);
+  raise(fleet, "eu-1", "Exec");
+  fleet.drain();
+  await asked(2);
+  const [told] = fleet.alerts;
+  assert.ok(told !== undefined);
+  fleet.raise(told);
+  raise(fleet, "eu-2", "Secret");
+  const { code, out, talk } = await tail;
+  assert.equal(code, 0);
+  const rules = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line).rule);
+  assert.deepEqual(rules, ["Exec", "Secret"]);
+  assert.match(talk, /^The server went away; detection does not need this watch[^]*The server is back/);
+  assert.ok(fleet.tails[0]?.filter?.since !== undefined);
+  assert.equal(fleet.tails[1]?.place, "1", "it goes on where it was");
+});
+
+test("alerts tail says at once that no server is there, and not that one went away", async (t) => {
+  const served = await serveFleet(t);
+  await useContext(t, served.context);
+  await served.stop();
+  const { code, talk } = await runCli(["alerts", "tail"]);
+  assert.equal(code, 3);
+  assert.doesNotMatch(talk, /went away|Trying again/);
+});
+
 test("alerts tail ends in good order when it is interrupted", async (t) => {
   const fleet = await smallFleet(t);
   const controller = new AbortController();
@@ -235,6 +271,36 @@ test("top --once shows the newest minute that says something, per second of what
   const { out } = await runCli("top --once --region eu".split(" "));
   assert.match(out, /eu-1 +40 +60kB +6 +250ms +0 +0 +2\.0us\/event/);
   assert.match(out, /eu-2 +- +- +-/);
+});
+
+test("top on a terminal shows health beside the figures, sorts by keys, and ends with q", async (t) => {
+  const fleet = await smallFleet(t);
+  const minute = timestampFromMs(Date.UTC(2026, 0, 1, 10, 0));
+  const rates = (events: bigint, lagMs: bigint) => [
+    create(RatesSchema, { minute, events, seconds: 60, lagMs }),
+  ];
+  fleet.rates.push(create(RateSeriesSchema, { clusterName: "eu-1", rates: rates(1200n, 1n) }));
+  fleet.rates.push(create(RateSeriesSchema, { clusterName: "eu-2", rates: rates(60n, 9000n) }));
+  let press: (key: string) => void = () => {};
+  const lastOf = (all: string) => all.slice(all.lastIndexOf("\u001b[J"));
+  const { code, out } = await runCli("top --region eu".split(" "), {
+    terminal: true,
+    onKeys: (each) => {
+      press = each;
+      // Somebody is faster than the server.
+      press("r");
+      press("r");
+    },
+    onOut: (all) => {
+      const frame = lastOf(all);
+      assert.doesNotMatch(frame, /No cluster matches/, "before it was known");
+      if (frame.includes("by events") && frame.includes("eu-2")) setImmediate(() => press("l"));
+      else if (frame.includes("by lag")) setImmediate(() => press("q"));
+    },
+  });
+  assert.equal(code, 0);
+  assert.match(out, /eu-1 +\S+ +20 [^]*eu-2 +\S+ +1 [^]*by events/);
+  assert.match(lastOf(out), /eu-2 [^]*eu-1 [^]*by lag/);
 });
 
 test("login verifies server, CA and token, stores them for the owner only, and makes them current", async (t) => {

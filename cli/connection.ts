@@ -3,10 +3,18 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { Http2Connection } from "#wire";
-import { type Context, type Contexts, contextsPath, parseCa, parseServer, readContexts } from "./contexts.ts";
+import {
+  type Context,
+  type Contexts,
+  contextsPath,
+  isDue,
+  parseCa,
+  parseServer,
+  readContexts,
+} from "./contexts.ts";
 import { explainCall, type Place } from "./explain.ts";
 import { misused } from "./failure.ts";
-import { renewed } from "./oidc/renew.ts";
+import { traceCalls } from "./tracing.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -40,6 +48,8 @@ const messageBytesMax = 32 * 1024 * 1024;
  */
 export async function connect(wanted: Wanted, env: Env): Promise<Connection> {
   const { name, context } = await chooseContext(wanted, env);
+  if (!isDue(context.login)) return openConnection(name, context);
+  const { renewed } = await import("./oidc/renew.ts");
   const token = await renewed(name, context, contextsPath(env), (secret) =>
     openConnection(name, { ...context, token: secret }),
   );
@@ -66,7 +76,11 @@ export function openConnection(name: string, context: Reach): Connection {
     httpVersion: "2",
     baseUrl: context.server,
     sessionManager,
-    interceptors: token === undefined ? [explaining(place)] : [explaining(place), bearing(token)],
+    interceptors: [
+      explaining(place),
+      ...traceCalls(context.server),
+      ...(token === undefined ? [] : [bearing(token)]),
+    ],
     defaultTimeoutMs: callTimeoutMs,
     readMaxBytes: messageBytesMax,
     writeMaxBytes: messageBytesMax,

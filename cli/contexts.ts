@@ -2,7 +2,6 @@ import { X509Certificate } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import type { Failure } from "./failure.ts";
 import { misused } from "./failure.ts";
 import { withLock } from "./lock.ts";
@@ -27,6 +26,14 @@ export interface StoredLogin {
   readonly expiresAt: number;
   /** Gets the next token without asking. Secret; absent when the provider gives none. */
   readonly refreshToken?: string;
+}
+
+/** A token with less than this left is renewed first, so that it lasts for the command. */
+const earlyMs = 60_000;
+
+/** Whether the token of a login has to be renewed before it is used. */
+export function isDue(login: StoredLogin | undefined): boolean {
+  return login !== undefined && login.expiresAt - Date.now() < earlyMs;
 }
 
 export interface Contexts {
@@ -87,6 +94,8 @@ export async function changeContexts(
 /** Replaces the contexts file at once, readable by its owner only. */
 async function saveContexts(path: string, contexts: Contexts): Promise<void> {
   try {
+    // Most commands only read: loaded when one writes.
+    const { default: writeFileAtomic } = await import("write-file-atomic");
     await writeFileAtomic(path, `${JSON.stringify(contexts, undefined, 2)}\n`, { mode: 0o600 });
   } catch (error) {
     throw unwritable(path, error);

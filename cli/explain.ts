@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Errors } from "@oclif/core";
+import { Errors } from "./oclif.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import { nearest } from "./nearest.ts";
 

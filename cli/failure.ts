@@ -35,6 +35,11 @@ export function misused(message: string, ...next: readonly string[]): Failure {
   return new Failure(exitCodes.usage, message, next);
 }
 
+/** The person wants it to end. */
+export function interrupted(what: string): Failure {
+  return new Failure(exitCodes.interrupted, `Interrupted ${what}`);
+}
+
 /** The answer has said everything, and a script learns from the exit code how it ended. */
 export function answered(exitCode: number): Failure {
   return new Failure(exitCode, "");

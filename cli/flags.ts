@@ -1,4 +1,4 @@
-import { Args, Flags } from "@oclif/core";
+import { Args, Flags } from "./oclif.ts";
 import type { Requirement, Selector } from "#proto/fleet/v1/common";
 import { parseDuration } from "./duration.ts";
 import { misused } from "./failure.ts";

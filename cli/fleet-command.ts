@@ -1,15 +1,24 @@
+import { createRequire } from "node:module";
 import type { DescMessage, DescService, JsonValue, MessageShape } from "@bufbuild/protobuf";
 import { toJson } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import { Command, Flags } from "@oclif/core";
-import { stringify } from "yaml";
-import { connect, type Connection, explainPlaced, type Wanted } from "./connection.ts";
+import { Command, Flags } from "./oclif.ts";
+import type * as yaml from "yaml";
+import type { Selector } from "#proto/fleet/v1/common";
+import type { Connection, Wanted } from "./connection.ts";
 import { screen, type Screen } from "./screen.ts";
 
 export type Format = "table" | "wide" | "json" | "yaml";
 
 /** How every JSON answer is shaped: fields are always there, so that a script need not guess. */
 const jsonOptions = { alwaysEmitImplicit: true } as const;
+
+/** For what only some answers need. */
+const load = createRequire(import.meta.url);
+
+function yamlOf(value: JsonValue): string {
+  return (load("yaml") as typeof yaml).stringify(value);
+}
 
 /** What all commands share: whom to call, how to answer, and that errors leave through one door. */
 export abstract class FleetCommand extends Command {
@@ -44,8 +53,18 @@ export abstract class FleetCommand extends Command {
 
   /** A client for a service of the server that the flags mean. All clients of a command share one connection. */
   protected async client<S extends DescService>(service: S, wanted: Wanted): Promise<Client<S>> {
-    this.#connection ??= await connect(wanted, process.env);
-    return this.#connection.client(service);
+    return (await this.#connect(wanted)).client(service);
+  }
+
+  /** The address of the server that the flags mean. */
+  protected async serverUrl(wanted: Wanted): Promise<string> {
+    return (await this.#connect(wanted)).server;
+  }
+
+  async #connect(wanted: Wanted): Promise<Connection> {
+    // The protocol's library, which commands that ask no server do without.
+    const { connect } = await import("./connection.ts");
+    return (this.#connection ??= await connect(wanted, process.env));
   }
 
   /** Prints a message as the answer: JSON and YAML in protobuf's JSON mapping, else the lines. */
@@ -65,7 +84,7 @@ export abstract class FleetCommand extends Command {
     lines: (wide: boolean) => readonly string[],
   ): void {
     if (format === "json") return this.screen.out(`${JSON.stringify(json(), undefined, 2)}\n`);
-    if (format === "yaml") return this.screen.out(stringify(json()));
+    if (format === "yaml") return this.screen.out(yamlOf(json()));
     this.say(lines(format === "wide"));
   }
 
@@ -77,7 +96,7 @@ export abstract class FleetCommand extends Command {
     lines: () => readonly string[],
   ): void {
     if (format === "json") this.screen.out(`${JSON.stringify(toJson(schema, message, jsonOptions))}\n`);
-    else if (format === "yaml") this.screen.out(`---\n${stringify(toJson(schema, message, jsonOptions))}`);
+    else if (format === "yaml") this.screen.out(`---\n${yamlOf(toJson(schema, message, jsonOptions))}`);
     else this.say(lines());
   }
 
@@ -91,8 +110,20 @@ export abstract class FleetCommand extends Command {
     for (const line of lines) this.screen.talk(`${line}\n`);
   }
 
+  /** Says so when nothing was found because the selector means no cluster. */
+  protected async talkOfNoCluster(selector: Selector | undefined, wanted: Wanted): Promise<void> {
+    if (selector === undefined) return;
+    const [{ whyNoCluster }, { ClusterService }] = await Promise.all([
+      import("./no-cluster.ts"),
+      import("#proto/fleet/v1/cluster"),
+    ]);
+    const why = await whyNoCluster(await this.client(ClusterService, wanted), selector);
+    if (why !== undefined) this.talk(why);
+  }
+
   /** oclif would set an exit code and print here; ours leave through `runFleetctl()`. */
   protected override async catch(error: unknown): Promise<never> {
+    const { explainPlaced } = await import("./connection.ts");
     throw explainPlaced(error);
   }
 

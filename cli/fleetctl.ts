@@ -1,69 +1,27 @@
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { inspect } from "node:util";
-import { Config, Help, settings } from "@oclif/core";
-import { contextsPath } from "./contexts.ts";
-import { explain, explainForCommand } from "./explain.ts";
+import packageJson from "../package.json" with { type: "json" };
+import { commandIds, describeCommand, loadCommand } from "./catalogue.ts";
 import { exitCodes, type Failure, misused } from "./failure.ts";
 import { nearest } from "./nearest.ts";
+import { renderRootHelp } from "./output/root-help.ts";
 import { onScreen, type Screen } from "./screen.ts";
 import { topics } from "./topics.ts";
-
-const root = join(import.meta.dirname, "..");
-const commandsDirectory = join(import.meta.dirname, "commands");
-/** `.ts` as it is written, `.js` as it is built. */
-const extension = extname(import.meta.filename);
 
 /** Runs one command line and gives the exit code. Throws nothing and prints no stack trace. */
 export async function runFleetctl(argv: readonly string[], screen: Screen): Promise<number> {
   try {
     return await onScreen(screen, () => dispatch(argv, screen));
   } catch (error) {
+    const { explain } = await import("./explain.ts");
     const failure = explain(error);
     if (failure.exitCode === exitCodes.interrupted || failure.message === "") return failure.exitCode;
     screen.talk(`fleetctl: ${failure.message}\n`);
     for (const next of failure.next) screen.talk(`  try: ${next}\n`);
-    if (failure.exitCode === exitCodes.bug) keepDetails(failure, argv, screen);
+    if (failure.exitCode === exitCodes.bug) await keepDetails(failure, argv, screen);
     return failure.exitCode;
   }
-}
-
-/** The ids of all commands, as `cluster:list`, from the files that hold them. */
-export function commandIds(): string[] {
-  return globSync(`**/*${extension}`, { cwd: commandsDirectory })
-    .filter((file) => !file.endsWith(`.test${extension}`))
-    .map((file) => file.slice(0, -extension.length).split(/[\\/]/).join(":"))
-    .sort();
-}
-
-/**
- * oclif's view of us. It loads every command that its pattern names, so a run names only the one it needs; help and the
- * golden name all.
- */
-export async function loadConfig(id?: string): Promise<Config> {
-  settings.enableAutoTranspile = false;
-  const { name, version, description } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const globPatterns =
-    id === undefined
-      ? [`**/*${extension}`, `!**/*.test${extension}`]
-      : [`${id.split(":").join("/")}${extension}`];
-  return Config.load({
-    root,
-    isRoot: true,
-    pjson: {
-      name,
-      version,
-      description,
-      type: "module",
-      oclif: {
-        bin: "fleetctl",
-        dirname: "falconry",
-        topicSeparator: " ",
-        topics,
-        commands: { strategy: "pattern", target: "./cli/commands", globPatterns },
-      },
-    },
-  });
 }
 
 async function dispatch(argv: readonly string[], screen: Screen): Promise<number> {
@@ -73,25 +31,56 @@ async function dispatch(argv: readonly string[], screen: Screen): Promise<number
   const beforeDashes = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
   const asksHelp = beforeDashes.some((word) => word === "--help" || word === "-h");
   if (id !== undefined && !asksHelp) {
-    const config = await loadConfig(id);
-    try {
-      await config.runCommand(id, argv.slice(id.split(":").length));
-    } catch (error) {
-      const command = config.findCommand(id, { must: true });
-      throw explainForCommand(error, id.replaceAll(":", " "), Object.keys(command.flags));
-    }
+    const work = () => run(id, argv.slice(id.split(":").length));
+    if ((process.env["FALCONRY_TRACES"] ?? "") === "") await work();
+    else await (await import("./traced.ts")).traced(id, work);
     return exitCodes.done;
   }
   if (argv[0] === "--version" || argv[0] === "version") {
-    const { version } = await loadConfig("version");
-    screen.out(`fleetctl ${version}\n`);
+    screen.out(`fleetctl ${packageJson.version}\n`);
     return exitCodes.done;
   }
-  const subject = id === undefined ? words.filter((word) => word !== "help") : id.split(":");
-  const isTopic = subject.length === 0 || ids.some((known) => known.startsWith(`${subject.join(":")}:`));
-  if (id === undefined && !isTopic) throw unknownCommand(subject, ids);
-  await new ScreenHelp(await loadConfig(), screen).showHelp([...subject]);
+  await help(id === undefined ? words.filter((word) => word !== "help") : id.split(":"), ids, screen);
   return exitCodes.done;
+}
+
+async function run(id: string, argv: string[]): Promise<void> {
+  const command = await loadCommand(id);
+  const { createConfig } = await import("./fleet-config.ts");
+  try {
+    await command.run(argv, await createConfig());
+  } catch (error) {
+    const { explainForCommand } = await import("./explain.ts");
+    const flags = Object.keys({ ...command.baseFlags, ...command.flags });
+    throw explainForCommand(error, id.replaceAll(":", " "), flags);
+  }
+}
+
+/** Tells of a command, or of the commands of a noun, or of all nouns; it asks only the commands that it names. */
+async function help(subject: readonly string[], ids: readonly string[], screen: Screen): Promise<void> {
+  const prefix = subject.map((word) => `${word}:`).join("");
+  const about = subject.join(":");
+  const isRoot = subject.length === 0;
+  const named = ids.filter((id) => (isRoot ? !id.includes(":") : id === about || id.startsWith(prefix)));
+  if (named.length === 0) throw unknownCommand(subject, ids);
+  if (isRoot) return rootHelp(named, screen);
+  const { ScreenHelp } = await import("./screen-help.ts");
+  const { createConfig } = await import("./fleet-config.ts");
+  const facts = await Promise.all(named.map(describeCommand));
+  await new ScreenHelp(await createConfig(facts), screen).showHelp([...subject]);
+}
+
+/** oclif's help would load its theme, its configuration and a language of templates for these few lines. */
+async function rootHelp(named: readonly string[], screen: Screen): Promise<void> {
+  const facts = await Promise.all(named.map(describeCommand));
+  const described = Object.entries(topics).filter(([name]) => !name.includes(":"));
+  const help = {
+    description: packageJson.description,
+    version: `${packageJson.name}/${packageJson.version} ${process.platform}-${process.arch} node-${process.version}`,
+    topics: described.map(([name, { description }]) => [name, description] as const),
+    commands: facts.map(({ id, summary = "" }) => [id, summary] as const),
+  };
+  screen.out(renderRootHelp(help, Math.min(screen.columns, 120)));
 }
 
 /** The words before the first flag: the command's name, perhaps followed by arguments. */
@@ -116,22 +105,9 @@ function unknownCommand(words: readonly string[], ids: readonly string[]): Failu
   return misused(`There is no command "${words.slice(0, 2).join(" ")}"`, ...next);
 }
 
-/** oclif's help, on our screen. */
-class ScreenHelp extends Help {
-  readonly #screen: Screen;
-
-  constructor(config: Config, screen: Screen) {
-    super(config, { maxWidth: Math.min(screen.columns, 120), stripAnsi: !screen.outIsTerminal });
-    this.#screen = screen;
-  }
-
-  protected override log(...lines: string[]): void {
-    this.#screen.out(`${lines.join(" ")}\n`);
-  }
-}
-
 /** A bug's stack goes to a file beside the contexts file, not into the face of whoever met it. */
-function keepDetails(failure: Failure, argv: readonly string[], screen: Screen): void {
+async function keepDetails(failure: Failure, argv: readonly string[], screen: Screen): Promise<void> {
+  const { contextsPath } = await import("./contexts.ts");
   const file = join(dirname(contextsPath(process.env)), "last-bug.txt");
   try {
     if (!existsSync(dirname(file))) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

@@ -7,8 +7,9 @@ const patienceMs = 120_000;
 const retryMs = 1000;
 
 /**
- * Takes message after message until `take` gives something, which is the end. A stream that ends before is asked for again:
- * it outlives a server that drains or goes away for a while.
+ * Takes message after message until `take` gives something, which is the end. A stream that ends before is asked for again: it
+ * outlives a server that drains or goes away for a while. A server that did not answer yet cannot go away: a caller that begins with this
+ * says `"not yet"`, and learns of a server that is not there at once.
  */
 export async function followToRest<M, R>(
   watch: () => AsyncIterable<M>,
@@ -16,19 +17,22 @@ export async function followToRest<M, R>(
   screen: Screen,
   signal: AbortSignal,
   take: (message: M) => R | undefined,
+  answered: "before" | "not yet" = "before",
 ): Promise<R> {
   let awaySince: number | undefined;
+  let isKnown = answered === "before";
   for (;;) {
     try {
       for await (const message of watch()) {
         if (awaySince !== undefined) screen.talk("The server is back.\n");
         awaySince = undefined;
+        isKnown = true;
         const last = take(message);
         if (last !== undefined) return last;
       }
       // A server that drains ends the stream in good order: ask again, it or another one answers.
     } catch (error) {
-      if (signal.aborted || !isAway(error)) throw error;
+      if (signal.aborted || !isKnown || !isAway(error)) throw error;
       if (awaySince === undefined) {
         screen.talk(`The server went away; ${what} does not need this watch. Trying again ...\n`);
       }
@@ -39,7 +43,8 @@ export async function followToRest<M, R>(
   }
 }
 
-function isAway(error: unknown): boolean {
+/** Whether a call failed because no server answered, so that another try may find one. */
+export function isAway(error: unknown): boolean {
   const code = ConnectError.from(error).code;
   // A connection that dies below an open stream shows as aborted or internal, depending on where it died.
   return (

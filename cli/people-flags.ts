@@ -1,5 +1,5 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Flags } from "@oclif/core";
+import { Flags } from "./oclif.ts";
 import type { RolloutSpec } from "#proto/fleet/v1/rollout_spec";
 import { misused } from "./failure.ts";
 import { asList, envOf, switchFlag, textFlag } from "./flags.ts";

@@ -21,6 +21,9 @@ export function peopleLines({ spec, approval, history, planDigest }: Rollout, pa
     ...(spec?.emergency === true
       ? [paint("bad", `EMERGENCY: no soak, no windows, no freeze; ${clean(spec.reason)}`)]
       : []),
+    ...(spec?.allowCoverageLoss === true
+      ? [paint("bad", "ALLOWS COVERAGE LOSS: it begins although its plan may say that coverage is lost")]
+      : []),
     ...(spec?.windows ?? []).map((window) => `window: ${clean(window)}`),
     ...(spec?.startAt === undefined ? [] : [`begins at: ${minuteOf(spec.startAt)}`]),
     ...(approval === undefined ? [] : [`plan: ${planDigest}`]),

@@ -1,13 +1,26 @@
 import { type BundleDiff, type CoverageLoss, type Plan } from "#proto/fleet/v1/rollout";
-import { OfflinePolicy } from "#proto/fleet/v1/rollout_spec";
+import { OfflinePolicy, type RolloutSpec } from "#proto/fleet/v1/rollout_spec";
 import { clean, countOf, type Paint } from "./output/text.ts";
 import { planPeopleLines } from "./people-view.ts";
 import { nameOf, shortDigest } from "./views.ts";
 
 const namesMax = 50;
+/** Of the clusters on which the same layers apply: the rest says `-o wide`. */
+const layeredMax = 5;
 
-/** A plan as `--dry-run` shows it: every cluster of every wave, who is left alone, and what changes in the rules. */
-export function planLines(plan: Plan, offline: OfflinePolicy, paint: Paint): string[] {
+export interface PlanView {
+  /** What was asked for. */
+  readonly spec: RolloutSpec;
+  /** Every name, however many there are. */
+  readonly wide: boolean;
+  readonly paint: Paint;
+}
+
+/**
+ * A plan as `--dry-run` shows it: every cluster of every wave, who is left alone, which layers apply where, and what changes
+ * in the rules.
+ */
+export function planLines(plan: Plan, { spec, wide, paint }: PlanView): string[] {
   const clusters = plan.waves.reduce((sum, wave) => sum + wave.clusters.length, 0);
   return [
     `plan ${plan.digest}`,
@@ -22,13 +35,46 @@ export function planLines(plan: Plan, offline: OfflinePolicy, paint: Paint): str
     ...boundLines(plan),
     ...(plan.silent.length === 0
       ? []
-      : [paint("busy", `silent now, ${silentWords(offline)}: ${listed(plan.silent)}`)]),
+      : [paint("busy", `silent now, ${silentWords(spec.offline)}: ${listed(plan.silent)}`)]),
     ...engineLines(plan, paint),
     ...(plan.gates.length === 0
       ? []
       : [`judged by proof, ${plan.gates.map(({ name, limit }) => `${name} ${limit}`).join(", ")}`]),
+    ...watchedLines({ ...spec, gates: plan.gates }).map((line) => paint("busy", line)),
     ...planPeopleLines(plan, paint),
+    ...layerLines(plan, wide),
     ...plan.diffs.flatMap((diff) => diffLines(diff, paint)),
+  ];
+}
+
+/** Where which layers apply: a choice of layers is a bundle of its own to the clusters that have it. */
+function layerLines({ bundle, layerEffects }: Plan, wide: boolean): string[] {
+  if (layerEffects.length === 0) return [];
+  return [
+    `layers of ${clean(nameOf(bundle))}:`,
+    ...layerEffects.map(({ layers, clusterNames }) => {
+      const which = layers.length === 0 ? "none, the base alone" : layers.map(clean).join(", ");
+      const shown = wide ? clusterNames : clusterNames.slice(0, layeredMax);
+      const left = clusterNames.length - shown.length;
+      const more = left === 0 ? "" : `, and ${left} more (all with -o wide)`;
+      return `  ${which} on ${countOf(clusterNames.length, "cluster")}: ${shown.map(clean).join(", ")}${more}`;
+    }),
+  ];
+}
+
+/**
+ * A warning when no wave is watched before the next begins, which nobody should be surprised by; none for an emergency. The gates are
+ * those that are on, as the server answers: of those that it has by itself, a person names none.
+ */
+export function watchedLines({
+  soakSeconds,
+  gates,
+  emergency,
+}: Pick<RolloutSpec, "soakSeconds" | "gates" | "emergency">): string[] {
+  if (emergency || gates.some(({ name, off }) => !off && name !== "health")) return [];
+  const soak = soakSeconds === 0 ? "without a soak" : `with a soak of ${soakSeconds} s and these gates`;
+  return [
+    `NO WAVE IS WATCHED: ${soak} no rate and no alert is looked at before the next begins; --soak 10m has each wave judged by all gates that are not off`,
   ];
 }
 
@@ -76,7 +122,13 @@ function diffLines(diff: BundleDiff, paint: Paint): string[] {
   if (isFirst) return [`${clean(nameOf(diff.to))} is the first of its kind on ${on}: all of it is new there`];
   const layers = diff.layers.length === 0 ? "" : ` with ${listed(diff.layers)}`;
   const head = `${clean(from || "nothing")} -> ${clean(nameOf(diff.to))}${layers} on ${on}:`;
-  const changes = [...changeLines(diff, paint), ...tagLines(diff, paint), ...lossLines(diff.loss, paint)];
+  const notes = diff.layerNotes.map((note) => paint("bad", `  ${clean(note)}`));
+  const changes = [
+    ...changeLines(diff, paint),
+    ...tagLines(diff, paint),
+    ...notes,
+    ...lossLines(diff.loss, paint),
+  ];
   return changes.length === 0 ? [`${head} nothing changes`] : [head, ...changes];
 }
 

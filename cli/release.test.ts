@@ -304,3 +304,91 @@ test("shipper validate names file, line and column of each problem", async (t) =
   assert.equal(open.code, 0, open.out);
   assert.match(open.out, /ok: 1 input, 0 filters, 1 output/);
 });
+
+test("trust delegate gives a layer to the team's key, says so to whoever signs too, and trust revoke-layer takes it back", async (t) => {
+  const at = await desk(t);
+  await runCli(initArgs(at));
+  const team = at.path("payments");
+  const made = await runCli([
+    "trust",
+    "new-signer",
+    "layer-payments",
+    "--dir",
+    team,
+    "--insecure-plain-keys",
+  ]);
+  assert.equal(made.code, 0, made.talk);
+  assert.match(made.talk, /trust delegate payments --key .*layer-payments\.pub\.pem/);
+  const out = at.path("targets.json");
+  const signing = ["--dir", at.trust, "--out", out];
+  const delegate = (layer: string, label: string, key = join(team, "layer-payments.pub.pem")) => {
+    const terms = ["--prefix", layer, "--tune", "Secret read, all"];
+    return ["trust", "delegate", layer, "--key", key, "--level", "team", "-l", label, ...terms, ...signing];
+  };
+  const given = await runCli(delegate("payments", "team=payments"));
+  assert.equal(given.code, 0, given.talk);
+  assert.match(
+    given.out,
+    /gives layer payments of level team on team=payments to 1 of [0-9a-f]{12}; brings what begins with "payments", tunes Secret read, all, replaces nothing\n/,
+  );
+  assert.doesNotMatch((await runCli(["trust", "status"])).out, /LAYER/, "nothing is published by signing");
+  const again = await runCli(["bundle", "sign", "--add-to", out, "--dir", at.trust]);
+  assert.match(again.out, / {2}gives layer payments /, "whoever adds a signature sees what it is for");
+  assert.equal((await runCli(["bundle", "push", "--targets", out])).code, 0);
+  const status = await runCli(["trust", "status"]);
+  assert.match(status.out, /LAYER +LEVEL +CLUSTERS[^]*\npayments +team +team=payments +1 of 1 /);
+
+  const release = join(at.path("layer"));
+  await mkdir(release);
+  await writeFile(
+    join(release, "tune.yaml"),
+    "- rule: Secret read\n  priority: ERROR\n  override: {priority: replace}\n",
+  );
+  const built = at.path("payments-1.0.0.json");
+  const build = ["bundle", "build", release, "--kind", "layer", "--name", "payments", "--version", "1.0.0"];
+  assert.equal((await runCli([...build, "--out", built])).code, 0);
+  const list = at.path("layer-payments.json");
+  const byOthers = await runCli(["bundle", "sign", built, "--dir", at.trust, "--out", list]);
+  assert.match(byOthers.talk, /holds no layer-payments key/, "who signs bundles signs no layer");
+  const signed = await runCli(["bundle", "sign", built, "--dir", team, "--out", list]);
+  assert.equal(signed.code, 0, signed.talk);
+  assert.match(signed.out, /: layer-payments 1 lists layer\/payments\/1\.0\.0\.json\n/);
+  const pushed = await runCli(["bundle", "push", built, "--targets", list]);
+  assert.equal(pushed.code, 0, pushed.talk);
+  assert.match(pushed.out, /layer +payments@1\.0\.0 +sha256:/);
+  assert.match((await runCli(["bundle", "show", "payments@1.0.0"])).out, /tune\.yaml +the layer's clusters/);
+  assert.match((await runCli(["trust", "status"])).out, /\nlayer-payments +1 +\d\S+ +0% +1 +1 of 1 +ok\n/);
+  const renew = ["bundle", "sign", "--layer", "payments", "--dir", team, "--out", list];
+  assert.match(
+    (await runCli([...renew, "--withdraw", "layer/payments/1.0.0.json"])).out,
+    /2 lists nothing\n/,
+  );
+  assert.equal((await runCli(["bundle", "push", "--layer", "payments", "--targets", list])).code, 0);
+
+  const refusals: readonly [string, RegExp, readonly string[]][] = [
+    ["could meet", /can meet on a cluster.*\(trust\/malformed\)/, delegate("eu", "region=eu")],
+    [
+      "signs targets",
+      /signs targets, too: give the layer a key of its own \(trust\/malformed\)/,
+      delegate("cards", "team=cards", join(at.trust, "targets.key.json")),
+    ],
+    [
+      "is not there",
+      /delegates no layer "cards".*\(trust\/not-delegated\)/,
+      ["trust", "revoke-layer", "cards", ...signing],
+    ],
+  ];
+  for (const [what, words, argv] of refusals) {
+    const refused = await runCli(argv);
+    assert.equal(refused.code, 1, what);
+    assert.match(refused.talk, words);
+  }
+  const vague = await runCli(delegate("cards", "team!=payments"));
+  assert.equal(vague.code, 2);
+  assert.match(vague.talk, /confined by labels with one value each/);
+
+  const taken = await runCli(["trust", "revoke-layer", "payments", ...signing]);
+  assert.match(taken.out, / {2}takes back layer payments\n/);
+  assert.equal((await runCli(["bundle", "push", "--targets", out])).code, 0);
+  assert.doesNotMatch((await runCli(["trust", "status"])).out, /LAYER/);
+});

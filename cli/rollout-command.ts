@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { BundleKind } from "#proto/fleet/v1/common";
 import {
+  type Plan,
   PlanSchema,
   type Rollout,
   RolloutClusterState,
@@ -28,7 +29,7 @@ import {
 import { type Column, renderTable } from "./output/table.ts";
 import type { Paint } from "./output/text.ts";
 import { peopleLines } from "./people-view.ts";
-import { planLines } from "./plan-view.ts";
+import { planLines, watchedLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { renderSelector } from "./selector.ts";
 import { shadowLine } from "./shadow-view.ts";
@@ -56,6 +57,7 @@ export abstract class RolloutCommand extends FleetCommand {
         throw withHint(error, spec);
       });
     const rollout = present(started.rollout, "rollout");
+    for (const line of watchedLines(rollout.spec ?? spec)) this.talk(line);
     await this.follow(rollout, flags, flags.watch ?? this.screen.outIsTerminal, "succeeded");
   }
 
@@ -71,7 +73,8 @@ export abstract class RolloutCommand extends FleetCommand {
         "Look at it without --plan, then decide.",
       );
     }
-    this.answer(flags.output, PlanSchema, plan, () => planLines(plan, spec.offline, this.screen.paint));
+    const { paint } = this.screen;
+    this.answer(flags.output, PlanSchema, plan, (wide) => planLines(plan, { spec, wide, paint }));
     this.talk(
       `Nothing was changed. To run exactly this plan: the same command without --dry-run and with --plan ${plan.digest}`,
     );
@@ -99,6 +102,41 @@ export abstract class RolloutCommand extends FleetCommand {
     if (style === "silent") this.answer(flags.output, RolloutSchema, last, () => []);
     const failure = failureOf(last, wanted);
     if (failure !== undefined) throw failure;
+  }
+
+  /**
+   * The plan of a rollout that has not begun, made anew by the server as it does when it is approved and when it begins, for whoever has
+   * to say whether it may. Undefined for one that has begun, and for whoever may not see all of it.
+   */
+  protected async planNow({ id, pending, partial }: Rollout, wanted: Wanted): Promise<Plan | undefined> {
+    if (!pending || partial) return undefined;
+    const service = await this.client(RolloutService, wanted);
+    return present((await service.planRollout({ rolloutId: id })).plan, "plan");
+  }
+
+  /** The same for people: clusters, rules and coverage, and whether it is another plan than that of the rollout. */
+  protected async pendingPlan(rollout: Rollout, wanted: Wanted): Promise<string[]> {
+    const { id, spec, planDigest, pending, partial } = rollout;
+    if (!pending || spec === undefined) return [];
+    if (partial) return ["", "its plan is shown to those who may see all of its clusters"];
+    const { paint } = this.screen;
+    try {
+      const plan = present(await this.planNow(rollout, wanted), "plan");
+      const what =
+        rollout.state === RolloutState.PAUSED
+          ? "resume takes the new one"
+          : "it pauses when it is approved or begins";
+      const changed = `THE PLAN HAS CHANGED since ${id} was started, whose plan is ${planDigest}: ${what}. Now it would be`;
+      return [
+        "",
+        ...(plan.digest === planDigest ? [] : [paint("bad", changed)]),
+        ...planLines(plan, { spec, wide: false, paint }),
+      ];
+    } catch (error) {
+      const failure = explainPlaced(error);
+      if (!(failure instanceof Failure)) throw error;
+      return ["", paint("bad", `its plan cannot be made now: ${failure.message}`)];
+    }
   }
 
   /** One rollout with each of its clusters. */
@@ -161,6 +199,7 @@ function gatesTable(progress: RolloutProgress, wide: boolean, paint: Paint): str
 
 /** Refused when a rollout rests in any state but the wanted one, with what to do about it. */
 function failureOf(rollout: Rollout, wanted: RolloutStep): Failure | undefined {
+  const { planDigest, pending } = rollout;
   const { id, state, because } = progressOf(rollout);
   if (state === wanted) return undefined;
   const why = because === "" ? "" : `: ${because}`;
@@ -170,13 +209,21 @@ function failureOf(rollout: Rollout, wanted: RolloutStep): Failure | undefined {
         `fleetctl rollout resume ${id}   to begin with the first wave, or: fleetctl rollout abort ${id}`,
       ]
     : state === "awaiting-approval"
-      ? [`fleetctl rollout approve ${id}   by somebody else, or: fleetctl rollout abort ${id}`]
-      : state === "paused"
+      ? [
+          `fleetctl rollout show ${id}   for the plan`,
+          `fleetctl rollout approve ${id} --plan ${planDigest}   by somebody else, or: fleetctl rollout abort ${id}`,
+        ]
+      : state === "paused" && pending
         ? [
-            `fleetctl rollout show ${id}   for the reason of each cluster`,
-            `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
+            `fleetctl rollout show ${id}   for the plan as it is now`,
+            `fleetctl rollout resume ${id}   to take it, or: fleetctl rollout abort ${id}`,
           ]
-        : [`fleetctl rollout show ${id}   for the reason of each cluster`];
+        : state === "paused"
+          ? [
+              `fleetctl rollout show ${id}   for the reason of each cluster`,
+              `fleetctl rollout resume ${id}   to try the failed clusters again, or: fleetctl rollout undo ${id}`,
+            ]
+          : [`fleetctl rollout show ${id}   for the reason of each cluster`];
   return new Failure(exitCodes.refused, `Rollout ${id} is ${state.replace("-", " ")}${why}`, next);
 }
 

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { Flags } from "@oclif/core";
+import { Flags } from "./oclif.ts";
 import type { BundleKind } from "#proto/fleet/v1/common";
 import { OnFailure, type RolloutSpec, RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
 import { peopleFlags, peopleFrom, type PeopleValues } from "./people-flags.ts";
@@ -11,6 +11,7 @@ import {
   envOf,
   listFlag,
   selectorFlags,
+  selectorFrom,
   textFlag,
 } from "./flags.ts";
 import { readStrategyFile } from "./strategy-file.ts";
@@ -84,23 +85,35 @@ export const shadowFlags = {
   })(),
 };
 
+/** What `rollout rules` and `rules backtest` take in place of a bundle. */
+export const layerFlag = Flags.string({
+  summary:
+    "Release of a layer that a team owns, in place of a bundle; for the clusters of its delegation, or fewer.",
+  helpValue: "NAME[@VERSION]",
+  env: envOf("layer"),
+  exclusive: ["bundle"],
+});
+
 type SpecFlags = Parameters<typeof chosenFrom>[0] &
   StrategyFlags & {
     readonly bundle?: string | undefined;
     readonly strategy?: string | undefined;
     readonly "allow-coverage-loss": boolean;
+    readonly layer?: string | undefined;
     readonly shadow?: number | undefined;
     readonly then?: "pause" | "go" | undefined;
   };
 
 /** The spec that the flags and the strategy file mean; 0 leaves a choice to the server, as the contract says. */
 export async function specFrom(kind: BundleKind, flags: SpecFlags & PeopleValues): Promise<RolloutSpec> {
-  const selector = chosenFrom(flags);
+  // A layer is confined by its delegation: that nobody may mean every cluster by forgetting a flag is no danger there.
+  const isNarrow = flags.layer !== undefined && !flags.all;
+  const selector = isNarrow ? selectorFrom(flags) : chosenFrom(flags);
   const file = flags.strategy === undefined ? {} : await readStrategyFile(flags.strategy);
   const choice = overlay(file, flags);
   return create(RolloutSpecSchema, {
     kind,
-    bundle: flags.bundle ?? "",
+    bundle: flags.layer ?? flags.bundle ?? "",
     selector,
     ...strategyFields(choice),
     onFailure: choice.onFailure === "rollback" ? OnFailure.ROLL_BACK : OnFailure.PAUSE,

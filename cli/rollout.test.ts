@@ -107,7 +107,9 @@ test("rollout rules sends gates with their limits, those that are off too, and s
   );
   const [rollout] = served.fleet.rollouts.all;
   assert.deepEqual(
-    rollout?.spec?.gates.map(({ name, limit, off }) => [name, limit, off]),
+    served.fleet.rollouts.asked
+      .get(rollout?.id ?? "")
+      ?.gates.map(({ name, limit, off }) => [name, limit, off]),
     [
       ["alerts", "2x", false],
       ["lag", "", false],

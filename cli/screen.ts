@@ -28,6 +28,8 @@ export interface Screen {
   now(): number;
   /** Asks without echo, on the terminal. */
   askSecret(question: string): Promise<string>;
+  /** Hears every key that is pressed on the terminal, until the answer is called; nothing where there is none. */
+  keys(pressed: (key: string) => void): () => void;
   /** Asks the person's browser to show a page. Nothing is known of whether it does. */
   openBrowser(url: string): void;
   /** Runs work that ends in good order when the person interrupts it; elsewhere an interrupt just ends the process. */
@@ -65,7 +67,7 @@ const styles = { good: "green", bad: "red", busy: "yellow", faint: "dim" } as co
 
 /** The process's own terminal or pipes. Colour only on a terminal and only without `NO_COLOR`. */
 export function processScreen(): Screen {
-  const { stdout, stderr, stdin } = process;
+  const { stdout, stderr } = process;
   stdout.on("error", (error: NodeJS.ErrnoException) => {
     // Whoever read us has enough, as in `fleetctl alerts tail | head`: end as other tools do then.
     if (error.code === "EPIPE") process.exit(exitCodes.pipeClosed);
@@ -80,14 +82,17 @@ export function processScreen(): Screen {
     out: (text) => void stdout.write(text),
     talk: (text) => void stderr.write(text),
     readInput: async (bytesMax) => {
-      const all = await buffer(stdin.iterator({ destroyOnReturn: true }));
+      const all = await buffer(process.stdin.iterator({ destroyOnReturn: true }));
       return all.length > bytesMax ? undefined : all;
     },
-    input: () => stdin,
+    input: () => process.stdin,
     drained: async () => {
       if (stdout.writableNeedDrain) await once(stdout, "drain");
     },
-    inputIsTerminal: stdin.isTTY,
+    // Asked when wanted: Node opens standard input then, with all that reads files.
+    get inputIsTerminal() {
+      return process.stdin.isTTY;
+    },
     outIsTerminal: stdout.isTTY,
     get columns() {
       return stdout.columns ?? 120;
@@ -98,6 +103,7 @@ export function processScreen(): Screen {
     paint: coloured ? (tone, text) => styleText(styles[tone], text, { validateStream: false }) : plain,
     now: () => Date.now(),
     askSecret,
+    keys,
     openBrowser,
     interruptible,
   };
@@ -115,6 +121,25 @@ async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Prom
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }
+}
+
+/** Keys one by one, without echo. Ctrl-C, which the terminal no longer turns into an interrupt, is one of them. */
+function keys(pressed: (key: string) => void): () => void {
+  const { stdin } = process;
+  if (!stdin.isTTY) return () => {};
+  const read = (chunk: Buffer) => {
+    // An escape sequence comes as a whole; anything else is what was typed.
+    const text = chunk.toString();
+    for (const key of text.startsWith("\u001b") ? [text] : text) pressed(key);
+  };
+  stdin.setRawMode(true);
+  stdin.on("data", read);
+  stdin.resume();
+  return () => {
+    stdin.off("data", read);
+    stdin.setRawMode(false);
+    stdin.pause();
+  };
 }
 
 /** Detached and unheard: the address is told as well, for where there is no browser. */

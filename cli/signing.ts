@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
-import { Flags } from "@oclif/core";
+import { Flags } from "./oclif.ts";
 import type { TrustService } from "#proto/fleet/v1/trust";
 import type { RoleName } from "#trust";
 import { contextsPath } from "./contexts.ts";
@@ -86,7 +86,7 @@ async function readPassphrase(file: string): Promise<string> {
 /** The metadata of a role that the server publishes, or undefined when it publishes none yet. */
 export async function metadataOf(
   service: Client<typeof TrustService>,
-  role: RoleName,
+  role: RoleName | `layer-${string}`,
 ): Promise<Uint8Array | undefined> {
   try {
     return (await service.getMetadata({ role })).metadata;

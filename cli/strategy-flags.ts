@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { Flags } from "@oclif/core";
+import { Flags } from "./oclif.ts";
 import {
   OfflinePolicy,
   type Share,

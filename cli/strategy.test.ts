@@ -3,12 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { PlanSchema } from "#proto/fleet/v1/rollout";
-import { OfflinePolicy, OnFailure } from "#proto/fleet/v1/rollout_spec";
+import { OfflinePolicy, OnFailure, RolloutSpecSchema } from "#proto/fleet/v1/rollout_spec";
 import { plain } from "./output/text.ts";
-import { planLines } from "./plan-view.ts";
+import { planLines, watchedLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { parseShare } from "./strategy-flags.ts";
 
@@ -154,6 +154,7 @@ test("a plan says in words who is offline and what becomes of them, what bounds 
     silent: ["eu-9"],
     maxUnavailable: 2,
     maxFailures: 1,
+    gates: [{ name: "ingest", limit: "50%" }],
     engineProblems: [{ clusterName: "eu-1", engineVersion: "0.50.0", required: ">=0.60.0" }],
     diffs: [
       {
@@ -167,11 +168,15 @@ test("a plan says in words who is offline and what becomes of them, what bounds 
       },
     ],
   });
-  const lines = (offline: OfflinePolicy) => planLines(plan, offline, plain).slice(2);
+  const lines = (offline: OfflinePolicy) => {
+    const spec = create(RolloutSpecSchema, { offline, soakSeconds: 300 });
+    return planLines(plan, { spec, wide: false, paint: plain }).slice(2);
+  };
   assert.deepEqual(lines(OfflinePolicy.SKIP), [
     "unproved at a time: at most 2 clusters; stops when more than 1 cluster failed",
     "silent now, they come last and hold nothing up; they get it when they are heard of, also after the end: eu-9",
     "cannot take it, the bundle asks for engine >=0.60.0; this is refused until their agents are upgraded or left out: eu-1 (engine 0.50.0)",
+    "judged by proof, ingest 50%",
     "starter@1.0.0 -> starter@1.1.0 on 3 clusters:",
     "  - Old rule",
     "  enabled rules: 12 -> 11",
@@ -181,5 +186,43 @@ test("a plan says in words who is offline and what becomes of them, what bounds 
   assert.match(
     lines(OfflinePolicy.UNSPECIFIED)[1] ?? "",
     /until its deadline, and count as failed then: eu-9/,
+  );
+});
+
+test("a plan and a start say that no wave is watched, also with a long soak of which every gate is off, but not of an emergency", () => {
+  const said = (spec: MessageInitShape<typeof RolloutSpecSchema>) =>
+    watchedLines(create(RolloutSpecSchema, spec)).join();
+  assert.match(said({}), /^NO WAVE IS WATCHED: without a soak no rate and no alert is looked at/);
+  assert.match(said({ soakSeconds: 299, gates: [{ name: "health" }] }), /with a soak of 299 s and/);
+  assert.match(said({ gates: [{ name: "alerts", off: true }] }), /NO WAVE IS WATCHED/);
+  assert.match(
+    said({ soakSeconds: 600, gates: [{ name: "health" }] }),
+    /with a soak of 600 s and these gates/,
+  );
+  assert.equal(said({ gates: [{ name: "alerts" }] }), "");
+  assert.equal(said({ emergency: true }), "");
+});
+
+test("a plan says which layers apply on how many clusters and on which, and all of the names when they are asked for", () => {
+  const name = (i: number) => `eu-${i}`;
+  const plan = create(PlanSchema, {
+    digest: "sha256:1",
+    bundle: { name: "starter", version: "1.1.0" },
+    gates: [{ name: "ingest", limit: "50%" }],
+    layerEffects: [
+      { layers: [], clusterNames: Array.from({ length: 7 }, (_, i) => name(i)) },
+      { layers: ["team/payments", "cluster/eu-8"], clusterNames: ["eu-8"] },
+    ],
+  });
+  const lines = (wide: boolean) =>
+    planLines(plan, { spec: create(RolloutSpecSchema, { soakSeconds: 300 }), wide, paint: plain }).slice(4);
+  assert.deepEqual(lines(false), [
+    "layers of starter@1.1.0:",
+    "  none, the base alone on 7 clusters: eu-0, eu-1, eu-2, eu-3, eu-4, and 2 more (all with -o wide)",
+    "  team/payments, cluster/eu-8 on 1 cluster: eu-8",
+  ]);
+  assert.equal(
+    lines(true)[1],
+    "  none, the base alone on 7 clusters: eu-0, eu-1, eu-2, eu-3, eu-4, eu-5, eu-6",
   );
 });

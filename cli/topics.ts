@@ -1,12 +1,22 @@
 /** What `fleetctl --help` says about each noun. */
 export const topics = {
   agent: { description: "Take single agents out of the fleet." },
-  alerts: { description: "See what the clusters' rules caught." },
+  alerts: { description: "See what the clusters' rules caught, and say what becomes of it." },
+  "alerts:silence": {
+    description: "Mark alerts that are known, for a while, so that nobody is called for them.",
+  },
   audit: { description: "See who did what, and prove that nobody rewrote it." },
   bundle: { description: "Build, sign, push and compare bundles of rules or shipper configs." },
   cluster: { description: "See the clusters of the fleet and what each of them proves." },
   context: { description: "Choose which server to talk to." },
   freeze: { description: "Keep the whole fleet's rollouts from beginning waves." },
+  notify: { description: "Tell people outside what happens in the fleet." },
+  "notify:dead-letters": { description: "See messages that were given up, and send them again." },
+  "notify:receiver": { description: "Say where messages can go, and try it." },
+  "notify:route": { description: "Say which alerts and states of the fleet go where." },
+  report: { description: "Write down who did what in the clusters, for people who were not there." },
+  "report:schedule": { description: "Have reports made and sent by the server, each week or each day." },
+  response: { description: "See what agents did about alerts." },
   rollout: { description: "Move clusters to a bundle, wave by wave, and watch the proofs." },
   "rollout:shadow": { description: "See what a bundle would change before it does." },
   rules: {

@@ -46,6 +46,7 @@ export function shortDigest(digest: string): string {
 
 export function kindOf(kind: BundleKind): string {
   if (kind === BundleKind.RULES) return "rules";
+  if (kind === BundleKind.LAYER) return "layer";
   return kind === BundleKind.SHIPPER ? "shipper" : "unknown";
 }
 
@@ -133,6 +134,7 @@ function waveOf(wave: Wave): WaveProgress {
       step: clusterWords[cluster.state] ?? "waiting",
       reason: cluster.reason,
       ...time("assignedAt", cluster.assignedAt),
+      ...time("provedAt", cluster.provedAt),
     })),
     ...time("startedAt", wave.startedAt),
     ...time("finishedAt", wave.finishedAt),

@@ -47,6 +47,7 @@ export { type AuditRecordHead, readAuditHead } from "./linux-audit/record.ts";
 export type { SyscallEvent } from "./linux-audit/syscall-event.ts";
 /** How JSON is read byte by byte, for others who read it so. */
 export { numberEnd, skipBlanks, stringEnd, wordEnd } from "./json/scan.ts";
+export { type PlainYaml, type PlainYamlRead, readPlainYaml } from "./plain-yaml.ts";
 export { loadRules, type LoadOptions, type LoadReport, type RulesFile } from "./load.ts";
 export { type Onlooker, type ShadowFinding, type ShadowMatch } from "./shadow.ts";
 export { createRecordDetector, type RecordDetector, type RecordDetectorOptions } from "./record-detector.ts";

@@ -1,7 +1,8 @@
 import { loadRules, renderFindings } from "#engine";
 import { type ConfigFile, parseWithStandIns, renderProblems } from "#shipper";
-import { type Bundle, effectiveFiles, type Layer, layerId } from "#trust";
+import { type Bundle, effectiveFiles, type Layer, layerId, responsePath, responseText } from "#trust";
 import { findConflicts, renderConflicts } from "./conflicts.ts";
+import { parseResponses, responseProblems } from "./response-policy.ts";
 import { combinationsMax, layerSets } from "./layer-sets.ts";
 
 /** What a bundle holds, by kind of thing: rules, macros and lists, or inputs, filters and outputs. */
@@ -21,9 +22,9 @@ export type Contents =
 
 /**
  * Loads what a bundle holds as agents would, with every combination of layers that a cluster can have, and refuses layers
- * that contradict each other. Loading takes CPU: `pause` is called between two loads, so that others get their turn.
+ * that contradict each other. At the bounds of the rule language that takes minutes.
  */
-export async function checkContents(bundle: Bundle, pause: () => Promise<void>): Promise<Contents> {
+export function checkContents(bundle: Bundle): Contents {
   const { sets, isComplete } = layerSets(bundle, combinationsMax);
   const name = `${bundle.name}@${bundle.version}`;
   const proven = new Proven(bundle);
@@ -38,7 +39,10 @@ export async function checkContents(bundle: Bundle, pause: () => Promise<void>):
     }
     proven.add(layers);
     counts ??= loaded.counts;
-    await pause();
+  }
+  const responses = badResponses(bundle);
+  if (responses !== undefined) {
+    return { ok: false, why: `${name} has responses that cannot be used:\n${responses}` };
   }
   const conflicts = findConflicts(bundle);
   if (conflicts.length > 0) {
@@ -48,6 +52,24 @@ export async function checkContents(bundle: Bundle, pause: () => Promise<void>):
     };
   }
   return { ok: true, counts: counts ?? {}, combinations: sets.length, isComplete };
+}
+
+/** Why the responses of a bundle are refused, judged on the rules of its base; undefined when all is well. */
+function badResponses(bundle: Bundle): string | undefined {
+  const lines = (problems: readonly string[]) =>
+    problems.map((each) => `  ${responsePath}: ${each}`).join("\n");
+  if (bundle.kind !== "rules") return undefined;
+  const inLayer = bundle.layers.find(({ files }) => files.some(({ path }) => path === responsePath));
+  if (inLayer !== undefined) {
+    return lines([`layer ${layerId(inLayer)} has one, and only the base may respond`]);
+  }
+  const text = responseText(bundle);
+  if (text === undefined) return undefined;
+  const parsed = parseResponses(text);
+  if (!parsed.ok) return lines(parsed.problems);
+  const base = { ...bundle, layers: [] };
+  const problems = responseProblems(parsed.policies, loadRules(effectiveFiles(base, {})).ruleset.rules);
+  return problems.length === 0 ? undefined : lines(problems);
 }
 
 /** Sets of layers that loaded, so that the next one is compiled only from where it differs. */

@@ -1,5 +1,6 @@
 import { type Act, type Clash, clashesOf, type ClashSide, type Statement, statementsIn } from "#engine";
-import { type Bundle, type Layer, layerFiles, layerId, layerLevels } from "#trust";
+import { type Bundle, effectiveLayers, type Layer, layerFiles, layerId, layerLevels } from "#trust";
+import { type OwnedLayer, ownedFiles } from "./compose.ts";
 import { merged } from "./layer-sets.ts";
 
 /** Two layers of one level that meet on some cluster and say different things about one property. */
@@ -33,6 +34,30 @@ export function findConflicts(bundle: Bundle): readonly LayerConflict[] {
   );
 }
 
+/**
+ * Where a layer that a team owns says what a layer of the bundle, of the same level and on the same cluster, says otherwise: the
+ * team's comes later and wins. Sentences, of at most ten places.
+ */
+export function ownedConflicts(
+  bundle: Bundle,
+  labels: Readonly<Record<string, string>>,
+  owned: readonly OwnedLayer[],
+): readonly string[] {
+  const embedded = effectiveLayers(bundle, labels);
+  const found = owned.flatMap(({ release, terms }) => {
+    const theirs = statementsIn(ownedFiles(release));
+    return embedded
+      .filter(({ level }) => level === terms.level)
+      .flatMap((layer) => clashesOf(statementsIn(layerFiles(layer)), theirs));
+  });
+  return found
+    .slice(0, shownMax)
+    .map(
+      (clash) =>
+        `${whatOf(clash)} is said twice: ${placeText(clash.one)} by the bundle, and ${placeText(clash.other)} by the team's layer, which wins`,
+    );
+}
+
 const shownMax = 10;
 
 /** Conflicts for people: what is contradicted, both places, where the layers apply and meet, and what to do. */
@@ -46,14 +71,20 @@ export function renderConflicts(conflicts: readonly LayerConflict[]): string {
 }
 
 function linesOf({ one, other, labels, clash }: LayerConflict): readonly string[] {
-  const { kind, name, property } = clash;
-  const what = property === undefined ? `${kind} '${name}'` : `the ${property} of ${kind} '${name}'`;
   return [
-    `  ${what} is said twice:`,
+    `  ${whatOf(clash)} is said twice:`,
     sideLine(one, clash.one),
     sideLine(other, clash.other),
     `    both apply to a cluster with ${labelsText(labels)}`,
   ];
+}
+
+function whatOf({ kind, name, property }: Clash): string {
+  return property === undefined ? `${kind} '${name}'` : `the ${property} of ${kind} '${name}'`;
+}
+
+function placeText({ place }: ClashSide): string {
+  return `${place.name}:${place.line + 1}:${place.column + 1}`;
 }
 
 const actWords: Readonly<Record<Act, string>> = {
@@ -62,9 +93,8 @@ const actWords: Readonly<Record<Act, string>> = {
   append: "adds to it",
 };
 
-function sideLine(layer: Layer, { act, place }: ClashSide): string {
-  const where = `${place.name}:${place.line + 1}:${place.column + 1}`;
-  return `    ${where} ${actWords[act]} (layer ${layerId(layer)}, ${labelsText(layer.selector)})`;
+function sideLine(layer: Layer, side: ClashSide): string {
+  return `    ${placeText(side)} ${actWords[side.act]} (layer ${layerId(layer)}, ${labelsText(layer.selector)})`;
 }
 
 function labelsText(labels: Readonly<Record<string, string>>): string {

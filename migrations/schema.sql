@@ -11,7 +11,7 @@ create table agent_components (
   proved_at timestamp with time zone,
   constraint agent_components_pkey primary key (agent_id, kind),
   constraint agent_components_agent_id_fkey foreign key (agent_id) references agents(id),
-  constraint agent_components_kind_check check ((kind = any (array['rules'::text, 'shipper'::text])))
+  constraint agent_components_kind_check check (((kind = any (array['rules'::text, 'shipper'::text])) or (kind ~~ 'layer/%'::text)))
 );
 
 create table agents (
@@ -45,10 +45,154 @@ create table agents (
   suspicions jsonb not null default '[]'::jsonb,
   root_version bigint not null default 0,
   targets_version bigint not null default 0,
+  session_begins jsonb not null default '[]'::jsonb,
+  left_at timestamp with time zone,
   constraint agents_cluster_id_name_key unique (cluster_id, name),
   constraint agents_pkey primary key (id),
   constraint agents_cluster_id_fkey foreign key (cluster_id) references clusters(id)
 );
+
+create table alert_actor_hours (
+  hour timestamp with time zone not null,
+  number integer not null,
+  rule text not null,
+  priority smallint not null,
+  actor text not null,
+  fields jsonb not null,
+  count bigint not null,
+  last_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  constraint alert_actor_hours_pkey primary key (hour, number)
+) partition by range (hour);
+
+create table alert_actor_hours_default (
+  hour timestamp with time zone not null,
+  number integer not null,
+  rule text not null,
+  priority smallint not null,
+  actor text not null,
+  fields jsonb not null,
+  count bigint not null,
+  last_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  constraint alert_actor_hours_default_pkey primary key (hour, number)
+) partition by of alert_actor_hours default;
+
+create table alert_group_acts (
+  group_id text not null,
+  sequence bigint not null generated always as identity,
+  at timestamp with time zone not null,
+  who text not null,
+  what text not null,
+  note text not null,
+  constraint alert_group_acts_pkey primary key (group_id, sequence),
+  constraint alert_group_acts_group_id_fkey foreign key (group_id) references alert_groups(id) on delete cascade
+);
+
+create table alert_groups (
+  id text not null,
+  cluster_id text not null,
+  rule text not null,
+  actor text not null,
+  priority smallint not null,
+  source text not null,
+  tags text[] not null,
+  count bigint not null,
+  not_stored bigint not null,
+  first_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  state text not null,
+  state_by text not null default ''::text,
+  state_at timestamp with time zone not null,
+  note text not null default ''::text,
+  generation bigint not null default 1,
+  silence_id text,
+  silenced_until timestamp with time zone,
+  fields jsonb not null,
+  samples jsonb not null,
+  constraint alert_groups_pkey primary key (id),
+  constraint alert_groups_cluster_id_fkey foreign key (cluster_id) references clusters(id),
+  constraint alert_groups_state_check check ((state = any (array['open'::text, 'acknowledged'::text, 'resolved'::text])))
+);
+create index alert_groups_by_arrival on public.alert_groups using btree (received_at desc, id desc);
+create index alert_groups_by_cluster on public.alert_groups using btree (cluster_id);
+create index alert_groups_by_silence on public.alert_groups using btree (silence_id) where (silence_id is not null);
+
+create table alert_hours (
+  hour timestamp with time zone not null,
+  cluster_id text not null,
+  rule text not null,
+  priority smallint not null,
+  count bigint not null,
+  last_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  constraint alert_hours_pkey primary key (hour, cluster_id, rule, priority)
+) partition by range (hour);
+create index alert_hours_by_rule on only public.alert_hours using btree (rule, hour);
+
+create table alert_hours_default (
+  hour timestamp with time zone not null,
+  cluster_id text not null,
+  rule text not null,
+  priority smallint not null,
+  count bigint not null,
+  last_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  constraint alert_hours_default_pkey primary key (hour, cluster_id, rule, priority)
+) partition by of alert_hours default;
+create index alert_hours_default_rule_hour_idx on public.alert_hours_default using btree (rule, hour);
+
+create table alert_intake (
+  cluster_id text not null,
+  hour timestamp with time zone not null,
+  rule text not null,
+  stored bigint not null,
+  not_stored bigint not null,
+  constraint alert_intake_pkey primary key (cluster_id, hour, rule),
+  constraint alert_intake_cluster_id_fkey foreign key (cluster_id) references clusters(id)
+);
+create index alert_intake_by_hour on public.alert_intake using btree (hour);
+create index alert_intake_not_stored on public.alert_intake using btree (hour) where (not_stored > 0);
+
+create table alert_silences (
+  id text not null,
+  matchers text not null,
+  author text not null,
+  reason text not null,
+  scope jsonb not null default '[]'::jsonb,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  removed_at timestamp with time zone,
+  removed_by text,
+  changed bigint not null default nextval('change_seq'::regclass),
+  constraint alert_silences_pkey primary key (id)
+);
+create index alert_silences_by_change on public.alert_silences using btree (changed);
+
+create table alert_totals (
+  hour timestamp with time zone not null,
+  cluster_id text not null,
+  rule text not null,
+  priority smallint not null,
+  share smallint not null,
+  count bigint not null,
+  last_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  constraint alert_totals_pkey primary key (hour, cluster_id, rule, priority, share)
+) partition by range (hour);
+
+create table alert_totals_default (
+  hour timestamp with time zone not null,
+  cluster_id text not null,
+  rule text not null,
+  priority smallint not null,
+  share smallint not null,
+  count bigint not null,
+  last_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  constraint alert_totals_default_pkey primary key (hour, cluster_id, rule, priority, share)
+) partition by of alert_totals default;
 
 create table alerts (
   id text not null,
@@ -65,9 +209,13 @@ create table alerts (
   audit_id text not null default ''::text,
   tags text[] not null default '{}'::text[],
   rules_digest text not null,
+  actor text not null default ''::text,
+  fields jsonb not null default '{}'::jsonb,
+  silence_id text not null default ''::text,
   constraint alerts_pkey primary key (cluster_id, "time", id)
 ) partition by range ("time");
 create index alerts_by_arrival on only public.alerts using btree (arrival);
+create index alerts_by_cluster_rule on only public.alerts using btree (cluster_id, rule, "time" desc);
 create index alerts_by_rule on only public.alerts using btree (rule, "time" desc);
 create index alerts_by_time on only public.alerts using btree ("time", id);
 
@@ -86,9 +234,13 @@ create table alerts_default (
   audit_id text not null default ''::text,
   tags text[] not null default '{}'::text[],
   rules_digest text not null,
+  actor text not null default ''::text,
+  fields jsonb not null default '{}'::jsonb,
+  silence_id text not null default ''::text,
   constraint alerts_default_pkey primary key (cluster_id, "time", id)
 ) partition by of alerts default;
 create index alerts_default_arrival_idx on public.alerts_default using btree (arrival);
+create index alerts_default_cluster_id_rule_time_idx on public.alerts_default using btree (cluster_id, rule, "time" desc);
 create index alerts_default_rule_time_idx on public.alerts_default using btree (rule, "time" desc);
 create index alerts_default_time_id_idx on public.alerts_default using btree ("time", id);
 
@@ -110,6 +262,17 @@ create table api_tokens (
   constraint api_tokens_role_check check ((role = any (array['viewer'::text, 'operator'::text, 'approver'::text, 'admin'::text])))
 );
 create index api_tokens_by_login on public.api_tokens using btree (issuer, subject, expires_at) where (issuer is not null);
+
+create table assignment_layers (
+  cluster_id text not null,
+  layer text not null,
+  digest text,
+  rollout_id text,
+  constraint assignment_layers_pkey primary key (cluster_id, layer),
+  constraint assignment_layers_cluster_id_fkey foreign key (cluster_id) references assignments(cluster_id),
+  constraint assignment_layers_digest_fkey foreign key (digest) references bundles(digest),
+  constraint assignment_layers_rollout_id_fkey foreign key (rollout_id) references rollouts(id)
+);
 
 create table assignments (
   cluster_id text not null,
@@ -142,6 +305,7 @@ create table attempts (
   constraint attempts_pkey primary key (agent_id, kind, at, phase),
   constraint attempts_agent_id_fkey foreign key (agent_id) references agents(id)
 );
+create index attempts_newest on public.attempts using btree (agent_id, kind, generation desc, at desc);
 
 create table audit_chains (
   org text not null,
@@ -241,7 +405,7 @@ create table bundles (
   constraint bundles_kind_name_version_key unique (kind, name, version),
   constraint bundles_target_path_key unique (target_path),
   constraint bundles_pkey primary key (digest),
-  constraint bundles_kind_check check ((kind = any (array['rules'::text, 'shipper'::text])))
+  constraint bundles_kind_check check ((kind = any (array['rules'::text, 'shipper'::text, 'layer'::text])))
 );
 
 create table ca_rotations (
@@ -306,6 +470,36 @@ create table freezes (
 );
 create unique index freezes_one_at_a_time on public.freezes using btree ((true)) where (lifted_at is null);
 
+create table issuer_uses (
+  issuer_id text not null,
+  token_hash bytea not null,
+  key_hash bytea not null,
+  agent_id text not null,
+  at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint issuer_uses_pkey primary key (issuer_id, token_hash),
+  constraint issuer_uses_agent_id_fkey foreign key (agent_id) references agents(id),
+  constraint issuer_uses_issuer_id_fkey foreign key (issuer_id) references issuers(id)
+);
+create index issuer_uses_by_expiry on public.issuer_uses using btree (expires_at);
+
+create table issuers (
+  id text not null,
+  cluster_name text not null,
+  cluster_uid text not null,
+  labels jsonb not null,
+  issuer text not null,
+  subject text not null,
+  keys jsonb not null,
+  keys_digest text not null,
+  scope jsonb not null default '[]'::jsonb,
+  created_at timestamp with time zone not null,
+  created_by text not null,
+  revoked_at timestamp with time zone,
+  constraint issuers_pkey primary key (id)
+);
+create index issuers_by_cluster on public.issuers using btree (cluster_name);
+
 create table join_tokens (
   id text not null,
   secret_hash bytea not null,
@@ -322,6 +516,80 @@ create table join_tokens (
   cidr text,
   constraint join_tokens_pkey primary key (id),
   constraint join_tokens_within_uses check ((uses <= uses_max))
+);
+
+create table notification_cursor (
+  id integer not null,
+  arrival bigint not null,
+  seen_arrival bigint not null,
+  seen_xid bigint not null,
+  looked_at timestamp with time zone not null,
+  constraint notification_cursor_pkey primary key (id),
+  constraint notification_cursor_id_check check ((id = 1))
+);
+
+create table notification_deliveries (
+  id text not null,
+  receiver text not null,
+  route text not null,
+  message jsonb not null,
+  state text not null,
+  attempts integer not null default 0,
+  due_at timestamp with time zone not null,
+  failure text not null default ''::text,
+  created_at timestamp with time zone not null,
+  dead_at timestamp with time zone,
+  constraint notification_deliveries_pkey primary key (id),
+  constraint notification_deliveries_receiver_fkey foreign key (receiver) references notification_receivers(name) on delete cascade
+);
+create index notification_deliveries_dead on public.notification_deliveries using btree (dead_at) where (state = 'dead'::text);
+create index notification_deliveries_due on public.notification_deliveries using btree (due_at) where (state = 'waiting'::text);
+
+create table notification_groups (
+  route text not null,
+  key text not null,
+  labels jsonb not null,
+  entries jsonb not null,
+  left_out bigint not null default 0,
+  created_at timestamp with time zone not null,
+  sent_at timestamp with time zone,
+  due_at timestamp with time zone not null,
+  constraint notification_groups_pkey primary key (route, key),
+  constraint notification_groups_route_fkey foreign key (route) references notification_routes(name) on delete cascade
+);
+create index notification_groups_due on public.notification_groups using btree (due_at);
+
+create table notification_receivers (
+  name text not null,
+  kind text not null,
+  settings jsonb not null,
+  sealed bytea,
+  seal_key text,
+  secret_names text[] not null default '{}'::text[],
+  per_minute integer not null,
+  busy_until timestamp with time zone not null,
+  sent_at timestamp with time zone,
+  failed_at timestamp with time zone,
+  failure text not null default ''::text,
+  created_at timestamp with time zone not null,
+  created_by text not null,
+  constraint notification_receivers_pkey primary key (name)
+);
+
+create table notification_routes (
+  name text not null,
+  position bigint not null generated always as identity,
+  receiver text not null,
+  matchers text not null,
+  group_by text[] not null,
+  wait_ms integer not null,
+  interval_ms integer not null,
+  repeat_ms integer not null,
+  goes_on boolean not null,
+  created_at timestamp with time zone not null,
+  created_by text not null,
+  constraint notification_routes_pkey primary key (name),
+  constraint notification_routes_receiver_fkey foreign key (receiver) references notification_receivers(name)
 );
 
 create table rates (
@@ -355,6 +623,51 @@ create table rates_default (
   constraint rates_default_pkey primary key (minute, agent_id)
 ) partition by of rates default;
 create index rates_default_cluster_id_minute_idx on public.rates_default using btree (cluster_id, minute desc);
+
+create table report_schedules (
+  name text not null,
+  report text not null,
+  receiver text not null,
+  format text not null,
+  schedule text not null,
+  selector jsonb not null,
+  redact text[] not null,
+  next_at timestamp with time zone not null,
+  last_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  created_by text not null,
+  failures integer not null default 0,
+  failed_because text not null default ''::text,
+  retry_at timestamp with time zone,
+  rules text[] not null default '{}'::text[],
+  constraint report_schedules_pkey primary key (name),
+  constraint report_schedules_receiver_fkey foreign key (receiver) references notification_receivers(name)
+);
+create index report_schedules_due on public.report_schedules using btree (next_at);
+
+create table responses (
+  cluster_id text not null,
+  alert_id text not null,
+  response text not null,
+  agent_id text not null,
+  rule text not null,
+  action text not null,
+  namespace text not null,
+  pod text not null,
+  outcome text not null,
+  why text not null,
+  rules_digest text not null,
+  decided_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  record bytea not null,
+  signature bytea not null,
+  constraint responses_pkey primary key (cluster_id, alert_id, response),
+  constraint responses_agent_id_fkey foreign key (agent_id) references agents(id),
+  constraint responses_cluster_id_fkey foreign key (cluster_id) references clusters(id)
+);
+create index responses_by_alert on public.responses using btree (alert_id);
+create index responses_by_cluster on public.responses using btree (cluster_id, received_at);
+create index responses_received on public.responses using btree (received_at);
 
 create table rollout_acts (
   rollout_id text not null,
@@ -433,10 +746,11 @@ create table rollouts (
   pending boolean not null default false,
   need jsonb,
   starters jsonb not null default '[]'::jsonb,
+  traceparent text,
   constraint rollouts_request_id_key unique (request_id),
   constraint rollouts_pkey primary key (id),
   constraint rollouts_digest_fkey foreign key (digest) references bundles(digest),
-  constraint rollouts_kind_check check ((kind = any (array['rules'::text, 'shipper'::text])))
+  constraint rollouts_kind_check check (((kind = any (array['rules'::text, 'shipper'::text])) or (kind ~~ 'layer/%'::text)))
 );
 create index rollouts_unfinished on public.rollouts using btree (created_at) where (finished_at is null);
 
@@ -470,6 +784,6 @@ create table trust_metadata (
   published_at timestamp with time zone not null,
   changed bigint not null default nextval('change_seq'::regclass),
   constraint trust_metadata_pkey primary key (role, version),
-  constraint trust_metadata_role_check check ((role = any (array['root'::text, 'targets'::text, 'snapshot'::text, 'timestamp'::text])))
+  constraint trust_metadata_role_check check (((role = any (array['root'::text, 'targets'::text, 'snapshot'::text, 'timestamp'::text])) or (role ~~ 'layer-%'::text)))
 );
 create index trust_metadata_by_change on public.trust_metadata using btree (changed);

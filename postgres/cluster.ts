@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Binaries } from "./binaries.ts";
-import { explain } from "./errors.ts";
+import { explain, PostgresError } from "./errors.ts";
 import { clearLeftovers } from "./leftovers.ts";
 import { keepLogSmall, openLog } from "./log-file.ts";
 import { type Place, removeOutsideSockets } from "./place.ts";
@@ -43,8 +43,22 @@ export class Cluster {
     return this.postmaster?.pid;
   }
 
-  /** Takes over the server that runs on these files with these settings, or starts one. */
-  async up(): Promise<"adopted" | "started"> {
+  /** Takes over the server that runs on these files with these settings, or starts one. An abort ends that, and it throws. */
+  async up(signal?: AbortSignal): Promise<"adopted" | "started"> {
+    const giveUp = () => this.stopping.abort();
+    signal?.addEventListener("abort", giveUp);
+    try {
+      signal?.throwIfAborted();
+      return await this.rise();
+    } catch (cause) {
+      if (signal?.aborted !== true) throw cause;
+      throw new PostgresError(`The start of Postgres in ${this.place.data} was interrupted`, { cause });
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
+  }
+
+  private async rise(): Promise<"adopted" | "started"> {
     const found = findPostmaster(this.command, this.place);
     // One that is just shutting down does not answer any more; then a new one is due, as if none had been found.
     if (found.kind === "same" && (await this.answer(found.postmaster)) === undefined) {

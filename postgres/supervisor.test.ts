@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { blockedAt } from "./account.ts";
@@ -44,12 +44,12 @@ test("startPostgres() creates the cluster once and finds the data again", async 
 });
 
 test("startPostgres() listens on no network port", async (t) => {
-  const { url } = await start(t, { dir: folder(t) });
+  const { url } = await start(t, { dir: await folderWithCluster(t) });
   assert.deepEqual(await query(url, "show listen_addresses"), [{ listen_addresses: "" }]);
 });
 
 test("startPostgres() takes over the server that a killed supervisor left, with its connections", async (t) => {
-  const dir = folder(t);
+  const dir = await folderWithCluster(t);
   const supervisor = spawnSupervisor(t, dir);
   const before = await announcement(supervisor);
   const client = new Client({ connectionString: before.url });
@@ -67,7 +67,7 @@ test("startPostgres() takes over the server that a killed supervisor left, with 
 });
 
 test("an adopted server that dies is started again as well", async (t) => {
-  const dir = folder(t);
+  const dir = await folderWithCluster(t);
   const supervisor = spawnSupervisor(t, dir);
   const before = await announcement(supervisor);
   supervisor.kill("SIGKILL");
@@ -79,7 +79,7 @@ test("an adopted server that dies is started again as well", async (t) => {
 });
 
 test("startPostgres() replaces a running server whose settings are not the wanted ones", async (t) => {
-  const dir = folder(t);
+  const dir = await folderWithCluster(t);
   const supervisor = spawnSupervisor(t, dir);
   const before = await announcement(supervisor);
   supervisor.kill("SIGKILL");
@@ -91,7 +91,10 @@ test("startPostgres() replaces a running server whose settings are not the wante
 
 test("a postmaster killed with -9 comes back by itself, at the same address, with all that was committed", async (t) => {
   const seen: number[] = [];
-  const postgres = await start(t, { dir: folder(t), onRestart: (restarts) => seen.push(restarts) });
+  const postgres = await start(t, {
+    dir: await folderWithCluster(t),
+    onRestart: (restarts) => seen.push(restarts),
+  });
   await query(postgres.url, "create table kept as select 42 as answer");
   for (const restarts of [1, 2]) {
     const { pid } = postgres;
@@ -105,7 +108,7 @@ test("a postmaster killed with -9 comes back by itself, at the same address, wit
 });
 
 test("a server is not started beside processes of the killed one that still work", async (t) => {
-  const postgres = await start(t, { dir: folder(t) });
+  const postgres = await start(t, { dir: await folderWithCluster(t) });
   const client = new Client({ connectionString: postgres.url });
   client.on("error", () => {});
   await client.connect();
@@ -124,7 +127,7 @@ test("a server is not started beside processes of the killed one that still work
 });
 
 test("stop() while the server is being started again leaves nothing running", async (t) => {
-  const postgres = await start(t, { dir: folder(t) });
+  const postgres = await start(t, { dir: await folderWithCluster(t) });
   const { pid, data } = postgres;
   assert.ok(pid);
   process.kill(pid, "SIGKILL");
@@ -134,7 +137,7 @@ test("stop() while the server is being started again leaves nothing running", as
 });
 
 test("stop() does not wait for a client that sits in a transaction", async (t) => {
-  const postgres = await start(t, { dir: folder(t) });
+  const postgres = await start(t, { dir: await folderWithCluster(t) });
   const client = new Client({ connectionString: postgres.url });
   client.on("error", () => {});
   await client.connect();
@@ -145,7 +148,7 @@ test("stop() does not wait for a client that sits in a transaction", async (t) =
 });
 
 test("a pid file that names somebody else's process does not keep the cluster from starting", async (t) => {
-  const dir = folder(t);
+  const dir = await folderWithCluster(t);
   const first = await start(t, { dir });
   await first.stop();
   // The same account as the cluster: the case in which Postgres itself would refuse.
@@ -169,7 +172,7 @@ test("a cluster whose creation was killed half-way is created anew", async (t) =
 });
 
 test("a second supervisor of the same folder is refused and told which process has it", async (t) => {
-  const dir = folder(t);
+  const dir = await folderWithCluster(t);
   await start(t, { dir });
   await assert.rejects(startPostgres({ dir }), {
     name: "PostgresError",
@@ -188,7 +191,7 @@ test("a state folder too deep for a unix socket still works", async (t) => {
 });
 
 test("files of another release are refused by name, and left as they are", async (t) => {
-  const dir = folder(t);
+  const dir = await folderWithCluster(t);
   const first = await start(t, { dir });
   await first.stop();
   const file = join(first.data, "PG_VERSION");
@@ -272,6 +275,27 @@ function folder(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), "falconry-postgres-"));
   chmodSync(dir, 0o711); // As root, the account of Postgres has to get there.
   t.after(() => t.after(() => rmSync(dir, { recursive: true, force: true })));
+  return dir;
+}
+
+let template: Promise<string> | undefined;
+after(async () => {
+  if (template !== undefined) rmSync(await template, { recursive: true });
+});
+
+/** A folder with a cluster in it, a copy of one that was created once: to create one takes seconds of CPU. */
+async function folderWithCluster(t: TestContext): Promise<string> {
+  template ??= createTemplate();
+  const dir = folder(t);
+  const { status, stderr } = spawnSync("cp", ["-a", join(await template, "data"), dir], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  return dir;
+}
+
+async function createTemplate(): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), "falconry-postgres-"));
+  chmodSync(dir, 0o711);
+  await (await startPostgres({ dir, settings: fast })).stop();
   return dir;
 }
 

@@ -14,6 +14,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Called after the server died and came back. */
   readonly onRestart?: (restarts: number) => void;
+  /** Ends the start: what it began is ended with it, and it throws. Nothing afterwards, which `stop` is for. */
+  readonly signal?: AbortSignal;
 }
 
 export interface EmbeddedPostgres {
@@ -60,7 +62,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
       log: options.log ?? (() => {}),
       onRestart: options.onRestart ?? (() => {}),
     });
-    const how = await cluster.up();
+    const how = await cluster.up(options.signal);
     const watching = cluster.keepUp();
     let stopped: Promise<void> | undefined;
     return {

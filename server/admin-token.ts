@@ -55,7 +55,7 @@ export async function adminToken(args: readonly string[], env: NodeJS.ProcessEnv
 }
 
 function readArgs(args: readonly string[]): { readonly name: string; readonly ttlMs: number } {
-  const usage = "usage: node server/main.ts admin-token [--name NAME] [--ttl 24h]";
+  const usage = "usage: admin-token [--name NAME] [--ttl 24h]";
   let values: { name: string; ttl: string };
   try {
     ({ values } = parseArgs({

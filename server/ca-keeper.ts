@@ -1,4 +1,4 @@
-import { openCaKey, spkiPin, type CertifiedKey } from "#trust";
+import { openCaKey, readCas, spkiPin, type CertifiedKey, type ReadCa } from "#trust";
 
 import { caBundleVersion, isUnderWay } from "./domain/ca-rotation.ts";
 import { Failure } from "./failure.ts";
@@ -12,6 +12,8 @@ export interface CaSet {
   /** DER; certificates of any of these are taken. */
   readonly trusted: readonly Uint8Array[];
   readonly trustedPins: readonly string[];
+  /** The same, read: every connection of an agent is held against them. */
+  readonly trustedCas: readonly ReadCa[];
   /** The version of the list that agents are sent; 0 when they need none. */
   readonly bundleVersion: number;
   /** When the issuer took over from another CA that is trusted still. */
@@ -92,6 +94,7 @@ export function followRotations(
       issuer: { ...issuer, pin: spkiPin(issuer.certificate) },
       trusted,
       trustedPins: trusted.map(spkiPin),
+      trustedCas: readCas(trusted),
       bundleVersion: caBundleVersion(newest),
       switchedAtMs: isSwitched ? newest.switchedAt?.getTime() : undefined,
     },

@@ -1,5 +1,9 @@
 import { resolve } from "node:path";
 
+import { readTraceSettings, traceSwitch, type TraceSettings } from "#traces";
+
+import { defaultIntakeBounds, type IntakeBounds } from "./domain/alert-intake.ts";
+import { parseNetwork, type Network } from "./domain/network.ts";
 import type { ApprovalPolicy } from "./domain/people/approval.ts";
 import { Failure } from "./failure.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
@@ -21,11 +25,18 @@ export interface Config {
   readonly serverCertificateMs: number;
   readonly alertRetentionDays: number;
   readonly rateRetentionDays: number;
+  readonly alertBounds: IntakeBounds;
   /** How long running calls may take to end after SIGTERM. */
   readonly drainMs: number;
   /** The file that says how people log in by their identity provider; undefined when they do not. */
   readonly oidcFile: string | undefined;
   readonly approvals: ApprovalPolicy;
+  /** Private and local networks that notifications may go to. */
+  readonly notifyNetworks: readonly Network[];
+  /** A file with CAs that notifications trust beside the usual ones; undefined for none. */
+  readonly notifyCaFile: string | undefined;
+  /** Undefined leaves traces off. */
+  readonly traces: TraceSettings | undefined;
   readonly limits: Limits;
 }
 
@@ -54,6 +65,16 @@ export const variables: readonly (readonly [name: string, fallback: string, mean
   ],
   ["FALCONRY_ALERT_RETENTION_DAYS", "30", "days that alerts are kept, 1 to 3650"],
   ["FALCONRY_RATE_RETENTION_DAYS", "14", "days that minute rates are kept, 1 to 3650"],
+  [
+    "FALCONRY_ALERTS_PER_HOUR",
+    `${defaultIntakeBounds.storedPerHourMax}`,
+    "alerts of one cluster that are stored in an hour, 100 to 10000000; more are counted and not stored",
+  ],
+  [
+    "FALCONRY_ALERT_GROUPS",
+    `${defaultIntakeBounds.groupsMax}`,
+    "groups of alerts of one cluster that are kept apart, 10 to 100000",
+  ],
   ["FALCONRY_OIDC_FILE", "none", "how people log in by their identity provider: a YAML file"],
   [
     "FALCONRY_APPROVAL_CLUSTERS",
@@ -66,6 +87,12 @@ export const variables: readonly (readonly [name: string, fallback: string, mean
     "KEY=VALUE,...: rollouts to a cluster with one of these labels take a second person; the same on every server",
   ],
   ["FALCONRY_APPROVAL_TTL", "7d", "an approval lapses when its rollout has not begun by then, 1m to 90d"],
+  [
+    "FALCONRY_NOTIFY_NETWORKS",
+    "none",
+    "ADDRESS/BITS,...: private or local networks that notifications may go to, also in plain text; the same on every server",
+  ],
+  ["FALCONRY_NOTIFY_CA_FILE", "none", "PEM file with CAs that notifications trust beside the usual ones"],
   ["FALCONRY_DRAIN_TIMEOUT", "20s", "how long running calls may take to end after SIGTERM, 1s to 10m"],
   ["FALCONRY_CONNECTIONS", `${defaultLimits.connection.max}`, "most open connections, 10 to 1000000"],
   [
@@ -99,6 +126,12 @@ export const variables: readonly (readonly [name: string, fallback: string, mean
     "calls in work at the same time, 10 to 100000; beyond it agents are told to come back",
   ],
   ["FALCONRY_CALL_RATE_PERCENT", "100", "what callers may do of the rates in docs/limits.md, 1 to 10000"],
+  ["FALCONRY_LOADING_TIMEOUT", "2m", "how long loading what a push or a plan holds may take, 1s to 1h"],
+  [
+    traceSwitch,
+    "off",
+    "otlp sends traces to OTEL_EXPORTER_OTLP_ENDPOINT, http://localhost:4318 if that is not set; docs/traces.md",
+  ],
 ];
 
 /** Reads the environment. Lists every problem at once, with exit code 2. */
@@ -131,13 +164,27 @@ export function readConfig(env: Env): Config {
     serverCertificateMs: read("FALCONRY_SERVER_CERTIFICATE_TTL", duration(2_000, 90 * dayMs)),
     alertRetentionDays: read("FALCONRY_ALERT_RETENTION_DAYS", wholeNumber(1, 3650)),
     rateRetentionDays: read("FALCONRY_RATE_RETENTION_DAYS", wholeNumber(1, 3650)),
+    alertBounds: {
+      storedPerHourMax: read("FALCONRY_ALERTS_PER_HOUR", wholeNumber(100, 10_000_000)),
+      groupsMax: read("FALCONRY_ALERT_GROUPS", wholeNumber(10, 100_000)),
+    },
     oidcFile: env["FALCONRY_OIDC_FILE"] ? resolve(env["FALCONRY_OIDC_FILE"]) : undefined,
     drainMs: read("FALCONRY_DRAIN_TIMEOUT", duration(1_000, 600_000)),
     approvals: readApprovals(env, read),
+    notifyNetworks: env["FALCONRY_NOTIFY_NETWORKS"] ? read("FALCONRY_NOTIFY_NETWORKS", parseNetworks) : [],
+    notifyCaFile: env["FALCONRY_NOTIFY_CA_FILE"] ? resolve(env["FALCONRY_NOTIFY_CA_FILE"]) : undefined,
+    traces: readTraces(env, problems),
     limits: readLimits(read),
   };
   if (problems.length > 0) throw new Failure(`The configuration is wrong:\n  ${problems.join("\n  ")}`, 2);
   return config;
+}
+
+function readTraces(env: Env, problems: string[]): TraceSettings | undefined {
+  const traces = readTraceSettings(env, "falconry-server");
+  if (traces.ok) return traces.settings;
+  problems.push(...traces.problems);
+  return undefined;
 }
 
 /** Which rollouts take a second person. */
@@ -159,9 +206,16 @@ const parseLabelPairs: Parse<ApprovalPolicy["labels"]> = (text) => {
   return pairs.map((pair) => ({ key: pair?.[1] ?? "", value: pair?.[2] ?? "" }));
 };
 
+const parseNetworks: Parse<readonly Network[]> = (text) => {
+  const networks = text.split(",").map((part) => parseNetwork(part.trim()));
+  const good = networks.filter((network) => network !== undefined);
+  if (good.length === networks.length && good.length <= 64) return good;
+  return { problem: "is no list of ADDRESS/BITS with commas, for example 10.20.0.0/16,127.0.0.1/32" };
+};
+
 /** What an operator may change of the limits, laid over the rest. */
 function readLimits(read: <T>(name: string, parse: Parse<T>) => T): Limits {
-  const { connection, http, call } = defaultLimits;
+  const { connection, http, call, loading } = defaultLimits;
   const requestMs = read("FALCONRY_REQUEST_TIMEOUT", duration(6_000, 600_000));
   const perSecond = read("FALCONRY_CONNECTION_RATE", wholeNumber(1, 100_000));
   return {
@@ -186,6 +240,7 @@ function readLimits(read: <T>(name: string, parse: Parse<T>) => T): Limits {
       inWorkMax: read("FALCONRY_CALLS_IN_WORK", wholeNumber(10, 100_000)),
       ratePercent: read("FALCONRY_CALL_RATE_PERCENT", wholeNumber(1, 10_000)),
     },
+    loading: { ...loading, workMs: read("FALCONRY_LOADING_TIMEOUT", duration(1_000, 3_600_000)) },
   };
 }
 

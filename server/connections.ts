@@ -3,7 +3,9 @@ import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { TLSSocket } from "node:tls";
 
-import { addressKey, createNewcomers, type Newcomers } from "./domain/newcomers.ts";
+import { addressKey } from "./domain/network.ts";
+import { createOffences, type Offences } from "./domain/offences.ts";
+import { createNewcomers, type Newcomers } from "./domain/newcomers.ts";
 import { createBucket, createBuckets, type Rate, type TokenBuckets } from "./domain/token-bucket.ts";
 import type { Limits } from "./limits.ts";
 
@@ -41,6 +43,8 @@ export interface Connection {
 
 /** The connections of the server, each with its book: what no protocol library looks at. */
 export interface Connections {
+  /** Whether another connection from this address is let in. To be asked once for each. */
+  admits(address: string): boolean;
   opened(raw: Socket): void;
   secured(socket: TLSSocket): void;
   session(session: ServerHttp2Session): void;
@@ -67,13 +71,24 @@ interface Entry extends Connection {
 }
 
 const addressesMax = 20_000;
+/**
+ * How often newcomers are looked at while there are any: in a second, one of them could send a hundred megabytes of frames that
+ * cost most.
+ */
+const watchMs = 20;
 
 /** What the functions below work on. */
 interface Book {
   readonly limits: Pick<Limits, "connection" | "http">;
   readonly entries: Map<string, Entry>;
   readonly newcomers: Newcomers;
+  /** The entries of the newcomers. */
+  readonly unproved: Map<string, Entry>;
+  readonly watch: { timer: NodeJS.Timeout | undefined };
   readonly openings: TokenBuckets;
+  readonly offences: Offences;
+  /** How many connections of an address have proved who they are. */
+  readonly provedOf: Map<string, number>;
   readonly onCut: (cut: Cut, address: string) => void;
   readonly now: () => number;
 }
@@ -86,11 +101,21 @@ export function createConnections(
   const { newcomersMax, newcomersPerAddressMax } = limits.connection;
   const entries = new Map<string, Entry>();
   const newcomers = createNewcomers(newcomersMax, newcomersPerAddressMax);
-  const book: Book = { limits, entries, newcomers, openings: createBuckets(addressesMax), onCut, now };
+  const book: Book = {
+    limits,
+    entries,
+    newcomers,
+    unproved: new Map(),
+    watch: { timer: undefined },
+    openings: createBuckets(addressesMax),
+    offences: createOffences(addressesMax),
+    provedOf: new Map(),
+    onCut,
+    now,
+  };
   return {
-    opened: (raw) => {
-      takeIn(book, raw);
-    },
+    admits: (address) => admits(book, addressKey(address)),
+    opened: (raw) => takeIn(book, raw),
     secured: (socket) => {
       const entry = entries.get(keyOf(socket));
       if (entry !== undefined) bySocket.set(socket, entry);
@@ -122,19 +147,25 @@ export function createConnections(
   };
 }
 
+function admits({ limits, openings, now, onCut }: Book, address: string): boolean {
+  if (openings.take(address, limits.connection.opening, now()) === 0) return true;
+  onCut("opened-too-fast", address);
+  return false;
+}
+
 function takeIn(book: Book, raw: Socket): void {
-  const { limits, entries, newcomers, openings, now } = book;
+  const { limits, entries, newcomers, now } = book;
   const address = addressKey(raw.remoteAddress ?? "");
   const key = keyOf(raw);
-  if (openings.take(address, limits.connection.opening, now()) > 0) {
-    book.onCut("opened-too-fast", address);
-    raw.destroy();
-    return;
-  }
   const entry = newEntry(key, raw, address, now());
-  entry.proved = () => {
-    entry.isProved = true;
+  const leave = () => {
     newcomers.leave(key);
+    book.unproved.delete(key);
+  };
+  entry.proved = () => {
+    if (!entry.isProved) countProved(book, address, 1);
+    entry.isProved = true;
+    leave();
   };
   entry.strike = () => {
     if ((entry.strikes += 1) > limits.connection.strikesMax) cut(book, entry, "strikes");
@@ -147,14 +178,33 @@ function takeIn(book: Book, raw: Socket): void {
     return end;
   };
   entries.set(key, entry);
+  book.unproved.set(key, entry);
+  watchNewcomers(book);
   raw.once("close", () => {
     entries.delete(key);
-    newcomers.leave(key);
+    if (entry.isProved) countProved(book, address, -1);
+    leave();
   });
   for (const gone of newcomers.arrive(key, address)) {
     const old = entries.get(gone);
     if (old !== undefined) cut(book, old, "newcomer-made-room");
   }
+}
+
+function countProved({ provedOf }: Book, address: string, by: 1 | -1): void {
+  const count = (provedOf.get(address) ?? 0) + by;
+  if (count > 0) provedOf.set(address, count);
+  else provedOf.delete(address);
+}
+
+/** The platform reads frames without asking us, so what newcomers send is looked at from outside. */
+function watchNewcomers(book: Book): void {
+  book.watch.timer ??= setInterval(() => {
+    for (const entry of book.unproved.values()) judgeBytes(book, entry);
+    if (book.unproved.size > 0) return;
+    clearInterval(book.watch.timer);
+    book.watch.timer = undefined;
+  }, watchMs).unref();
 }
 
 function guardSession(book: Book, entry: Entry, session: ServerHttp2Session): void {
@@ -170,14 +220,21 @@ function guardSession(book: Book, entry: Entry, session: ServerHttp2Session): vo
   };
   session.on("ping", guard(limits.http.pings, "ping-flood"));
   session.on("remoteSettings", guard(limits.http.settings, "settings-flood"));
-  keepAlive(session, limits.connection.pingMs, () => cut(book, entry, "no-pong", constants.NGHTTP2_NO_ERROR));
+  keepAlive(entry.raw, session, limits.connection.pingMs, () =>
+    cut(book, entry, "no-pong", constants.NGHTTP2_NO_ERROR),
+  );
 }
 
 const mayBeInnocent: ReadonlySet<Cut> = new Set(["newcomer-made-room", "newcomer-late", "no-pong", "idle"]);
 
-/** A peer that is cut for what it did comes again at once; its address may do so less often than others. */
-function charge({ openings, limits, now }: Book, address: string): void {
-  openings.take(address, limits.connection.opening, now(), limits.connection.cutCost);
+/**
+ * A peer that is cut for what it did comes again at once; its address may do so less often than others. Each time costs more, but not
+ * where somebody who proved who they are is behind the same address: an attacker must not keep those away.
+ */
+function charge({ openings, offences, provedOf, limits, now }: Book, address: string): void {
+  const { opening, cutCost } = limits.connection;
+  const times = provedOf.has(address) ? 1 : offences.note(address, now());
+  openings.charge(address, opening, now(), cutCost * times);
 }
 
 function judge(book: Book, entry: Entry): void {
@@ -188,8 +245,11 @@ function judge(book: Book, entry: Entry): void {
       book.onCut("idle", entry.address);
       entry.session.close();
     }
-  } else if (entry.raw.bytesRead > bounds.newcomerBytesMax) cut(book, entry, "newcomer-bytes");
-  else if (isIdle(entry, at, bounds.proveMs)) cut(book, entry, "newcomer-late");
+  } else if (isIdle(entry, at, bounds.proveMs)) cut(book, entry, "newcomer-late");
+}
+
+function judgeBytes(book: Book, entry: Entry): void {
+  if (entry.raw.bytesRead > book.limits.connection.newcomerBytesMax) cut(book, entry, "newcomer-bytes");
 }
 
 function cut(book: Book, entry: Entry, why: Cut, code: number = constants.NGHTTP2_ENHANCE_YOUR_CALM): void {
@@ -244,21 +304,29 @@ function isIdle({ calls, quietSinceMs }: Entry, nowMs: number, ms: number): bool
   return calls === 0 && nowMs - quietSinceMs > ms;
 }
 
-/** A peer that vanished without a word is noticed by its silence; nothing below does that for us. */
-function keepAlive(session: ServerHttp2Session, everyMs: number, onSilence: () => void): void {
-  let isAnswered = true;
+/**
+ * A peer that vanished without a word is noticed by its silence; nothing below does that for us. Who sends something anyway, as agents
+ * do, is never asked: a ping to each of thousands, and its answer, is what they cost most at rest.
+ */
+function keepAlive(raw: Socket, session: ServerHttp2Session, everyMs: number, onSilence: () => void): void {
+  let seen = -1;
+  let quietLooks = 0;
   const timer = setInterval(() => {
     if (session.destroyed || session.closed) return;
-    if (!isAnswered) {
-      onSilence();
-      return;
-    }
-    isAnswered = false;
-    session.ping(() => {
-      isAnswered = true;
+    quietLooks = raw.bytesRead === seen ? quietLooks + 1 : 0;
+    seen = raw.bytesRead;
+    if (quietLooks !== 1 && quietLooks <= looksPerPing) return;
+    // What came while this process had other work is read first.
+    setImmediate(() => {
+      if (raw.bytesRead !== seen || session.destroyed || session.closed) return;
+      if (quietLooks === 1) session.ping(() => undefined);
+      else onSilence();
     });
-  }, everyMs).unref();
+  }, everyMs / looksPerPing).unref();
   session.once("close", () => {
     clearInterval(timer);
   });
 }
+
+/** How often a peer is looked at in the time that it has to answer a ping. */
+const looksPerPing = 2;

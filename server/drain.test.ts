@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { sql } from "drizzle-orm";
+import { sql } from "./store/drizzle.ts";
 import { AgentService, SyncRequestSchema, type SyncRequest } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
 import { BundleKind } from "#proto/fleet/v1/common";

@@ -73,9 +73,14 @@ export function createExchanges(
 /** Whether the reader takes what is written for it, at no less than the least rate; true when there is nothing to take. */
 function isMoving(exchange: Exchange, nowMs: number, limits: HttpLimits): boolean {
   const waiting = exchange.response.writableLength;
+  // Nearly all of them, at each look: agents' streams on which nothing is said.
+  if (waiting === 0) {
+    exchange.waiting = 0;
+    return true;
+  }
   const written = exchange.connection?.bytesWritten() ?? 0;
   const least = (limits.readBytesPerSecondMin * (nowMs - exchange.movedAtMs)) / 1000;
-  if (waiting === 0 || waiting !== exchange.waiting || written - exchange.written >= Math.max(1, least)) {
+  if (waiting !== exchange.waiting || written - exchange.written >= Math.max(1, least)) {
     Object.assign(exchange, { waiting, written, movedAtMs: nowMs });
     return true;
   }

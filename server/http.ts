@@ -1,34 +1,31 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import {
   createSecureServer,
   type Http2SecureServer,
   type SecureServerOptions,
   type ServerHttp2Session,
 } from "node:http2";
-import type { AddressInfo, Socket } from "node:net";
+import { BlockList, type AddressInfo, type Socket, type SocketAddress } from "node:net";
 import type { TLSSocket } from "node:tls";
 
-import { createContextValues, type ContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import type { Traces } from "#traces";
 
-import { createConnections, type Connection, type Connections } from "./connections.ts";
-import type { Outcome } from "./domain/refusal.ts";
-import { createBuckets } from "./domain/token-bucket.ts";
-import { createExchanges, cutRequest, type Exchanges } from "./exchanges.ts";
+import type { Console } from "./console.ts";
+import { contextOf, socketOf, type IssuerOf } from "./call-context.ts";
+import { createConnections, type Connections } from "./connections.ts";
+import { createExchanges, type Exchanges } from "./exchanges.ts";
 import { Failure } from "./failure.ts";
 import type { Limits } from "./limits.ts";
 import { createThrottle, type Throttle } from "./log-throttle.ts";
 import type { Metrics } from "./metrics.ts";
+import { plainHandler, type PlainOptions } from "./plain.ts";
 import { createAdapter, type Request, type Response } from "./rpc/adapter.ts";
-import { connectionKey, createAdmission } from "./rpc/admission.ts";
-import { addressKey } from "./rpc/address.ts";
-import { cutKey } from "./rpc/cut.ts";
+import { createAdmission, type Admission } from "./rpc/admission.ts";
 import { gate, type GateOptions } from "./rpc/gate.ts";
-import { auditRefusals } from "./rpc/interceptors/audit-refusals.ts";
-import { peerKey, readPeer, type Peer } from "./rpc/interceptors/authenticate.ts";
-import { refusals } from "./rpc/interceptors/refusals.ts";
-import { requestLog } from "./rpc/interceptors/request-log.ts";
-import { standing } from "./rpc/interceptors/standing.ts";
+import { interceptorsOf } from "./rpc/interceptors/all.ts";
+import { lokiApi } from "./rpc/loki/api.ts";
+import { lokiPath, type LokiOptions } from "./rpc/loki/options.ts";
 
 /** The server's own identity in PEM. The chain ends with the CA, because agents pin the CA's key. */
 export interface ServerIdentity {
@@ -42,14 +39,16 @@ export interface HttpOptions extends Omit<GateOptions, "observe" | "admission" |
   readonly host: string;
   readonly port: number;
   readonly identity: ServerIdentity;
-  /** The pin of the CA that issued a client certificate, if it is trusted now. */
-  readonly issuerOf: (certificate: Uint8Array) => string | undefined;
+  readonly issuerOf: IssuerOf;
   readonly limits: Limits;
   /** Queries that wait for a connection of the database. */
   readonly databaseWaiting: () => number;
   readonly metrics: Metrics;
-  /** Empty when this server may get calls; otherwise what is missing, in words. */
-  readonly unready: () => Promise<readonly string[]>;
+  /** What its alerts are read with as Loki's. */
+  readonly loki: LokiOptions;
+  readonly console: Console;
+  readonly unready: PlainOptions["unready"];
+  readonly traces: Traces;
   readonly log: Logger;
 }
 
@@ -79,13 +78,18 @@ export async function listen(options: HttpOptions): Promise<HttpServer> {
   };
   const connections = createConnections(limits, (cut, address) => note("connection", cut, { address }));
   const exchanges = createExchanges(limits.http, (cut) => note("request", cut));
-  const server = createSecureServer({ ...tlsOptions(options.identity), ...serverOptions(limits) });
+  const blockList = new Door(connections);
+  const server = createSecureServer({ ...tlsOptions(options.identity), ...serverOptions(limits), blockList });
   server.maxConnections = limits.connection.max;
   server.on("drop", () => note("connection", "too-many"));
-  server.on("connection", (socket: Socket) => connections.opened(socket));
+  // Before the platform begins TLS in a listener of its own.
+  server.prependListener("connection", (socket: Socket) => connections.opened(socket));
   server.on("secureConnection", (socket: TLSSocket) => connections.secured(socket));
   server.on("session", (session) => connections.session(session));
-  server.on("request", requestHandler(options, { connections, exchanges, throttle }));
+  const handlers = requestHandlers(options, { connections, exchanges, throttle });
+  server.on("request", handlers.request);
+  // Emitted for HTTP/1.1 alone, which the types of an HTTP/2 server do not know of.
+  server.on("upgrade", handlers.upgrade as () => void);
   observeFailures(server, connections, note, log);
   const port = await bind(server, options.host, options.port);
   const sweep = setInterval(() => {
@@ -104,6 +108,24 @@ export async function listen(options: HttpOptions): Promise<HttpServer> {
       clearInterval(sweep);
     },
   };
+}
+
+/**
+ * Asked by the platform with the address of each connection before it makes a socket of it: who is not let in must not cost what a socket
+ * takes, or TLS.
+ */
+class Door extends BlockList {
+  readonly #connections: Connections;
+
+  constructor(connections: Connections) {
+    super();
+    this.#connections = connections;
+  }
+
+  /** Whether the connection is closed at once. */
+  override check(address: SocketAddress | string): boolean {
+    return !this.#connections.admits(typeof address === "string" ? address : address.address);
+  }
 }
 
 function tlsOptions({ chain, key, ca }: ServerIdentity) {
@@ -145,6 +167,7 @@ function observeFailures(server: Http2SecureServer, connections: Connections, no
   });
   server.on("sessionError", (error: NodeJS.ErrnoException, session: ServerHttp2Session) => {
     log.debug({ err: error }, "HTTP/2 session failed");
+    if (!isViolation(error.code)) return;
     connections.ofSession(session)?.violated();
     note("connection", "http2-violation");
   });
@@ -163,6 +186,14 @@ function observeFailures(server: Http2SecureServer, connections: Connections, no
   });
 }
 
+/**
+ * What the platform ends a session for. A peer that goes with a word of its own, as a client that is interrupted does, or
+ * without one, has broken nothing; and what is cut here is counted where it is cut.
+ */
+function isViolation(code: string = ""): boolean {
+  return code.startsWith("ERR_HTTP2_") && code !== "ERR_HTTP2_SESSION_ERROR";
+}
+
 function http1Failure(code: string | undefined): readonly [reason: string, answer: string] {
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return ["http1-late", "408 Request Timeout"];
   if (code === "HPE_HEADER_OVERFLOW") return ["http1-headers", "431 Request Header Fields Too Large"];
@@ -175,127 +206,80 @@ interface Books {
   readonly throttle: Throttle;
 }
 
-function requestHandler(
-  options: HttpOptions,
-  { connections, exchanges, throttle }: Books,
-): (request: Request, response: Response) => void {
-  const { log, metrics, services, limits } = options;
+interface Handlers {
+  readonly request: (request: Request, response: Response) => void;
+  /** A connection of HTTP/1.1 that asks to become a web socket. */
+  readonly upgrade: (request: IncomingMessage, socket: TLSSocket, head: Buffer) => void;
+}
+
+function requestHandlers(options: HttpOptions, { connections, exchanges, throttle }: Books): Handlers {
+  const { log, metrics, services, limits, issuerOf } = options;
   const onRefused = (reason: string) => metrics.countRefused("call", reason);
-  const admission = createAdmission({
-    limits: limits.call,
-    databaseWaiting: options.databaseWaiting,
-    onRefused,
-  });
-  metrics.gauge(
-    "falconry_calls_in_work",
-    "Calls in work, without those that wait for news.",
-    () => admission.inWork,
-  );
+  const admission = openAdmission(options, onRefused);
+  const gateOptions = { ...options, admission, throttle, observe: metrics.observeCall };
+  const permissions = new Map(services.flatMap((mounted) => [...mounted.permissions]));
   const routeOf = createAdapter({
     services,
     router: {
-      requestGate: gate({ ...options, admission, throttle, observe: metrics.observeCall }),
-      interceptors: [
-        requestLog(log, metrics.observeCall),
-        auditRefusals(options.writeRefusal, new Map(services.flatMap(({ permissions }) => [...permissions]))),
-        refusals(log),
-        standing,
-      ],
+      requestGate: gate(gateOptions),
+      interceptors: interceptorsOf(options, permissions),
       maxTimeoutMs: timeoutMsMax,
     },
     partsMax: limits.call.partsMax,
     onRefused,
     log,
   });
-  const plain = plainHandler(options, onRefused);
-  return (request, response) => {
-    // Connect listens for errors only while it reads. One that comes later would end the process: whoever waits for the
-    // request or the response hears of its end by "close".
-    request.on("error", ignore);
-    response.on("error", ignore);
-    const path = request.url?.split("?", 1)[0] ?? "";
-    const route = routeOf(path);
-    const connection = connections.of(socketOf(request));
-    exchanges.begin(request, response, connection, route?.isOpenEnded ?? false);
-    // One write may hold hundreds of requests; the parser goes on with them although their connection was cut.
-    if (connection?.isCut === true) return;
-    if (route === undefined) plain(path, response, connection);
-    else route.serve(request, response, contextOf(request, connection, options.issuerOf));
+  const plain = plainHandler({ ...options, limits: limits.call, onRefused, throttle });
+  const loki = lokiApi(options.loki, gateOptions);
+  metrics.gauge("falconry_loki_tails", "Web sockets that are sent alerts as they arrive.", () =>
+    loki.tails(),
+  );
+  return {
+    request: (request, response) => {
+      // Connect listens for errors only while it reads. One that comes later would end the process: whoever waits for the
+      // request or the response hears of its end by "close".
+      request.on("error", ignore);
+      response.on("error", ignore);
+      const path = request.url?.split("?", 1)[0] ?? "";
+      const route = routeOf(path);
+      const connection = connections.of(socketOf(request));
+      exchanges.begin(request, response, connection, route?.isOpenEnded ?? false);
+      // One write may hold hundreds of requests; the parser goes on with them although their connection was cut.
+      if (connection?.isCut === true) return;
+      if (route !== undefined) route.serve(request, response, contextOf(request, connection, issuerOf));
+      else if (path.startsWith(lokiPath)) {
+        loki.serve(request, response, contextOf(request, connection, issuerOf));
+      } else plain(path, request, response, connection);
+    },
+    upgrade: (request, socket, head) => {
+      const connection = connections.of(socket);
+      const finish = connection?.begin() ?? ignore;
+      socket.once("close", finish);
+      loki.upgrade({ request, socket, head, values: contextOf(request, connection, issuerOf) });
+    },
   };
 }
 
-/** What is answered without credentials: health, readiness and metrics. */
-function plainHandler(
-  { metrics, unready, limits }: HttpOptions,
+function openAdmission(
+  { limits, metrics, databaseWaiting }: HttpOptions,
   onRefused: (reason: string) => void,
-): (path: string, response: Response, connection: Connection | undefined) => void {
-  const buckets = createBuckets(limits.call.keysMax);
-  let scrape: Promise<string> | undefined;
-  // Many scrapes at once make one text.
-  const text = () => (scrape ??= metrics.text().finally(() => (scrape = undefined)));
-  return (path, response, connection) => {
-    const waitMs = buckets.take(connection?.address ?? "", limits.call.probes, performance.now());
-    if (waitMs > 0) {
-      onRefused("probe-rate");
-      response.setHeader("retry-after", String(Math.ceil(waitMs / 1000)));
-      answer(
-        response,
-        429,
-        `Too many requests of your address: try again in ${Math.ceil(waitMs / 1000)} s\n`,
-      );
-    } else if (path === "/healthz") answer(response, 200, "ok\n");
-    else if (path === "/readyz") void unready().then((missing) => ready(response, missing));
-    else if (path === "/metrics") void text().then((all) => answer(response, 200, all, metrics.contentType));
-    else answer(response, 404, "There is no such call\n");
-  };
+): Admission {
+  const admission = createAdmission({
+    limits: limits.call,
+    databaseWaiting,
+    onRefused,
+    onLinedUp: (route) => metrics.countLinedUp(route),
+  });
+  metrics.gauge("falconry_calls_in_line", "Calls that wait for their turn.", () => admission.inLine);
+  metrics.gauge(
+    "falconry_calls_in_work",
+    "Calls in work, without those that wait for news.",
+    () => admission.inWork,
+  );
+  return admission;
 }
 
 function ignore(): void {}
-
-function contextOf(
-  request: Request,
-  connection: Connection | undefined,
-  issuerOf: HttpOptions["issuerOf"],
-): ContextValues {
-  const values = createContextValues()
-    .set(peerKey, peerOf(request, issuerOf))
-    .set(addressKey, socketOf(request)?.remoteAddress ?? "")
-    .set(cutKey, () => cutRequest(request));
-  return connection === undefined ? values : values.set(connectionKey, connection);
-}
-
-function ready(response: Response, missing: readonly string[]): void {
-  if (missing.length === 0) answer(response, 200, "ready\n");
-  else answer(response, 503, `${missing.join("\n")}\n`);
-}
-
-function answer(
-  response: Response,
-  status: number,
-  text: string,
-  type: string = "text/plain; charset=utf-8",
-): void {
-  const head = { "content-type": type, "cache-control": "no-store" };
-  // The two kinds of response share these methods, but not a signature that TypeScript can call.
-  (response as ServerResponse).writeHead(status, head).end(text);
-}
-
-const peers = new WeakMap<TLSSocket, Outcome<Peer>>();
-
-/** A certificate is parsed once per connection. HTTP/2 hides its socket behind a proxy, HTTP/1.1 does not. */
-function peerOf(request: Request, issuerOf: HttpOptions["issuerOf"]): Outcome<Peer> {
-  const socket = socketOf(request);
-  const known = peers.get(socket);
-  if (known !== undefined) return known;
-  const peer = readPeer(socket, issuerOf);
-  peers.set(socket, peer);
-  return peer;
-}
-
-function socketOf(request: Request): TLSSocket {
-  const socket: unknown = "stream" in request ? request.stream.session?.socket : request.socket;
-  return socket as TLSSocket;
-}
 
 function bind(server: Http2SecureServer, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {

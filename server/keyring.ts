@@ -57,6 +57,8 @@ export function openKeyring(stateDir: string, sets: KeySets): Keyring {
       sets.make(dirOf(next));
       return present(newestFirst()[0]);
     },
+    assignmentKey: (keyId) =>
+      newestFirst().find(({ assignment }) => assignment.publicKey.keyId === keyId)?.assignment,
   };
 }
 

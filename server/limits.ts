@@ -24,6 +24,17 @@ export interface Limits {
   readonly connection: ConnectionLimits;
   readonly http: HttpLimits;
   readonly call: CallLimits;
+  readonly loading: LoadingLimits;
+}
+
+/** What loading the contents of bundles may cost; it happens in two threads, one for pushes and one for what is stored. */
+export interface LoadingLimits {
+  /** Pieces of work that wait for one of the threads. A push that waits holds up to 17 MiB. */
+  readonly waitingMax: number;
+  /** A bundle with 200 choices of layers takes 20 s where each loads in a tenth of a second; one that was made to, hours. */
+  readonly workMs: number;
+  /** MiB of the heap of a thread. An agent has 384 for a candidate. */
+  readonly memoryMiBMax: number;
 }
 
 /** Connections, before and after somebody proved on them who they are. */
@@ -36,7 +47,7 @@ export interface ConnectionLimits {
   readonly newcomersPerAddressMax: number;
   /** How fast one address may open connections: a TLS handshake costs about a millisecond of CPU. */
   readonly opening: Rate;
-  /** A connection that is cut for a flood or a violation costs its address as much as this many openings. */
+  /** The first connection that is cut for a flood or a violation costs its address as much as this many openings; the next ones more. */
   readonly cutCost: number;
   /** A newcomer proves itself within this time: agents and fleetctl do so with their first call. */
   readonly proveMs: number;
@@ -47,7 +58,7 @@ export interface ConnectionLimits {
   /** A proved HTTP/2 connection without a call is closed after this time; HTTP/1.1 keeps its 5 s. */
   readonly idleMs: number;
   readonly handshakeMs: number;
-  /** A peer that answers no ping between two of these is gone. */
+  /** A peer that says nothing else is asked with a ping; one that does not answer within this time is gone. */
   readonly pingMs: number;
 }
 
@@ -86,6 +97,8 @@ export interface CallLimits {
   readonly databaseWaitingMax: number;
   /** What who is turned away for load is told to wait. Agents add a random time of their own. */
   readonly overloadRetryMs: number;
+  /** The longest that a call waits in line for its turn; below {@link HttpLimits.requestMs}, because its body waits with it. */
+  readonly lineMsMax: number;
   /** Callers and addresses that are remembered; who was quiet longest is forgotten first, and begins with a full bucket. */
   readonly keysMax: number;
   /** What callers may do of the rates of the routes. */
@@ -106,7 +119,7 @@ export const defaultLimits: Limits = {
     newcomersMax: 1_024,
     newcomersPerAddressMax: 512,
     opening: { burst: 1_000, perSecond: 200 },
-    cutCost: 20,
+    cutCost: 100,
     proveMs: 15_000,
     newcomerBytesMax: 256 * 1024,
     strikesMax: 20,
@@ -134,6 +147,7 @@ export const defaultLimits: Limits = {
     inWorkMax: 1_000,
     databaseWaitingMax: 1_000,
     overloadRetryMs: 5_000,
+    lineMsMax: 20_000,
     keysMax: 20_000,
     ratePercent: 100,
     newcomers: { burst: 500, perSecond: 50 },
@@ -141,12 +155,17 @@ export const defaultLimits: Limits = {
     partsMax: 50_000,
     logLines: { burst: 20, perSecond: 0.2 },
   },
+  loading: { waitingMax: 16, workMs: 120_000, memoryMiBMax: 512 },
 };
 
 /** How often one caller may make a call, and how many of that call the server does at the same time for everybody. */
 export interface RoutePolicy {
   readonly rate: Rate;
   readonly inWorkMax?: number;
+  /** Of those beyond it so many wait in line for their turn; without a line they are refused at once. */
+  readonly inLineMax?: number;
+  /** What one caller has of both at most. */
+  readonly ofCaller?: { readonly inWorkMax: number; readonly inLineMax: number };
   /** Such a call waits for news most of its life, so that it does not count as work. */
   readonly isWaiting?: boolean;
 }
@@ -159,9 +178,15 @@ const routes: Readonly<Record<string, RoutePolicy>> = {
   "agent.v1.AgentService/Connect": { rate: { burst: 30, perSecond: 0.5 }, isWaiting: true },
   // Reports cut a waiting poll short, so a busy agent polls more often than it beats.
   "agent.v1.AgentService/Sync": { rate: { burst: 100, perSecond: 5 }, isWaiting: true },
-  // All are served from one copy of the bundle; each holds a chunk of a quarter of a megabyte while it is sent.
-  "agent.v1.AgentService/FetchBlob": { rate: { burst: 30, perSecond: 1 }, inWorkMax: 512 },
-  // 500 alerts a call. An agent that looks for the one bad alert in a batch halves it, in up to a thousand small calls.
+  // All are served from one copy of the bundle; what is on its way to each is up to a window of its connection. A wave comes at
+  // once: in line a fetch costs some KiB, and it is served as soon as it can be. Refused, it would come back seconds later.
+  "agent.v1.AgentService/FetchBlob": {
+    rate: { burst: 30, perSecond: 1 },
+    inWorkMax: 512,
+    inLineMax: 5_000,
+  },
+  // 500 alerts a call. An agent that looks for the one bad alert in a batch halves it, in up to a thousand small calls. How many
+  // are stored at the same time is bounded where they are stored, once their bodies are there.
   "agent.v1.AgentService/DeliverAlerts": { rate: { burst: 1_200, perSecond: 20 } },
   // Public: the key is the address. Each costs signatures and a transaction.
   "agent.v1.EnrollmentService/Enroll": { rate: { burst: 500, perSecond: 20 }, inWorkMax: 256 },
@@ -169,8 +194,31 @@ const routes: Readonly<Record<string, RoutePolicy>> = {
   // Streams for people live as long as somebody looks. Each asks the database after every change.
   "fleet.v1.RolloutService/WatchRollout": { rate: operatorRate, inWorkMax: 256, isWaiting: true },
   "fleet.v1.AlertService/TailAlerts": { rate: operatorRate, inWorkMax: 256, isWaiting: true },
+  // A dashboard asks for all its panels at once, and each may read a hundred thousand alerts on a connection of the database.
+  // One caller, which may be a Grafana with many people before it, never has all of them, nor all places in line.
+  "loki.v1/Query": {
+    rate: { burst: 600, perSecond: 50 },
+    inWorkMax: 4,
+    inLineMax: 400,
+    ofCaller: { inWorkMax: 3, inLineMax: 100 },
+  },
+  "loki.v1/Tail": { rate: { burst: 60, perSecond: 1 }, inWorkMax: 64, isWaiting: true },
+  // Each counts the whole fleet, on a connection of the database. What all see alike is counted once in 3 s, so that only those
+  // who look through filters of their own wait for one another.
+  "fleet.v1.ClusterService/GetFleetSummary": {
+    rate: { burst: 60, perSecond: 10 },
+    inWorkMax: 4,
+    inLineMax: 200,
+    ofCaller: { inWorkMax: 2, inLineMax: 50 },
+  },
+  // Each reads the whole fleet and compares rules by choice of layers; starts of a kind wait for one another besides.
+  "fleet.v1.RolloutService/PlanRollout": { rate: operatorRate, inWorkMax: 16 },
+  "fleet.v1.RolloutService/StartRollout": { rate: operatorRate, inWorkMax: 16 },
+  "fleet.v1.RolloutService/ResumeRollout": { rate: operatorRate, inWorkMax: 16 },
+  "fleet.v1.RolloutService/ApproveRollout": { rate: operatorRate, inWorkMax: 16 },
   // Each loads up to 16 MiB of rules with all their layers.
   "fleet.v1.BundleService/PushBundles": { rate: { burst: 30, perSecond: 1 }, inWorkMax: 8 },
+  "fleet.v1.BundleService/PushLayer": { rate: { burst: 30, perSecond: 1 }, inWorkMax: 8 },
   "fleet.v1.BundleService/GetBundle": { rate: { burst: 30, perSecond: 5 }, inWorkMax: 16 },
 };
 

@@ -2,48 +2,65 @@ import type { Logger } from "pino";
 
 import { AgentService } from "#proto/agent/v1/agent";
 import { AlertService } from "#proto/fleet/v1/alert";
+import { AlertGroupService } from "#proto/fleet/v1/alert_group";
+import { AlertSilenceService } from "#proto/fleet/v1/alert_silence";
 import { BacktestService } from "#proto/fleet/v1/backtest";
 import { RolloutService } from "#proto/fleet/v1/rollout";
+import type { Traces } from "#traces";
 import { readRoot, signAssignment, signBacktest, signCaBundle, signShadow } from "#trust";
 
-import type { ApprovalPolicy } from "./domain/people/approval.ts";
 import type { CaKeeper } from "./ca-keeper.ts";
 import { messageBytesMax } from "./limits.ts";
+import type { Metrics } from "./metrics.ts";
 import { reconcileCatchUps } from "./reconcile/catch-ups.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import type { PendingTools } from "./reconcile/pending.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
-import { agentPermissions, agentService } from "./rpc/agent-service/service.ts";
+import { agentPermissions, agentService, plainMethods } from "./rpc/agent-service/service.ts";
+import { alertGroupPermissions, alertGroupService } from "./rpc/alert-group-service.ts";
+import { alertSilencePermissions, alertSilenceService } from "./rpc/alert-silence-service.ts";
 import { alertPermissions, alertService } from "./rpc/alert-service.ts";
 import type { Audit } from "./rpc/audit.ts";
 import { backtestPermissions, backtestService } from "./rpc/backtest-service.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
+import type { Planning } from "./rpc/rollout-service/prepare.ts";
 import { rolloutPermissions, rolloutService } from "./rpc/rollout-service/service.ts";
 import { createSessions, type SessionsOptions } from "./sessions/sessions.ts";
 import { createSignal, type Signal } from "./sessions/signal.ts";
+import type { TakeAlertsInTurn } from "./rpc/agent-service/alert-turns.ts";
 import type { Tuning } from "./sessions/tuning.ts";
+import type { AlertRow } from "./store/alert-intake.ts";
 import type { Database } from "./store/pool.ts";
+import { traceRollouts } from "./trace-rollouts.ts";
 import type { Keyring, OnlineSigners } from "./store/sign-metadata.ts";
 
-export interface LiveOptions {
+export interface LiveOptions extends Planning {
   readonly db: Database;
   readonly org: string;
   readonly keyring: Pick<Keyring, "signersFor">;
   readonly agentCertificateMs: number;
   readonly audit: Audit;
-  /** Whose word rollouts take before they begin. */
-  readonly approvals: ApprovalPolicy;
   readonly cas: CaKeeper;
+  readonly metrics: Pick<Metrics, "observeAlert" | "observeProof" | "noteRollouts">;
   /** Starts a loop that is stopped with the server. */
-  readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
+  readonly every: (
+    name: string,
+    everyMs: number,
+    activate: () => Promise<unknown>,
+    restMsMax?: number,
+  ) => Loop;
   readonly log: Logger;
   readonly clock: () => Date;
+  readonly takeAlerts: TakeAlertsInTurn;
+  readonly traces: Traces;
   readonly tuning?: Partial<Tuning>;
 }
 
 /** The part of the server that moves by itself: agents' sessions, rollouts, and those who watch them. */
 export interface Live {
   readonly services: readonly Mounted[];
+  /** What tells those who follow alerts that some came, and that the server goes. */
+  readonly logs: { readonly arrivals: Signal; readonly leaving: AbortSignal };
   /** To be called on every notification of the database: looks now what changed. */
   onChange(): void;
   sessionCount(): number;
@@ -56,23 +73,24 @@ export interface Live {
 
 /** Rollouts are looked at this often even when nothing tells that something happened. */
 const rolloutsMs = 800;
+/** To read thousands of clusters takes a second, and reports of their agents ask for it all the time. */
+const rolloutsRestMsMax = 5_000;
 /** The same for changes of desired state: a lost notification costs this much. */
 const changesMs = 800;
+/** A fleet does not grow or shrink by much in this time. */
+const fleetSizeMs = 60_000;
 /** Clusters that were silent come back at some time; nobody waits for them. */
 const catchUpsMs = 5000;
 
-const ofAgents = { readMaxBytes: messageBytesMax.agent };
-
 export function startLive(options: LiveOptions): Live {
-  const { db, org, audit, approvals, log, clock, every } = options;
+  const { db, org, audit, approvals, loader, log, clock, every } = options;
   const note = audit.noteOf({ kind: "server", id: "", name: "", role: "" }, "RolloutService/Pending");
   const rolloutChanges = createSignal();
   const alertArrivals = createSignal();
   const leaving = new AbortController();
-  const rollouts = startRolloutLoops(options, { approvals, note }, rolloutChanges);
-  const nudge = () => {
-    rollouts.nudge();
-  };
+  const onCommitted = traceRollouts(options.traces);
+  const rollouts = startRolloutLoops(options, { approvals, loader, note, onCommitted }, rolloutChanges);
+  const urge = () => rollouts.urge();
   const sessions = createSessions({
     db,
     org,
@@ -81,35 +99,35 @@ export function startLive(options: LiveOptions): Live {
     certificateMs: options.agentCertificateMs,
     ...signingFor(org, options.keyring),
     cas: options.cas,
-    onReport: nudge,
-    ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
+    onReport: () => rollouts.nudge(),
+    traces: options.traces,
+    tuning: options.tuning ?? {},
   });
+  const onAlerts = (rows: readonly AlertRow[]) => noteArrivals(rows, options, alertArrivals);
   const changes = every("changes", changesMs, () => sessions.pollChanges());
+  every("fleet-size", fleetSizeMs, () => sessions.measureFleet());
   every("presence", sessions.ports.tuning.presenceMs, () => sessions.flushPresence());
   return {
     services: [
       mount(
         AgentService,
         agentPermissions,
-        agentService(sessions.ports, () => alertArrivals.ring()),
-        ofAgents,
+        agentService({ ports: sessions.ports, takeAlerts: options.takeAlerts, db, audit, onAlerts }),
+        { readMaxBytes: messageBytesMax.agent, plain: plainMethods(sessions.ports) },
       ),
       mount(
         RolloutService,
         rolloutPermissions,
-        rolloutService({ ...options, nudge, changes: rolloutChanges, leaving: leaving.signal }),
+        rolloutService({ ...options, urge, changes: rolloutChanges, leaving: leaving.signal, onCommitted }),
       ),
       mount(
         BacktestService,
         backtestPermissions,
         backtestService({ db, audit, clock, changes: rolloutChanges, leaving: leaving.signal }),
       ),
-      mount(
-        AlertService,
-        alertPermissions,
-        alertService({ db, arrivals: alertArrivals, clock, leaving: leaving.signal }),
-      ),
+      ...alertServices(options, alertArrivals, leaving.signal),
     ],
+    logs: { arrivals: alertArrivals, leaving: leaving.signal },
     onChange: () => {
       changes.nudge();
       rollouts.nudge();
@@ -121,6 +139,19 @@ export function startLive(options: LiveOptions): Live {
       return drain(sessions, windowMs);
     },
   };
+}
+
+/** What people see of alerts, and what they say about them. */
+function alertServices(
+  { db, audit, clock }: LiveOptions,
+  arrivals: Signal,
+  leaving: AbortSignal,
+): readonly Mounted[] {
+  return [
+    mount(AlertService, alertPermissions, alertService({ db, arrivals, clock, leaving })),
+    mount(AlertGroupService, alertGroupPermissions, alertGroupService({ db, audit, clock })),
+    mount(AlertSilenceService, alertSilencePermissions, alertSilenceService({ db, audit, clock })),
+  ];
 }
 
 /** Everything that the assignment key of a root signs for the organisation of the fleet. */
@@ -150,14 +181,26 @@ function assignmentSigners(keyring: Pick<Keyring, "signersFor">) {
   };
 }
 
+function noteArrivals(rows: readonly AlertRow[], { metrics, clock }: LiveOptions, arrivals: Signal): void {
+  arrivals.ring();
+  const nowMs = clock().getTime();
+  for (const { timeUs } of rows) metrics.observeAlert((nowMs - Number(timeUs / 1000n)) / 1000);
+}
+
 /** The loop of rollouts that run, and that of clusters which one that succeeded still owes its bundle. */
-function startRolloutLoops({ db, clock, every }: LiveOptions, tools: PendingTools, changes: Signal): Loop {
+function startRolloutLoops(
+  { db, clock, every, metrics }: LiveOptions,
+  pending: PendingTools,
+  changes: Signal,
+): Loop {
+  const tools = { ...pending, onProved: metrics.observeProof, onUnfinished: metrics.noteRollouts };
   every("catch-ups", catchUpsMs, async () => {
     if (await reconcileCatchUps(db, clock)) changes.ring();
   });
-  return every("rollouts", rolloutsMs, async () => {
+  const look = async () => {
     if (await reconcileRollouts(db, clock, tools)) changes.ring();
-  });
+  };
+  return every("rollouts", rolloutsMs, look, rolloutsRestMsMax);
 }
 
 async function drain(sessions: ReturnType<typeof createSessions>, windowMs: number): Promise<void> {

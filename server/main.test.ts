@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 
+import { Client } from "pg";
+import { programArgs } from "../test/support/built-programs.ts";
 import { freshDatabaseUrl } from "../test/support/postgres.ts";
 import { bareEnv } from "../test/support/bare-env.ts";
-
-const main = join(import.meta.dirname, "main.ts");
+import { pendingMigrations } from "./store/migrate.ts";
 
 function stateDir(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), "falconry-main-"));
@@ -26,7 +27,7 @@ interface Ended {
 }
 
 function start(t: TestContext, args: readonly string[], env: Record<string, string>): ChildProcess {
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [...programArgs("server"), ...args], {
     env: { ...bareEnv(), FALCONRY_LISTEN: "127.0.0.1:0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -134,11 +135,11 @@ for (const { name, args = [], env, code, message } of [
     args: ["admin-token", "--ttl", "forever"],
     env: {},
     code: 2,
-    message: /^--ttl: "forever" is no duration .*usage: node server\/main\.ts admin-token/,
+    message: /^--ttl: "forever" is no duration .*usage: admin-token/,
   },
   {
     name: "a state directory that is a file",
-    env: { FALCONRY_STATE_DIR: main, DATABASE_URL: away },
+    env: { FALCONRY_STATE_DIR: import.meta.filename, DATABASE_URL: away },
     code: 2,
     message: /^The state directory .* (is not whole|cannot be used) /,
   },
@@ -150,3 +151,20 @@ for (const { name, args = [], env, code, message } of [
     assert.doesNotMatch(ended.stdout + ended.stderr, /topsecret|\n\s+at /);
   });
 }
+
+test("migrate brings an empty database to the schema that servers want, and says what it did", async (t) => {
+  const env = { DATABASE_URL: await freshDatabaseUrl(t), FALCONRY_STATE_DIR: stateDir(t) };
+  const client = new Client({ connectionString: env.DATABASE_URL });
+  await client.connect();
+  try {
+    await client.query("drop schema public cascade; drop schema drizzle cascade; create schema public");
+
+    const { code, stdout, stderr } = await run(t, ["migrate"], env);
+
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^Applied 0001_fleet, .*\d{4}_\w+\n$/);
+    assert.deepEqual(await pendingMigrations(client), []);
+  } finally {
+    await client.end();
+  }
+});

@@ -1,10 +1,13 @@
 import { PostgresError } from "#postgres";
 
-import { adminToken } from "./admin-token.ts";
+import packageJson from "../package.json" with { type: "json" };
 import { readConfig, variables } from "./config.ts";
 import { Failure } from "./failure.ts";
+import { keepHeapClose } from "./heap.ts";
 import { createLog } from "./log.ts";
-import { serve } from "./serve.ts";
+
+/** How people call it, as sources and as a bundle. */
+const program = import.meta.filename.endsWith(".ts") ? "node server/main.ts" : "falconry-server";
 
 /** What people see when they ask for help, on standard output. */
 function usage(): string {
@@ -13,8 +16,9 @@ function usage(): string {
     ([name, fallback, meaning]) => `  ${name.padEnd(width)}  ${meaning} (default: ${fallback})`,
   );
   return [
-    "Usage: node server/main.ts                                       run the server until SIGTERM",
-    "       node server/main.ts admin-token [--name NAME] [--ttl 24h] make an API token with role admin and print it",
+    `Usage: ${program}                                       run the server until SIGTERM`,
+    `       ${program} admin-token [--name NAME] [--ttl 24h] make an API token with role admin and print it`,
+    `       ${program} migrate                               bring the schema up to date and end`,
     "",
     "Environment:",
     ...lines,
@@ -24,7 +28,9 @@ function usage(): string {
 /** Runs until a signal comes, drains, and lets the process end by itself. */
 async function runServer(): Promise<void> {
   const config = readConfig(process.env);
+  keepHeapClose();
   const log = createLog(config.logLevel, config.org);
+  const { serve } = await import("./serve.ts");
   const server = await serve(config, log);
   const { host, port } = server.publicAddress;
   log.info(
@@ -47,7 +53,17 @@ async function main(args: readonly string[]): Promise<void> {
   const [command, ...rest] = args;
   if (command === undefined) return runServer();
   if (command === "admin-token") {
+    const { adminToken } = await import("./admin-token.ts");
     process.stdout.write(`${await adminToken(rest, process.env)}\n`);
+    return undefined;
+  }
+  if (command === "migrate") {
+    const { migrateCommand } = await import("./migrate-command.ts");
+    process.stdout.write(`${await migrateCommand(rest, process.env)}\n`);
+    return undefined;
+  }
+  if (command === "version" || command === "--version") {
+    process.stdout.write(`falconry-server ${packageJson.version}\n`);
     return undefined;
   }
   if (command === "help" || command === "--help" || command === "-h") {

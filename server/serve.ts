@@ -8,6 +8,8 @@ import { BundleService } from "#proto/fleet/v1/bundle";
 import { CaService } from "#proto/fleet/v1/ca";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { FreezeService } from "#proto/fleet/v1/freeze";
+import { IssuerService } from "#proto/fleet/v1/issuer";
+import { ResponseService } from "#proto/fleet/v1/response";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
@@ -16,23 +18,28 @@ import type { Logger } from "pino";
 
 import { openCaKeeper, type CaKeeper } from "./ca-keeper.ts";
 import type { Config } from "./config.ts";
+import type { Console } from "./console.ts";
+import { openConsole } from "./console-sign-in.ts";
 import { databaseFailure, openDatabase, type OpenDatabase } from "./database.ts";
 import { listen, type HttpServer } from "./http.ts";
 import { messageBytesMax } from "./limits.ts";
-import { startLive, type Live } from "./live.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
+import { startLive, type Live, type LiveOptions } from "./live.ts";
+import type { BundleLoader } from "./loading/loader.ts";
+import { openLoader } from "./loading/open.ts";
+import type { Threads } from "./loading/threads.ts";
+import { startNotices } from "./notices.ts";
 import { readOidcFile } from "./oidc/config.ts";
 import { createProvider, type Provider } from "./oidc/provider.ts";
+import { keepIdentity } from "./keep-identity.ts";
 import { readiness } from "./readiness.ts";
 import { startLoop, type Loop } from "./reconcile/driver.ts";
 import { auditHeadsEveryMs, signAuditHeads } from "./reconcile/audit-heads.ts";
 import { watchLives, type LivesWatch } from "./reconcile/lives.ts";
 import { keepMetadata } from "./reconcile/metadata.ts";
-import { reconcilePartitions } from "./reconcile/partitions.ts";
+import { keepPartitions } from "./reconcile/partitions.ts";
 import { createAudit, type Audit } from "./rpc/audit.ts";
 import { auditPermissions, auditService } from "./rpc/audit-service.ts";
 import { authPermissions, authService } from "./rpc/auth-service.ts";
-import { checkBundleLoads } from "./rpc/bundle-checks.ts";
 import { bundlePermissions, bundleService } from "./rpc/bundle-service.ts";
 import { caPermissions, caService } from "./rpc/ca-service.ts";
 import { clusterPermissions, clusterService } from "./rpc/cluster-service.ts";
@@ -40,17 +47,23 @@ import { enrollmentPermissions, enrollmentService } from "./rpc/enrollment-servi
 import { freezePermissions, freezeService } from "./rpc/freeze-service.ts";
 import { createRefusalWriter, type WriteRefusal } from "./rpc/interceptors/audit-refusals.ts";
 import { authenticate, peerKey, type Peer } from "./rpc/interceptors/authenticate.ts";
+import type { LokiOptions } from "./rpc/loki/options.ts";
 import { mount, type Mounted } from "./rpc/mount.ts";
+import { issuerPermissions, issuerService } from "./rpc/issuer-service.ts";
+import { responsePermissions, responseService } from "./rpc/response-service.ts";
 import { tokenPermissions, tokenService } from "./rpc/token-service.ts";
+import { takeInTurns } from "./rpc/agent-service/alert-turns.ts";
 import { trustPermissions, trustService } from "./rpc/trust-service.ts";
 import { issueIdentity, openState, replaceCa, type State } from "./state.ts";
 import { listAgentStandings } from "./store/agents.ts";
 import { removeLogins } from "./store/api-tokens.ts";
+import { createAlertTaker } from "./sessions/take-alerts.ts";
 import type { AuditPen } from "./store/audit-entries.ts";
 import { migrate } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
 import { together } from "./together.ts";
+import { openWatched, type Watched } from "./watched.ts";
 import type { Tuning } from "./sessions/tuning.ts";
 
 /** A server that takes calls. */
@@ -75,15 +88,18 @@ const hourMs = 60 * minuteMs;
 const loginsKeptMs = 30 * 24 * hourMs;
 const now = () => new Date();
 
+/** What tests set in the place of what a server makes for itself. */
+export interface ServeOptions {
+  readonly tuning?: Partial<Tuning>;
+  /** Threads of somebody else, who ends them. */
+  readonly threads?: Threads;
+}
+
 /** Brings a server up on its database, or fails with one line that says what is in the way. */
-export async function serve(
-  config: Config,
-  log: Logger,
-  tuning: Partial<Tuning> = {},
-): Promise<RunningServer> {
+export async function serve(config: Config, log: Logger, options: ServeOptions = {}): Promise<RunningServer> {
   const undo: (() => Promise<void>)[] = [];
   try {
-    return await assemble({ config, log, tuning }, undo);
+    return await assemble({ config, log, ...options }, undo);
   } catch (error) {
     for (const step of undo.toReversed()) await step();
     throw error;
@@ -134,14 +150,13 @@ function openServerPool({ databaseConnectionsMax }: Config, url: string, log: Lo
   });
 }
 
-interface Start {
+interface Start extends ServeOptions {
   readonly config: Config;
   readonly log: Logger;
-  readonly tuning: Partial<Tuning>;
 }
 
 async function assemble(
-  { config, log, tuning }: Start,
+  { config, log, tuning = {}, threads }: Start,
   undo: (() => Promise<void>)[],
 ): Promise<RunningServer> {
   const provider =
@@ -154,27 +169,24 @@ async function assemble(
   const id = randomUUID();
   const pen: AuditPen = { org: config.org, server: `${hostname()}/${id.slice(0, 8)}`, now };
   const audit = createAudit(pen);
-  const work = startWork({ config, db, state, keeper, audit, log, tuning });
+  const watched = await openWatched({ config, db, log, loops: () => work.loops }, undo);
+  const { metrics } = watched;
+  const loader = openLoader(config.limits.loading, metrics, threads);
+  let port = config.listenPort;
+  const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
+  const work = startWork({ config, db, state, keeper, audit, publicAddress, loader, ...watched, tuning });
   const { live } = work;
-  undo.push(() => work.stop());
+  undo.push(loader.stop, () => work.stop());
   const listener = listenForChanges({
     url: database.url,
-    onChange: () => {
-      live.onChange();
-    },
-    onError: (error) => {
-      log.warn({ err: error }, "listening to the database failed, polling goes on");
-    },
+    onChange: () => live.onChange(),
+    onError: (err) => log.warn({ err }, "listening to the database failed, polling goes on"),
   });
   undo.push(() => listener.stop());
-  const metrics = createMetrics(db.$client, () => work.loops.map((loop) => loop.status()));
-  undo.push(() => Promise.resolve(metrics.stop()));
   metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
 
-  let port = config.listenPort;
-  const publicAddress = () => config.publicAddress ?? { host: "localhost", port };
-  const services = mountServices({ config, db, state, keeper, audit, provider, publicAddress, live });
+  const services = mountServices({ config, db, state, keeper, audit, provider, publicAddress, loader, work });
   let isDraining = false;
   const http = await startHttp({
     config,
@@ -182,9 +194,10 @@ async function assemble(
     keeper,
     work,
     services,
-    metrics,
+    ...watched,
+    loki: { db, clock: now, ...live.logs },
+    console: openConsole({ db, audit, provider, publicAddress, now, log }),
     writeRefusal: createRefusalWriter({ db, pen, log }),
-    log,
     isDraining: () => isDraining,
   });
   port = http.port;
@@ -204,15 +217,15 @@ async function assemble(
   return { id, port, publicAddress: publicAddress(), caPin, services, stop: () => (stopped ??= stop()) };
 }
 
-interface HttpParts {
+interface HttpParts extends Watched {
   readonly config: Config;
   readonly db: Database;
   readonly keeper: CaKeeper;
   readonly work: Work;
   readonly services: readonly Mounted[];
-  readonly metrics: Metrics;
+  readonly loki: LokiOptions;
   readonly writeRefusal: WriteRefusal;
-  readonly log: Logger;
+  readonly console: Console;
   readonly isDraining: () => boolean;
 }
 
@@ -234,7 +247,7 @@ async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Prom
     host: config.listenHost,
     port: config.listenPort,
     identity: await issueIdentity(keeper.current(), hosts, now(), lifetimeMs),
-    issuerOf: (certificate) => issuerPin(certificate, keeper.current().trusted),
+    issuerOf: (certificate) => issuerPin(certificate, keeper.current().trustedCas),
     limits: config.limits,
     databaseWaiting: () => db.$client.waitingCount,
     unready: readiness({ pool: db.$client, isDraining: rest.isDraining }),
@@ -254,60 +267,53 @@ async function startHttp({ config, db, keeper, work, ...rest }: HttpParts): Prom
   return http;
 }
 
-/** Renews the server's certificate when half of its life is over, and when the CAs change. */
-function keepIdentity(http: HttpServer, keeper: CaKeeper, hosts: readonly string[], lifetimeMs: number) {
-  let renewAtMs = now().getTime() + lifetimeMs / 2;
-  const renew = async () => {
-    http.replaceIdentity(await issueIdentity(keeper.current(), hosts, now(), lifetimeMs));
-    renewAtMs = now().getTime() + lifetimeMs / 2;
-  };
-  keeper.onChange(renew);
-  return async () => {
-    if (now().getTime() >= renewAtMs) await renew();
-  };
-}
-
 /** What goes on without being asked: the loops, and the live sessions that they serve. */
 interface Work {
   readonly live: Live;
+  readonly services: readonly Mounted[];
   readonly loops: readonly Loop[];
   readonly lives: LivesWatch;
-  readonly every: (name: string, everyMs: number, activate: () => Promise<unknown>) => Loop;
+  readonly every: LiveOptions["every"];
   stop(): Promise<void>;
 }
 
-interface WorkParts {
+interface WorkParts extends Watched {
   readonly config: Config;
   readonly db: Database;
   readonly state: State;
   readonly keeper: CaKeeper;
   readonly audit: Audit;
-  readonly log: Logger;
+  readonly publicAddress: () => { readonly host: string; readonly port: number };
+  readonly loader: BundleLoader;
   readonly tuning: Partial<Tuning>;
 }
 
-function startWork({ config, db, state, keeper: cas, audit, log, tuning }: WorkParts): Work {
+function startWork(parts: WorkParts): Work {
+  const { config, db, state, keeper: cas, audit, publicAddress, loader, ...watched } = parts;
+  const { metrics, log } = watched;
   const { org, agentCertificateMs } = config;
   const loops: Loop[] = [];
-  const every: Work["every"] = (name, everyMs, activate) => {
-    const loop = startLoop({ name, everyMs, activate: async () => void (await activate()), log });
+  const every: Work["every"] = (name, everyMs, activate, restMsMax) => {
+    const loop = startLoop({ name, everyMs, restMsMax, activate: async () => void (await activate()), log });
     loops.push(loop);
     return loop;
   };
   const { keyring } = state;
   const { approvals } = config;
+  const take = createAlertTaker(db, config.alertBounds, metrics.countAlerts);
   const live = startLive({
     db,
     org,
     agentCertificateMs,
     audit,
     approvals,
+    loader,
     keyring,
     cas,
     every,
-    log,
     clock: now,
-    tuning,
+    ...watched,
+    takeAlerts: takeInTurns(take, config.databaseConnectionsMax, metrics),
   });
   const itself = { kind: "server", id: "", name: "", role: "" } as const;
   const note = audit.noteOf(itself, "SignMetadata");
@@ -321,14 +327,17 @@ function startWork({ config, db, state, keeper: cas, audit, log, tuning }: WorkP
   every("audit-heads", auditHeadsEveryMs, () => signAuditHeads({ db, org, keyring, now }));
   const keepDays = { alerts: config.alertRetentionDays, rates: config.rateRetentionDays };
   every("logins", hourMs, () => removeLogins(db, new Date(now().getTime() - loginsKeptMs)));
-  every("partitions", hourMs, () => reconcilePartitions(db, keepDays, now));
+  every("partitions", hourMs, keepPartitions({ db, keepDays, now, log }));
+  const notices = startNotices({ config, db, keyring, lives, audit, publicAddress, now, every, ...watched });
   return {
     live,
+    services: [...live.services, ...notices.services],
     loops,
     lives,
     every,
     stop: async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
+      await notices.stop();
     },
   };
 }
@@ -341,20 +350,22 @@ interface ServiceParts {
   readonly audit: Audit;
   readonly provider: Provider | undefined;
   readonly publicAddress: () => { readonly host: string; readonly port: number };
-  readonly live: Live;
+  readonly loader: BundleLoader;
+  readonly work: Pick<Work, "services">;
 }
 
 function mountServices({ config, db, state, keeper, audit, ...rest }: ServiceParts): readonly Mounted[] {
   const { org, agentCertificateMs } = config;
   const { keyring } = state;
-  const { provider, publicAddress, live } = rest;
+  const { provider, publicAddress, loader, work } = rest;
   const cas = () => keeper.current();
   const caPins = () => cas().trustedPins;
-  const bundles = bundleService({ db, org, audit, keyring, checkLoads: checkBundleLoads, now });
+  const bundles = bundleService({ db, org, audit, keyring, loader, now });
   return [
     mount(ClusterService, clusterPermissions, clusterService({ db, audit, now })),
     mount(BundleService, bundlePermissions, bundles, { readMaxBytes: messageBytesMax.bundle }),
     mount(TokenService, tokenPermissions, tokenService({ db, audit, publicAddress, caPins, now })),
+    mount(IssuerService, issuerPermissions, issuerService({ db, org, audit, publicAddress, caPins, now })),
     mount(AuthService, authPermissions, authService({ db, org, audit, provider, now })),
     mount(TrustService, trustPermissions, trustService({ db, org, audit, keyring, now })),
     mount(CaService, caPermissions, caService({ db, org, audit, keeper, now })),
@@ -365,7 +376,8 @@ function mountServices({ config, db, state, keeper, audit, ...rest }: ServicePar
       { readMaxBytes: messageBytesMax.enrollment },
     ),
     mount(FreezeService, freezePermissions, freezeService({ db, audit, now })),
+    mount(ResponseService, responsePermissions, responseService(db)),
     mount(AuditService, auditPermissions, auditService({ db, org })),
-    ...live.services,
+    ...work.services,
   ];
 }

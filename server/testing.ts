@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 
 import type { DescService } from "@bufbuild/protobuf";
-import { createClient, type Client, type Interceptor } from "@connectrpc/connect";
+import { createClient, type Client, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { TrustService } from "#proto/fleet/v1/trust";
@@ -29,12 +29,20 @@ import { pino, type Logger } from "pino";
 
 import { freshDatabase, type TestDatabase } from "../test/support/postgres.ts";
 import { readConfig, type Config } from "./config.ts";
+import { defaultLimits } from "./limits.ts";
+import { createBundleLoader, type BundleLoader } from "./loading/loader.ts";
+import { createThreads } from "./loading/threads.ts";
+import { actorOf, fieldsOf } from "./domain/alert-fields.ts";
+import { defaultIntakeBounds, type IntakeBounds } from "./domain/alert-intake.ts";
 import type { Role } from "./domain/permission.ts";
 import { wholeFleet, type Scope } from "./domain/scope.ts";
 import { createApiToken } from "./rpc/token-service.ts";
 import { serve, type RunningServer } from "./serve.ts";
 import { openState, type State } from "./state.ts";
+import { createAlertTaker } from "./sessions/take-alerts.ts";
 import type { Tuning } from "./sessions/tuning.ts";
+import type { AlertRow } from "./store/alert-intake.ts";
+import type { Db } from "./store/pool.ts";
 
 /** A real server on a real database and real TLS, for one test. */
 export interface TestServer {
@@ -73,6 +81,18 @@ export interface StartOptions {
   readonly tuning?: Partial<Tuning>;
 }
 
+/** Starting a thread takes a second on a busy machine: the servers of one test file share theirs. */
+const threads = createThreads(defaultLimits.loading.memoryMiBMax);
+
+/** As a server's own, for tests of parts of it. */
+export const testLoader: BundleLoader = createBundleLoader({
+  limits: defaultLimits.loading,
+  threads,
+  onRefused: (reason) => {
+    throw new Error(`A test's bundle was not loaded: ${reason}`);
+  },
+});
+
 /** Takes a `Checked` apart in tests: a refusal there is a broken test. */
 export function must<T>(checked: Checked<T>): T {
   if (checked.ok) return checked.value;
@@ -92,34 +112,23 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     ...options.env,
   });
   const log = options.log ?? pino({ level: process.env["FALCONRY_TEST_LOG"] ?? "silent" });
-  const server = await serve(config, log, options.tuning);
+  const tuning = options.tuning ?? {};
+  const server = await serve(config, log, { tuning, threads });
   t.after(() => server.stop());
   const state = await openState(stateDir, config.org, new Date());
   const ca = certificateToPem(state.ca.certificate);
   const trusted = [ca];
   const baseUrl = `https://localhost:${server.port}`;
-  const transport = (identity?: ClientIdentity, bearer?: string) => {
-    const authorize: Interceptor = (next) => (request) => {
-      if (bearer !== undefined) request.header.set("Authorization", `Bearer ${bearer}`);
-      return next(request);
-    };
-    return createConnectTransport({
-      baseUrl,
-      httpVersion: "2",
-      // As our own clients: no more calls at once than the server takes before it has said how many.
-      nodeOptions: { ca: trusted, peerMaxConcurrentStreams: 16, ...identity },
-      idleConnectionTimeoutMs: 1_000,
-      interceptors: [authorize],
-    });
-  };
+  const transport = (identity?: ClientIdentity, bearer?: string) =>
+    transportTo(baseUrl, trusted, identity, bearer);
   const tokens = new Map<string, Promise<string>>();
-  const token = (role: Role, scope: Scope = wholeFleet): Promise<string> => {
-    const key = `${role} ${JSON.stringify(scope)}`;
-    const wish = { name: `test ${role}`, role, scope, ttlMs: 3_600_000 };
-    const made = tokens.get(key) ?? createApiToken(db, wish, "test", new Date()).then(({ secret }) => secret);
-    tokens.set(key, made);
-    return made;
-  };
+  const token = (role: Role, scope: Scope = wholeFleet): Promise<string> =>
+    kept(tokens, `${role} ${JSON.stringify(scope)}`, async () => {
+      const wish = { name: `test ${role}`, role, scope, ttlMs: 3_600_000 };
+      return (await createApiToken(db, wish, "test", new Date())).secret;
+    });
+  // One for each person, as a program of theirs has it: a handshake costs more than most calls.
+  const connections = new Map<string, Transport>();
   return {
     server,
     db,
@@ -130,12 +139,44 @@ export async function startTestServer(t: TestContext, options: StartOptions = {}
     token,
     trust: (pem) => {
       trusted.push(pem);
+      connections.clear();
     },
-    client: async (service, role = "admin", scope = wholeFleet) =>
-      createClient(service, transport(undefined, await token(role, scope))),
+    client: async (service, role = "admin", scope = wholeFleet) => {
+      const bearer = await token(role, scope);
+      return createClient(
+        service,
+        kept(connections, bearer, () => transport(undefined, bearer)),
+      );
+    },
     bearing: (service, bearer) => createClient(service, transport(undefined, bearer)),
     bare: (service, identity) => createClient(service, transport(identity)),
   };
+}
+
+function transportTo(
+  baseUrl: string,
+  ca: string[],
+  identity: ClientIdentity | undefined,
+  bearer: string | undefined,
+): Transport {
+  const authorize: Interceptor = (next) => (request) => {
+    if (bearer !== undefined) request.header.set("Authorization", `Bearer ${bearer}`);
+    return next(request);
+  };
+  return createConnectTransport({
+    baseUrl,
+    httpVersion: "2",
+    // As our own clients: no more calls at once than the server takes before it has said how many.
+    nodeOptions: { ca, peerMaxConcurrentStreams: 16, ...identity },
+    idleConnectionTimeoutMs: 1_000,
+    interceptors: [authorize],
+  });
+}
+
+function kept<T>(all: Map<string, T>, key: string, make: () => T): T {
+  const one = all.get(key) ?? make();
+  all.set(key, one);
+  return one;
 }
 
 /** The offline side of trust: what `fleetctl trust init` holds. */
@@ -255,4 +296,19 @@ export function copyState(t: TestContext, of: TestServer): string {
     cpSync(join(of.config.stateDir, part), join(dir, part), { recursive: true });
   }
   return dir;
+}
+
+/** Alerts as they come from agents, stored as the server stores them. */
+export async function deliverAlerts(
+  db: Db,
+  alerts: readonly Omit<AlertRow, "actor" | "fields">[],
+  now: Date,
+  bounds: IntakeBounds = defaultIntakeBounds,
+): Promise<void> {
+  const take = createAlertTaker(db, bounds);
+  const rows = alerts.map((alert) => {
+    const fields = fieldsOf(alert.body);
+    return { ...alert, fields, actor: actorOf(fields) };
+  });
+  for (const [clusterId, some] of Map.groupBy(rows, (row) => row.clusterId)) await take(clusterId, some, now);
 }

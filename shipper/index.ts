@@ -26,6 +26,8 @@ export type {
 export { explainShipperConfig } from "./explain.ts";
 export type { ExplainedConfig, ExplainedSection, Setting } from "./explain.ts";
 export type { FieldPath, PathStep } from "./field-path.ts";
+export { fluentBitParsers, toFluentBit } from "./fluent-bit.ts";
+export type { FluentBitConfig, FluentBitPlace } from "./fluent-bit.ts";
 export type { ForwardConfig } from "./forward-config.ts";
 export type {
   Condition,

@@ -1,11 +1,10 @@
 // Plain JavaScript for any Node from 20 on, without dependencies: `npm start` and `npm test` work on a fresh clone.
 // Talks on stderr only, because stdout belongs to what it runs.
-import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { becomeNode, findNode } from "../bin/node24.js";
+import { becomeNode, findNode, runToEnd } from "../bin/node24.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const modules = join(root, "node_modules");
@@ -34,14 +33,17 @@ function whyInstall(isDevelopment) {
   return findNode(root) === undefined ? "Node 24 is missing" : undefined;
 }
 
-function install(why) {
+async function install(why) {
   process.stderr.write(`Installing the dependencies (${why}) ...\n`);
   const began = performance.now();
   // Under npm, the npm that runs us; its own settings arrive through the environment.
   const npm = process.env.npm_execpath;
   const args = ["ci", "--no-audit", "--no-fund"];
   const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
-  const { status, error } = spawnSync(program, [...first, ...args], { cwd: root, stdio: ["ignore", 2, 2] });
+  const { status, error } = await runToEnd(program, [...first, ...args], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   if (status === 0) {
     process.stderr.write(`Installed in ${seconds} s\n`);
@@ -64,6 +66,15 @@ function link() {
   chmodSync(join(root, "bin", "fleetctl.js"), 0o755);
 }
 
+/** What the server of `npm start` hands out to browsers. Without the packages that build it the fleet runs, and the server says so. */
+async function buildConsole(node) {
+  if (!existsSync(join(modules, "vite"))) return;
+  const options = { cwd: root, stdio: ["ignore", 2, 2] };
+  const { status } = await runToEnd(node, [join(root, "tools", "console.ts")], options);
+  if (status === 0) return;
+  process.stderr.write("The console could not be built: see the lines above. The fleet starts without it\n");
+}
+
 const [what = "", ...rest] = process.argv.slice(2);
 if (what === "link") {
   link();
@@ -74,7 +85,7 @@ if (what === "link") {
   process.exitCode = 2;
 } else {
   const why = whyInstall(what !== "up");
-  if (why !== undefined) install(why);
+  if (why !== undefined) await install(why);
   link();
   const [file, ...args] = programs[what];
   process.chdir(process.env.INIT_CWD ?? process.cwd());
@@ -86,6 +97,7 @@ if (what === "link") {
     );
     process.exitCode = 2;
   } else {
+    if (what === "up") await buildConsole(node);
     becomeNode(node, [...program, ...rest]);
   }
 }

@@ -1,39 +1,31 @@
-import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync, statSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { bundle, type Program } from "./bundle/bundle.ts";
+import { bundleConsole } from "./bundle/console.ts";
+import { manifestSource } from "./bundle/manifest.ts";
+import { partsOf } from "./bundle/notices.ts";
+import { writePackage } from "./bundle/package.ts";
 import { root } from "./test-files.ts";
 
-/** Emits `dist/`: plain JavaScript with a package.json of its own, for images and for the published CLI. */
-const dist = join(root, "dist");
+/**
+ * `npm run build [-- FOLDER]`: makes `dist/`, or the folder, which is the npm package: `fleetctl`, the agent and the server as one file each
+ * that needs nothing but Node, the console that the server hands out, what they read beside them, and the licences of what is in them.
+ */
+const dist = resolve(root, process.argv[2] ?? "dist");
 rmSync(dist, { recursive: true, force: true });
-const tsc = join(root, "node_modules", ".bin", "tsc");
-const { status } = spawnSync(tsc, ["-p", join("tools", "tsconfig.build.json")], {
-  cwd: root,
-  stdio: "inherit",
-});
-
-if (status === 0) {
-  for (const data of ["migrations", "rules", "deploy", "LICENSE"]) {
-    if (existsSync(join(root, data))) cpSync(join(root, data), join(dist, data), { recursive: true });
-  }
-  const text = readFileSync(join(root, "package.json"), "utf8");
-  const {
-    devDependencies: _,
-    scripts: _scripts,
-    bin: _bin,
-    ...kept
-  } = JSON.parse(text) as {
-    devDependencies: unknown;
-    scripts: unknown;
-    bin: unknown;
-    imports: Record<string, string>;
-    oclif?: unknown;
-  };
-  // The doors lead to the same rooms, as JavaScript.
-  const imports = Object.entries(kept.imports).map(([door, file]) => [door, file.replace(/\.ts$/, ".js")]);
-  const pkg = { ...kept, imports: Object.fromEntries(imports) as unknown, bin: { fleetctl: "cli/main.js" } };
-  writeFileSync(join(dist, "package.json"), `${JSON.stringify(pkg, undefined, 2)}\n`);
-  console.log("dist/ is built: node dist/cli/main.js --help");
-} else {
-  process.exitCode = status ?? 1;
+const programs: readonly Program[] = [
+  {
+    entry: "cli/single-file.ts",
+    outfile: join(dist, "fleetctl.cjs"),
+    replaced: { "cli/manifest.ts": await manifestSource() },
+  },
+  { entry: "agent/single-file.ts", outfile: join(dist, "falconry-agent.cjs") },
+  { entry: "server/single-file.ts", outfile: join(dist, "falconry-server.cjs") },
+];
+const metafiles = (await Promise.all(programs.map((program) => bundle(root, program)))).flat();
+// Where the server's one file looks for it.
+const web = await bundleConsole(root, join(dist, "console"));
+writePackage(root, dist, partsOf(root, [...metafiles, web]));
+for (const { outfile } of programs) {
+  console.log(`${relative(root, outfile)}  ${Math.round(statSync(outfile).size / 1024)} KiB`);
 }

@@ -7,7 +7,7 @@ import { root } from "./test-files.ts";
 /**
  * `npm run mutate -- SET [--only TEXT] [--list]`: changes one check at a time in a scratch copy, runs the tests of the set
  * until one fails, and lists the changes that no test noticed. The exit code is 1 when one is left that the set does not
- * explain. `--only` takes the mutants whose "file:line" begins with the text.
+ * explain. `--only` takes the mutants whose line in the list contains the text: a file, a function, or ";  ->" for effects.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,7 +19,7 @@ if (set === undefined) {
   process.exitCode = 2;
 } else {
   const all = mutantsOf(root, set.files, set.skip);
-  const chosen = all.filter((mutant) => placeOf(mutant).startsWith(values.only ?? ""));
+  const chosen = all.filter((mutant) => describe(mutant).includes(values.only ?? ""));
   if (values.list === true) for (const mutant of chosen) console.log(describe(mutant));
   else process.exitCode = await run(set, chosen);
 }

@@ -4,8 +4,12 @@ import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
 import { canonicalJson, isList, isObject, isWholeNumber, readJson, unknownKeys, type Json } from "./json.ts";
 import type { Signer } from "./keys.ts";
+import type { Document } from "./metadata.ts";
+import { layersHeldMax } from "./held-layers.ts";
+import { layerBytesMax, layerOfPath, type LayerRef } from "./layer-release.ts";
+import { checkListed } from "./listed.ts";
 import { isIdentifier, isName, isSha256 } from "./names.ts";
-import { readTargets } from "./targets.ts";
+import { readTargets, type TargetsView } from "./targets.ts";
 import { formatTime, parseTime } from "./time.ts";
 import { viewTrusted, type Trusted } from "./trusted.ts";
 import { checkChain } from "./update.ts";
@@ -20,6 +24,8 @@ export interface Assignment {
   readonly generation: number;
   /** At most one per kind. */
   readonly targets: readonly TargetRef[];
+  /** Releases of layers that teams own, to run with the rules: at most one per layer. Absent when there are none. */
+  readonly layers?: readonly LayerRef[];
   /** Whole seconds. */
   readonly notBefore: Date;
   readonly expires: Date;
@@ -34,7 +40,8 @@ export interface AssignmentContext {
   readonly now: Date;
 }
 
-const fields = ["org", "clusterId", "generation", "targets", "notBefore", "expires"];
+const fields = ["org", "clusterId", "generation", "targets", "layers", "notBefore", "expires"];
+const layersMax = layersHeldMax;
 
 /** Signs an assignment with the server's assignment key. */
 export async function signAssignment(assignment: Assignment, signer: Signer): Promise<Envelope> {
@@ -46,7 +53,10 @@ export async function signAssignment(assignment: Assignment, signer: Signer): Pr
     sha256,
   }));
   const times = { notBefore: formatTime(notBefore), expires: formatTime(expires) };
-  const payload = Buffer.from(canonicalJson({ org, clusterId, generation, targets, ...times }));
+  const layers = (assignment.layers ?? []).map(({ path, length, sha256 }) => ({ path, length, sha256 }));
+  // Agents that know of no layers refuse the field: where there are none, it is not there.
+  const owned = layers.length === 0 ? {} : { layers };
+  const payload = Buffer.from(canonicalJson({ org, clusterId, generation, targets, ...owned, ...times }));
   return signEnvelope(assignmentType, payload, [signer]);
 }
 
@@ -132,7 +142,34 @@ function readAssignment(payload: Uint8Array): Checked<Assignment> {
   if (new Set(targets.map(({ kind }) => kind)).size !== targets.length) {
     return malformed("has two targets of one kind");
   }
-  return accept({ org, clusterId, generation, targets, notBefore, expires });
+  const layers = readLayers(value["layers"]);
+  if (typeof layers === "string") return malformed(layers);
+  const owned = layers.length === 0 ? {} : { layers };
+  return accept({ org, clusterId, generation, targets, ...owned, notBefore, expires });
+}
+
+/** The layers that an assignment names, or what is wrong with them. */
+function readLayers(json: Json | undefined): readonly LayerRef[] | string {
+  if (json === undefined) return [];
+  if (!isList(json)) return "has no list of layers";
+  if (json.length > layersMax) return `names ${json.length} layers; at most ${layersMax} are accepted`;
+  const layers: LayerRef[] = [];
+  for (const item of json) {
+    const layer = readLayerRef(item);
+    if (layer === undefined) return "has a layer without path, length and sha256";
+    layers.push(layer);
+  }
+  const distinct = new Set(layers.map(({ path }) => layerOfPath(path))).size;
+  return distinct === layers.length ? layers : "has two releases of one layer";
+}
+
+/** A release of a layer as signed documents name it; undefined for anything else. */
+export function readLayerRef(json: Json | undefined): LayerRef | undefined {
+  if (!isObject(json) || unknownKeys(json, ["path", "length", "sha256"]).length > 0) return undefined;
+  const { path, length, sha256 } = json;
+  if (typeof path !== "string" || layerOfPath(path) === undefined) return undefined;
+  if (!isSha256(sha256) || !isWholeNumber(length, 1, layerBytesMax)) return undefined;
+  return { path, length, sha256 };
 }
 
 /** A target as signed documents name it; undefined for anything else. */
@@ -154,25 +191,23 @@ export function checkTarget(trusted: Trusted, target: TargetRef, now: Date): Che
   if (!view.ok) return view;
   const inForce = checkChain(view.value, now);
   if (!inForce.ok) return inForce;
-  const targets = readTargets(inForce.value.bytes);
+  const targets = listedBy(inForce.value);
   if (!targets.ok) return targets;
   const by = `targets ${targets.value.version}`;
   const listed = targets.value.listed.get(target.path);
-  if (listed === undefined) {
-    return refuse("trust/not-listed", `${by} does not list ${quote(target.path)}: nobody released it`);
-  }
-  if (listed.kind !== target.kind) {
+  if (listed !== undefined && listed.kind !== target.kind) {
     return refuse("trust/not-listed", `${by} lists ${target.path} as ${listed.kind}, not as ${target.kind}`);
   }
-  if (listed.sha256 !== target.sha256) {
-    const seen = `the assignment names sha256 ${target.sha256}`;
-    return refuse("trust/hash-mismatch", `${target.path}: ${by} lists sha256 ${listed.sha256}, ${seen}`);
-  }
-  if (listed.length !== target.length) {
-    const seen = `the assignment names ${target.length}`;
-    return refuse("trust/length-mismatch", `${target.path}: ${by} lists ${listed.length} bytes, ${seen}`);
-  }
-  return accept(target);
+  return checkListed(listed, target, by);
+}
+
+/** The entries of targets metadata that was read before, read once for each. */
+const lists = new WeakMap<Document<"targets">, Checked<TargetsView>>();
+
+function listedBy(document: Document<"targets">): Checked<TargetsView> {
+  const list = lists.get(document) ?? readTargets(document.bytes);
+  lists.set(document, list);
+  return list;
 }
 
 /** Accepts the bytes of a target only when they are exactly those that were released. */

@@ -92,8 +92,8 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
 
   const add = (witness: Witness): void => {
     const there = witnesses.get(witness.sequence) ?? [];
-    if (there.some(({ hash, isSigned }) => hash === witness.hash && isSigned === witness.isSigned)) return;
-    witnesses.set(witness.sequence, [...there, witness]);
+    there.push(witness);
+    witnesses.set(witness.sequence, there);
   };
   return {
     head: ({ envelope, agent }) => {
@@ -108,10 +108,8 @@ export function createAuditVerifier(org: string, authority: Authority): AuditVer
       problems.push(badHead(envelope, why));
     },
     tip: (sequence, hash) => {
-      if (sequence > 0) {
-        const timeMs = Number.POSITIVE_INFINITY;
-        add({ sequence, hash, from: "the stored end of the chain", isSigned: false, timeMs });
-      }
+      const timeMs = Number.POSITIVE_INFINITY;
+      add({ sequence, hash, from: "the stored end of the chain", isSigned: false, timeMs });
     },
     row: (row) => {
       if (isBroken) return false;

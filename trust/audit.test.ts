@@ -2,48 +2,19 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 
-import { auditDigest, auditGenesis, auditRow, readAuditEntry, type AuditRow } from "./audit.ts";
+import { auditDigest, readAuditEntry, type AuditRow } from "./audit.ts";
 import { judgeAuditHead, signAuditHead, verifyAuditHead, type AuditHead } from "./audit-head.ts";
 import { createAuditVerifier } from "./audit-verify.ts";
+import { auditLog, headOf } from "./fixture.ts";
 import { generateKey } from "./keys.ts";
 
 const key = generateKey();
 const authority = { keys: new Map([[key.publicKey.keyId, key.publicKey]]), threshold: 1, from: "root 1" };
 
-/** A log of so many rows; the words of a row tell two logs apart. */
-function log(rows: number, words: (n: number) => string = (n) => `thing ${n}`): AuditRow[] {
-  const made: AuditRow[] = [];
-  for (let n = 1; n <= rows; n += 1) {
-    const actor = { kind: "operator", id: "at_1", name: "ada", role: "admin" } as const;
-    const what = {
-      method: "ClusterService/LabelCluster",
-      target: words(n),
-      request: {},
-      outcome: "ok",
-      why: "",
-    };
-    const entry = {
-      org: "default",
-      sequence: n,
-      time: "2026-01-01T00:00:00.000Z",
-      server: "s",
-      actor,
-      ...what,
-    };
-    made.push(auditRow(entry, made.at(-1)?.hash ?? auditGenesis));
-  }
-  return made;
-}
-
-function headOf(rows: readonly AuditRow[], sequence: number, seconds: number = 0): AuditHead {
-  const hash = Buffer.from(rows[sequence - 1]?.hash ?? "").toString("hex");
-  return { org: "default", sequence, hash, time: new Date(1_767_225_600_000 + seconds * 1000) };
-}
-
 const linksOf = (rows: readonly AuditRow[]) => rows.map(({ body }) => auditDigest(body));
 
 test("a row's hash is what docs/audit.md says, so that another program can compute it", () => {
-  const [first, second] = log(2);
+  const [first, second] = auditLog(2);
   assert.ok(first && second);
   const sha256 = (...parts: (string | Uint8Array)[]) =>
     parts.reduce((hash, part) => hash.update(part), createHash("sha256")).digest("hex");
@@ -56,8 +27,8 @@ test("a row's hash is what docs/audit.md says, so that another program can compu
 });
 
 test("an agent moves on only to a head that provably follows the one it holds", () => {
-  const rows = log(6);
-  const other = log(6, (n) => (n > 3 ? "something else" : `thing ${n}`));
+  const rows = auditLog(6);
+  const other = auditLog(6, (n) => (n > 3 ? "something else" : `thing ${n}`));
   const held = headOf(rows, 4);
   const judge = (head: AuditHead, links: readonly Uint8Array[] = []) => judgeAuditHead(held, head, links);
   assert.equal(judgeAuditHead(undefined, held, []), "first");
@@ -72,7 +43,7 @@ test("an agent moves on only to a head that provably follows the one it holds", 
 });
 
 test("a head counts only with a signature of the right key over these very words", async () => {
-  const rows = log(3);
+  const rows = auditLog(3);
   const envelope = await signAuditHead(headOf(rows, 3), key);
   assert.equal(verifyAuditHead(envelope, authority).ok, true);
   const text = Buffer.from(envelope.payload).toString().replace('"sequence":3', '"sequence":2');
@@ -83,7 +54,7 @@ test("a head counts only with a signature of the right key over these very words
 });
 
 test("an agent that carries nonsense cannot make a log look rewritten", async () => {
-  const rows = log(2);
+  const rows = auditLog(2);
   const verifier = createAuditVerifier("default", authority);
   const envelope = await signAuditHead({ ...headOf(rows, 2), sequence: 9 }, generateKey());
   verifier.head({ envelope, agent: 'agent "liar"' });
@@ -94,8 +65,8 @@ test("an agent that carries nonsense cannot make a log look rewritten", async ()
 });
 
 test("a database whose owner wrote the whole chain anew is found out by any one head that was signed before", async () => {
-  const before = log(5);
-  const after = log(5, (n) => (n === 2 ? "nothing" : `thing ${n}`));
+  const before = auditLog(5);
+  const after = auditLog(5, (n) => (n === 2 ? "nothing" : `thing ${n}`));
   for (const [signed, from, through] of [
     [[5], 1, 5],
     [[1, 2, 5], 2, 2],
@@ -112,8 +83,8 @@ test("a database whose owner wrote the whole chain anew is found out by any one 
 });
 
 test("a head of the new branch does not hide where a fork began", async () => {
-  const lost = log(12);
-  const kept = log(13, (n) => (n > 4 ? "after the restore" : `thing ${n}`));
+  const lost = auditLog(12);
+  const kept = auditLog(13, (n) => (n > 4 ? "after the restore" : `thing ${n}`));
   const verifier = createAuditVerifier("default", authority);
   const heads = [headOf(lost, 4, 0), headOf(kept, 10, 90), headOf(kept, 13, 95)];
   for (const head of heads) verifier.head({ envelope: await signAuditHead(head, key) });

@@ -5,7 +5,7 @@ import { canonicalJson, isObject, isWholeNumber, readJson, type Json } from "./j
 
 /** Who did something. */
 export interface AuditActor {
-  readonly kind: "operator" | "agent" | "join-token" | "server" | "command";
+  readonly kind: "operator" | "agent" | "join-token" | "issuer" | "server" | "command";
   readonly id: string;
   readonly name: string;
   /** The role that an operator had then; empty for the others. */

@@ -32,6 +32,27 @@ test("an agent reads back exactly what the server ordered it to replay", async (
   assert.deepEqual(valueOf(verifyBacktest(trusted, await sign(), context)), order);
 });
 
+test("an order may be for as long as a day and for a single second of events, and for no more and no less", async () => {
+  const check = async (change: Partial<BacktestOrder>) =>
+    codeOf(verifyBacktest(trusted, await sign(change), context));
+  assert.equal(await check({ expires: later(86_400_000) }), "accepted");
+  assert.equal(await check({ expires: later(86_401_000) }), "trust/malformed");
+  assert.equal(await check({ until: later(-7_199_000) }), "accepted");
+  assert.equal(await check({ until: order.since }), "trust/malformed");
+});
+
+test("an order without a beginning or an end of its events, or with one that is no time, is refused", async () => {
+  const said = JSON.parse(text) as object;
+  const read = async (value: object) =>
+    codeOf(verifyBacktest(trusted, await raw(JSON.stringify(value)), context));
+  assert.equal(await read(said), "accepted");
+  for (const field of ["since", "until"]) {
+    for (const value of [undefined, "2029-12-31", 7]) {
+      assert.equal(await read({ ...said, [field]: value }), "trust/malformed", `${field} ${value}`);
+    }
+  }
+});
+
 const good = await sign();
 const text = Buffer.from(good.payload).toString();
 const attacks: readonly (readonly [string, Envelope, string])[] = [

@@ -4,10 +4,10 @@ import {
   type OrderContext,
   type OrderKind,
   readOrder,
+  signOrder,
   verifyOrder,
 } from "./cluster-order.ts";
-import { signEnvelope, type Envelope } from "./envelope.ts";
-import { canonicalJson } from "./json.ts";
+import type { Envelope } from "./envelope.ts";
 import type { Signer } from "./keys.ts";
 import { formatTime, parseTime } from "./time.ts";
 import type { Trusted } from "./trusted.ts";
@@ -29,19 +29,13 @@ export interface BacktestOrder extends ClusterOrder {
 export const backtestLifeMsMax = 24 * 3_600_000;
 
 export function signBacktest(order: BacktestOrder, signer: Signer): Promise<Envelope> {
-  const { org, clusterId, backtestId, notBefore, expires, since, until } = order;
-  const { kind, path, length, sha256 } = order.target;
-  const payload = canonicalJson({
-    org,
-    clusterId,
-    backtestId,
-    target: { kind, path, length, sha256 },
-    since: formatTime(since),
-    until: formatTime(until),
-    notBefore: formatTime(notBefore),
-    expires: formatTime(expires),
-  });
-  return signEnvelope(backtestType, Buffer.from(payload), [signer]);
+  const { backtestId, since, until } = order;
+  return signOrder(
+    backtests,
+    order,
+    { backtestId, since: formatTime(since), until: formatTime(until) },
+    signer,
+  );
 }
 
 /** Verifies that the assignment role signed this for this cluster, for now. */

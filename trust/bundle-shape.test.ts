@@ -77,6 +77,8 @@ test("every kind of malformed bundle is refused with the place and what would be
       /has 17 labels; at most 16/,
     ],
     [{ exec: "rm" }, /unknown field "exec"/],
+    [{ files: [{ ...file("a.yaml"), mode: "0755" }] }, /unknown field "files\[0\].mode"/],
+    [{ layers: [{ ...layer, protected: false }] }, /unknown field "layers\[0\].protected"/],
   ];
   for (const [change, message] of cases) {
     const result = buildBundle({ ...base, ...change });

@@ -11,6 +11,7 @@ import {
 } from "./bundle-types.ts";
 import { accept, quote, refuse, type Checked } from "./checked.ts";
 import { isList, isObject, showJson, unknownKeys, type Json, type JsonObject } from "./json.ts";
+import type { LayerRelease } from "./layer-release.ts";
 import { isLabelKey, isLabelValue, isName, isPath, isVersion } from "./names.ts";
 
 /** Collects every problem, so that an author mends a bundle in one round. */
@@ -31,10 +32,7 @@ export function readBundle(json: Json): Checked<Bundle> {
   const kind = bundleKinds.find((known) => known === json["kind"]);
   if (kind === undefined) problems.push(`kind is ${showJson(json["kind"])}; expected rules or shipper`);
   const name = nameAt(json, "name", problems);
-  const version = json["version"];
-  if (!isVersion(version)) {
-    problems.push(`version is ${showJson(version)}; expected a semantic version such as "1.4.0"`);
-  }
+  const version = versionAt(json, problems);
   const requires = readRequires(json["requires"], problems);
   const files = readFiles(json["files"], "files", problems);
   const layers = readLayers(json["layers"], problems);
@@ -44,16 +42,45 @@ export function readBundle(json: Json): Checked<Bundle> {
   const count = layers.reduce((sum, layer) => sum + layer.files.length, files.length);
   if (count > bundleFilesMax) problems.push(`${count} files; at most ${bundleFilesMax} are accepted`);
   if (count === 0) problems.push("no files");
-  if (problems.length > 0) return refuse("trust/invalid-bundle", describe(name, version, problems));
-  const base = { format: 1 as const, org, kind: kind as BundleKind, name, version: version as string };
+  if (problems.length > 0) return refuse("trust/invalid-bundle", describe("bundle", name, version, problems));
+  const base = { format: 1 as const, org, kind: kind as BundleKind, name, version };
   return accept({ ...base, ...(requires === undefined ? {} : { requires }), files, layers });
 }
 
-function describe(name: string, version: Json | undefined, problems: Problems): string {
+/** The same for a release of a layer, which is files alone: who may release it says where it applies. */
+export function readLayerRelease(json: Json): Checked<LayerRelease> {
+  if (!isObject(json)) return refuse("trust/invalid-bundle", "layer release is not a JSON object");
+  const problems: Problems = [];
+  noUnknown(json, ["format", "org", "kind", "name", "version", "requires", "files"], "", problems);
+  if (json["format"] !== 1) {
+    problems.push(`format is ${showJson(json["format"])}; this version reads format 1`);
+  }
+  const org = nameAt(json, "org", problems);
+  if (json["kind"] !== "layer") problems.push(`kind is ${showJson(json["kind"])}; expected layer`);
+  const name = nameAt(json, "name", problems);
+  const version = versionAt(json, problems);
+  const requires = readRequires(json["requires"], problems);
+  const files = readFiles(json["files"], "files", problems);
+  if (files.length === 0) problems.push("no files");
+  if (problems.length > 0) {
+    return refuse("trust/invalid-bundle", describe("layer release", name, version, problems));
+  }
+  const base = { format: 1 as const, kind: "layer" as const, org, name, version };
+  return accept({ ...base, ...(requires === undefined ? {} : { requires }), files });
+}
+
+function versionAt(json: JsonObject, problems: Problems): string {
+  const version = json["version"];
+  if (isVersion(version)) return version;
+  problems.push(`version is ${showJson(version)}; expected a semantic version such as "1.4.0"`);
+  return typeof version === "string" ? version : "";
+}
+
+function describe(what: string, name: string, version: string, problems: Problems): string {
   const shown = problems.slice(0, problemsShownMax).join("; ");
   const rest = problems.length - problemsShownMax;
-  const id = name !== "" && typeof version === "string" ? ` ${name}@${version.slice(0, 40)}` : "";
-  return `bundle${id}: ${shown}${rest > 0 ? `; and ${rest} more` : ""}`;
+  const id = name !== "" && version !== "" ? ` ${name}@${version.slice(0, 40)}` : "";
+  return `${what}${id}: ${shown}${rest > 0 ? `; and ${rest} more` : ""}`;
 }
 
 function readRequires(json: Json | undefined, problems: Problems): Bundle["requires"] {

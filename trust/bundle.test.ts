@@ -4,7 +4,16 @@ import { test } from "node:test";
 
 import * as fc from "fast-check";
 
-import { buildBundle, bundleDigest, checkEngine, effectiveFiles, parseBundle, type Bundle } from "#trust";
+import {
+  buildBundle,
+  bundleDigest,
+  checkEngine,
+  effectiveFiles,
+  olderEngine,
+  parseBundle,
+  responseText,
+  type Bundle,
+} from "#trust";
 
 import { codeOf, valueOf } from "./fixture.ts";
 
@@ -71,6 +80,29 @@ test("a label that every object inherits matches no selector", () => {
   ] as const;
   const { bundle } = valueOf(buildBundle({ ...base, layers }));
   assert.equal(effectiveFiles(bundle, {}).length, 2);
+});
+
+test("responses are those of rules; a file of that name in a shipper's config is one of its files", () => {
+  const files = [file("a.yaml"), file("response.yaml", "policies: []")];
+  const namesOf = ({ bundle }: { readonly bundle: Bundle }) =>
+    effectiveFiles(bundle, {}).map(({ name }) => name);
+  const rules = valueOf(buildBundle({ ...base, files, layers: [] }));
+  assert.deepEqual([responseText(rules.bundle), namesOf(rules)], ["policies: []", ["a.yaml"]]);
+  const shipper = valueOf(buildBundle({ ...base, kind: "shipper", files, layers: [] }));
+  assert.deepEqual(
+    [responseText(shipper.bundle), namesOf(shipper)],
+    [undefined, ["a.yaml", "response.yaml"]],
+  );
+});
+
+test("where two engines load a bundle, it may need what the older one has", () => {
+  for (const [one, other, older] of [
+    ["0.62.0", "0.9.1", "0.9.1"],
+    ["0.9.1", "0.62.0", "0.9.1"],
+    ["0.62.0", "0.62.0", "0.62.0"],
+  ] as const) {
+    assert.equal(olderEngine(one, other), older);
+  }
 });
 
 test("a bundle that no agent would take is not built", () => {

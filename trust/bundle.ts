@@ -85,37 +85,61 @@ export function layerFiles(layer: Layer): readonly { readonly name: string; read
 }
 
 /** True when every label of the layer's selector has the given value. */
-export function layerMatches(layer: Layer, labels: Readonly<Record<string, string>>): boolean {
+export function layerMatches(
+  layer: Pick<Layer, "selector">,
+  labels: Readonly<Record<string, string>>,
+): boolean {
   return Object.entries(layer.selector).every(([label, value]) => labels[label] === value);
 }
 
 /** The layers that apply to a cluster with these labels, in the order in which they apply. */
-export function effectiveLayers(bundle: Bundle, labels: Readonly<Record<string, string>>): readonly Layer[] {
+export function effectiveLayers(
+  bundle: Pick<Bundle, "layers">,
+  labels: Readonly<Record<string, string>>,
+): readonly Layer[] {
   return layerLevels.flatMap((level) =>
     bundle.layers.filter((layer) => layer.level === level && layerMatches(layer, labels)),
   );
 }
 
+/** Where a rules bundle says what is done about alerts. Not in a layer: labels, by which layers are chosen, are not signed. */
+export const responsePath = "response.yaml";
+
+/** The text of a bundle's responses; undefined when it has none. */
+export function responseText(bundle: Bundle): string | undefined {
+  if (bundle.kind !== "rules") return undefined;
+  return bundle.files.find(({ path }) => path === responsePath)?.content;
+}
+
 /**
- * What a cluster with these labels runs: base files in bundle order, then the files of its layers, which are named
+ * What a cluster with these labels loads as rules or config: base files in bundle order, then the files of its layers, which are named
  * `layers/LEVEL-NAME/PATH` so that a finding points at the file to edit.
  */
 export function effectiveFiles(
   bundle: Bundle,
   labels: Readonly<Record<string, string>>,
 ): readonly { readonly name: string; readonly content: string }[] {
-  const base = bundle.files.map(({ path, content }) => ({ name: path, content }));
+  const loaded = bundle.files.filter(({ path }) => bundle.kind !== "rules" || path !== responsePath);
+  const base = loaded.map(({ path, content }) => ({ name: path, content }));
   return [...base, ...effectiveLayers(bundle, labels).flatMap(layerFiles)];
 }
 
 /** Refuses when the bundle requires a newer engine than `engineVersion`. */
-export function checkEngine(bundle: Bundle, engineVersion: string): Checked<Bundle> {
+export function checkEngine<T extends Pick<Bundle, "name" | "version" | "requires">>(
+  bundle: T,
+  engineVersion: string,
+): Checked<T> {
   const required = bundle.requires?.engine?.slice(">=".length);
   if (required === undefined || !isOlder(engineVersion, required)) return accept(bundle);
   return refuse(
     "trust/engine-too-old",
     `bundle ${bundle.name}@${bundle.version} requires engine >=${required}, this one is ${engineVersion}: upgrade the agent first`,
   );
+}
+
+/** The older of two engines, each as x.y.z: what a bundle may need where both have to load it. */
+export function olderEngine(one: string, other: string): string {
+  return isOlder(other, one) ? other : one;
 }
 
 function isOlder(version: string, than: string): boolean {

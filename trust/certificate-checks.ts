@@ -1,7 +1,4 @@
-import "reflect-metadata";
 import { X509Certificate as Certificate } from "node:crypto";
-
-import * as x509 from "@peculiar/x509";
 
 import { spkiPin } from "./certificates.ts";
 import { addressKind } from "./address.ts";
@@ -18,26 +15,42 @@ export interface AgentCertificate {
 const chainMax = 4;
 
 /**
- * Reads the identity of an agent from its certificate. Who issued it is for {@link checkAgentCertificate}, or for the
- * TLS library that did the handshake.
+ * Reads the identity of an agent from its certificate, in DER or as TLS has parsed it. Who issued it is for
+ * {@link checkAgentCertificate}, or for the TLS library that did the handshake.
  */
-export function readAgentCertificate(certificate: Uint8Array): Checked<AgentCertificate> {
+export function readAgentCertificate(certificate: Uint8Array | Certificate): Checked<AgentCertificate> {
+  const parsed = certificate instanceof Certificate ? accept(certificate) : parse(certificate);
+  return parsed.ok ? readAgent(parsed.value) : parsed;
+}
+
+function parse(certificate: Uint8Array): Checked<Certificate> {
   try {
-    const parsed = new x509.X509Certificate(Buffer.from(certificate));
-    const names = parsed.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? [];
-    const [only] = names;
-    if (names.length !== 1 || only?.type !== "url") {
-      return refuse(
-        "trust/malformed",
-        `client certificate has ${names.length} names; expected one SPIFFE URI`,
-      );
-    }
-    const identity = parseSpiffeId(only.value);
-    if (!identity.ok) return identity;
-    return accept({ identity: identity.value, notBefore: parsed.notBefore, expires: parsed.notAfter });
+    return accept(new Certificate(certificate));
   } catch (error) {
     return refuse("trust/malformed", `client certificate cannot be read: ${reasonOf(error)}`);
   }
+}
+
+/**
+ * The text of names is unambiguous for what is taken here: the platform puts a value in quotes when it holds anything that could
+ * be taken for the beginning of another name, and an identity holds no quotes.
+ */
+function readAgent(parsed: Certificate): Checked<AgentCertificate> {
+  const names = parsed.subjectAltName ?? "";
+  const [, uri] = /^URI:([^",]*)$/.exec(names) ?? [];
+  if (uri === undefined) {
+    return refuse(
+      "trust/malformed",
+      `client certificate has ${names === "" ? "no names" : `the names ${quote(names)}`}; expected one SPIFFE URI`,
+    );
+  }
+  const identity = parseSpiffeId(uri);
+  if (!identity.ok) return identity;
+  return accept({
+    identity: identity.value,
+    notBefore: parsed.validFromDate,
+    expires: parsed.validToDate,
+  });
 }
 
 /** Accepts an agent's certificate when one of the CAs issued it for client authentication and it holds at `now`. */
@@ -46,11 +59,13 @@ export function checkAgentCertificate(
   cas: readonly Uint8Array[],
   now: Date,
 ): Checked<AgentCertificate> {
-  const read = readAgentCertificate(certificate);
+  const opened = parse(certificate);
+  if (!opened.ok) return opened;
+  const parsed = opened.value;
+  const read = readAgent(parsed);
   if (!read.ok) return read;
-  const parsed = new Certificate(certificate);
   const what = `certificate of agent ${read.value.identity.agentId}`;
-  if (!cas.some((ca) => isIssuedBy(parsed, ca))) {
+  if (!cas.some((ca) => isIssuedBy(parsed, new Certificate(ca)))) {
     const known = cas.map(spkiPin).join(", ");
     return refuse("trust/bad-signature", `${what} was not issued by a CA of this fleet (${known})`);
   }
@@ -61,11 +76,20 @@ export function checkAgentCertificate(
   return valid.ok ? read : valid;
 }
 
+/** A CA that is read once, however many certificates are held against it. */
+export interface ReadCa {
+  readonly certificate: Certificate;
+  readonly pin: string;
+}
+
+/** Reads CAs in DER. Throws where one is none: they are the fleet's own. */
+export function readCas(cas: readonly Uint8Array[]): readonly ReadCa[] {
+  return cas.map((ca) => ({ certificate: new Certificate(ca), pin: spkiPin(ca) }));
+}
+
 /** The pin of the CA among these that issued a certificate; undefined when none of them did. */
-export function issuerPin(certificate: Uint8Array, cas: readonly Uint8Array[]): string | undefined {
-  const parsed = new Certificate(certificate);
-  const issuer = cas.find((ca) => isIssuedBy(parsed, ca));
-  return issuer === undefined ? undefined : spkiPin(issuer);
+export function issuerPin(certificate: Certificate, cas: readonly ReadCa[]): string | undefined {
+  return cas.find((ca) => isIssuedBy(certificate, ca.certificate))?.pin;
 }
 
 /** What an agent knows before it has ever spoken with its server. */
@@ -87,7 +111,8 @@ export function checkPinnedServer({ chain, pin, host, now }: PinnedServer): Chec
     const pins = chain.map(spkiPin);
     const ca = chain[pins.indexOf(pin)];
     const leaf = new Certificate(chain[0] ?? new Uint8Array());
-    if (ca === undefined || !isIssuedBy(leaf, ca)) {
+    const issuer = ca && new Certificate(ca);
+    if (issuer === undefined || !isIssuedBy(leaf, issuer)) {
       return refuse(
         "trust/wrong-pin",
         `server ${host} presents CA key ${pins.at(-1)}, the join string pins ${pin}: something stands between this agent ` +
@@ -95,14 +120,14 @@ export function checkPinnedServer({ chain, pin, host, now }: PinnedServer): Chec
       );
     }
     for (const [what, certificate] of [
-      ["CA certificate", new Certificate(ca)] as const,
+      ["CA certificate", issuer] as const,
       ["server certificate", leaf] as const,
     ]) {
       const valid = checkValidity(certificate, what, now);
       if (!valid.ok) return valid;
     }
     const matches = addressKind(host) !== undefined ? leaf.checkIP(host) : leaf.checkHost(host);
-    if (matches !== undefined) return accept({ ca });
+    if (matches !== undefined) return accept({ ca: new Uint8Array(issuer.raw) });
     return refuse(
       "trust/wrong-host",
       `server certificate is for ${quote(leaf.subjectAltName ?? "")}, not for ${quote(host)}: use one of those names, or start the server with this one`,
@@ -112,8 +137,7 @@ export function checkPinnedServer({ chain, pin, host, now }: PinnedServer): Chec
   }
 }
 
-function isIssuedBy(certificate: Certificate, issuer: Uint8Array): boolean {
-  const ca = new Certificate(issuer);
+function isIssuedBy(certificate: Certificate, ca: Certificate): boolean {
   return ca.ca && certificate.checkIssued(ca) && certificate.verify(ca.publicKey);
 }
 

@@ -235,4 +235,15 @@ test("a certificate that the CA issued for something else is no agent's", async 
   assert.equal(codeOf(await issue([], clientAuth)), "trust/malformed");
   assert.equal(codeOf(await issue([{ ...own, type: "dns" }], clientAuth)), "trust/malformed");
   assert.equal(codeOf(await issue([{ ...own, value: "spiffe://other/x" }], clientAuth)), "trust/malformed");
+  // Names that look like ours where all of them are written in one line.
+  for (const name of [
+    { type: "dns", value: `a, URI:${own.value}` },
+    { type: "dns", value: `URI:${own.value}` },
+    { type: "email", value: `a@b, URI:${own.value}` },
+    { type: "url", value: `${own.value}, DNS:a` },
+    { type: "url", value: `"${own.value}"` },
+    { type: "url", value: `${own.value}\0` },
+  ] as const) {
+    assert.equal(codeOf(await issue([name], clientAuth)), "trust/malformed", JSON.stringify(name));
+  }
 });

@@ -1,5 +1,3 @@
-// The ASN.1 classes of the certificate library register themselves through it, so it comes first.
-import "reflect-metadata";
 import {
   createHash,
   createPrivateKey,
@@ -10,7 +8,7 @@ import {
   X509Certificate as Certificate,
 } from "node:crypto";
 
-import * as x509 from "@peculiar/x509";
+import type * as X509 from "@peculiar/x509";
 
 import { addressKind } from "./address.ts";
 import { accept, reasonOf, refuse, type Checked } from "./checked.ts";
@@ -31,6 +29,13 @@ const backdatedMs = 300 * secondMs;
 const csrBytesMax = 16 * 1024;
 const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
+/** Loaded when a certificate or a request is made or read: hundreds of classes, and an enrolled agent needs them once in hours. */
+async function certificateLibrary(): Promise<typeof X509> {
+  // The library's ASN.1 classes register themselves through it, so it comes first.
+  await import("reflect-metadata");
+  return import("@peculiar/x509");
+}
+
 /** A new P-256 private key in PEM, for an agent or a server. */
 export function generatePrivateKey(): string {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -43,6 +48,7 @@ export async function createCa(options: {
   readonly now: Date;
   readonly lifetimeMs?: number;
 }): Promise<CertifiedKey> {
+  const x509 = await certificateLibrary();
   const privateKey = generatePrivateKey();
   const keys = cryptoKeys(privateKey);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -76,7 +82,7 @@ export async function issueServerCertificate(options: {
     subject: [{ CN: ["Falconry server"] }],
     publicKey: cryptoKeys(privateKey).publicKey,
     names,
-    usage: x509.ExtendedKeyUsage.serverAuth,
+    usage: "serverAuth",
   });
   return { certificate, privateKey };
 }
@@ -99,13 +105,14 @@ export async function issueAgentCertificate(options: {
     subject: [{ CN: [options.identity.agentId] }],
     publicKey: Buffer.from(request.value.spki),
     names: [{ type: "url", value: spiffeId(options.identity) }],
-    usage: x509.ExtendedKeyUsage.clientAuth,
+    usage: "clientAuth",
   });
   return accept(certificate);
 }
 
 /** A certificate request (PKCS #10, DER) that proves possession of the key. */
 export async function createCsr(privateKey: string): Promise<Uint8Array> {
+  const x509 = await certificateLibrary();
   const request = await x509.Pkcs10CertificateRequestGenerator.create({
     name: "CN=falconry-agent",
     keys: cryptoKeys(privateKey),
@@ -123,6 +130,7 @@ export async function readCsr(der: Uint8Array): Promise<Checked<{ spki: Uint8Arr
     );
   }
   try {
+    const x509 = await certificateLibrary();
     const request = new x509.Pkcs10CertificateRequest(Buffer.from(der));
     const spki = new Uint8Array(request.publicKey.rawData);
     const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
@@ -152,6 +160,11 @@ export function spkiPin(certificate: Uint8Array): string {
   return pinOf(new Certificate(certificate).publicKey.export({ type: "spki", format: "der" }));
 }
 
+/** The same of a certificate as PEM. */
+export function spkiPinOfPem(pem: string): string {
+  return spkiPin(new Certificate(pem).raw);
+}
+
 function pinOf(spki: Uint8Array): string {
   return `sha256:${createHash("sha256").update(spki).digest("hex")}`;
 }
@@ -171,13 +184,14 @@ interface Issue {
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly serialNumber: string;
-  readonly subject: x509.JsonName;
-  readonly publicKey: x509.PublicKeyType;
-  readonly names: x509.JsonGeneralNames;
-  readonly usage: x509.ExtendedKeyUsage;
+  readonly subject: X509.JsonName;
+  readonly publicKey: X509.PublicKeyType;
+  readonly names: X509.JsonGeneralNames;
+  readonly usage: "serverAuth" | "clientAuth";
 }
 
 async function issue(ca: CertifiedKey, { publicKey, names, usage, ...params }: Issue): Promise<Uint8Array> {
+  const x509 = await certificateLibrary();
   const issuer = new x509.X509Certificate(Buffer.from(ca.certificate));
   const certificate = await x509.X509CertificateGenerator.create({
     ...params,
@@ -188,7 +202,7 @@ async function issue(ca: CertifiedKey, { publicKey, names, usage, ...params }: I
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([usage]),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[usage]]),
       new x509.SubjectAlternativeNameExtension(names),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),

@@ -17,6 +17,8 @@ export type TrustCode =
   | "trust/wrong-cluster"
   | "trust/stale-generation"
   | "trust/not-listed"
+  | "trust/not-delegated"
+  | "trust/beyond-delegation"
   | "trust/changed-target"
   | "trust/wrong-online-key"
   | "trust/wrong-pin"

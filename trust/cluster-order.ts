@@ -1,17 +1,22 @@
-import { readTarget, type AssignmentContext } from "./assignment.ts";
+import { readLayerRef, readTarget, type AssignmentContext } from "./assignment.ts";
 import type { TargetRef } from "./bundle-types.ts";
 import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { verifyEnvelope, type Envelope } from "./envelope.ts";
-import { isObject, readJson, unknownKeys } from "./json.ts";
+import { signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
+import { canonicalJson, isObject, readJson, unknownKeys, type Json } from "./json.ts";
+import type { Signer } from "./keys.ts";
+import type { LayerRef } from "./layer-release.ts";
 import { isIdentifier, isName } from "./names.ts";
 import { formatTime, parseTime } from "./time.ts";
 import { viewTrusted, type Trusted } from "./trusted.ts";
+
+/** What can be tried: a rules bundle, or a release of a layer that a team owns, on the rules that run. */
+export type CandidateRef = TargetRef | (LayerRef & { readonly kind: "layer" });
 
 /** What every order about a candidate says: to whom, about what, and while it holds. */
 export interface ClusterOrder {
   readonly org: string;
   readonly clusterId: string;
-  readonly target: TargetRef;
+  readonly target: CandidateRef;
   /** Whole seconds. */
   readonly notBefore: Date;
   readonly expires: Date;
@@ -25,12 +30,25 @@ export interface OrderKind<T extends ClusterOrder> {
   readonly read: (payload: Uint8Array) => Checked<T>;
 }
 
+/** Signs what every order says, and beside it what only this kind does. */
+export function signOrder<T extends ClusterOrder>(
+  { type }: OrderKind<T>,
+  { org, clusterId, target, notBefore, expires }: ClusterOrder,
+  own: Readonly<Record<string, string>>,
+  signer: Signer,
+): Promise<Envelope> {
+  const { kind, path, length, sha256 } = target;
+  const times = { notBefore: formatTime(notBefore), expires: formatTime(expires) };
+  const said = { org, clusterId, target: { kind, path, length, sha256 }, ...times, ...own };
+  return signEnvelope(type, Buffer.from(canonicalJson(said)), [signer]);
+}
+
 /** Who an agent is, and its clock. */
 export type OrderContext = Omit<AssignmentContext, "generationFloor">;
 
 /**
  * Verifies that the assignment role signed this for this cluster, for now. That the target is released is for
- * `checkTarget`. An order that comes again orders the same until it expires.
+ * `checkTarget` and `checkLayerTarget`. An order that comes again orders the same until it expires.
  */
 export function verifyOrder<T extends ClusterOrder>(
   trusted: Trusted,
@@ -93,8 +111,18 @@ export function readOrder<Id extends string>(
   const notBefore = parseTime(value["notBefore"]);
   const expires = parseTime(value["expires"]);
   if (notBefore === undefined || expires === undefined) return malformed("has no notBefore and expires");
-  const target = readTarget(value["target"]);
-  if (target?.kind !== "rules") return malformed("has no target of kind rules");
+  const target = readCandidate(value["target"]);
+  if (target === undefined) return malformed("has no target of kind rules or layer");
   const named = { [id]: name } as Record<Id, string>;
   return accept({ org, clusterId, target, notBefore, expires, ...named, rest: value });
+}
+
+function readCandidate(json: Json | undefined): CandidateRef | undefined {
+  if (isObject(json) && json["kind"] === "layer") {
+    const { kind, ...part } = json;
+    const layer = readLayerRef(part);
+    return layer && { kind, ...layer };
+  }
+  const target = readTarget(json);
+  return target?.kind === "rules" ? target : undefined;
 }

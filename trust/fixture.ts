@@ -1,7 +1,9 @@
 import {
   buildBundle,
+  buildLayerRelease,
   emptyTrusted,
   generateKey,
+  newLayerList,
   newRoot,
   newSnapshot,
   newTargets,
@@ -10,12 +12,16 @@ import {
   signMetadata,
   updateTrusted,
   type BuiltBundle,
+  type BuiltLayer,
   type Checked,
+  type LayerGrant,
   type RootSpec,
   type SigningKey,
   type Trusted,
   type TrustCode,
 } from "./index.ts";
+import type { AuditHead } from "./audit-head.ts";
+import { auditGenesis, auditRow, type AuditRow } from "./audit.ts";
 import { authorised, type Authorised } from "./root.ts";
 
 /** For tests: the value, or a failure that shows the refusal. */
@@ -87,10 +93,10 @@ export async function makeOnline(
   now: Date,
   targets: Uint8Array,
   version: number,
+  lists: ReadonlyMap<string, Uint8Array> = new Map(),
 ): Promise<Omit<Release, "targets">> {
-  const snapshot = valueOf(
-    await signMetadata(valueOf(newSnapshot(targets, { version, now })), keys.snapshot),
-  );
+  const pinned = valueOf(newSnapshot(targets, { version, now }, lists));
+  const snapshot = valueOf(await signMetadata(pinned, keys.snapshot));
   const timestamp = valueOf(
     await signMetadata(valueOf(newTimestamp(snapshot, { version, now })), keys.timestamp),
   );
@@ -101,4 +107,77 @@ export async function makeOnline(
 export function joined(root: Uint8Array, release: Release, now: Date): Trusted {
   const begun = valueOf(emptyTrusted(root, rootPin(root)));
   return valueOf(updateTrusted(begun, release, now));
+}
+
+/** A log of so many rows; the words of a row tell two logs apart. */
+export function auditLog(rows: number, words: (n: number) => string = (n) => `thing ${n}`): AuditRow[] {
+  const made: AuditRow[] = [];
+  for (let n = 1; n <= rows; n += 1) {
+    const actor = { kind: "operator", id: "at_1", name: "ada", role: "admin" } as const;
+    const what = {
+      method: "ClusterService/LabelCluster",
+      target: words(n),
+      request: {},
+      outcome: "ok",
+      why: "",
+    };
+    const entry = {
+      org: "default",
+      sequence: n,
+      time: "2026-01-01T00:00:00.000Z",
+      server: "s",
+      actor,
+      ...what,
+    };
+    made.push(auditRow(entry, made.at(-1)?.hash ?? auditGenesis));
+  }
+  return made;
+}
+
+/** What a server says of a row of a log, so many seconds after its time. */
+export function headOf(rows: readonly AuditRow[], sequence: number, seconds: number = 0): AuditHead {
+  const hash = Buffer.from(rows[sequence - 1]?.hash ?? "").toString("hex");
+  // oxlint-disable-next-line no-restricted-globals
+  return { org: "default", sequence, hash, time: new Date(1_767_225_600_000 + seconds * 1000) };
+}
+
+/** For tests: what a team may do with its layer when nothing else is said. */
+export function grantOf(
+  layer: string,
+  keys: readonly SigningKey[],
+  change: Partial<LayerGrant> = {},
+): LayerGrant {
+  return {
+    layer,
+    keys: keys.map((key) => key.publicKey),
+    threshold: 1,
+    level: "team",
+    selector: { team: layer },
+    prefix: layer,
+    tune: ["*"],
+    replace: [],
+    ...change,
+  };
+}
+
+export function makeLayer(
+  name = "payments",
+  version = "1.0.0",
+  content = "- list: x\n",
+  org = "default",
+): BuiltLayer {
+  const files = [{ path: "tune.yaml", content }];
+  return valueOf(buildLayerRelease({ org, name, version, files }));
+}
+
+/** The list of a layer with these releases, signed. */
+export async function makeLayerList(
+  signers: readonly SigningKey[],
+  now: Date,
+  releases: readonly BuiltLayer[],
+  previous?: Uint8Array,
+): Promise<Uint8Array> {
+  const layer = releases[0]?.release.name ?? "payments";
+  const unsigned = valueOf(newLayerList(previous, { layer, add: releases, now }));
+  return valueOf(await signMetadata(unsigned, signers));
 }

@@ -51,7 +51,10 @@ export {
   layerFiles,
   layerId,
   layerMatches,
+  olderEngine,
   parseBundle,
+  responsePath,
+  responseText,
   targetPath,
 } from "./bundle.ts";
 export {
@@ -70,6 +73,42 @@ export {
 } from "./bundle-types.ts";
 export { caBundleType, signCaBundle, verifyCaBundle, type CaBundle } from "./ca-bundle.ts";
 export type { Checked, Refusal, Refused, TrustCode } from "./checked.ts";
+export {
+  checkDelegations,
+  delegationsMax,
+  findDelegation,
+  layerOfRole,
+  layerRole,
+  readDelegations,
+  type LayerBounds,
+  type LayerDelegation,
+  type LayerGrant,
+  type LayerTerms,
+} from "./delegations.ts";
+export { layersHeldMax } from "./held-layers.ts";
+export {
+  checkNextLayerList,
+  layerListBytesMax,
+  newLayerList,
+  readLayerList,
+  verifyLayerList,
+  type LayerListChange,
+  type LayerListView,
+  type ListedLayer,
+} from "./layer-list.ts";
+export {
+  buildLayerRelease,
+  checkLayerFits,
+  describeLayer,
+  layerBytesMax,
+  layerOfPath,
+  layerPath,
+  parseLayerRelease,
+  type BuiltLayer,
+  type LayerRef,
+  type LayerRelease,
+} from "./layer-release.ts";
+export { checkConfined, checkLayerTarget, standingDelegation } from "./layer-target.ts";
 export { preAuthEncoding, signEnvelope, verifyEnvelope, type Envelope } from "./envelope.ts";
 export {
   generateKey,
@@ -83,6 +122,14 @@ export {
   type Signer,
   type SigningKey,
 } from "./keys.ts";
+export {
+  issuerKeyObject,
+  issuerKeysBytesMax,
+  readIssuerKeys,
+  type IssuerAlgorithm,
+  type IssuerKey,
+  type IssuerKeys,
+} from "./issuer-keys.ts";
 export { lifeOf, lifeStage, lifetimesMs, lifeUsed, type Life, type LifeStage } from "./life.ts";
 export {
   checkExpiry,
@@ -126,6 +173,7 @@ export {
   raiseGeneration,
   rootPin,
   trustedAssigners,
+  trustedLists,
   trustedLives,
   trustedVersions,
   type Trusted,
@@ -144,6 +192,7 @@ export {
   readCsr,
   serverLifetimeMs,
   spkiPin,
+  spkiPinOfPem,
   type CertifiedKey,
 } from "./certificates.ts";
 export {
@@ -151,13 +200,32 @@ export {
   checkPinnedServer,
   issuerPin,
   readAgentCertificate,
+  readCas,
   type AgentCertificate,
   type PinnedServer,
+  type ReadCa,
 } from "./certificate-checks.ts";
 export { parseSpiffeId, spiffeId, type AgentIdentity } from "./identity.ts";
-export { formatJoinString, parseJoinString, type JoinString } from "./join-string.ts";
+export {
+  formatJoinAddress,
+  formatJoinString,
+  parseJoinAddress,
+  parseJoinString,
+  type JoinAddress,
+  type JoinString,
+} from "./join-string.ts";
+export { isName } from "./names.ts";
 export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } from "./key-file.ts";
+export { openSealed, seal, type Seal } from "./seal.ts";
 export { openCaKey, sealCaKey } from "./sealed-ca.ts";
 export { reportType, signReport, verifyReport } from "./report.ts";
+export type { CandidateRef } from "./cluster-order.ts";
+export {
+  isResponseSigned,
+  type ResponseAction,
+  responseActions,
+  responseKey,
+  signResponse,
+} from "./response.ts";
 export { shadowType, signShadow, verifyShadow, type ShadowOrder } from "./shadow.ts";
 export { signBacktest, verifyBacktest, type BacktestOrder } from "./backtest.ts";

@@ -3,7 +3,14 @@ import { test } from "node:test";
 
 import * as fc from "fast-check";
 
-import { formatJoinString, parseJoinString, parseSpiffeId, spiffeId } from "#trust";
+import {
+  formatJoinAddress,
+  formatJoinString,
+  parseJoinAddress,
+  parseJoinString,
+  parseSpiffeId,
+  spiffeId,
+} from "#trust";
 
 import { codeOf, valueOf } from "./fixture.ts";
 
@@ -91,4 +98,15 @@ test("a SPIFFE id names org, cluster and agent, and nothing else passes for one"
     assert.equal(codeOf(parseSpiffeId(odd)), "trust/malformed", odd);
   }
   assert.throws(() => spiffeId({ ...identity, clusterId: "a/b" }), RangeError);
+});
+
+test("a join address has no token, is read back, and a join string does not pass for one", () => {
+  const address = good.replace(/jt_abc\.[^@]+@/, "");
+  const read = valueOf(parseJoinAddress(address));
+  assert.deepEqual([read.host, read.port], ["fleet.example.com", 8443]);
+  assert.equal(formatJoinAddress(read), address);
+  assert.equal(codeOf(parseJoinString(address)), "trust/malformed");
+  const refused = parseJoinAddress(good);
+  assert.match(refused.ok ? "" : refused.refusal.message, /holds a token, and none belongs there/);
+  assert.doesNotMatch(refused.ok ? "" : refused.refusal.message, /S3cr3t/);
 });

@@ -1,10 +1,8 @@
 import { addressKind } from "./address.ts";
 import { accept, quote, refuse, type Checked, type Refused } from "./checked.ts";
 
-/** All an agent needs to join: where, with which right, and whom it may trust there. */
-export interface JoinString {
-  readonly tokenId: string;
-  readonly secret: string;
+/** Where an agent joins, and whom it may trust there. No secret. */
+export interface JoinAddress {
   /** A DNS name or an IP address, IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
@@ -14,6 +12,13 @@ export interface JoinString {
   readonly rootPin: string;
 }
 
+/** All an agent needs to join: where, with which right, and whom it may trust there. */
+export interface JoinString extends JoinAddress {
+  readonly tokenId: string;
+  readonly secret: string;
+}
+
+const scheme = "falconry://";
 const lengthMax = 1024;
 const caPinsMax = 2;
 const tokenId = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
@@ -25,18 +30,24 @@ const example =
   "falconry://TOKEN_ID.SECRET@fleet.example.com:8443?ca=sha256:64_HEX_DIGITS&root=sha256:64_HEX_DIGITS";
 
 export function formatJoinString(join: JoinString): string {
-  const host = addressKind(join.host) === 6 ? `[${join.host}]` : join.host;
-  return `falconry://${join.tokenId}.${join.secret}@${host}:${join.port}?ca=${join.caPins.join(",")}&root=${join.rootPin}`;
+  return `${scheme}${join.tokenId}.${join.secret}@${placeText(join)}`;
+}
+
+/** A join string without a token, for agents whose cluster vouches for them. */
+export function formatJoinAddress(join: JoinAddress): string {
+  return `${scheme}${placeText(join)}`;
+}
+
+function placeText({ host, port, caPins, rootPin }: JoinAddress): string {
+  const named = addressKind(host) === 6 ? `[${host}]` : host;
+  return `${named}:${port}?ca=${caPins.join(",")}&root=${rootPin}`;
 }
 
 /** Reads a join string. A refusal says which part is wrong and never repeats the secret. */
 export function parseJoinString(text: string): Checked<JoinString> {
-  const trimmed = text.trim();
-  if (trimmed.length > lengthMax) {
-    return wrong(`it has ${trimmed.length} characters, at most ${lengthMax} are read`);
-  }
-  if (!trimmed.startsWith("falconry://")) return wrong('it does not begin with "falconry://"');
-  const rest = trimmed.slice("falconry://".length);
+  const body = withoutScheme(text);
+  if (!body.ok) return body;
+  const rest = body.value;
   const at = rest.lastIndexOf("@");
   if (at < 0) return wrong('there is no "@" between token and host');
   const [id = "", secret = "", ...more] = rest.slice(0, at).split(".");
@@ -44,13 +55,34 @@ export function parseJoinString(text: string): Checked<JoinString> {
   if (!secretPattern.test(secret)) {
     return wrong("the token's secret is cut short or has a character that secrets do not have");
   }
-  const [address = "", query = "", ...queries] = rest.slice(at + 1).split("?");
+  const place = readPlace(rest.slice(at + 1));
+  return place.ok ? accept({ tokenId: id, secret, ...place.value }) : place;
+}
+
+/** Reads a join string that has no token. One that has is refused: its secret would be where none belongs. */
+export function parseJoinAddress(text: string): Checked<JoinAddress> {
+  const body = withoutScheme(text);
+  if (!body.ok) return body;
+  if (body.value.includes("@")) return wrong("it holds a token, and none belongs there");
+  return readPlace(body.value);
+}
+
+function withoutScheme(text: string): Checked<string> {
+  const trimmed = text.trim();
+  if (trimmed.length > lengthMax) {
+    return wrong(`it has ${trimmed.length} characters, at most ${lengthMax} are read`);
+  }
+  if (!trimmed.startsWith(scheme)) return wrong(`it does not begin with "${scheme}"`);
+  return accept(trimmed.slice(scheme.length));
+}
+
+function readPlace(text: string): Checked<JoinAddress> {
+  const [address = "", query = "", ...queries] = text.split("?");
   const place = readAddress(address);
   if (!place.ok) return place;
   if (queries.length > 0) return wrong('there is more than one "?"');
   const pins = readPins(query);
-  if (!pins.ok) return pins;
-  return accept({ tokenId: id, secret, ...place.value, ...pins.value });
+  return pins.ok ? accept({ ...place.value, ...pins.value }) : pins;
 }
 
 function readAddress(address: string): Checked<{ host: string; port: number }> {

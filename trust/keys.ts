@@ -146,8 +146,19 @@ interface Usable {
   readonly hash: "sha256" | null;
 }
 
+/** Keys that were made usable before: making one costs more than a signature. Nobody writes into a key. */
+const usableKeys = new WeakMap<PublicKey, Checked<Usable>>();
+
 /** The key in a form that can verify; refused when its type, scheme and value do not fit together. */
 export function keyObject(key: PublicKey): Checked<Usable> {
+  const known = usableKeys.get(key);
+  if (known !== undefined) return known;
+  const usable = makeUsable(key);
+  usableKeys.set(key, usable);
+  return usable;
+}
+
+function makeUsable(key: PublicKey): Checked<Usable> {
   const { keytype, scheme } = key;
   const value = key.keyval.public;
   try {

@@ -1,4 +1,5 @@
 import { accept, type Checked } from "./checked.ts";
+import { layerRole } from "./delegations.ts";
 import { lifeMembers, lifetimesMs } from "./life.ts";
 import { encodeMetadata, parseMetadata, sha256Hex, type Document } from "./metadata.ts";
 
@@ -10,30 +11,52 @@ export interface OnlineSpec {
   readonly lifetimeMs?: number;
 }
 
-/** Unsigned snapshot metadata that pins these targets by version, length and hash. */
-export function newSnapshot(targets: Uint8Array, spec: OnlineSpec): Checked<Uint8Array> {
-  const document = parseMetadata("targets", targets);
-  return document.ok
-    ? accept(pin("snapshot", "targets.json", document.value, spec, lifetimesMs.snapshot))
-    : document;
+/**
+ * Unsigned snapshot metadata that pins these targets by version, length and hash, and the lists of layers by the name of their
+ * layer. A list that was ever pinned has to stay, also when its layer is taken back: agents refuse a snapshot without it.
+ */
+export function newSnapshot(
+  targets: Uint8Array,
+  spec: OnlineSpec,
+  lists: ReadonlyMap<string, Uint8Array> = new Map(),
+): Checked<Uint8Array> {
+  const files: [string, Document][] = [];
+  for (const [file, bytes] of [["targets.json", targets] as const, ...filesOf(lists)]) {
+    const document = parseMetadata("targets", bytes);
+    if (!document.ok) return document;
+    files.push([file, document.value]);
+  }
+  return accept(pin("snapshot", files, spec, lifetimesMs.snapshot));
+}
+
+function filesOf(lists: ReadonlyMap<string, Uint8Array>) {
+  return [...lists].map(([layer, bytes]) => [`${layerRole(layer)}.json`, bytes] as const);
 }
 
 /** Unsigned timestamp metadata that pins this snapshot by version, length and hash. */
 export function newTimestamp(snapshot: Uint8Array, spec: OnlineSpec): Checked<Uint8Array> {
   const document = parseMetadata("snapshot", snapshot);
   return document.ok
-    ? accept(pin("timestamp", "snapshot.json", document.value, spec, lifetimesMs.timestamp))
+    ? accept(pin("timestamp", [["snapshot.json", document.value]], spec, lifetimesMs.timestamp))
     : document;
 }
 
-function pin(role: string, file: string, pinned: Document, spec: OnlineSpec, lifetimeMs: number): Uint8Array {
-  const { version, bytes } = pinned;
+function pin(
+  role: string,
+  files: readonly (readonly [string, Document])[],
+  spec: OnlineSpec,
+  lifetimeMs: number,
+): Uint8Array {
+  const meta = files.map(([file, { version, bytes }]) => {
+    const hashes = { sha256: sha256Hex(bytes) };
+    return [file, { version, length: bytes.length, hashes }] as const;
+  });
   return encodeMetadata({
     _type: role,
     spec_version: "1.0.31",
     version: spec.version,
     ...lifeMembers(spec.now, spec.lifetimeMs ?? lifetimeMs),
-    meta: { [file]: { version, length: bytes.length, hashes: { sha256: sha256Hex(bytes) } } },
+    meta: Object.fromEntries(meta),
   });
 }
 

@@ -1,4 +1,4 @@
-import { createPrivateKey, sign, verify, X509Certificate as Certificate } from "node:crypto";
+import { createPrivateKey, sign, verify, X509Certificate as Certificate, type KeyObject } from "node:crypto";
 
 import { accept, reasonOf, refuse, type Checked } from "./checked.ts";
 import { preAuthEncoding } from "./envelope.ts";
@@ -7,9 +7,9 @@ export const reportType = "application/vnd.falconry.state-report";
 
 const signatureLength = 64;
 
-/** Signs a report with the agent's P-256 key (PEM): 64 bytes, IEEE P1363. */
-export function signReport(privateKey: string, report: Uint8Array): Uint8Array {
-  const key = createPrivateKey(privateKey);
+/** Signs a report with the agent's P-256 key, in PEM or read already: 64 bytes, IEEE P1363. */
+export function signReport(privateKey: string | KeyObject, report: Uint8Array): Uint8Array {
+  const key = typeof privateKey === "string" ? createPrivateKey(privateKey) : privateKey;
   return sign("sha256", preAuthEncoding(reportType, report), { key, dsaEncoding: "ieee-p1363" });
 }
 

@@ -1,6 +1,7 @@
 import { accept, quote, refuse, type Checked } from "./checked.ts";
-import { isList, isWholeNumber, memberOf, type Json, type JsonObject } from "./json.ts";
-import { keyFromJson, keyIdOf, keyMaterial, keyObject, keyToJson, shortId, type PublicKey } from "./keys.ts";
+import { readAuthority, checkAuthority } from "./authority.ts";
+import { memberOf, type Json } from "./json.ts";
+import { keyToJson, shortId, type PublicKey } from "./keys.ts";
 import {
   checkExpiry,
   checkSignatures,
@@ -17,8 +18,6 @@ import { lifeMembers, lifetimesMs } from "./life.ts";
 /** The roles that root metadata gives keys to. `assignment` is ours and stands in an unrecognised field. */
 export type Authorised = (typeof authorised)[number];
 export const authorised = [...roleNames, "assignment"] as const;
-
-const keysMax = 64;
 
 export const orgField = "x-falconry-org";
 export const assignmentField = "x-falconry-assignment";
@@ -113,7 +112,8 @@ export function readRoot(bytes: Uint8Array): Checked<RootView> {
   const document = parseMetadata("root", bytes);
   if (!document.ok) return document;
   const { signed, version } = document.value;
-  const read = (role: Authorised, json: Json | undefined) => readAuthority(signed, role, json, version);
+  const read = (role: Authorised, json: Json | undefined) =>
+    readAuthority(signed["keys"], role, json, `root ${version}`);
   const topLevel = (role: RoleName) => read(role, memberOf(signed["roles"], role));
   const root = topLevel("root");
   if (!root.ok) return root;
@@ -137,36 +137,6 @@ export function readRoot(bytes: Uint8Array): Checked<RootView> {
   if (signed[assignmentField] === undefined) return accept(view);
   const assignment = read("assignment", signed[assignmentField]);
   return assignment.ok ? accept({ ...view, assignment: assignment.value }) : assignment;
-}
-
-function readAuthority(
-  signed: JsonObject,
-  role: Authorised,
-  json: Json | undefined,
-  version: number,
-): Checked<Authority> {
-  const ids = memberOf(json, "keyids");
-  const threshold = memberOf(json, "threshold");
-  if (!isListOfIds(ids)) {
-    return refuse(
-      "trust/malformed",
-      `root ${version}: role ${role} has no list of at most ${keysMax} distinct key ids`,
-    );
-  }
-  if (!isWholeNumber(threshold, 1)) {
-    return refuse("trust/malformed", `root ${version}: role ${role} has no threshold of at least 1`);
-  }
-  const keys = new Map<string, PublicKey>();
-  for (const id of ids) {
-    const key = keyFromJson(id, memberOf(signed["keys"], id));
-    if (key !== undefined) keys.set(id, key);
-  }
-  return accept({ keys, threshold, from: `root ${version}` });
-}
-
-function isListOfIds(ids: Json | undefined): ids is readonly string[] {
-  if (!isList(ids) || ids.length > keysMax) return false;
-  return ids.every((id) => typeof id === "string") && new Set(ids).size === ids.length;
 }
 
 /**
@@ -231,25 +201,8 @@ function checkRootFits(view: RootView, onlineKeys: OnlineKeys): Checked<RootView
   }
   const all = { ...view.roles, assignment };
   for (const role of authorised) {
-    const { keys, threshold } = all[role];
-    for (const key of keys.values()) {
-      const usable = keyObject(key);
-      if (!usable.ok) return usable;
-      if (key.keyId !== keyIdOf(key)) {
-        return refuse(
-          "trust/malformed",
-          `root ${version}: key ${shortId(key.keyId)} should have id ${keyIdOf(key)}`,
-        );
-      }
-    }
-    const distinct = new Set([...keys.values()].map(keyMaterial)).size;
-    if (threshold > distinct) {
-      const why = `role ${role} demands ${threshold} signatures and has ${distinct} keys`;
-      return refuse(
-        "trust/threshold-not-met",
-        `root ${version}: ${why}, so nothing can ever be signed for it`,
-      );
-    }
+    const fit = checkAuthority(role, all[role]);
+    if (!fit.ok) return fit;
   }
   for (const role of ["snapshot", "timestamp", "assignment"] as const) {
     const { keys, threshold } = all[role];

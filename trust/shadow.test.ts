@@ -38,9 +38,19 @@ test("an agent reads back exactly what the server ordered it to evaluate", async
   assert.deepEqual(valueOf(verifyShadow(trusted, await sign(), context)), order);
 });
 
+test("an order about a layer that a team owns is read back, too, and names a release", async () => {
+  const part = { path: "layer/payments/1.0.0.json", length: 9, sha256: "a".repeat(64) };
+  const layer = { kind: "layer", ...part } as const;
+  const read = valueOf(verifyShadow(trusted, await sign({ target: layer }), context));
+  assert.deepEqual(read.target, layer);
+  const other = await sign({ target: { ...layer, path: "rules/payments/1.0.0.json" } });
+  assert.equal(codeOf(verifyShadow(trusted, other, context)), "trust/malformed");
+});
+
 const good = await sign();
 const text = Buffer.from(good.payload).toString();
-const { notBefore, expires, clusterId, org, target } = order;
+const { notBefore, expires, clusterId, org } = order;
+const { target } = bundle;
 const assignment = { org, clusterId, generation: 9, targets: [target], notBefore, expires };
 const attacks: readonly (readonly [string, Envelope, string])[] = [
   ["for another organisation", await sign({ org: "evil" }), "trust/wrong-org"],

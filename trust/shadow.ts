@@ -4,12 +4,11 @@ import {
   type OrderContext,
   type OrderKind,
   readOrder,
+  signOrder,
   verifyOrder,
 } from "./cluster-order.ts";
-import { signEnvelope, type Envelope } from "./envelope.ts";
-import { canonicalJson } from "./json.ts";
+import type { Envelope } from "./envelope.ts";
 import type { Signer } from "./keys.ts";
-import { formatTime } from "./time.ts";
 import type { Trusted } from "./trusted.ts";
 
 export const shadowType = "application/vnd.falconry.shadow+json";
@@ -24,12 +23,7 @@ export interface ShadowOrder extends ClusterOrder {
 }
 
 export function signShadow(order: ShadowOrder, signer: Signer): Promise<Envelope> {
-  const { org, clusterId, rolloutId, notBefore, expires } = order;
-  const { kind, path, length, sha256 } = order.target;
-  const target = { kind, path, length, sha256 };
-  const times = { notBefore: formatTime(notBefore), expires: formatTime(expires) };
-  const payload = Buffer.from(canonicalJson({ org, clusterId, rolloutId, target, ...times }));
-  return signEnvelope(shadowType, payload, [signer]);
+  return signOrder(shadows, order, { rolloutId: order.rolloutId }, signer);
 }
 
 /** Verifies that the assignment role signed this for this cluster, for now. */

@@ -1,6 +1,7 @@
 import { bundleBytesMax, bundleKinds, type BuiltBundle, type TargetRef } from "./bundle-types.ts";
 import { targetPath } from "./bundle.ts";
 import { accept, quote, refuse, type Checked, type Refused } from "./checked.ts";
+import { checkDelegations, nextDelegations, readDelegations, type LayerGrant } from "./delegations.ts";
 import { isObject, isWholeNumber, memberOf, type Json } from "./json.ts";
 import { checkExpiry, checkSignatures, encodeMetadata, parseMetadata, type Document } from "./metadata.ts";
 import { isName, isSha256, isVersion } from "./names.ts";
@@ -24,12 +25,16 @@ export interface TargetsChange {
   readonly add: readonly Pick<BuiltBundle, "bundle" | "target">[];
   /** Paths that are no longer released: agents refuse to start them from then on. */
   readonly remove?: readonly string[];
+  /** Layers that teams may release from then on, or on other terms. */
+  readonly delegate?: readonly LayerGrant[];
+  /** Layers that are taken back. */
+  readonly revoke?: readonly string[];
   readonly now: Date;
   /** 90 days when absent. */
   readonly lifetimeMs?: number;
 }
 
-/** The next targets metadata, unsigned: what `previous` lists, with the change applied. */
+/** The next targets metadata, unsigned: what `previous` lists and delegates, with the change applied. */
 export function newTargets(previous: Uint8Array | undefined, change: TargetsChange): Checked<Uint8Array> {
   const before = previous === undefined ? accept(undefined) : readTargets(previous);
   if (!before.ok) return before;
@@ -48,8 +53,16 @@ export function newTargets(previous: Uint8Array | undefined, change: TargetsChan
     listed.set(target.path, { ...target, name: bundle.name, version: bundle.version });
   }
   const targets = Object.fromEntries([...listed.values()].map((entry) => [entry.path, targetToJson(entry)]));
+  const { delegate = [], revoke = [] } = change;
+  const delegations = nextDelegations(before.value?.document, delegate, revoke);
+  if (!delegations.ok) return delegations;
   const life = lifeMembers(change.now, change.lifetimeMs ?? lifetimesMs.targets);
-  return accept(encodeMetadata({ _type: "targets", spec_version: "1.0.31", version, ...life, targets }));
+  const given = delegations.value === undefined ? {} : { delegations: delegations.value };
+  const signed = { _type: "targets", spec_version: "1.0.31", version, ...life, targets, ...given };
+  const read = parseMetadata("targets", encodeMetadata(signed));
+  if (!read.ok) return read;
+  const fit = readDelegations(read.value);
+  return fit.ok ? accept(read.value.bytes) : fit;
 }
 
 function changed(known: TargetRef, target: TargetRef): Refused {
@@ -96,8 +109,8 @@ function readEntry(path: string, json: Json): ListedTarget | undefined {
 }
 
 /**
- * What a server demands before it publishes targets: signed as its root demands, the next version, fresh, and no
- * released path with other bytes. The same bytes again are accepted.
+ * What a server demands before it publishes targets: signed as its root demands, the next version, fresh, with delegations
+ * that agents can keep, and no released path with other bytes. The same bytes again are accepted.
  */
 export function checkNextTargets(
   root: Uint8Array,
@@ -113,6 +126,8 @@ export function checkNextTargets(
   if (!view.ok) return view;
   const signed = checkSignatures(view.value.document, trusted.value.roles.targets);
   if (!signed.ok) return signed;
+  const given = checkDelegations(view.value.document, trusted.value.roles.targets);
+  if (!given.ok) return given;
   const fresh = checkExpiry(view.value.document, now);
   if (!fresh.ok) return fresh;
   if (current === undefined || Buffer.from(next).equals(current)) return view;

@@ -7,12 +7,15 @@ import {
   checkTarget,
   decodeTrusted,
   encodeTrusted,
+  layerListBytesMax,
+  layersHeldMax,
   newRoot,
   newTargets,
   raiseGeneration,
   readRoot,
   signMetadata,
   trustedAssigners,
+  trustedLists,
   trustedLives,
   trustedVersions,
   updateTrusted,
@@ -20,10 +23,22 @@ import {
   type Trusted,
 } from "#trust";
 
-import { codeOf, joined, makeBundle, makeRelease, makeRoot, newKeys, publicOf, valueOf } from "./fixture.ts";
+import {
+  codeOf,
+  joined,
+  makeBundle,
+  makeLayer,
+  makeLayerList,
+  makeRelease,
+  makeRoot,
+  newKeys,
+  publicOf,
+  valueOf,
+} from "./fixture.ts";
 import { isObject, type Json } from "./json.ts";
 import { keyIdOf } from "./keys.ts";
 import { encodeMetadata, metadataBytesMax, parseMetadata } from "./metadata.ts";
+import { viewTrusted } from "./trusted.ts";
 
 const now = new Date("2030-01-01T00:00:00Z");
 const keys = newKeys({ root: 2 });
@@ -45,7 +60,10 @@ test("a trust state that was altered on disk is refused, not half believed", asy
     [{ format: 2 }, "trust/malformed"],
     [{ root: 1 }, "trust/malformed"],
     [{ root: "{}" }, "trust/malformed"],
-    [{ root: Buffer.from(root).toString().replace("2031", "2041") }, "trust/threshold-not-met"],
+    [
+      { root: Buffer.from(root).toString().replace('"expires":"2031', '"expires":"2041') },
+      "trust/threshold-not-met",
+    ],
     [{ timestamp: 1 }, "trust/malformed"],
     [{ timestamp: "{}" }, "trust/malformed"],
     [{ snapshot: state["timestamp"] }, "trust/malformed"],
@@ -65,7 +83,10 @@ test("a trust state that was altered on disk is refused, not half believed", asy
   }
   const garbage = decodeTrusted("not json");
   assert.ok(!garbage.ok && /trust state is not JSON/.test(garbage.refusal.message));
-  assert.equal(codeOf(decodeTrusted(" ".repeat(12 * metadataBytesMax + 1))), "trust/too-large");
+  assert.equal(
+    codeOf(decodeTrusted(" ".repeat(12 * metadataBytesMax + 6 * layersHeldMax * layerListBytesMax + 1))),
+    "trust/too-large",
+  );
 });
 
 test("a trust state without what an agent has not got yet is whole", () => {
@@ -93,6 +114,14 @@ test("targets of a stranger in the state file are forgotten, and nothing of them
   const decoded = valueOf(decodeTrusted(JSON.stringify(state)));
   assert.equal(trustedVersions(decoded).targets, 0);
   assert.equal(codeOf(checkTarget(decoded, makeBundle("6.6.6").target, now)), "trust/incomplete");
+});
+
+test("an agent tells which lists of layers it holds, and of none that it cannot read", async () => {
+  const first = await makeLayerList(newKeys().targets, now, [makeLayer("payments", "1.0.0")]);
+  const second = await makeLayerList(newKeys().targets, now, [makeLayer("payments", "1.1.0")], first);
+  const layers = { payments: Buffer.from(second).toString(), cards: Buffer.from(first).toString(), pos: "{" };
+  assert.deepEqual(trustedLists({ ...trusted, layers }), { payments: 2 });
+  assert.deepEqual(trustedLists(trusted), {});
 });
 
 test("a damaged state in memory refuses everything and throws nothing", () => {
@@ -244,4 +273,10 @@ test("unreadable or expired neighbours are refused when targets are made or publ
   const shortRoot = await makeRoot(keys, now, { lifetimeMs: 1000 });
   const result = checkNextTargets(shortRoot, undefined, release.targets, new Date(now.getTime() + 1000));
   assert.ok(!result.ok && result.refusal.message.startsWith("root 1 expired"));
+});
+
+test("metadata that did not change is read and verified once, also when only the generation rose", () => {
+  const view = viewTrusted(trusted);
+  assert.equal(viewTrusted(trusted), view);
+  assert.equal(viewTrusted(raiseGeneration(trusted, trusted.generationFloor + 1)), view);
 });

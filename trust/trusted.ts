@@ -9,6 +9,8 @@ import {
   type Document,
   type RoleName,
 } from "./metadata.ts";
+import { layersHeldMax, type HeldLists } from "./held-layers.ts";
+import { layerListBytesMax, readLayerList } from "./layer-list.ts";
 import { readRoot, type RootView } from "./root.ts";
 
 /**
@@ -21,6 +23,8 @@ export interface Trusted {
   readonly timestamp?: string;
   readonly snapshot?: string;
   readonly targets?: string;
+  /** Lists of layers that teams own, by the layer's name. */
+  readonly layers?: HeldLists;
   /** No assignment with a lower generation is accepted. */
   readonly generationFloor: number;
 }
@@ -34,7 +38,8 @@ export interface TrustedView {
 }
 
 const format = 1;
-const encodedBytesMax = 12 * metadataBytesMax; // JSON may escape a character of metadata with six.
+// JSON may escape a character of metadata with six.
+const encodedBytesMax = 12 * metadataBytesMax + 6 * layersHeldMax * layerListBytesMax;
 
 /** The pin of a root: "sha256:" and the hash of its bytes. */
 export function rootPin(root: Uint8Array): string {
@@ -64,11 +69,29 @@ export function textOf(bytes: Uint8Array): string {
 
 /** Raises the floor after an assignment was accepted; it never falls. */
 export function raiseGeneration(trusted: Trusted, generation: number): Trusted {
-  return generation > trusted.generationFloor ? { ...trusted, generationFloor: generation } : trusted;
+  if (generation <= trusted.generationFloor) return trusted;
+  const raised = { ...trusted, generationFloor: generation };
+  const view = views.get(trusted);
+  if (view !== undefined) views.set(raised, view);
+  return raised;
 }
 
-/** Reads the metadata again. Only what the present root's keys signed is kept, so a rotation of keys clears the rest. */
+/** What was read of one {@link Trusted}. Nobody writes into one, so what it says never changes. */
+const views = new WeakMap<Trusted, Checked<TrustedView>>();
+
+/**
+ * Reads the metadata, and checks its signatures, once for each object: whoever asks for it by the message would spend most of
+ * its time on this. Only what the present root's keys signed is kept, so a rotation of keys clears the rest.
+ */
 export function viewTrusted(trusted: Trusted): Checked<TrustedView> {
+  const known = views.get(trusted);
+  if (known !== undefined) return known;
+  const view = readTrusted(trusted);
+  views.set(trusted, view);
+  return view;
+}
+
+function readTrusted(trusted: Trusted): Checked<TrustedView> {
   const root = readRoot(Buffer.from(trusted.root));
   if (!root.ok) return root;
   const timestamp = held("timestamp", trusted, root.value);
@@ -110,6 +133,15 @@ export function trustedVersions(trusted: Trusted): Readonly<Record<RoleName, num
   };
 }
 
+/** The versions of the lists of layers that an agent holds, for its report, by the layer's name. */
+export function trustedLists({ layers = {} }: Trusted): Readonly<Record<string, number>> {
+  const versions = Object.entries(layers).flatMap(([layer, text]) => {
+    const list = readLayerList(Buffer.from(text), layer);
+    return list.ok ? [[layer, list.value.version] as const] : [];
+  });
+  return Object.fromEntries(versions);
+}
+
 /** The life of each held role: what an agent's expiry alarm looks at. */
 export function trustedLives(trusted: Trusted): Readonly<Partial<Record<RoleName, Life>>> {
   const view = viewTrusted(trusted);
@@ -145,6 +177,7 @@ export function decodeTrusted(text: string): Checked<Trusted> {
     "timestamp",
     "snapshot",
     "targets",
+    "layers",
     "generationFloor",
   ]);
   if (unknown !== undefined) {
@@ -162,7 +195,22 @@ export function decodeTrusted(text: string): Checked<Trusted> {
     if (typeof metadata !== "string") return refuse("trust/malformed", `${what}: ${role} is not text`);
     texts[role] = metadata;
   }
-  const trusted = { root, generationFloor, ...texts };
+  const layers = readLists(value["layers"]);
+  if (layers === undefined) return refuse("trust/malformed", `${what}: layers are not lists of layers`);
+  const owned = Object.keys(layers).length === 0 ? {} : { layers };
+  const trusted = { root, generationFloor, ...texts, ...owned };
   const view = viewTrusted(trusted);
   return view.ok ? accept(trusted) : view;
+}
+
+/** The lists of layers in a state; undefined when they cannot be such. Each is verified whenever it is asked for. */
+function readLists(json: Json | undefined): HeldLists | undefined {
+  if (json === undefined) return {};
+  if (!isObject(json) || Object.keys(json).length > layersHeldMax) return undefined;
+  const lists: [string, string][] = [];
+  for (const [layer, text] of Object.entries(json)) {
+    if (typeof text !== "string" || !readLayerList(Buffer.from(text), layer).ok) return undefined;
+    lists.push([layer, text]);
+  }
+  return Object.fromEntries(lists);
 }

@@ -1,12 +1,8 @@
 import { accept, refuse, type Checked, type Refusal, type Refused } from "./checked.ts";
-import {
-  checkExpiry,
-  checkSignatures,
-  parseMetadata,
-  sha256Hex,
-  type Document,
-  type RoleName,
-} from "./metadata.ts";
+import { checkExpiry, checkSignatures, parseMetadata, type Document } from "./metadata.ts";
+import { takeLists } from "./held-layers.ts";
+import { canonicalJson } from "./json.ts";
+import { checkBytes, checkPin } from "./pins.ts";
 import { followRoot, readRoot, type RootView } from "./root.ts";
 import { textOf, viewTrusted, type Trusted, type TrustedView } from "./trusted.ts";
 
@@ -16,6 +12,8 @@ export interface MetadataUpdate {
   readonly timestamp?: Uint8Array;
   readonly snapshot?: Uint8Array;
   readonly targets?: Uint8Array;
+  /** Lists of layers that teams own, by the layer's name. */
+  readonly layers?: ReadonlyMap<string, Uint8Array>;
 }
 
 /**
@@ -43,7 +41,21 @@ export function updateTrusted(trusted: Trusted, update: MetadataUpdate, now: Dat
     if (!next.ok) return { ok: false, value, refusal: next.refusal };
     value = holding(value, view.value, next.value);
   }
-  return { ok: true, value };
+  return updateLayers(value, update.layers ?? new Map());
+}
+
+/** Lists that teams sign come last: whatever is wrong with them, everything above is taken. */
+function updateLayers(trusted: Trusted, offered: ReadonlyMap<string, Uint8Array>): TrustUpdate {
+  const view = viewTrusted(trusted);
+  if (!view.ok) return { ok: false, value: trusted, refusal: view.refusal };
+  const { targets, snapshot } = view.value;
+  if (targets === undefined || snapshot === undefined) return { ok: true, value: trusted };
+  const { layers, ...others } = trusted;
+  const { lists, refusal } = takeLists(layers ?? {}, offered, targets, snapshot);
+  const isSame = canonicalJson(lists) === canonicalJson(layers ?? {});
+  const kept = Object.keys(lists).length === 0 ? others : { ...others, layers: lists };
+  const value = isSame ? trusted : kept;
+  return refusal === undefined ? { ok: true, value } : { ok: false, value, refusal };
 }
 
 /** The same object when nothing is new: then nothing is written. */
@@ -95,6 +107,8 @@ function rotate(trusted: Trusted, before: RootView, after: RootView): Trusted {
     root: rotated.root,
     ...(online ? { ...kept("timestamp"), ...kept("snapshot") } : {}),
     ...kept("targets"),
+    // Each is verified anew, by the delegation in force, whenever it is asked for.
+    ...(trusted.layers === undefined ? {} : { layers: trusted.layers }),
     generationFloor: sameAssigner ? trusted.generationFloor : 0,
   };
 }
@@ -129,13 +143,13 @@ function stepSnapshot(view: TrustedView, update: MetadataUpdate, now: Date): Che
   if (!fresh.ok) return fresh;
   const pin = timestamp.model.snapshotMeta;
   const by = `timestamp ${timestamp.version}`;
-  if (held !== undefined && checkPin(held, pin, by).ok) return checkExpiry(held, now);
+  if (held !== undefined && checkPin(held.role, held, pin, by).ok) return checkExpiry(held, now);
   if (update.snapshot === undefined) return missing("snapshot", `${by} pins snapshot ${pin.version}`);
   const intact = checkBytes("snapshot", update.snapshot, pin, by);
   if (!intact.ok) return intact;
   const next = verified("snapshot", update.snapshot, view.root);
   if (!next.ok) return next;
-  const pinned = checkPin(next.value, pin, by);
+  const pinned = checkPin(next.value.role, next.value, pin, by);
   if (!pinned.ok) return pinned;
   for (const [file, { version: floor }] of Object.entries(held?.model.meta ?? {})) {
     const version = next.value.model.meta[file]?.version ?? 0;
@@ -150,13 +164,13 @@ function stepTargets(view: TrustedView, update: MetadataUpdate, now: Date): Chec
   const pin = snapshot?.model.meta["targets.json"];
   const by = `snapshot ${snapshot?.version ?? 0}`; // The step before does not pass without one.
   if (pin === undefined) return refuse("trust/incomplete", `${by} does not pin targets.json`);
-  if (held !== undefined && checkPin(held, pin, by).ok) return checkExpiry(held, now);
+  if (held !== undefined && checkPin(held.role, held, pin, by).ok) return checkExpiry(held, now);
   if (update.targets === undefined) return missing("targets", `${by} pins targets ${pin.version}`);
   const intact = checkBytes("targets", update.targets, pin, by);
   if (!intact.ok) return intact;
   const next = verified("targets", update.targets, view.root);
   if (!next.ok) return next;
-  const pinned = checkPin(next.value, pin, by);
+  const pinned = checkPin(next.value.role, next.value, pin, by);
   if (!pinned.ok) return pinned;
   return checkExpiry(next.value, now);
 }
@@ -168,41 +182,6 @@ function verified<R extends "timestamp" | "snapshot" | "targets">(
 ): Checked<Document<R>> {
   const document = parseMetadata(role, bytes);
   return document.ok ? checkSignatures(document.value, root.roles[role]) : document;
-}
-
-interface Pin {
-  readonly version: number;
-  readonly length?: number | undefined;
-  readonly hashes?: Readonly<Record<string, string>> | undefined;
-}
-
-/** Bytes are held against their pin before anything parses them. */
-function checkBytes(role: RoleName, bytes: Uint8Array, pin: Pin, by: string): Checked<Uint8Array> {
-  if (pin.length !== undefined && bytes.length !== pin.length) {
-    return refuse("trust/length-mismatch", `${role} has ${bytes.length} bytes; ${by} pins ${pin.length}`);
-  }
-  const sha256 = pin.hashes?.["sha256"];
-  if (pin.hashes !== undefined && sha256 === undefined) {
-    return refuse(
-      "trust/hash-mismatch",
-      `${by} pins ${role} by ${Object.keys(pin.hashes).join(", ")}, not by sha256`,
-    );
-  }
-  const seen = sha256Hex(bytes);
-  if (sha256 !== undefined && sha256 !== seen) {
-    return refuse("trust/hash-mismatch", `${role} has sha256 ${seen}; ${by} pins ${sha256}`);
-  }
-  return accept(bytes);
-}
-
-function checkPin(document: Document, pin: Pin, by: string): Checked<Document> {
-  const intact = checkBytes(document.role, document.bytes, pin, by);
-  if (!intact.ok) return intact;
-  if (document.version === pin.version) return accept(document);
-  return refuse(
-    "trust/version-mismatch",
-    `${document.role} has version ${document.version}; ${by} pins version ${pin.version}`,
-  );
 }
 
 /** The targets that are in force: a complete, consistent and fresh chain from root down, or the reason why not. */

@@ -2,19 +2,28 @@
 export const kinds = ["rules", "shipper"] as const;
 export type Kind = (typeof kinds)[number];
 
-/** A bundle that the assignment names. */
-export interface Target {
-  readonly kind: Kind;
+/** Something that was signed for: a bundle, or a release of a layer. */
+export interface Part {
   readonly path: string;
   readonly length: number;
   /** Hex. */
   readonly sha256: string;
 }
 
+/** A bundle that the assignment names. */
+export interface Target extends Part {
+  readonly kind: Kind;
+}
+
+/** What the agent can try beside what it runs: a rules bundle, or a release of a layer on the rules that run. */
+export type Candidate = Target | (Part & { readonly kind: "layer" });
+
 /** A verified assignment. */
 export interface Assignment {
   readonly generation: number;
   readonly targets: readonly Target[];
+  /** Releases of layers that teams own; absent when there are none. */
+  readonly layers?: readonly Part[];
 }
 
 /** A bundle that was refused for good: nothing changes until the assignment or the metadata does. */

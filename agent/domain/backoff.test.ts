@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { askedDelayMs, issuedAtMs, readRetryAfter, reconnectDelayMs, renewAfterMs } from "./backoff.ts";
+import {
+  askedDelayMs,
+  issuedAtMs,
+  readRetryAfter,
+  reconnectDelayMs,
+  renewAfterMs,
+  saysAway,
+} from "./backoff.ts";
 
 const backdatedMs = 300_000;
 
@@ -18,16 +25,41 @@ test("renewAfterMs() is 40 to 60 % of the time a certificate holds, also for one
   );
 });
 
-test("reconnectDelayMs() never waits longer than five minutes, and still throws dice there", () => {
+const dice = fc.double({ min: 0, max: 0.999_999, noNaN: true });
+
+test("an agent never waits longer than five minutes of itself, and agents that wait that long do not move in step", () => {
   fc.assert(
-    fc.property(
-      fc.nat(1000),
-      fc.nat(2 ** 32),
-      fc.double({ min: 0, max: 0.999, noNaN: true }),
-      (n, window, dice) => assert.ok(reconnectDelayMs(n, window, dice) <= 300_000),
+    fc.property(fc.nat(1000), fc.nat(2 ** 32), fc.boolean(), dice, (failures, windowMs, isAway, thrown) =>
+      assert.ok(reconnectDelayMs({ failures, windowMs, isAway }, [thrown, 0]) <= 300_000),
     ),
   );
-  assert.notEqual(reconnectDelayMs(30, 5_000, 0.2), reconnectDelayMs(30, 5_000, 0.8));
+  const loss = { failures: 30, windowMs: 5_000, isAway: false };
+  assert.ok(reconnectDelayMs(loss, [0.8, 0]) > 2 * reconnectDelayMs(loss, [0.2, 0]));
+});
+
+test("after an outage of any length the whole fleet comes back within its window, spread over all of it", () => {
+  const windows = fc.integer({ min: 30_000, max: 100_000 });
+  fc.assert(
+    fc.property(fc.nat(1000), windows, dice, (failures, windowMs, thrown) => {
+      const delayMs = reconnectDelayMs({ failures, windowMs, isAway: true }, [thrown, 0]);
+      // The first try after a failure comes soon; each other one is anywhere in the window.
+      assert.equal(delayMs, Math.floor((failures === 1 ? 1_000 : windowMs) * thrown));
+    }),
+  );
+  assert.equal(reconnectDelayMs({ failures: 50, windowMs: 5_000, isAway: true }, [0.999_999, 0]), 29_999);
+});
+
+test("an agent that the server refuses comes less and less often", () => {
+  const most = [2, 3, 4, 5, 6, 7, 8, 50].map((failures) =>
+    reconnectDelayMs({ failures, windowMs: 5_000, isAway: false }, [0.999_999, 0]),
+  );
+  assert.deepEqual(most, [9_999, 19_999, 39_999, 79_999, 159_999, 299_999, 299_999, 299_999]);
+  assert.deepEqual(["ECONNREFUSED", "unavailable", "permission_denied", "aborted"].map(saysAway), [
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
 
 test("a server that says when to come back is left alone until then, and agents that were told the same spread", () => {

@@ -1,13 +1,57 @@
-/** The longest an agent waits between two tries, so that a fleet comes back within minutes of its server. */
+/** The longest an agent waits between two tries. */
 const capMs = 300_000;
+
+/** The same while the server is away, when its window is not longer: a fleet is back so long after its server. */
+const awayCapMs = 30_000;
+
+/** The first try after a failure comes within this: most outages are a restart. */
+const soonMs = 1_000;
+
+/** How an agent came to be without a session. */
+export interface Loss {
+  /** Tries in a row that came to nothing; 0 when the session that ended was one. */
+  readonly failures: number;
+  /** The window that the server chose for its fleet: as long as it takes to take all of it back. */
+  readonly windowMs: number;
+  /** Whether the server, or what it cannot do without, is away. Otherwise it was there and did not want this agent. */
+  readonly isAway: boolean;
+  /** How long the server wants to be left alone, if it said so. */
+  readonly askedMs?: number | undefined;
+}
 
 /**
  * How long to wait before connecting again, in milliseconds: full jitter over the window that the server chose, doubled
- * with each failure. The dice are thrown after the cap, so that a fleet at the cap never moves in step.
+ * with each failure. While the server is away a try costs it nothing, and when it is back it wants everybody within its
+ * window, so that the wait does not grow beyond that; who is refused comes less and less often. The dice, each in [0, 1),
+ * are thrown after the cap, so that a fleet at the cap never moves in step.
  */
-export function reconnectDelayMs(failures: number, windowMs: number, dice: number): number {
-  const span = Math.min(capMs, windowMs * 2 ** Math.min(failures, 20));
-  return Math.floor(span * dice);
+export function reconnectDelayMs(
+  { failures, windowMs, isAway, askedMs }: Loss,
+  [own, asked]: readonly [own: number, asked: number],
+): number {
+  const most = isAway ? Math.min(capMs, Math.max(awayCapMs, windowMs)) : capMs;
+  const doubled = windowMs * 2 ** Math.min(Math.max(0, failures - 1), 20);
+  const span = failures === 1 ? Math.min(windowMs, soonMs) : Math.min(most, doubled);
+  const ownMs = Math.floor(span * own);
+  return askedMs === undefined ? ownMs : askedDelayMs(askedMs, ownMs, asked);
+}
+
+/** What the system says when there is no connection to a server, or none any more. */
+const awayErrnos = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+]);
+
+/** Whether an error says that the server is away: by its errno, or by the Connect code that a balancer's answer becomes. */
+export function saysAway(code: string): boolean {
+  return awayErrnos.has(code) || code === "unavailable";
 }
 
 /** A server that wants to be left alone for longer than this is asked again all the same. */

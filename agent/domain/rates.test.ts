@@ -39,6 +39,13 @@ test("observe() counts a restarted pipeline from zero instead of going negative"
   assert.equal(ledger.buckets[0]?.events, 20);
 });
 
+test("observe() counts an event once when what was dropped alone goes back", () => {
+  let ledger = observe(emptyLedger, { ...at(120), dropped: 5, alerts: 7 }, 0, 0);
+  ledger = observe(ledger, { ...at(130), dropped: 0, alerts: 7 }, 0, 5_000);
+  const [bucket] = ledger.buckets;
+  assert.deepEqual([bucket?.events, bucket?.bytes, bucket?.alerts, bucket?.dropped], [10, 100, 0, 0]);
+});
+
 test("acknowledge() keeps the minute in work, so that its final count is sent too", () => {
   let ledger = observe(emptyLedger, at(0), 0, 0);
   ledger = observe(ledger, at(10), 0, 59_000);

@@ -32,33 +32,32 @@ const minuteMs = 60_000;
 
 /**
  * Adds an observation. What was counted since the one before goes to the minute in which the new one falls, so a minute
- * is right to within one observation. When a counter went back (the pipeline restarted) all count from zero.
+ * is right to within one observation. A counter that went back counts from zero, because the pipeline began anew; each by itself, so that
+ * one that goes back for a reason of its own does not count the others twice.
  */
 export function observe(ledger: RateLedger, now: Counters, lagMs: number, nowMs: number): RateLedger {
-  if (ledger.last === undefined) return { ...ledger, last: now, lastAtMs: nowMs };
+  const { last } = ledger;
+  if (last === undefined) return { ...ledger, last: now, lastAtMs: nowMs };
   const minute = nowMs - (nowMs % minuteMs);
   const before = ledger.buckets.at(-1);
   const open = before?.minuteMs === minute ? before : emptyBucket(minute);
-  const base = isRestarted(ledger.last, now) ? zero : ledger.last;
+  const grown = (key: keyof Counters) => (now[key] < last[key] ? now[key] : now[key] - last[key]);
+  const isRestarted = now.events < last.events;
   const covered = Math.max(0, Math.min(nowMs - ledger.lastAtMs, nowMs - minute));
   const bucket: RateBucket = {
     minuteMs: minute,
-    events: open.events + now.events - base.events,
-    bytes: open.bytes + now.bytes - base.bytes,
-    alerts: open.alerts + now.alerts - base.alerts,
-    dropped: open.dropped + now.dropped - base.dropped,
+    events: open.events + grown("events"),
+    bytes: open.bytes + grown("bytes"),
+    alerts: open.alerts + grown("alerts"),
+    dropped: open.dropped + grown("dropped"),
     // What an output has set aside is no longer counted when a new config drops the output.
-    parked: open.parked + Math.max(0, now.parked - base.parked),
-    detectionUs: open.detectionUs + now.detectionUs - base.detectionUs,
+    parked: open.parked + (isRestarted ? now.parked : Math.max(0, now.parked - last.parked)),
+    detectionUs: open.detectionUs + grown("detectionUs"),
     lagMs: Math.max(open.lagMs, lagMs),
     seconds: Math.min(60, open.seconds + covered / 1000),
   };
   const closed = before?.minuteMs === minute ? ledger.buckets.slice(0, -1) : ledger.buckets;
   return { last: now, lastAtMs: nowMs, buckets: [...closed, bucket].slice(-bucketsMax) };
-}
-
-function isRestarted(before: Counters, now: Counters): boolean {
-  return counted.some((key) => now[key] < before[key]);
 }
 
 /** Forgets the minutes that are over and were acknowledged; the one in work stays. */
@@ -68,7 +67,6 @@ export function acknowledge(ledger: RateLedger, throughMinuteMs: number): RateLe
   return { ...ledger, buckets: kept };
 }
 
-const counted = ["events", "bytes", "alerts", "dropped", "detectionUs"] as const;
 const zero: Counters = { events: 0, bytes: 0, alerts: 0, dropped: 0, parked: 0, detectionUs: 0 };
 
 function emptyBucket(minute: number): RateBucket {

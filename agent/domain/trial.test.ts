@@ -95,3 +95,36 @@ test("rules that cost more than the bound fail once enough events were seen; dea
   });
   assert.equal(reasonOf(soak(300, after, past, "rules")), "passed");
 });
+
+test("a program that does not show its bundle for a while, or falls three times, ends the soak of its kind alone", () => {
+  const program = (fault: string | undefined, falls = 0) => ({
+    programs: [{ kind: "rules" as const, name: "falco", fault, falls }],
+  });
+  const rules = (seconds: number, at: (second: number) => Partial<Look>) =>
+    reasonOf(soak(seconds, at, undefined, "rules"));
+  assert.equal(
+    rules(300, () => program(undefined)),
+    "passed",
+  );
+  assert.equal(
+    rules(59, () => program("away")),
+    "waits",
+  );
+  assert.equal(
+    rules(60, () => program("away")),
+    "soak/not-running",
+  );
+  assert.equal(
+    rules(300, (second) => program(second % 50 > 10 ? "away" : undefined)),
+    "passed",
+  );
+  assert.equal(
+    rules(310, (second) => program(second > 290 ? "away" : undefined)),
+    "waits",
+  );
+  assert.equal(
+    rules(30, (second) => program(undefined, 7 + Math.floor(second / 10))),
+    "soak/crash-loop",
+  );
+  assert.equal(reasonOf(soak(300, () => program("away"))), "passed");
+});

@@ -45,6 +45,18 @@ export interface Look {
   /** Whether a log that was read before the bundle came has grown since the look at which bytes moved last. */
   readonly isLogAhead: boolean;
   readonly outputs: readonly OutputLook[];
+  /** Programs beside the agent that run bundles; absent when there are none. */
+  readonly programs?: readonly ProgramLook[];
+}
+
+/** A program that runs the bundles of a kind. */
+export interface ProgramLook {
+  readonly kind: Kind;
+  readonly name: string;
+  /** Why it does not show that it runs its bundle; undefined when it does. */
+  readonly fault: string | undefined;
+  /** How often it went away, or began anew, by itself. */
+  readonly falls: number;
 }
 
 export interface OutputLook {
@@ -64,6 +76,8 @@ export interface Soak {
   readonly readAtMs: number;
   /** Since when each output fails without having delivered anything, by alias. */
   readonly failingSince: Readonly<Record<string, number>>;
+  /** Since when a program does not show that it runs its bundle, by kind. */
+  readonly faultySince: { readonly [K in Kind]?: number };
 }
 
 /** What the watch holds a bundle to. */
@@ -81,13 +95,20 @@ const eventsMin = 200;
 const costGrowthMax = 3;
 
 export function beginSoak(before: Look | undefined, first: Look): Soak {
-  return watch({ before, first, last: first, readAtMs: first.atMs, failingSince: {} }, first);
+  return watch(
+    { before, first, last: first, readAtMs: first.atMs, failingSince: {}, faultySince: {} },
+    first,
+  );
 }
 
 /** Takes the next look in. */
 export function watch(soak: Soak, look: Look): Soak {
   const readAtMs = look.bytes === soak.last.bytes && look.isLogAhead ? soak.readAtMs : look.atMs;
-  return { ...soak, last: look, readAtMs, failingSince: failingSince(soak, look) };
+  const faulty = (look.programs ?? []).filter(({ fault }) => fault !== undefined);
+  const faultySince = Object.fromEntries(
+    faulty.map(({ kind }) => [kind, soak.faultySince[kind] ?? look.atMs] as const),
+  );
+  return { ...soak, last: look, readAtMs, failingSince: failingSince(soak, look), faultySince };
 }
 
 /** An output that failed before is not the bundle's doing, and one that has delivered since works. */
@@ -110,6 +131,7 @@ export type SoakVerdict =
 /** What a soak says of a bundle of a kind. Outputs say something about a shipper config only. */
 export function judgeSoak(soak: Soak, kind: Kind, bounds: SoakBounds): SoakVerdict {
   const failed =
+    failingProgram(soak, kind, bounds) ??
     stalled(soak, bounds) ??
     tooDear(soak, bounds) ??
     (kind === "shipper" ? failingOutput(soak, bounds) : undefined);
@@ -117,13 +139,36 @@ export function judgeSoak(soak: Soak, kind: Kind, bounds: SoakBounds): SoakVerdi
   const isOver = soak.last.atMs - soak.first.atMs >= bounds.soakMs;
   // What has begun to go wrong is waited for, or the last minute of a soak would count for nothing.
   const isUndecided =
-    soak.last.atMs > soak.readAtMs || (kind === "shipper" && Object.keys(soak.failingSince).length > 0);
+    soak.last.atMs > soak.readAtMs ||
+    soak.faultySince[kind] !== undefined ||
+    (kind === "shipper" && Object.keys(soak.failingSince).length > 0);
   return { kind: isOver && !isUndecided ? "passed" : "waits" };
 }
 
 interface Why {
   readonly reason: string;
   readonly detail: string;
+}
+
+function failingProgram(
+  { first, last, faultySince }: Soak,
+  kind: Kind,
+  { stallMs }: SoakBounds,
+): Why | undefined {
+  const program = last.programs?.find((one) => one.kind === kind);
+  if (program === undefined) return undefined;
+  const { name, fault, falls } = program;
+  const inSoak = falls - (first.programs?.find((one) => one.kind === kind)?.falls ?? 0);
+  if (inSoak >= deathsMax) {
+    const detail = `${name} went away or began anew ${inSoak} times within the soak, ${deathsMax} are too many: ${fault ?? ""}`;
+    return { reason: "soak/crash-loop", detail };
+  }
+  const ms = last.atMs - (faultySince[kind] ?? last.atMs);
+  if (ms < stallMs) return undefined;
+  return {
+    reason: "soak/not-running",
+    detail: `${name} has not shown the bundle for ${seconds(ms)}: ${fault ?? ""}`,
+  };
 }
 
 function stalled({ last, readAtMs }: Soak, { stallMs }: SoakBounds): Why | undefined {

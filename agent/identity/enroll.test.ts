@@ -3,12 +3,14 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { sql } from "drizzle-orm";
+import { sql } from "../../server/store/drizzle.ts";
 import { pino } from "pino";
 import { ClusterService } from "#proto/fleet/v1/cluster";
+import { IssuerService } from "#proto/fleet/v1/issuer";
 import { parseSpiffeId } from "#trust";
+import { createIssuer } from "../../test/support/kubernetes/issuer.ts";
 import type { AgentError } from "../agent-error.ts";
 import { log, newHome, startAgentFleet, until } from "../testing.ts";
 import type { Home } from "../testing.ts";
@@ -170,4 +172,68 @@ test("a certificate that expired while the agent was away is replaced with a new
   const after = readIdentity(home.paths.identity);
   assert.deepEqual([after?.clusterId, after?.agentId], [before.clusterId, before.agentId]);
   assert.ok(readFileSync(home.paths.trusted, "utf8").includes('"generationFloor"'));
+});
+
+test("an agent whose cluster vouches enrols by the token in its file, and by a newer one stays who it was when its certificate has expired", async (t) => {
+  const fleet = await startAgentFleet(t);
+  const issuer = createIssuer();
+  const issuers = await fleet.at.client(IssuerService);
+  const { joinAddress, audience } = await issuers.trustIssuer({
+    clusterName: "eu-1",
+    clusterUid: "uid-eu-1",
+    labels: { region: "eu" },
+    issuer: issuer.url,
+    jwks: issuer.jwks,
+  });
+  const file = join(mkdtempSync(join(tmpdir(), "falconry-projected-")), "token");
+  t.after(() => rmSync(dirname(file), { recursive: true, force: true }));
+  const address = join(dirname(file), "address");
+  writeFileSync(address, joinAddress);
+  const home = newHome(t, "", {
+    FALCONRY_JOIN_FILE: address,
+    FALCONRY_SERVICE_ACCOUNT_TOKEN_FILE: file,
+    FALCONRY_CLUSTER_UID: "uid-eu-1",
+  });
+  const { code, message } = await refusal(enrolling(home));
+  assert.equal(code, "enroll/no-service-account-token");
+  assert.match(message, /cannot be read: .*fleetctl cluster onboard --join kubernetes/);
+  const project = () => {
+    const pod = { name: "falconry-agent-x", uid: "1" };
+    const about = {
+      namespace: "falconry",
+      account: "falconry-agent",
+      pod,
+      node: { name: "node-1", uid: "2" },
+    };
+    writeFileSync(file, issuer.token(about, { audiences: [audience], seconds: 600 }));
+  };
+  project();
+  const before = await enrolling(home);
+  assert.equal(home.current().labels["region"], "eu");
+  // As above: the server knows nobody who signed this certificate.
+  const stranger = await startAgentFleet(t);
+  const { certificateChain, privateKey } = await enrolling(newHome(t, await stranger.joinString()));
+  writeIdentity(home.paths.identity, {
+    ...before,
+    certificateChain,
+    privateKey,
+    notAfterMs: Date.now() - 1_000,
+  });
+  // As the kubelet does in time. The address is from before the server's CA was replaced, which the agent heard of.
+  project();
+  writeFileSync(address, joinAddress.replace(/ca=sha256:[0-9a-f]+/, `ca=sha256:${"0".repeat(64)}`));
+  const stale = newHome(t, "", {
+    FALCONRY_JOIN_FILE: address,
+    FALCONRY_SERVICE_ACCOUNT_TOKEN_FILE: file,
+  });
+  const unheard = await refusal(enrolling(stale));
+  assert.equal(unheard.code, "enroll/wrong-pin");
+  assert.match(
+    unheard.message,
+    /new CA: then run again, for the join address of now, fleetctl cluster onboard eu-1/,
+  );
+  await home.start();
+  await until("it is connected again", async () => (await fleet.agent())?.transport === "stream");
+  const after = readIdentity(home.paths.identity);
+  assert.deepEqual([after?.clusterId, after?.agentId], [before.clusterId, before.agentId]);
 });

@@ -1,12 +1,20 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import writeFileAtomic from "write-file-atomic";
 import type { EnrollResponse } from "#proto/agent/v1/enrollment";
-import { certificateToPem, createCsr, emptyTrusted, generatePrivateKey, parseJoinString } from "#trust";
-import type { JoinString } from "#trust";
+import {
+  certificateToPem,
+  createCsr,
+  emptyTrusted,
+  generatePrivateKey,
+  parseJoinAddress,
+  parseJoinString,
+  spkiPinOfPem,
+} from "#trust";
+import type { JoinAddress } from "#trust";
 import { AgentError } from "../agent-error.ts";
 import type { Config } from "../config.ts";
 import { pathsOf } from "../config.ts";
@@ -20,8 +28,10 @@ import { checkIssued, writeIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { fetchPinnedCa } from "./pinned-ca.ts";
 
+const serviceAccountTokenBytesMax = 8 * 1024;
+
 /**
- * Trades the join string for an identity: checks the server against the pin, asks with a key that stays here, pins the
+ * Trades the join string, or the word of the cluster, for an identity: checks the server against the pin, asks with a key that stays here, pins the
  * trust root. Tries again while the server is away; ends with an error when it says no.
  */
 export async function enroll(config: Config, log: Logger, signal: AbortSignal): Promise<Identity> {
@@ -63,7 +73,9 @@ export async function enrollAgain(config: Config, before: Identity): Promise<Ide
   const paths = pathsOf(config.stateDir);
   try {
     const privateKey = keptKey(paths.pendingKey);
-    const { identity } = await ask(join, { clusterName, clusterUid, agentName, privateKey });
+    // It spoke with servers of these CAs before; the join string may be older than the last of them.
+    const caPins = [...new Set([...join.caPins, ...before.ca.map(spkiPinOfPem)])];
+    const { identity } = await ask({ ...join, caPins }, { clusterName, clusterUid, agentName, privateKey });
     if (identity.org !== before.org || identity.clusterId !== before.clusterId) {
       throw new AgentError(
         "enroll/other-cluster",
@@ -78,8 +90,8 @@ export async function enrollAgain(config: Config, before: Identity): Promise<Ide
   }
 }
 
-function wanted(config: Config): { join: JoinString; clusterName: string } {
-  const { joinString, clusterName } = config;
+function wanted(config: Config): { join: Join; clusterName: string } {
+  const { joinString, clusterName, serviceAccountTokenFile } = config;
   if (joinString === undefined || joinString === "") {
     throw new AgentError(
       "enroll/no-join-string",
@@ -92,24 +104,42 @@ function wanted(config: Config): { join: JoinString; clusterName: string } {
       "FALCONRY_CLUSTER is not set: give the name that the cluster shall have in the fleet",
     );
   }
-  const join = parseJoinString(joinString);
+  return { join: readJoin(joinString, serviceAccountTokenFile), clusterName };
+}
+
+/** Where to join, and by what. */
+interface Join extends JoinAddress {
+  readonly proof:
+    | { readonly kind: "token"; readonly token: string }
+    | { readonly kind: "service-account"; readonly file: string };
+}
+
+/** A join string has its token in it. One without is an address, and the cluster vouches. */
+function readJoin(text: string, serviceAccountTokenFile: string | undefined): Join {
+  if (serviceAccountTokenFile !== undefined && !text.includes("@")) {
+    const address = parseJoinAddress(text);
+    if (!address.ok) throw new AgentError("enroll/bad-join-string", address.refusal.message);
+    return { ...address.value, proof: { kind: "service-account", file: serviceAccountTokenFile } };
+  }
+  const join = parseJoinString(text);
   if (!join.ok) throw new AgentError("enroll/bad-join-string", join.refusal.message);
-  return { join: join.value, clusterName };
+  const { tokenId, secret } = join.value;
+  return { ...join.value, proof: { kind: "token", token: `${tokenId}.${secret}` } };
 }
 
 type Asking = Pick<Identity, "clusterName" | "clusterUid" | "agentName" | "privateKey">;
 
 /** Checks the server against the pin, then asks it for an identity. */
 async function ask(
-  join: JoinString,
+  join: Join,
   asking: Asking,
 ): Promise<{ readonly response: EnrollResponse; readonly identity: Identity }> {
-  const ca = await fetchPinnedCa(join.host, join.port, join.caPins);
+  const ca = await fetchPinnedCa(join.host, join.port, join.caPins, nextFor(join, asking.clusterName));
   const csr = await createCsr(asking.privateKey);
   const response = await withEnrollmentClient({ url: urlOf(join), ca: [ca] }, (client) =>
     client.enroll(
       {
-        token: `${join.tokenId}.${join.secret}`,
+        ...proofOf(join),
         clusterName: asking.clusterName,
         clusterUid: asking.clusterUid,
         agentName: asking.agentName,
@@ -123,7 +153,30 @@ async function ask(
   return { response, identity: identityOf(response, join, asking) };
 }
 
-function identityOf(response: EnrollResponse, join: JoinString, own: Asking): Identity {
+/** A new CA takes new pins, which come as the old ones came. */
+function nextFor({ proof }: Join, clusterName: string): string {
+  if (proof.kind === "token") return "create a new token: fleetctl token create";
+  return `run again, for the join address of now, fleetctl cluster onboard ${clusterName} --context CONTEXT, or fleetctl cluster trust-issuer where Helm or kustomize keeps the agent`;
+}
+
+/** The kubelet renews a service-account token, so that it is read anew with each try. */
+function proofOf({ proof }: Join): { token?: string; serviceAccountToken?: string } {
+  if (proof.kind === "token") return { token: proof.token };
+  try {
+    const { size } = statSync(proof.file);
+    if (size > serviceAccountTokenBytesMax) throw new Error(`it has ${size} bytes`);
+    const serviceAccountToken = readFileSync(proof.file, "utf8").trim();
+    if (serviceAccountToken === "") throw new Error("it is empty");
+    return { serviceAccountToken };
+  } catch (error) {
+    throw new AgentError(
+      "enroll/no-service-account-token",
+      `The service-account token ${proof.file} cannot be read: ${(error as Error).message}. The pod needs a projected volume with it: fleetctl cluster onboard --join kubernetes makes one`,
+    );
+  }
+}
+
+function identityOf(response: EnrollResponse, join: JoinAddress, own: Asking): Identity {
   const { org, clusterId, agentId, caCertificates } = response;
   const named = { ...own, org, clusterId, agentId, server: urlOf(join) };
   const ca = caCertificates.map(certificateToPem);
@@ -136,7 +189,7 @@ function identityOf(response: EnrollResponse, join: JoinString, own: Asking): Id
   };
 }
 
-function keepTrust(path: string, response: EnrollResponse, join: JoinString): void {
+function keepTrust(path: string, response: EnrollResponse, join: JoinAddress): void {
   const trusted = emptyTrusted(response.root, join.rootPin);
   if (!trusted.ok) throw new AgentError(trusted.refusal.code, trusted.refusal.message);
   writeTrusted(path, trusted.value);
@@ -163,7 +216,7 @@ function kept(path: string, make: () => string): string {
   return text;
 }
 
-function urlOf(join: JoinString): string {
+function urlOf(join: JoinAddress): string {
   return `https://${join.host.includes(":") ? `[${join.host}]` : join.host}:${join.port}`;
 }
 
@@ -175,7 +228,7 @@ function isPassing(error: unknown): boolean {
   );
 }
 
-function inWords(error: unknown, join: JoinString): Error {
+function inWords(error: unknown, join: JoinAddress): Error {
   if (!(error instanceof ConnectError)) return error as Error;
   return new AgentError(
     "enroll/refused",

@@ -11,8 +11,14 @@ const handshakeMs = 10_000;
  * nothing; all later connections verify the server against the CA it returns.
  *
  * @param wanted "sha256:" and hex over a CA's public key (SPKI, DER), from the join string; two while the CA is replaced
+ * @param next what to do when the server has a new CA, as the end of a sentence
  */
-export async function fetchPinnedCa(host: string, port: number, wanted: readonly string[]): Promise<string> {
+export async function fetchPinnedCa(
+  host: string,
+  port: number,
+  wanted: readonly string[],
+  next: string,
+): Promise<string> {
   const chain = await fetchChain(host, port);
   const pins = chain.map((der) => spkiPin(der));
   const found = chain[pins.findIndex((pin) => wanted.includes(pin))];
@@ -24,7 +30,7 @@ export async function fetchPinnedCa(host: string, port: number, wanted: readonly
     `The server at ${host}:${port} is not the one of the join string: expected a CA with pin ${wanted.join(" or ")}, ` +
       `but its chain (${subject}) has ${pins.join(", ") || "none"}. ` +
       "Either something between here and the server answers in its place (a TLS-inspecting proxy, a wrong address), " +
-      "or the server has a new CA: then create a new token",
+      `or the server has a new CA: then ${next}`,
   );
 }
 

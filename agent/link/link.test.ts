@@ -5,84 +5,27 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { pipeline as pipe } from "node:stream";
-import { sql } from "drizzle-orm";
+import { sql } from "../../server/store/drizzle.ts";
 import { ClusterService } from "#proto/fleet/v1/cluster";
-import type { SyncResponse } from "#proto/agent/v1/agent";
-import { certificateToPem, issueServerCertificate, signReport } from "#trust";
-import { openAuditHead } from "../audit-head.ts";
-import { createConditions } from "../conditions.ts";
-import { openCurrent } from "../current.ts";
-import { enroll } from "../identity/enroll.ts";
+import { certificateToPem, issueServerCertificate } from "#trust";
 import { endpointOf } from "../identity/identity.ts";
 import type { Identity } from "../identity/identity.ts";
-import { createSpeaker } from "../speaker.ts";
-import { log, newHome, startAgentFleet, until } from "../testing.ts";
+import { startAgentFleet, until } from "../testing.ts";
 import type { AgentFleet } from "../testing.ts";
-import { openTrustStore } from "../trust-store.ts";
-import { startLink } from "./link.ts";
-import type { Link, LinkOptions, LinkState } from "./link.ts";
+import { enrolled, linked, shown } from "./fixture.ts";
 
-interface Linked {
-  readonly link: Link;
-  readonly states: LinkState[];
-  readonly heard: SyncResponse[];
-  /** Something to tell the server. */
-  readonly raise: (code: string) => void;
+/** Has the database of a server keep every goodbye that it takes, also those that the next session takes back. */
+async function noteGoodbyes({ at: { db } }: AgentFleet): Promise<() => Promise<number | undefined>> {
+  await db.execute(sql`create table goodbyes (at timestamptz)`);
+  await db.execute(sql`create function note_goodbye() returns trigger language plpgsql as
+    $$ begin insert into goodbyes values (new.left_at); return new; end $$`);
+  await db.execute(sql`create trigger goodbyes after update on agents for each row
+    when (new.left_at is not null and new.left_at is distinct from old.left_at) execute function note_goodbye()`);
+  return async () => {
+    const { rows } = await db.execute<{ n: number }>(sql`select count(*)::int as n from goodbyes`);
+    return rows[0]?.n;
+  };
 }
-
-async function enrolled(t: TestContext, fleet: AgentFleet) {
-  const home = newHome(t, await fleet.joinString());
-  const identity = await enroll(home.config, log, new AbortController().signal);
-  return { home, identity };
-}
-
-type Enrolled = Awaited<ReturnType<typeof enrolled>>;
-
-/** A link with nothing behind it but a list of what it heard. */
-function linked(t: TestContext, { home, identity }: Enrolled, options: Partial<LinkOptions> = {}): Linked {
-  const states: LinkState[] = [];
-  const heard: SyncResponse[] = [];
-  let version = 0;
-  const conditions = createConditions(() => {
-    version += 1;
-    link.wake();
-  });
-  const speaker = createSpeaker({
-    identity: () => identity,
-    instance: { id: "instance-1", starts: 1n },
-    current: openCurrent(home.paths.current).get,
-    running: () => ({}),
-    trust: openTrustStore(home.paths.trusted, identity),
-    auditHead: openAuditHead(home.paths.auditHead, identity.org),
-    conditions,
-    reportVersion: () => version,
-    shadow: () => undefined,
-    backtest: () => undefined,
-    rates: () => [],
-    ratesAcknowledged: () => undefined,
-    sign: (report) => signReport(identity.privateKey, report),
-  });
-  const link: Link = startLink({
-    speaker,
-    log,
-    endpoint: () => endpointOf(identity),
-    transport: "auto",
-    take: (response) => {
-      heard.push(response);
-      return Promise.resolve();
-    },
-    onState: (state) => {
-      states.push(state);
-      if (process.env["UNTIL"]) console.log(JSON.stringify(state));
-    },
-    ...options,
-  });
-  t.after(() => link.stop());
-  return { link, states, heard, raise: (code) => void conditions.raise(code, "for the test") };
-}
-
-const shown = (fleet: AgentFleet, transport: string) =>
-  until(`the server shows "${transport}"`, async () => (await fleet.agent())?.transport === transport);
 
 for (const transport of ["stream", "long-poll"] as const) {
   test(`over ${transport}, a waiting link hears of changes and tells its own at once`, async (t) => {
@@ -99,12 +42,22 @@ for (const transport of ["stream", "long-poll"] as const) {
     assert.ok(performance.now() - began < 9_000, "it waited for the next heartbeat");
   });
 
-  test(`over ${transport}, a link that is stopped is gone from the server at once`, async (t) => {
+  test(`over ${transport}, an agent that is stopped has left at once, and one that begins another session has not`, async (t) => {
     const fleet = await startAgentFleet(t);
-    const { link } = linked(t, await enrolled(t, fleet), { transport });
+    const goodbyes = await noteGoodbyes(fleet);
+    const { link, states } = linked(t, await enrolled(t, fleet), { transport });
     await shown(fleet, transport);
+    const comes = () => states.filter(({ connected }) => connected).length;
+    await until("it is there", () => comes() === 1);
+    link.reconnect();
+    await until("it is back", () => comes() === 2);
+    await shown(fleet, transport);
+    assert.equal((await fleet.agent())?.leftAt, undefined);
+    assert.equal(await goodbyes(), 0, "it said goodbye, and was back before anybody looked");
     await link.stop();
-    await shown(fleet, "");
+    assert.equal(await goodbyes(), 1);
+    const agent = await fleet.agent();
+    assert.deepEqual([agent?.transport, agent?.leftAt !== undefined], ["", true]);
   });
 
   test(`over ${transport}, a copy of the identity takes over, and the older one is told`, async (t) => {

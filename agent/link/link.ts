@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { SyncResponse, Tuning } from "#proto/agent/v1/agent";
-import { askedDelayMs, askedMsMax, reconnectDelayMs } from "../domain/backoff.ts";
+import { askedMsMax, reconnectDelayMs, saysAway } from "../domain/backoff.ts";
 import { chooseTransport, firstChoice } from "../domain/transport-choice.ts";
 import type { SessionEnd, TransportChoice, TransportName } from "../domain/transport-choice.ts";
 import { connectAgent } from "./clients.ts";
@@ -11,7 +11,7 @@ import { isIdentityRefused } from "./refused.ts";
 import { retryAfterOf } from "./retry-after.ts";
 import { createSession } from "./session.ts";
 import type { Session, Speaker } from "./session.ts";
-import { speakOverStream } from "./stream.ts";
+import { goodbyeMs, speakOverStream } from "./stream.ts";
 import { createWake } from "./wake.ts";
 import type { Wake } from "./wake.ts";
 
@@ -23,6 +23,8 @@ export interface LinkOptions {
   readonly transport: "auto" | TransportName;
   /** In place of 1, 5 and 30 minutes and 6 hours before the stream is tried again. */
   readonly streamRetriesMs?: readonly number[];
+  /** In place of 45 s without a word of the server, after which it is given up. */
+  readonly silenceMs?: number;
   readonly log: Logger;
   /** Takes metadata, assignment, labels and flags in. Never throws for what the server sent. */
   take(response: SyncResponse): Promise<void>;
@@ -102,11 +104,8 @@ async function keepConnected(own: Own): Promise<void> {
     failures = end === "spoke" && !isSuperseded(error) ? 0 : failures + 1;
     // The other transport has not failed yet.
     if (options.transport === "auto" && choice.current !== name) failures = 1;
-    // The first try after a failure to connect comes soon: most outages are a restart.
-    const windowMs = failures === 1 ? Math.min(own.windowMs, 1_000) : own.windowMs;
-    const ownMs = reconnectDelayMs(Math.max(0, failures - 1), windowMs, Math.random());
-    const askedMs = retryAfterOf(error);
-    const delayMs = drainMs ?? (askedMs === undefined ? ownMs : askedDelayMs(askedMs, ownMs, Math.random()));
+    const loss = { failures, windowMs: own.windowMs, isAway: isAway(error), askedMs: retryAfterOf(error) };
+    const delayMs = drainMs ?? reconnectDelayMs(loss, [Math.random(), Math.random()]);
     const because = error === undefined ? "the server drains" : ConnectError.from(error).rawMessage;
     options.onState({ connected: false, transport: name, because, isRefused: isIdentityRefused(error) });
     options.log.info(
@@ -117,6 +116,9 @@ async function keepConnected(own: Own): Promise<void> {
     await sleep(delayMs, AbortSignal.any([stopping.signal, own.again.signal]));
   }
 }
+
+/** Two heartbeats of the server, and what a busy network may add. */
+const usualSilenceMs = 45_000;
 
 interface Held {
   readonly end: SessionEnd;
@@ -146,8 +148,9 @@ async function holdSession(own: Own, name: TransportName, streamDueMs?: number):
     if (response.drain !== undefined) drainMs = Math.min(response.drain.reconnectAfterMs, askedMsMax);
     return drainMs === undefined;
   };
-  const signal = AbortSignal.any([stopping.signal, again.signal]);
-  const talk = { session, wake: own.wake, heartbeatMs: () => own.beatMs, take, signal };
+  const { silenceMs = usualSilenceMs } = options;
+  const ends = { signal: again.signal, leaving: stopping.signal };
+  const talk = { session, wake: own.wake, heartbeatMs: () => own.beatMs, take, silenceMs, ...ends };
   try {
     await (name === "stream" ? speakOverStream(client, talk) : speakByLongPoll(client, talk));
     return { end: "spoke", error: undefined, drainMs };
@@ -155,7 +158,7 @@ async function holdSession(own: Own, name: TransportName, streamDueMs?: number):
     return { end: endOf(error, spoke), error, drainMs };
   } finally {
     clearTimeout(streamDue);
-    // The end of a stream is goodbye enough. A poll may have arrived although its answer has not.
+    // A poll that was cut short may not have arrived, so the goodbye is a call of its own.
     if (stopping.signal.aborted && name === "long-poll") await sayGoodbye(client, session);
     own.connection = undefined;
     close();
@@ -188,6 +191,15 @@ const awayErrnos = new Set([
   "ENETUNREACH",
 ]);
 
+/** Whether the server, or what it cannot do without, is away. Ends of sessions that it chose itself are none of that. */
+function isAway(error: unknown): boolean {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (typeof code === "string" && saysAway(code)) return true;
+  }
+  return error !== undefined && ConnectError.from(error).code === Code.Unavailable;
+}
+
 function endOf(error: unknown, spoke: boolean): SessionEnd {
   if (spoke) return "spoke";
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
@@ -211,7 +223,7 @@ function endOf(error: unknown, spoke: boolean): SessionEnd {
 
 async function sayGoodbye(client: AgentConnection["client"], session: Session): Promise<void> {
   try {
-    await client.sync(session.next({ goodbye: true }), { signal: AbortSignal.timeout(2_000) });
+    await client.sync(session.next({ goodbye: true }), { signal: AbortSignal.timeout(goodbyeMs) });
   } catch {
     // The server learns it from the silence instead.
   }

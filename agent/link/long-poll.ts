@@ -1,7 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Client } from "@connectrpc/connect";
 import type { AgentService } from "#proto/agent/v1/agent";
-import { silenceMs } from "./stream.ts";
 import type { Conversation } from "./stream.ts";
 
 /**
@@ -13,20 +12,21 @@ export async function speakByLongPoll(
   talk: Conversation,
 ): Promise<void> {
   let hellosAsked = 0;
-  while (!talk.signal.aborted) {
+  const ends = AbortSignal.any([talk.signal, talk.leaving]);
+  while (!ends.aborted) {
     const waitMs = talk.session.hasNews() ? 0 : talk.heartbeatMs();
     const request = talk.session.next({ waitMs });
     const cut = new AbortController();
-    const signal = AbortSignal.any([talk.signal, cut.signal, AbortSignal.timeout(waitMs + silenceMs)]);
+    const signal = AbortSignal.any([ends, cut.signal, AbortSignal.timeout(waitMs + talk.silenceMs)]);
     const answered = new AbortController();
-    const news = waitMs === 0 ? undefined : cutOnNews(talk, cut, answered.signal);
+    const news = waitMs === 0 ? undefined : cutOnNews(talk, cut, AbortSignal.any([ends, answered.signal]));
     try {
       const response = await client.sync(request, { signal });
       if (response.needHello && (hellosAsked += 1) > hellosAskedMax) throw forgotten();
       talk.session.acknowledge(response);
       if (!(await talk.take(response))) return;
     } catch (error) {
-      if (!cut.signal.aborted || talk.signal.aborted) throw error;
+      if (!cut.signal.aborted || ends.aborted) throw error;
     } finally {
       answered.abort();
       await news;
@@ -42,7 +42,7 @@ function forgotten(): ConnectError {
   return new ConnectError(why, Code.Aborted);
 }
 
-async function cutOnNews(talk: Conversation, cut: AbortController, answered: AbortSignal): Promise<void> {
-  await talk.wake.wait(talk.heartbeatMs(), AbortSignal.any([talk.signal, answered]));
-  if (!answered.aborted && talk.session.hasNews()) cut.abort();
+async function cutOnNews(talk: Conversation, cut: AbortController, over: AbortSignal): Promise<void> {
+  await talk.wake.wait(talk.heartbeatMs(), over);
+  if (!over.aborted && talk.session.hasNews()) cut.abort();
 }

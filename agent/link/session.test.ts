@@ -31,6 +31,8 @@ function speaker() {
     trustVersions: () => ({}),
     labelsDigest: () => new Uint8Array(),
     caBundleVersion: () => 0n,
+    traceparent: () => "",
+    reportAcknowledged: () => undefined,
   };
   return { own, says };
 }
@@ -51,6 +53,15 @@ test("a session says hello and reports until it is acknowledged, and then only w
   own.version += 1;
   assert.equal(session.hasNews(), true);
   assert.equal(fromBinary(StateReportSchema, session.next().report).sequence, 4n);
+});
+
+test("a goodbye says no hello, with which it would take over from the session after it", () => {
+  for (const transport of ["stream", "long-poll"] as const) {
+    const session = createSession(speaker().says, transport);
+    assert.equal(session.next({ goodbye: true }).hello, undefined, "before it was heard");
+    session.acknowledge(ack(1n));
+    assert.equal(session.next({ goodbye: true }).hello, undefined);
+  }
 });
 
 test("a change between a report and its acknowledgement is not taken for acknowledged", () => {

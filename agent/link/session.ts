@@ -20,6 +20,10 @@ export interface Speaker {
   /** Grows with every change of what the report would say. */
   reportVersion(): number;
   report(): MessageInitShape<typeof StateReportSchema>;
+  /** Where a report that is said now stands in the trace of a rollout; "" for nowhere. */
+  traceparent(): string;
+  /** The server has the report of this version. */
+  reportAcknowledged(version: number): void;
   sign(report: Uint8Array): Uint8Array;
   rates(): readonly RateBucket[];
   trustVersions(): MessageInitShape<typeof TrustVersionsSchema>;
@@ -77,6 +81,8 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
     next({ waitMs = 0, goodbye = false } = {}) {
       sequence += 1n;
       const version = speaker.reportVersion();
+      // A goodbye begins nothing: one that came late with a hello would take over from the session after it.
+      const saysHello = sayHello && !goodbye;
       const says = sayHello || version !== acknowledgedVersion;
       const report = says ? buildReport(speaker, id, sequence) : undefined;
       const rates = speaker.rates();
@@ -90,9 +96,8 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
       return create(SyncRequestSchema, {
         sessionId: id,
         sequence,
-        // A poll that was cut short may not have arrived, and the goodbye must not be taken for a gap.
-        ...(sayHello || goodbye ? { hello: { ...speaker.hello(), transport } } : {}),
-        ...(report === undefined ? {} : { report, reportSignature: speaker.sign(report) }),
+        ...(saysHello ? { hello: { ...speaker.hello(), transport } } : {}),
+        ...(report === undefined ? {} : signed(speaker, report)),
         rates: [...rates],
         trustVersions: speaker.trustVersions(),
         labelsDigest: speaker.labelsDigest(),
@@ -117,12 +122,18 @@ export function createSession(speaker: Speaker, transport: "stream" | "long-poll
       for (const [sent, what] of inFlight) {
         if (sent > response.ackSequence) continue;
         inFlight.delete(sent);
-        if (what.version !== undefined) acknowledgedVersion = Math.max(acknowledgedVersion, what.version);
+        acknowledgedVersion = Math.max(acknowledgedVersion, what.version ?? -1);
+        if (what.version !== undefined) speaker.reportAcknowledged(what.version);
         known = what.said;
         speaker.ratesAcknowledged(what.minuteMs);
       }
     },
   };
+}
+
+/** A report, signed, with where it stands in a trace. */
+function signed(speaker: Speaker, report: Uint8Array) {
+  return { report, reportSignature: speaker.sign(report), traceparent: speaker.traceparent() };
 }
 
 /** What a message said, to be remembered once it is acknowledged. */

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry } from "prom-client";
+import { renderHistogram } from "../domain/prometheus-text.ts";
 import type { PipelineStats } from "../pipeline/pipeline.ts";
 
 /** What the process says of itself. */
@@ -31,7 +32,9 @@ export function renderMetrics(stats: PipelineStats, facts: ProcessFacts): Promis
   addOutputs(add(Counter), add(Gauge), stats);
   addDetection(add(Counter), add(Gauge), stats);
   addRing(add(Counter), add(Gauge), stats);
-  return registry.metrics();
+  addResponses(add(Counter), add(Gauge), stats);
+  addSpans(add(Counter), stats);
+  return registry.metrics().then((text) => text + latencies(stats));
 }
 
 type Add = (name: string, help: string, values: readonly (readonly [Labels, number])[]) => void;
@@ -240,6 +243,62 @@ function addRing(counter: Add, gauge: Add, { ring }: PipelineStats): void {
   ]);
   counter("falconry_ring_events_total", "Events that were to be kept for backtests.", [[{}, ring.events]]);
   counter("falconry_ring_lost_events_total", "Those of them that could not be kept.", [[{}, ring.lost]]);
+}
+
+function addSpans(counter: Add, { spans }: PipelineStats): void {
+  if (spans === undefined) return;
+  counter(
+    "falconry_trace_spans_total",
+    "Spans of traces: exported, failed when the collector did not take them, dropped when the queue was full.",
+    [
+      [{ outcome: "exported" }, spans.exported],
+      [{ outcome: "failed" }, spans.failed],
+      [{ outcome: "dropped" }, spans.dropped],
+    ],
+  );
+}
+
+function addResponses(counter: Add, gauge: Add, { responses }: PipelineStats): void {
+  if (responses === undefined) return;
+  counter(
+    "falconry_responses_total",
+    "What was done about alerts, by action and outcome.",
+    responses.counts.map(({ action, outcome, count }) => [{ action, outcome }, count] as const),
+  );
+  gauge("falconry_responses_queued", "Responses that wait to be done.", [[{}, responses.queued]]);
+  gauge("falconry_responses_untold", "Responses that the server does not know of.", [[{}, responses.untold]]);
+  counter("falconry_responses_left_out_total", "Alerts that responses left out in silence.", [
+    [{}, responses.leftOut],
+  ]);
+  counter("falconry_responses_lost_total", "Responses that the server was never told of.", [
+    [{}, responses.lost],
+  ]);
+}
+
+/** What was counted elsewhere, in another thread, is written down as it is. */
+function latencies({ detectionDelay, applies, outputs }: PipelineStats): string {
+  return [
+    renderHistogram(
+      "falconry_detection_latency_seconds",
+      "From the time of an event to the alert about it, by alert.",
+      [[{}, detectionDelay]],
+    ),
+    renderHistogram(
+      "falconry_output_latency_seconds",
+      "From the time of the oldest record of a batch to its delivery, by batch, for outputs that have a queue.",
+      outputs.flatMap(({ alias, latency }) => (latency === undefined ? [] : [[{ name: alias }, latency]])),
+    ),
+    renderHistogram(
+      "falconry_apply_seconds",
+      "How long bundles took to load and to be swapped in, or to be refused, by result.",
+      applies === undefined
+        ? []
+        : [
+            [{ result: "applied" }, applies.applied],
+            [{ result: "refused" }, applies.refused],
+          ],
+    ),
+  ].join("");
 }
 
 /** The same figures as Fluent Bit's `/api/v1/metrics` has them; what is not counted here is left out. */

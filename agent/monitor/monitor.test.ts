@@ -5,11 +5,14 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { createConditions } from "../conditions.ts";
+import { newHistogram, observeSeconds } from "../domain/histogram.ts";
 import { until } from "../pipeline/testing/until.ts";
 import type { PipelineStats } from "../pipeline/pipeline.ts";
 import { createMonitor } from "./monitor.ts";
 import type { Monitor } from "./monitor.ts";
 
+const detectionDelay = newHistogram([1, 60]);
+for (const seconds of [0.5, 2, 90]) observeSeconds(detectionDelay, seconds);
 const output = {
   alias: "store",
   plugin: "http",
@@ -21,6 +24,7 @@ const output = {
   queueBytes: 700,
   queueRecords: 7,
   full: false,
+  latency: newHistogram([1]),
   isBehind: false,
   behindMs: 0,
   lastError: undefined,
@@ -74,6 +78,8 @@ function statsAt(port: number, more: Partial<PipelineStats> = {}): PipelineStats
     waitingFor: undefined,
     unfedSources: [],
     detectionUs: 2_000_000,
+    detectionDelay,
+    applies: { applied: newHistogram([1]), refused: newHistogram([1]) },
     running: { rules: "sha256:aa", shipper: "sha256:bb" },
     monitor: {
       at: { file: "a.conf", line: 1, column: 1 },
@@ -141,6 +147,12 @@ test("a dashboard made for Fluent Bit finds its names, with the alias as label",
     "falconry_ring_oldest_timestamp_seconds 4",
     "falconry_ring_events_total 9",
     "falconry_ring_lost_events_total 2",
+    'falconry_detection_latency_seconds_bucket{le="1"} 1',
+    'falconry_detection_latency_seconds_bucket{le="60"} 2',
+    'falconry_detection_latency_seconds_bucket{le="+Inf"} 3',
+    "falconry_detection_latency_seconds_sum 92.5",
+    'falconry_output_latency_seconds_count{name="store"} 0',
+    'falconry_apply_seconds_count{result="refused"} 0',
   ]) {
     assert.ok(text.split("\n").includes(line), `${line} is missing in:\n${text}`);
   }

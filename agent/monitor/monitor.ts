@@ -7,7 +7,6 @@ import type { PipelineStats } from "../pipeline/pipeline.ts";
 import { agentVersion } from "../version.ts";
 import { HealthWindow } from "./health.ts";
 import type { Health } from "./health.ts";
-import { metricsJson, renderMetrics } from "./metrics.ts";
 
 /** Serves what Fluent Bit's HTTP server serves, for as long as the shipper config wants it. */
 export interface Monitor {
@@ -89,6 +88,8 @@ async function answer(
   }
   if (stats === undefined || health === undefined) return text(503, "The pipeline has no figures yet\n");
   const seconds = Math.floor((Date.now() - startedMs) / 1000);
+  // Loaded when somebody asks: many agents are never scraped.
+  const { metricsJson, renderMetrics } = await import("./metrics.ts");
   switch (url.split("?")[0] ?? "") {
     case "/":
       return json(200, { "fluent-bit": { version: agentVersion, edition: "Falconry", flags: [] } });

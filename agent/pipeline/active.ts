@@ -1,12 +1,13 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { isBelowAny } from "#shipper";
-import type { AllowList, InputConfig, OutputConfig, PipelineConfig, TailConfig } from "#shipper";
+import type { AllowList, FleetConfig, InputConfig, OutputConfig, PipelineConfig, TailConfig } from "#shipper";
 import { isNamedBy } from "./candidates.ts";
 import { DirectOutput } from "./direct-output.ts";
 import { DiskQueue } from "./disk-queue.ts";
 import { DummyInput } from "./dummy-input.ts";
 import { EsOutput } from "./es-output.ts";
+import { recordsTo } from "./elsewhere.ts";
 import type { Feeds } from "./feeds.ts";
 import { FileOutput } from "./file-output.ts";
 import { FleetOutput } from "./fleet-output.ts";
@@ -32,14 +33,15 @@ import { TailInput } from "./tail-input.ts";
 export interface Active {
   readonly config: PipelineConfig;
   readonly feeds: Feeds;
+  /** Those of the config, and what delivers the rest of others: see `openLeftovers()`. */
   readonly outputs: readonly Output[];
-  /** To all outputs. */
+  /** To all outputs of the config. */
   readonly router: Router;
   /** Positions of files that no input of this config reads; kept for a config that will. */
   readonly otherMarks: readonly Mark[];
 }
 
-/** Opens outputs; `detect` is none, it is part of the router. When one fails, those before it are closed again. */
+/** Opens outputs; `detect` is none while rules run here, it is part of the router. When one fails, those before it are closed again. */
 export async function openOutputs(config: PipelineConfig, context: OutputContext): Promise<Output[]> {
   const opened: Output[] = [];
   try {
@@ -75,7 +77,7 @@ function openOutput(config: OutputConfig, context: OutputContext): Output | Prom
     case "null":
       return new DirectOutput(config, context);
     case "detect":
-      return undefined;
+      return context.records && new HttpOutput(recordsTo(context.records, config), context);
   }
 }
 
@@ -90,9 +92,34 @@ export function tellOrphans(
     onProblem("input/orphan-spool", `${why}, and read when the input is back under its alias`);
   }
   for (const name of orphanQueues(config, queueDir)) {
+    if (name.startsWith(fleetPrefix)) continue;
     const why = `Queue ${name} holds records of an output that is not in the config any more: they are kept`;
     onProblem("output/orphan-queue", `${why}, and delivered when the output is back under its alias`);
   }
+}
+
+/**
+ * Outputs for alerts that a config before this one queued for the server under another alias. There is one place for them
+ * whatever the alias was, so they are delivered; nothing is routed here any more.
+ */
+export function openLeftovers(config: PipelineConfig, context: OutputContext): Output[] {
+  return orphanQueues(config, context.queueDir)
+    .filter((name) => name.startsWith(fleetPrefix))
+    .map((name) => new FleetOutput(leftoverConfig(name.slice(fleetPrefix.length)), context));
+}
+
+const fleetPrefix = "fleet-";
+
+function leftoverConfig(alias: string): FleetConfig {
+  return {
+    plugin: "fleet",
+    alias,
+    at: { file: "a config of before", line: 1, column: 1 },
+    match: { kind: "glob", pattern: alias },
+    queueBytesMax: readThroughMax,
+    overflow: "wait",
+    retryLimit: undefined,
+  };
 }
 
 /** Queues with records of outputs that the config does not have: kept, but nobody delivers them. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Alert, AuditRecords } from "#engine";
+import { isCanary } from "../domain/canary.ts";
 import type { PipelineAlert } from "./batch.ts";
 
 /** Where a record stood: with the record itself enough to know it again after a crash. */
@@ -14,6 +15,17 @@ export interface SourcePosition {
 }
 
 const bodyBytesMax = 64 * 1024;
+const parkedPrefix = "parked ";
+
+/** The origin of what was set aside in a file of the dead letter folder, and is fed again by hand. */
+export function parkedOrigin(file: string): string {
+  return `${parkedPrefix}${file}`;
+}
+
+/** Whether a record is fed again by hand: whoever edited it could have written anything, and what it is about is over. */
+export function isParked({ origin }: SourcePosition): boolean {
+  return origin.startsWith(parkedPrefix);
+}
 
 /**
  * The content id of an alert: the same for the same record at the same place, so that reading it twice alerts once, and
@@ -45,8 +57,17 @@ export function withoutFields(alert: Alert): Alert {
   return { ...alert, output, body: text };
 }
 
-/** The alert as it travels. A body beyond 64 KiB is replaced by its essence, which says so. */
-export function toPipelineAlert(alert: Alert, id: string, body: string, rulesDigest: string): PipelineAlert {
+/**
+ * The alert as it travels. A body beyond 64 KiB is replaced by its essence, which says so. `readAtMs` is when the agent had read the
+ * record, 0 when that is not known.
+ */
+export function toPipelineAlert(
+  alert: Alert,
+  id: string,
+  body: string,
+  rulesDigest: string,
+  readAtMs: number,
+): PipelineAlert {
   const { rule, priority, source, time, output, auditId, tags } = alert;
   const isLong = Buffer.byteLength(body) > bodyBytesMax;
   const short = { output: output.slice(0, 8192), priority, rule, source, tags, time, truncated: true };
@@ -61,5 +82,6 @@ export function toPipelineAlert(alert: Alert, id: string, body: string, rulesDig
     auditId,
     tags,
     rulesDigest,
+    ...(readAtMs > 0 && isCanary(body) ? { hops: { readMs: readAtMs, matchedMs: Date.now() } } : {}),
   };
 }

@@ -1,3 +1,5 @@
+import { withoutLayers } from "./load-composition.ts";
+import type { Note } from "./load-composition.ts";
 import { createDetector, createRecordDetector } from "#engine";
 import type { Detector, RecordDetector } from "#engine";
 import { failure, loadRuleSet } from "./load-bundle.ts";
@@ -41,9 +43,9 @@ const anyShare = Number.MAX_SAFE_INTEGER;
 export function replay(
   request: BacktestRequest,
 ): ApplyFailure | { readonly steps: Generator<BacktestFigures> } {
-  const running = loadRuleSet(request.rules, request.facts);
+  const running = loadRuleSet(request.rules, request.facts, request.guard);
   if (!running.ok) return running;
-  const candidate = loadRuleSet(request.candidate, request.facts);
+  const candidate = loadRuleSet(request.candidate, request.facts, request.guard);
   if (!candidate.ok) return candidate;
   const lost = rulesProblem(running.value, candidate.value, request.guard);
   if (lost !== undefined) return failure("rules", "rules/protected", lost);
@@ -56,6 +58,7 @@ export function replay(
     now: () => Date.now(),
     steady: () => performance.now(),
     share: anyShare,
+    note: withoutLayers(candidate.parts),
   });
   return {
     steps: stepsOf(openRing(request.folder, request.span), request.span, { detector, calls, shadow }),
@@ -78,7 +81,7 @@ function* stepsOf(ring: RingContents, span: Span, rules: Rules): Generator<Backt
     const isStopped = state === "stopped";
     const whole = { ...counted, bytesDone, bytesTotal, oldestMs, missing };
     if (isStopped || !isDone) return { ...whole, state: isStopped ? "stopped" : "replaying" };
-    return { ...whole, state: "done", ...shortness(oldestMs, counted.events, span) };
+    return { ...whole, state: "done", ...both(counted, shortness(oldestMs, counted.events, span)) };
   };
   yield figures(false);
   for (const part of ring.blocks()) {
@@ -94,7 +97,7 @@ function* stepsOf(ring: RingContents, span: Span, rules: Rules): Generator<Backt
 function evaluate(event: RingEvent, { detector, calls, shadow }: Rules): void {
   shadow.begin(event.hidesValues);
   if (event.kind === "calls") {
-    evaluateCalls({ calls }, { events: event.events, problems: [] }, event.isHidden, shadow);
+    evaluateCalls(calls, { events: event.events, problems: [] }, event.isHidden, shadow);
     return;
   }
   const { seen, shown } = event;
@@ -106,12 +109,14 @@ function evaluate(event: RingEvent, { detector, calls, shadow }: Rules): void {
   detector.detectBytes(both, 0, seen.length, { start: seen.length, end: both.length });
 }
 
+/** The first reason there is, with the words of both. */
+function both(one: Note, other: Note | undefined): Note {
+  if (other === undefined || one.reason === "") return other ?? one;
+  return { reason: one.reason, detail: `${one.detail}; ${other.detail}` };
+}
+
 /** What keeps a replay from being one of the whole span, in words. */
-function shortness(
-  oldestMs: number | undefined,
-  events: number,
-  { sinceMs }: Span,
-): { readonly reason: string; readonly detail: string } | undefined {
+function shortness(oldestMs: number | undefined, events: number, { sinceMs }: Span): Note | undefined {
   if (oldestMs !== undefined && oldestMs > sinceMs) {
     const from = new Date(oldestMs).toISOString();
     const detail = `The events that are kept here go back to ${from}, not to ${new Date(sinceMs).toISOString()}`;

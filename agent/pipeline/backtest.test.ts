@@ -9,6 +9,7 @@ import { EventRing, ringFolder } from "./event-ring.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { openRing } from "./ring-reader.ts";
 import { auditLine, execRule, facts, tailToFile, writeBundle } from "./testing/bundles.ts";
+import { testProgram } from "./testing/test-program.ts";
 import { until } from "./testing/until.ts";
 import { applied, numbered, world, write, type World } from "./testing/world.ts";
 
@@ -161,8 +162,7 @@ test("after kill -9 what was in the ring is replayed, and the next agent adds to
   const state = join(w.dir, "state");
   fs.mkdirSync(join(w.dir, "log"));
   write(w.log, ...numbered("a", 2_000));
-  const driver = join(import.meta.dirname, "testing", "driver.ts");
-  const child = spawn(process.execPath, [driver, state, w.dir, JSON.stringify(bundles)], {
+  const child = spawn(process.execPath, [...testProgram("driver"), state, w.dir, JSON.stringify(bundles)], {
     stdio: "inherit",
   });
   const kept = () => {

@@ -1,6 +1,6 @@
-import { Worker } from "node:worker_threads";
 import type { BacktestFigures, BacktestRequest } from "./backtest-replay.ts";
 import type { ApplyFailure } from "./load-bundle.ts";
+import { startThread } from "./thread.ts";
 
 export type { BacktestFigures, BacktestRequest } from "./backtest-replay.ts";
 
@@ -21,8 +21,7 @@ export function runBacktest(
   signal: AbortSignal,
 ): Promise<ApplyFailure | undefined> {
   signal.throwIfAborted();
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./backtest-worker.${extension}`, import.meta.url), {
+  const worker = startThread("backtest-worker", {
     workerData: request,
     resourceLimits: { maxOldGenerationSizeMb },
   });

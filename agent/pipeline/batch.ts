@@ -21,6 +21,8 @@ export interface PipelineAlert {
   readonly tags: readonly string[];
   /** "sha256:..." of the rules bundle that found it. */
   readonly rulesDigest: string;
+  /** Of canaries alone: when the agent had read the record, and when a rule matched it, in ms since the epoch. */
+  readonly hops?: { readonly readMs: number; readonly matchedMs: number };
 }
 
 /** What one turn has for one output under one tag: whole lines in the arena. */

@@ -70,7 +70,7 @@ export class Feeds {
     const reached = [...feed.reached].filter((output) => !full.includes(output));
     const rest = new Feed({ ...held, input, router, reached });
     const here = input.marks();
-    const slow = full.map((output) => this.#feedBehind(input, output, here, held));
+    const slow = this.#feedsBehind(input, full, here, held);
     this.#feeds = [...this.#feeds.map((one) => (one === feed ? rest : one)), ...slow];
     for (const { config } of full) {
       const what = `The queue of output "${config.alias}" is full: the other outputs of input "${input.config.alias}" go on`;
@@ -100,10 +100,31 @@ export class Feeds {
     const marks = unmarked(slow.savedMarks);
     const whole = new Feed({ input, router, marks, reached: [...first.reached, ...slow.reached] });
     this.#feeds = this.#feeds.flatMap((one) => (one === slow ? [] : [one === first ? whole : one]));
-    this.#readers.get(slow)?.close();
-    this.#readers.delete(slow);
+    this.#leave(slow);
     const what = `Output "${slow.behind?.config.alias}" has caught up with the others of input "${input.config.alias}"`;
     this.#ports.onProblem("output/caught-up", what);
+  }
+
+  /** All of them or none: files that were opened before one could not be are closed again. */
+  #feedsBehind(
+    first: TailInput,
+    outputs: readonly Output[],
+    here: readonly Mark[],
+    held: Pick<FeedOptions, "marks" | "safe">,
+  ): readonly Feed[] {
+    const made: Feed[] = [];
+    try {
+      for (const output of outputs) made.push(this.#feedBehind(first, output, here, held));
+    } catch (error) {
+      for (const feed of made) this.#leave(feed);
+      throw error;
+    }
+    return made;
+  }
+
+  #leave(slow: Feed): void {
+    this.#readers.get(slow)?.close();
+    this.#readers.delete(slow);
   }
 
   #feedBehind(

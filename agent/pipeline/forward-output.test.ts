@@ -9,6 +9,7 @@ import { startForwardServer } from "./testing/forward-server.ts";
 import type { ForwardServer } from "./testing/forward-server.ts";
 import { facts, tailToFile, writeBundle } from "./testing/bundles.ts";
 import { openBench } from "./testing/outputs.ts";
+import { testProgram } from "./testing/test-program.ts";
 import { until } from "./testing/until.ts";
 import { world, write } from "./testing/world.ts";
 
@@ -197,8 +198,6 @@ test("after kill -9 what was not acknowledged is sent by the next process", asyn
   assert.deepEqual(numbers(server), upTo(20));
 });
 
-const driver = join(import.meta.dirname, "testing", "driver.ts");
-
 test("kill -9 of the agent while records are on their way loses none of them", async (t) => {
   const w = world(t);
   const server = await startForwardServer(t);
@@ -215,7 +214,7 @@ test("kill -9 of the agent while records are on their way loses none of them", a
     const before = got().size;
     const child = spawn(
       process.execPath,
-      [driver, join(w.dir, "state"), w.dir, JSON.stringify({ shipper })],
+      [...testProgram("driver"), join(w.dir, "state"), w.dir, JSON.stringify({ shipper })],
       {
         env: { ...process.env, SINK_PORT: String(server.port) },
         stdio: "ignore",

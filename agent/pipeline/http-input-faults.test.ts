@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { auditLine, execRule, writeBundle } from "./testing/bundles.ts";
 import { faultFolder, idsIn, missing, startDriver } from "./testing/faults.ts";
-import { freePort } from "./testing/free-port.ts";
+import { freePort } from "../../test/support/free-ports.ts";
 import { until } from "./testing/until.ts";
 
 /** Posts lists of events as fast as they are answered, over and over until it is stopped; notes what was acknowledged. */
@@ -113,7 +113,7 @@ test("every record whose request was acknowledged is delivered, however often th
   const execs = posters.flatMap((poster) => poster.execs);
   const kept = join(dir, "out", "audit.jsonl");
   const isThere = () =>
-    missing(acknowledged, idsIn(kept)).length === 0 && new Set(alerts).size >= execs.length;
+    new Set(alerts).size >= execs.length && missing(acknowledged, idsIn(kept)).length === 0;
   await until("everything that was acknowledged", isThere, 30_000).catch(() => {});
   child.kill("SIGTERM");
   await once(child, "exit");

@@ -74,9 +74,11 @@ test("a full queue makes the reader wait, and nothing is lost when there is room
   const shipper = writeBundle(w.dir, "shipper", `${tailOnly(w.log)}${http}`);
   const result = await pipeline.apply({ shipper }, facts);
   assert.ok(result.ok, JSON.stringify(result));
-  await until("back-pressure", async () => (await pipeline.stats()).outputs.some((o) => o.full));
-  const { waitingFor, events } = await pipeline.stats();
-  assert.ok(waitingFor !== undefined && events < wanted.length);
+  await until("back-pressure", async () => {
+    const { outputs, waitingFor } = await pipeline.stats();
+    return waitingFor !== undefined && outputs.some((o) => o.full);
+  });
+  assert.ok((await pipeline.stats()).events < wanted.length);
   isUp = true;
   await until("all records", () => got.length >= wanted.length);
   assert.deepEqual(got, wanted);

@@ -87,6 +87,13 @@ export function newCounters(): InputCounters {
   return { records: 0, bytes: 0, parked: {}, ...files, requests: {} };
 }
 
+/** The counters of a name, kept as long as the pipeline lives. */
+export function countersIn<T>(known: Map<string, T>, name: string, make: () => T): T {
+  const found = known.get(name) ?? make();
+  known.set(name, found);
+  return found;
+}
+
 /** Counts what was set aside under its reason. */
 export function countParked(counters: InputCounters, reason: string): void {
   counters.parked[reason] = (counters.parked[reason] ?? 0) + 1;

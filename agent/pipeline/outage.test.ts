@@ -12,10 +12,9 @@ import { tailOnly, writeBundle } from "./testing/bundles.ts";
 import { startEs } from "./testing/es-server.ts";
 import { startFaultServer } from "./testing/fault-server.ts";
 import { startLoki } from "./testing/loki-server.ts";
+import { testProgram } from "./testing/test-program.ts";
 import { until } from "./testing/until.ts";
 import { numbered, write } from "./testing/world.ts";
-
-const driver = join(import.meta.dirname, "testing", "driver.ts");
 
 /** Starts an agent's pipeline as a process, and says how many records it read and did not deliver. */
 async function start(
@@ -24,7 +23,7 @@ async function start(
   apply: string,
   ports: readonly number[],
 ): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [driver, join(dir, "state"), dir, apply], {
+  const child = spawn(process.execPath, [...testProgram("driver"), join(dir, "state"), dir, apply], {
     env: { ...process.env, SINK_PORT: ports.join(",") },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -10,7 +10,7 @@ import type { OutputContext } from "./output.ts";
 export function outputContext(
   config: PipelineConfig,
   facts: PipelineFacts,
-  { stateDir, allowList }: WorkerOptions,
+  { stateDir, allowList, rulesElsewhere }: WorkerOptions,
   ports: Pick<OutputContext, "onProblem" | "deliverAlerts"> & { readonly deadLetter: DeadLetter },
 ): OutputContext {
   return {
@@ -18,6 +18,7 @@ export function outputContext(
     clusterId: facts.clusterId,
     service: config.service,
     queueDir: join(stateDir, "queue"),
+    records: rulesElsewhere?.records,
     onRoom: () => {},
     mayWrite: (folder) => isBelowAny(folder, allowList.fileDirectories),
     destinationProblem: (to, tls) => destinationProblem(to, { tls }, allowList),

@@ -1,6 +1,8 @@
+import type { Histogram } from "../domain/histogram.ts";
 import type { OutputConfig, ServiceConfig, TlsConfig } from "#shipper";
 import type { Batch, PipelineAlert } from "./batch.ts";
 import type { DeadLetter } from "./dead-letter.ts";
+import type { RulesElsewhere } from "./elsewhere.ts";
 
 /** What an output has to say about itself; counters are cumulative since the pipeline began. */
 export interface OutputStats {
@@ -16,6 +18,8 @@ export interface OutputStats {
   readonly queueRecords: number;
   /** Whether the reader waits for this output. */
   readonly full: boolean;
+  /** From the time of the oldest record of a batch to its delivery; absent where nothing is queued. */
+  readonly latency?: Histogram;
   readonly lastError: string | undefined;
 }
 
@@ -61,6 +65,8 @@ export interface OutputContext {
   readonly queueDir: string;
   readonly deadLetter: DeadLetter;
   readonly onProblem: (code: string, message: string) => void;
+  /** Where `detect` sends records, when another program runs the rules and takes any. */
+  readonly records?: RulesElsewhere["records"];
   /** Called when an output has room again. */
   readonly onRoom: () => void;
   /** Whether a folder, by its real path, may be written to. */

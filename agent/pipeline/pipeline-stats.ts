@@ -2,20 +2,19 @@ import type { Active } from "./active.ts";
 import { parkedIn } from "./input.ts";
 import type { InputCounters, InputReport } from "./input.ts";
 import type { PipelineStats, Running } from "./messages.ts";
-import type { Detection } from "./router.ts";
+import type { Detection, RouterCounters } from "./router.ts";
 import { unfedSources } from "./unfed-sources.ts";
 
 /** Counts of the pipeline itself, cumulative since it began. */
-export interface PipelineCounters {
-  alerts: number;
-  undetected: number;
-  detectionMs: number;
+export interface PipelineCounters extends RouterCounters {
   dropped: number;
 }
 
 /** What statistics are made of. */
 export interface StatsSource {
   readonly counters: PipelineCounters;
+  /** What rules took of a core since the beginning. */
+  readonly detectionUs: number;
   /** Of all inputs there ever were, so that totals never go back. */
   readonly inputCounters: Iterable<InputCounters>;
   readonly active: Active | undefined;
@@ -26,9 +25,17 @@ export interface StatsSource {
   readonly detection: Detection | undefined;
 }
 
+/**
+ * Keeps what outputs dropped that are closed now: those that are opened next count anew. Of a sum that goes back nobody can tell which
+ * part of it was counted before.
+ */
+export function keepDropped(counters: PipelineCounters, outputs: Active["outputs"]): void {
+  for (const output of outputs) counters.dropped += output.stats().dropped;
+}
+
 export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats {
   const { active, running } = source;
-  const { detectionMs, ...counters } = source.counters;
+  const { detectionMs: _, ...counters } = source.counters;
   const counted = [...source.inputCounters];
   const sum = (count: (one: InputCounters) => number) =>
     counted.reduce((total, one) => total + count(one), 0);
@@ -50,7 +57,7 @@ export function pipelineStats(source: StatsSource, nowMs: number): PipelineStats
     bytes: sum((input) => input.bytes),
     parked: sum(parkedIn) + outputs.reduce((total, output) => total + output.parked, 0),
     dropped: counters.dropped + outputs.reduce((total, output) => total + output.dropped, 0),
-    detectionUs: Math.round(detectionMs * 1000),
+    detectionUs: source.detectionUs,
     truncations: sum((input) => input.truncations),
     lostFiles: sum((input) => input.lost),
     lagMs: lagMs(active, [...reports, ...late], nowMs),

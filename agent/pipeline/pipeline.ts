@@ -1,6 +1,8 @@
-import { Worker } from "node:worker_threads";
+import type { ResponseCandidate } from "../respond/responder.ts";
+import type { Worker } from "node:worker_threads";
 import type { PipelineAlert } from "./batch.ts";
 import type { PipelineFacts } from "./load-bundle.ts";
+import type { RenderRequest, RenderResult } from "./render-bundle.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
 import type {
   ApplyRequest,
@@ -14,16 +16,19 @@ import type {
   ToWorker,
   WorkerOptions,
 } from "./messages.ts";
+import { startThread } from "./thread.ts";
 
 export type { PipelineAlert } from "./batch.ts";
 export type { FilterStats } from "./filter.ts";
-export type { ApplyFailure, BundleSource, PipelineFacts } from "./load-bundle.ts";
+export type { ApplyFailure, BundleSource, EngineNeeds, PipelineFacts } from "./load-bundle.ts";
 export type { ApplyRequest, ApplyResult, PipelineProblem, PipelineStats, Running } from "./messages.ts";
+export type { LeftOutPart, RulesParts } from "./load-composition.ts";
 export type { BacktestSource, BacktestSourceResult, ShadowRequest, ShadowResult } from "./messages.ts";
 export type { ShadowFigures } from "./shadow-counts.ts";
 export type { InputStats } from "./input.ts";
+export type { RenderRequest, RenderResult } from "./render-bundle.ts";
 export type { OutputReport } from "./output.ts";
-export { describeUnfed } from "./unfed-sources.ts";
+export { describeUnfed } from "./describe-unfed.ts";
 
 export interface PipelineOptions extends WorkerOptions {
   /**
@@ -33,6 +38,8 @@ export interface PipelineOptions extends WorkerOptions {
    */
   readonly onAlerts: (batch: readonly PipelineAlert[], ack: (failure?: Error) => void) => void;
   readonly onProblem: (problem: PipelineProblem) => void;
+  /** Called with alerts that responses of the running rules are about, as they are raised. `missed` were left out. */
+  readonly onRespond?: (candidate: ResponseCandidate, missed: number) => void;
 }
 
 /** How the worker ended: by `stop`, or by an error that is a bug. Start another one in the latter case. */
@@ -47,6 +54,10 @@ export interface Pipeline {
    * worker computed over the bytes it loaded. Rejects only when the worker is gone.
    */
   apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult>;
+  /** Checks a bundle that another program is to run, and gives its files. Rejects when the worker is gone. */
+  render(request: RenderRequest, facts: PipelineFacts): Promise<RenderResult>;
+  /** Says which rules bundle another program was proved to run. */
+  runsElsewhere(digest: string): void;
   /** Evaluates a candidate beside what runs, instead of the one before. Rejects when the worker is gone. */
   beginShadow(request: ShadowRequest): Promise<ShadowResult>;
   endShadow(): Promise<true>;
@@ -77,7 +88,7 @@ const maxYoungGenerationSizeMb = 48;
  * Only one pipeline may use a state folder at a time.
  */
 export function startPipeline(options: PipelineOptions): Pipeline {
-  const { onAlerts, onProblem, ...workerData } = options;
+  const { onAlerts, onProblem, onRespond, ...workerData } = options;
   const worker = startWorker(workerData);
   const pending = new Map<number, Pending>();
   let ids = 0;
@@ -100,13 +111,10 @@ export function startPipeline(options: PipelineOptions): Pipeline {
         pending.delete(message.id);
         break;
       case "alerts":
-        onAlerts(message.alerts, (error) =>
-          send({
-            kind: "ack",
-            batch: message.batch,
-            ...(error === undefined ? {} : { failure: error.message }),
-          }),
-        );
+        onAlerts(message.alerts, (error) => send(ackOf(message.batch, error)));
+        break;
+      case "respond":
+        onRespond?.(message.candidate, message.missed);
         break;
       case "problem":
         onProblem(message.problem);
@@ -127,6 +135,7 @@ export function startPipeline(options: PipelineOptions): Pipeline {
 
   return {
     apply: (request, facts) => ask<ApplyResult>((id) => ({ kind: "apply", id, request, facts })),
+    ...elsewhereBy(ask, send),
     ...shadowsBy(ask),
     backtestSource: () => ask<BacktestSourceResult>((id) => ({ kind: "backtest-source", id })),
     stats: () => ask<PipelineStats>((id) => ({ kind: "stats", id })),
@@ -139,7 +148,21 @@ export function startPipeline(options: PipelineOptions): Pipeline {
   };
 }
 
+function ackOf(batch: number, error: Error | undefined): ToWorker {
+  return { kind: "ack", batch, ...(error === undefined ? {} : { failure: error.message }) };
+}
+
 type Ask = <T>(message: (id: number) => ToWorker) => Promise<T>;
+
+function elsewhereBy(
+  ask: Ask,
+  send: (message: ToWorker) => void,
+): Pick<Pipeline, "render" | "runsElsewhere"> {
+  return {
+    render: (request, facts) => ask<RenderResult>((id) => ({ kind: "render", id, request, facts })),
+    runsElsewhere: (digest) => send({ kind: "elsewhere", digest }),
+  };
+}
 
 function shadowsBy(ask: Ask): Pick<Pipeline, "beginShadow" | "endShadow" | "shadowFigures"> {
   return {
@@ -150,12 +173,7 @@ function shadowsBy(ask: Ask): Pick<Pipeline, "beginShadow" | "endShadow" | "shad
 }
 
 function startWorker(workerData: WorkerOptions): Worker {
-  // Compiled, this file and the worker's are .js; as they are, both are .ts.
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new Worker(new URL(`./worker.${extension}`, import.meta.url), {
-    workerData,
-    resourceLimits: { maxYoungGenerationSizeMb },
-  });
+  return startThread("worker", { workerData, resourceLimits: { maxYoungGenerationSizeMb } });
 }
 
 function goneError(cause: Error | undefined): Error {

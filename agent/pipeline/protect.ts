@@ -73,7 +73,8 @@ export function shipperProblem(
   return `${what}: it cannot be added or changed ${because}. ${next}`;
 }
 
-function isProtectedBy({ protectedRules = [], releasedRules = [] }: RuleGuard) {
+/** Whether a rule must not get lost on this node. */
+export function isProtectedBy({ protectedRules = [], releasedRules = [] }: RuleGuard) {
   const [named, released] = [new Set(protectedRules), new Set(releasedRules)];
   return ({ name, tags }: { readonly name: string; readonly tags: readonly string[] }): boolean =>
     !released.has(name) && (named.has(name) || tags.includes(protectedTag));

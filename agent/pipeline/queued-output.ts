@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { newHistogram, observeSeconds } from "../domain/histogram.ts";
 import type { OutputConfig } from "#shipper";
 import type { Batch } from "./batch.ts";
 import { DiskQueue } from "./disk-queue.ts";
@@ -48,6 +49,7 @@ export abstract class QueuedOutput implements Output {
   protected deliveredBytes = 0;
   protected parked = 0;
   protected lastError: string | undefined;
+  readonly #latency = newHistogram();
   #dropped = 0;
   #held: NewEntry[] = [];
   #retries = 0;
@@ -130,6 +132,7 @@ export abstract class QueuedOutput implements Output {
       queueBytes: this.queue.bytes,
       queueRecords: this.queue.records,
       full: this.isFull,
+      latency: this.#latency,
       lastError: this.lastError,
     };
   }
@@ -212,6 +215,10 @@ export abstract class QueuedOutput implements Output {
       if (delivery.kind === "done" || this.#isGivenUp(entries, delivery.why)) {
         if (this.parked > parkedBefore) await this.#settleParked();
         this.queue.ack(entries);
+        const nowMs = Date.now();
+        if (delivery.kind === "done") {
+          for (const { oldestMs } of entries) observeSeconds(this.#latency, (nowMs - oldestMs) / 1000);
+        }
         entries = [];
         parkedBefore = this.parked;
         this.#failures = 0;

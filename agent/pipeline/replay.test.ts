@@ -11,17 +11,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DeadLetter } from "./dead-letter.ts";
 import { readMarks } from "./parked.ts";
 import { listRequests } from "./replay-request.ts";
+import { programArgs } from "../../test/support/built-programs.ts";
 import type { ReplayAnswer, ReplayArguments } from "../replay-main.ts";
 import { auditLine, tailToFile, writeBundle } from "./testing/bundles.ts";
+import { testProgram } from "./testing/test-program.ts";
 import { until } from "./testing/until.ts";
 import { applied, numbered, world, write } from "./testing/world.ts";
 import type { World } from "./testing/world.ts";
 
-const program = join(import.meta.dirname, "..", "replay-main.ts");
-
 /** Runs the program that people run, on the state directory of the world's pipeline. */
 function replay(dir: string, options: Omit<ReplayArguments, "stateDir">): ReplayAnswer {
-  const args = [program, JSON.stringify({ stateDir: dir, ...options })];
+  const args = [...programArgs("replay-main"), JSON.stringify({ stateDir: dir, ...options })];
   return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as ReplayAnswer;
 }
 
@@ -179,8 +179,6 @@ test("a request that is no request is put away with the reason and holds up no o
   assert.match(results[1]?.examples[0]?.why ?? "", /not in the dead letter folder/);
 });
 
-const driver = join(import.meta.dirname, "testing", "driver.ts");
-
 test("kill -9 in the middle of a replay loses no record, and all of them arrive in the end", async (t) => {
   const w = world(t);
   const sink = await startSink(t);
@@ -203,7 +201,7 @@ test("kill -9 in the middle of a replay loses no record, and all of them arrive 
     assert.ok(round < 50, "the replay never ends");
     const child = spawn(
       process.execPath,
-      [driver, join(w.dir, "state"), w.dir, JSON.stringify({ shipper })],
+      [...testProgram("driver"), join(w.dir, "state"), w.dir, JSON.stringify({ shipper })],
       {
         env: { ...process.env, SINK_PORT: String(sink.port) },
         stdio: ["ignore", "ignore", "inherit"],

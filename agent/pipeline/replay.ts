@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import type { Active } from "./active.ts";
+import { parkedOrigin } from "./alert.ts";
 import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
@@ -134,7 +135,7 @@ export class Replay {
       return { why: `it is no record: ${why}. Export it, edit its "line", and replay it with --edited` };
     }
     const timeMs = Date.parse(parked.at);
-    const position = { inode: 0, origin: `parked ${ref.file}`, offset: ref.offset };
+    const position = { inode: 0, origin: parkedOrigin(ref.file), offset: ref.offset };
     if (parked.output === undefined) {
       if (reasonOfTag(active.router, parked.tag) !== undefined) return "wait";
       active.router.record(parked.tag, record, 0, record.length, this.#scanner, timeMs, position);

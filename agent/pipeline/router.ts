@@ -7,17 +7,25 @@ import type {
   RuleSet,
 } from "#engine";
 import { compileMatch } from "#shipper";
+import type { ResponsePolicy } from "#layers";
 import type { DetectConfig, PipelineConfig } from "#shipper";
-import { alertId, toPipelineAlert, withoutFields } from "./alert.ts";
+import { newHistogram, observeSeconds } from "../domain/histogram.ts";
+import type { Histogram } from "../domain/histogram.ts";
+import type { ResponseCandidate } from "../respond/responder.ts";
+import { alertId, isParked, toPipelineAlert, withoutFields } from "./alert.ts";
 import type { SourcePosition } from "./alert.ts";
 import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { PipelineAlert } from "./batch.ts";
 import type { EventRing } from "./event-ring.ts";
+import { alertTagOf, foreignTag, unknownDigest } from "./elsewhere.ts";
+import type { ForeignAlerts } from "./elsewhere.ts";
+import { loggedLine, readFalcoAlert } from "./falco-alert.ts";
 import { reasonOf } from "./files.ts";
 import { FilterChain } from "./filter-chain.ts";
 import type { CountedFilter, FilterStats } from "./filter.ts";
 import type { Output } from "./output.ts";
+import { candidateOf } from "./response-gate.ts";
 import { RecordScanner } from "./scan.ts";
 import type { Shadow } from "./shadow.ts";
 
@@ -31,6 +39,8 @@ export interface Detection {
   /** Of the rules that are enabled. */
   readonly sources: ReadonlySet<string>;
   readonly digest: string;
+  /** What the bundle has agents do about alerts; absent when nothing. */
+  readonly responses?: readonly ResponsePolicy[];
 }
 
 /** Cumulative since the pipeline began. */
@@ -39,10 +49,12 @@ export interface RouterCounters {
   detectionMs: number;
   /** Records that the rules could not look at. */
   undetected: number;
+  /** From the time of an event to the alert about it. */
+  readonly detectionDelay: Histogram;
 }
 
 export function newRouterCounters(): RouterCounters {
-  return { alerts: 0, detectionMs: 0, undetected: 0 };
+  return { alerts: 0, detectionMs: 0, undetected: 0, detectionDelay: newHistogram() };
 }
 
 /** What records are looked at with. One object for all routers of a pipeline: a swap of rules reaches each of them. */
@@ -50,8 +62,12 @@ export interface RulesInUse {
   detection: Detection | undefined;
   /** A candidate that is evaluated beside it. */
   shadow: Shadow | undefined;
+  /** Set when another program runs the rules. */
+  readonly elsewhere?: ForeignAlerts;
   /** What rules look at is kept there. */
   readonly ring: EventRing | undefined;
+  /** Told of alerts that responses are about; absent where nobody responds. */
+  readonly respond?: ((candidate: ResponseCandidate) => void) | undefined;
 }
 
 export interface RouterOptions {
@@ -98,6 +114,8 @@ export class Router {
   readonly #arena = new Arena();
   readonly #alertScanner = new RecordScanner();
   readonly #batches = new Map<Output, Map<string, Batch>>();
+  /** When the turn got its first record; 0 where another program runs the rules, and reads. */
+  #readAtMs = 0;
 
   constructor(options: RouterOptions) {
     this.#config = options.config;
@@ -117,13 +135,20 @@ export class Router {
 
   /** All outputs that records of a tag may get to, those that take the alerts about them included. */
   reach(tag: string): readonly Output[] {
+    if (tag === foreignTag) return this.#route(alertTagOf(this.#config), true).outputs;
     const { outputs, detects } = this.#route(tag, false);
     return [...outputs, ...detects.flatMap(({ alertTag }) => this.#route(alertTag, true).outputs)];
   }
 
-  /** Whether rules of source `syscall` look at records of a tag: whoever reads the Linux audit log decodes it only then. */
+  /**
+   * Whether rules of source `syscall` look at records of a tag, or a candidate does, or they are kept for one: whoever reads the
+   * Linux audit log decodes it only then.
+   */
   looksAtSyscalls(tag: string): boolean {
-    return this.#rules.detection?.calls !== undefined && this.#route(tag, false).detects.length > 0;
+    const { detection, shadow, ring } = this.#rules;
+    if (detection === undefined) return false;
+    const isTried = !this.#isSecond && (shadow?.wantsCalls === true || ring?.isOn === true);
+    return (detection.calls !== undefined || isTried) && this.#route(tag, false).detects.length > 0;
   }
 
   /** Routes one record. `shape` has to have scanned exactly these bytes. */
@@ -136,8 +161,10 @@ export class Router {
     timeMs: number,
     position: SourcePosition,
   ): void {
+    if (tag === foreignTag) return this.#foreign(bytes, start, end, shape, timeMs, position);
     const route = this.#route(tag, false);
     const from = this.#arena.length;
+    if (from === 0 && this.#rules.elsewhere === undefined) this.#readAtMs = Date.now();
     if (!route.chain.apply(bytes, start, end, shape, this.#arena)) return;
     const to = this.#arena.length;
     for (const output of route.outputs) this.#batch(output, tag, timeMs).add(from, to, position);
@@ -146,6 +173,35 @@ export class Router {
     const seen = route.chain.isMasked ? this.#clear(route.chain) : shown;
     for (const detect of route.detects) {
       this.#detect(detect, seen, shown, bytes.subarray(start, end), timeMs, position);
+    }
+  }
+
+  /** A line of another program that runs the rules: an alert, or something that goes where alerts go and is none. */
+  #foreign(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    shape: RecordScanner,
+    timeMs: number,
+    position: SourcePosition,
+  ): void {
+    const tag = alertTagOf(this.#config);
+    const logged = loggedLine(bytes, start);
+    const alert =
+      logged === undefined ? readFalcoAlert(bytes, start, end) : readFalcoAlert(logged, 0, logged.length);
+    if (alert !== undefined) {
+      const id = alertId(this.#clusterId, position, alert.rule, 0, bytes.subarray(start, end));
+      const digest = this.#rules.elsewhere?.digest ?? unknownDigest;
+      return this.#alert(alert, id, position, tag, Date.parse(alert.time), digest);
+    }
+    // What else a container logs is nothing that anybody sent here.
+    if (logged !== undefined) return;
+    const route = this.#route(tag, true);
+    const from = this.#arena.length;
+    if (!route.chain.apply(bytes, start, end, shape, this.#arena)) return;
+    for (const output of route.outputs) {
+      if (output.config.plugin === "fleet") continue;
+      this.#batch(output, tag, timeMs).add(from, this.#arena.length, position);
     }
   }
 
@@ -189,12 +245,17 @@ export class Router {
     const shadow = this.#isSecond || candidate?.isOver === true ? undefined : candidate;
     shadow?.begin(!this.#route(detect.alertTag, true).chain.isEmpty);
     try {
-      const { detector } = this.#rules.detection;
+      const { detector, calls } = this.#rules.detection;
+      const { syscalls } = position;
       const hidden = seen === shown ? undefined : { start: shown.from, end: shown.to - 1 };
       const found =
-        position.syscalls === undefined
+        syscalls === undefined || calls === undefined
           ? detector.detectBytes(this.#arena.bytes, seen.from, seen.to - 1, hidden)
-          : evaluateCalls(this.#rules.detection, position.syscalls, hidden !== undefined, shadow);
+          : evaluateCalls(calls, syscalls, hidden !== undefined, shadow);
+      // Rules that run and do not look at calls see the record as they would without a candidate.
+      if (calls === undefined) {
+        for (const event of syscalls?.events ?? []) shadow?.lookAtCall(event, [], hidden !== undefined);
+      }
       alerts = found.alerts;
       const [problem] = found.problems;
       if (problem !== undefined) this.#undetected(position, problem);
@@ -211,7 +272,15 @@ export class Router {
       // Alerts of one rule over one line may read the same, and are still several.
       const place = nth === 0 ? position : { ...position, origin: `${position.origin} ${nth}` };
       this.#alert(alert, id, place, detect.alertTag, timeMs, this.#rules.detection.digest);
+      this.#respond(alert, id, position, this.#rules.detection);
     }
+  }
+
+  #respond(alert: Alert, id: string, position: SourcePosition, { responses, digest }: Detection): void {
+    if (responses === undefined || this.#isSecond || this.#rules.respond === undefined) return;
+    if (isParked(position)) return;
+    const candidate = candidateOf(alert, id, responses, digest);
+    if (candidate !== undefined) this.#rules.respond(candidate);
   }
 
   #keep(detect: DetectConfig, seen: Line, shown: Line, timeMs: number, { syscalls }: SourcePosition): void {
@@ -238,6 +307,8 @@ export class Router {
     digest: string,
   ): void {
     this.#counters.alerts++;
+    // Alerts are few: events are not looked at with a clock for this.
+    observeSeconds(this.#counters.detectionDelay, (Date.now() - timeMs) / 1000);
     const route = this.#route(tag, true);
     const body = Buffer.from(alert.body);
     if (!this.#alertScanner.scan(body, 0, body.length)) {
@@ -252,7 +323,7 @@ export class Router {
       batch.add(from, to, position);
       if (output.config.plugin !== "fleet") continue;
       const text = this.#arena.bytes.toString("utf8", from, to - 1);
-      travelling ??= toPipelineAlert(alert, id, text, digest);
+      travelling ??= toPipelineAlert(alert, id, text, digest, this.#readAtMs);
       batch.alerts.push(travelling);
     }
   }
@@ -286,14 +357,15 @@ export class Router {
     const taken = this.#config.outputs.filter((output) => compileMatch(output.match)(tag));
     const outputs = taken.flatMap((config) => {
       const output = this.#outputs.get(config.alias);
-      const isFitting = config.plugin !== "fleet" || isAlert;
+      const isFitting = isAlert ? config.plugin !== "detect" : config.plugin !== "fleet";
       return output !== undefined && isFitting ? [output] : [];
     });
     const detects = taken.filter((config) => config.plugin === "detect");
+    const isElsewhere = this.#rules.elsewhere !== undefined;
     return {
       chain: new FilterChain(filters),
       outputs,
-      detects: isAlert ? [] : detects.filter((config) => this.#hasUse(config)),
+      detects: isAlert || isElsewhere ? [] : detects.filter((config) => this.#hasUse(config)),
     };
   }
 
@@ -305,14 +377,13 @@ export class Router {
 
 /** What rules of source `syscall` find in events, and a candidate beside them. */
 export function evaluateCalls(
-  { calls }: Pick<Detection, "calls">,
+  calls: RecordDetector,
   { events, problems }: AuditRecords,
   isHidden: boolean,
   shadow: Shadow | undefined,
 ): Pick<EngineDetection, "alerts" | "problems"> {
   const found = events.flatMap((event) => {
-    const one = calls?.detectRecord(event);
-    if (one === undefined) return [];
+    const one = calls.detectRecord(event);
     const alerts = isHidden ? one.alerts.map(withoutFields) : one.alerts;
     shadow?.lookAtCall(event, alerts, isHidden);
     return { ...one, alerts };

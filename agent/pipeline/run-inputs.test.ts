@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { facts, writeBundle } from "./testing/bundles.ts";
 import { faultFolder, missing } from "./testing/faults.ts";
+import { testProgram } from "./testing/test-program.ts";
 import { until } from "./testing/until.ts";
 import { world } from "./testing/world.ts";
 
@@ -63,13 +64,12 @@ test("stdin is read to its end, whatever it is, and lines that are no records ar
   const text = [...lines.slice(0, 2000), "no record", long, ...lines.slice(2000)].join("\n");
   const file = join(dir, "input.jsonl");
   fs.writeFileSync(file, text);
-  const driver = join(import.meta.dirname, "testing", "driver.ts");
   for (const kind of ["pipe", "file"] as const) {
     const out = join(dir, "out", "out.jsonl");
     fs.rmSync(out, { force: true });
     const state = join(dir, `state-${kind}`);
     const stdin = kind === "pipe" ? "pipe" : fs.openSync(file, "r");
-    const child = spawn(process.execPath, [driver, state, dir, apply, "until-ended"], {
+    const child = spawn(process.execPath, [...testProgram("driver"), state, dir, apply, "until-ended"], {
       stdio: [stdin, "ignore", "inherit"],
     });
     t.after(() => child.kill("SIGKILL"));

@@ -3,18 +3,22 @@ import { join } from "node:path";
 import { setImmediate as yieldTurn, setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { PipelineConfig } from "#shipper";
-import { openInputs, openOutputs, openTailAgain, tellOrphans } from "./active.ts";
+import { openInputs, openLeftovers, openOutputs, openTailAgain, tellOrphans } from "./active.ts";
 import type { Active, InputOptions } from "./active.ts";
 import { backtestSource } from "./backtest-source.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { DeadLetter } from "./dead-letter.ts";
+import { createDetectionTime } from "./detection-time.ts";
 import { reasonOf } from "./files.ts";
+import { describeUnfed } from "./describe-unfed.ts";
+import { unknownDigest } from "./elsewhere.ts";
 import { EventRing, ringFolder } from "./event-ring.ts";
 import { newFilterCounters } from "./filter.ts";
 import type { FilterCounters } from "./filter.ts";
+import { runningAfter, withoutLayers } from "./load-composition.ts";
 import { failure, loadRulesBundle, loadRuleSet, loadShipperBundle } from "./load-bundle.ts";
 import type { ApplyFailure, PipelineFacts } from "./load-bundle.ts";
-import { newCounters } from "./input.ts";
+import { countersIn, newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
 import type { Feed, Wait } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
@@ -29,21 +33,25 @@ import type {
   WorkerOptions,
 } from "./messages.ts";
 import { outputContext } from "./output-context.ts";
-import { pipelineStats } from "./pipeline-stats.ts";
+import { keepDropped, pipelineStats } from "./pipeline-stats.ts";
 import { noteMs, PositionKeeper } from "./position-keeper.ts";
 import { rulesProblem, shipperProblem } from "./protect.ts";
+import { BundleRenderer } from "./render-bundle.ts";
 import { Replay } from "./replay.ts";
 import { routersOf } from "./routers.ts";
+import { newRouterCounters } from "./router.ts";
 import type { Detection, RulesInUse } from "./router.ts";
 import { Shadow } from "./shadow.ts";
+import { steadyNow } from "./steady-now.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
-import { describeUnfed, unfedSources } from "./unfed-sources.ts";
+import { unfedSources } from "./unfed-sources.ts";
 
 export interface RunnerPorts {
   readonly onProblem: (code: string, message: string) => void;
   readonly deliverAlerts: (alerts: readonly PipelineAlert[], signal: AbortSignal) => Promise<void>;
   /** An output lost what it could not sync: `reopen` is to be called, when no `apply` is going on. */
   readonly onLost: () => void;
+  readonly respond?: RulesInUse["respond"];
 }
 
 const idleMs = 100;
@@ -60,18 +68,16 @@ const swapGraceMs = 2000;
 export class Runner {
   readonly #options: WorkerOptions;
   readonly #ports: RunnerPorts;
+  /** For what another program runs. */
+  readonly renderer: BundleRenderer;
   readonly #deadLetter: DeadLetter;
   readonly #replay: Replay;
   readonly #positions: PositionKeeper;
   readonly #ring: EventRing;
   readonly #inputCounters = new Map<string, InputCounters>();
   readonly #filterCounters = new Map<string, FilterCounters>();
-  readonly #counters = {
-    alerts: 0,
-    undetected: 0,
-    detectionMs: 0,
-    dropped: 0,
-  };
+  readonly #counters = { ...newRouterCounters(), dropped: 0 };
+  readonly #detectionTime = createDetectionTime();
   #active: Active | undefined;
   readonly #rules: RulesInUse;
   #running: Running = {};
@@ -104,7 +110,10 @@ export class Runner {
     this.#positions = new PositionKeeper({ path, deadLetter: this.#deadLetter, onProblem: ports.onProblem });
     this.#readAll = this.#positions.isDamaged;
     this.#ring = new EventRing(join(ringFolder(options.stateDir), "1"), ports.onProblem);
-    this.#rules = { detection: undefined, shadow: undefined, ring: this.#ring };
+    const elsewhere = options.rulesElsewhere && { elsewhere: { digest: unknownDigest } };
+    const { respond } = ports;
+    this.#rules = { detection: undefined, shadow: undefined, ring: this.#ring, respond, ...elsewhere };
+    this.renderer = new BundleRenderer({ allowList: options.allowList });
   }
 
   /** Runs until `stop`. */
@@ -139,6 +148,7 @@ export class Runner {
    * load everything again. Swapping rules does not interrupt reading.
    */
   async apply(request: ApplyRequest, facts: PipelineFacts): Promise<ApplyResult> {
+    const begunAt = steadyNow();
     const sources: ApplyRequest = { ...this.#sources, ...request };
     const isMoved = this.#facts !== undefined && !isDeepStrictEqual(facts, this.#facts);
     // What runs already is not loaded again: other rules would end a shadow, although they are the same.
@@ -146,17 +156,16 @@ export class Runner {
       request[kind]?.released !== undefined || request[kind]?.digest !== this.#running[kind];
     const rulesSource = isMoved ? sources.rules : isNew("rules") ? request.rules : undefined;
     const shipperSource = isMoved ? sources.shipper : isNew("shipper") ? request.shipper : undefined;
-    const rules = rulesSource === undefined ? undefined : loadRulesBundle(rulesSource, facts);
+    const rules =
+      rulesSource === undefined ? undefined : loadRulesBundle(rulesSource, facts, this.#options.allowList);
     if (rules?.ok === false) return rules;
     const shipper =
-      shipperSource === undefined
-        ? undefined
-        : loadShipperBundle(shipperSource, facts, this.#options.allowList);
+      shipperSource === undefined ? undefined : loadShipperBundle(shipperSource, facts, this.#options);
     if (shipper?.ok === false) return shipper;
     const before = this.#rules.detection;
     const denied = this.#protectionProblem(rules?.value, shipper?.value);
     if (denied !== undefined) return denied;
-
+    const validatedMs = steadyNow() - begunAt;
     if (rules !== undefined) this.#rules.detection = rules.value;
     if (shipper !== undefined && (isMoved || !isDeepStrictEqual(shipper.value, this.#active?.config))) {
       const why = await this.#swap(shipper.value, facts);
@@ -175,12 +184,8 @@ export class Runner {
         this.#ports.onProblem(`detect/unfed-${source}`, describeUnfed(source));
       }
     }
-    this.#running = {
-      ...this.#running,
-      ...(rules === undefined ? {} : { rules: rules.digest }),
-      ...(shipper === undefined ? {} : { shipper: shipper.digest }),
-    };
-    return { ok: true, running: this.#running };
+    this.#running = runningAfter(this.#running, rules, shipper);
+    return { ok: true, running: this.#running, validatedMs };
   }
 
   /** Whether what is to run would take from protected rules what those that run have. */
@@ -189,7 +194,7 @@ export class Runner {
     shipper: PipelineConfig | undefined,
   ): ApplyFailure | undefined {
     const guard = this.#options.allowList;
-    const running = this.#rules.detection?.rules;
+    const running = this.#rules.detection?.rules ?? this.renderer.rules;
     const lost = rules === undefined ? undefined : rulesProblem(running, rules.rules, guard);
     if (lost !== undefined) return failure("rules", "rules/protected", lost);
     if (shipper === undefined) return undefined;
@@ -218,15 +223,21 @@ export class Runner {
     if (running === undefined || this.#facts === undefined) {
       return failure("rules", "shadow/nothing-runs", "No rules run here that it could be compared with");
     }
-    const loaded = loadRuleSet(rules, this.#facts);
+    const loaded = loadRuleSet(rules, this.#facts, this.#options.allowList);
     if (!loaded.ok) return loaded;
     const lost = rulesProblem(running.rules, loaded.value, this.#options.allowList);
     if (lost !== undefined) return failure("rules", "rules/protected", lost);
     this.endShadow();
     const { hostname } = this.#facts;
     const clocks = { now: () => Date.now(), steady: steadyNow };
-    this.#rules.shadow = new Shadow(loaded.value, running.detector, { hostname, untilMs, ...clocks });
+    const note = withoutLayers(loaded.parts);
+    this.#rules.shadow = new Shadow(loaded.value, running.detector, { hostname, untilMs, note, ...clocks });
     return { ok: true };
+  }
+
+  /** Notes which bundle another program was proved to run: alerts name it. */
+  runsElsewhere(digest: string): void {
+    if (this.#rules.elsewhere !== undefined) this.#rules.elsewhere.digest = digest;
   }
 
   endShadow(): void {
@@ -247,6 +258,7 @@ export class Runner {
   stats(): PipelineStats {
     const active = this.#active;
     const source = {
+      detectionUs: this.#detectionTime.read(this.#counters.detectionMs),
       ring: this.#ring.stats(),
       detection: this.#rules.detection,
       counters: this.#counters,
@@ -325,11 +337,11 @@ export class Runner {
   }
 
   async #open(config: PipelineConfig, facts: PipelineFacts): Promise<void> {
-    const onProblem = this.#ports.onProblem;
-    const { deliverAlerts } = this.#ports;
+    const { onProblem, deliverAlerts } = this.#ports;
     const ports = { deadLetter: this.#deadLetter, deliverAlerts, onProblem };
     const context = outputContext(config, facts, this.#options, ports);
     const outputs = await openOutputs(config, context);
+    const all = [...outputs];
     tellOrphans(config, { stateDir: this.#options.stateDir, queueDir: context.queueDir }, onProblem);
     const routerTo = routersOf(config, {
       clusterId: facts.clusterId,
@@ -357,10 +369,11 @@ export class Runner {
       onProblem,
     });
     try {
+      all.push(...openLeftovers(config, context));
       const otherMarks = await openInputs(config, feeds, inputs());
-      this.#active = { config, outputs, router: routerTo(outputs, false), feeds, otherMarks };
+      this.#active = { config, outputs: all, router: routerTo(outputs, false), feeds, otherMarks };
     } catch (error) {
-      await Promise.all(outputs.map((output) => output.close(0)));
+      await Promise.all(all.map((output) => output.close(0)));
       throw error;
     }
     this.#readAll = false;
@@ -378,21 +391,10 @@ export class Runner {
       this.#positions.noteSaved();
       for (const { input } of active.feeds.all) await input.close();
       await Promise.all(active.outputs.map((output) => output.close(Date.now() + graceMs)));
+      keepDropped(this.#counters, active.outputs);
       this.#active = undefined;
     } finally {
       this.#isSwapping = false;
     }
   }
-}
-
-/** Begins as the time of day, and goes on steadily whatever is done to that. */
-function steadyNow(): number {
-  return performance.timeOrigin + performance.now();
-}
-
-/** The counters of a name, kept as long as the pipeline lives. */
-function countersIn<T>(known: Map<string, T>, name: string, make: () => T): T {
-  const found = known.get(name) ?? make();
-  known.set(name, found);
-  return found;
 }

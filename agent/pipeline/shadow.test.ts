@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import {
@@ -104,6 +104,15 @@ test("a candidate ends when its time is over, and what it counted stays", () => 
   );
 });
 
+test("what a candidate comes without is said to the end of it", () => {
+  const note = { reason: "layer/left-out", detail: "Without payments" };
+  const clocks = { now: () => 60_000, steady: () => 0 };
+  const detector = createDetector(load("ka.verb exists"), { hostname: "h" });
+  const options = { hostname: "h", untilMs: 60_000, note, ...clocks };
+  const { state, reason, detail } = new Shadow(load("ka.verb = get"), detector, options).figures();
+  assert.deepEqual([state, reason, detail], ["done", note.reason, note.detail]);
+});
+
 test("samples are few, and show output fields cut short, never what was sent", () => {
   const { detector, shadow } = beside("ka.verb = no-such-verb");
   for (let i = 0; i < 10; i++) detector.detect(line);
@@ -189,4 +198,27 @@ test("in the pipeline, a candidate emits nothing, is refused as it would be when
   await pipeline.apply({ rules: both }, facts);
   const after = await pipeline.shadowFigures();
   assert.deepEqual([after?.state, after?.reason, after?.events], ["stopped", "shadow/rules-changed", 2]);
+});
+
+test("a candidate's rules for the Linux audit log are tried where the rules that run have none, and those see what they saw", async (t) => {
+  const w = world(t);
+  const pipeline = w.start();
+  writeFileSync(w.log, "");
+  const input = `[INPUT]\n  Name tail\n  Tag audit\n  Path ${w.log}\n  Parser auditd\n  Rotate_Wait 1\n`;
+  const config = `${input}[OUTPUT]\n  Name detect\n  Match audit\n`;
+  const [shipper, running] = [writeBundle(w.dir, "shipper", config), writeBundle(w.dir, "rules", execRule)];
+  const done = await pipeline.apply({ rules: running, shipper }, facts);
+  assert.ok(done.ok, JSON.stringify(done));
+  const more = "- rule: Ran\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: INFO\n";
+  const rules = writeBundle(w.dir, "rules", `${execRule}${more}`);
+  assert.deepEqual(await pipeline.beginShadow({ rules, untilMs: Date.now() + 600_000 }), { ok: true });
+  appendFileSync(w.log, `${execve({ serial: 1, words: ["id"] }).join("\n")}\n`);
+  await until("it was tried", async () => (await pipeline.shadowFigures())?.rules.length === 1);
+  const figures = await pipeline.shadowFigures();
+  assert.deepEqual(
+    figures?.rules.map(({ rule, now, new: added }) => [rule, now, added]),
+    [["Ran", 0, 1]],
+  );
+  const { undetected, alerts } = await pipeline.stats();
+  assert.deepEqual([undetected, alerts], [1, 0], "no rule that runs looks at it, as before");
 });

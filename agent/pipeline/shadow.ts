@@ -1,6 +1,7 @@
 import { createRecordDetector } from "#engine";
 import type { Alert, Detector, RecordDetector, RuleSet, ShadowFinding, SyscallEvent } from "#engine";
 import { withoutFields } from "./alert.ts";
+import type { Note } from "./load-composition.ts";
 import { sampleOf, ShadowCounts } from "./shadow-counts.ts";
 import type { ShadowFigures } from "./shadow-counts.ts";
 
@@ -13,11 +14,14 @@ export interface ShadowOptions {
   readonly steady: () => number;
   /** Of a second of this thread so much may go to a candidate; events beyond it are left out and counted. */
   readonly share?: number;
+  /** What is said of it until it is stopped for another reason. */
+  readonly note?: Note | undefined;
 }
 
 const shareDefault = 0.2;
 /** A candidate that rested may use this much at once, in ms. */
 const burstMs = 100;
+const detailCharsMax = 1000;
 /** After so many events over which the candidate failed it is not asked again. */
 const failuresMax = 100;
 
@@ -35,11 +39,13 @@ export class Shadow {
   #spentMs = 0;
   #hidesValues = false;
   #state: ShadowFigures["state"] = "evaluating";
-  #reason = "";
-  #detail = "";
+  #reason: string;
+  #detail: string;
 
   constructor(candidate: RuleSet, detector: Detector, options: ShadowOptions) {
     this.#options = options;
+    this.#reason = options.note?.reason ?? "";
+    this.#detail = (options.note?.detail ?? "").slice(0, detailCharsMax);
     this.#detector = detector;
     this.#filledAt = options.steady();
     this.#counts = new ShadowCounts(options.now());
@@ -51,6 +57,11 @@ export class Shadow {
   /** Nothing is evaluated any more; what was counted stays. */
   get isOver(): boolean {
     return this.#detector === undefined;
+  }
+
+  /** Whether it has rules for events of the Linux audit log, which are decoded only for who wants them. */
+  get wantsCalls(): boolean {
+    return this.#calls !== undefined;
   }
 
   /** Before each record: whether filters stand between its alerts and whoever gets them, so that no value may be shown. */
@@ -84,7 +95,7 @@ export class Shadow {
 
   figures(): ShadowFigures {
     if (this.#detector !== undefined && this.#options.now() >= this.#options.untilMs) {
-      this.#end("done", "", "");
+      this.#end("done", this.#reason, this.#detail);
     }
     return { state: this.#state, reason: this.#reason, detail: this.#detail, ...this.#counts.figures() };
   }
@@ -95,7 +106,7 @@ export class Shadow {
     this.#calls = undefined;
     this.#state = state;
     this.#reason = reason;
-    this.#detail = detail.slice(0, 1000);
+    this.#detail = detail.slice(0, detailCharsMax);
   }
 
   #look(now: readonly Alert[], then: () => ShadowFinding): void {
@@ -108,7 +119,7 @@ export class Shadow {
       this.#counts.skipped += 1;
       return;
     }
-    if (this.#options.now() >= untilMs) return this.#end("done", "", "");
+    if (this.#options.now() >= untilMs) return this.#end("done", this.#reason, this.#detail);
     try {
       const found = then();
       this.#counts.add(now, found, (alert) => sampleOf(alert, this.#hidesValues));

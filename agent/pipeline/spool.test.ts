@@ -75,18 +75,19 @@ test("whatever a crash tears off the end, everything that was acknowledged is th
         const durable = fs.readFileSync(path);
         await put(spool, "not acknowledged ".repeat(3));
         const torn = fs.readFileSync(path).subarray(durable.length);
-        fs.writeFileSync(
-          path,
-          Buffer.concat([durable, torn.subarray(0, Math.min(cut, torn.length - 1)), garbage]),
-        );
+        const end = Buffer.concat([torn.subarray(0, Math.min(cut, torn.length - 1)), garbage]);
+        fs.writeFileSync(path, Buffer.concat([durable, end]));
         const again = open(dir);
         await put(again, "c");
-        assert.deepEqual(texts(again), ["a", "b", "c"]);
+        // Garbage may be just what was torn off: then the entry is there, and may be sent.
+        const whole = end.subarray(0, torn.length).equals(torn);
+        const unacknowledged = whole ? ["not acknowledged ".repeat(3).trimEnd()] : [];
+        assert.deepEqual(texts(again), ["a", "b", ...unacknowledged, "c"]);
         await again.close();
         await spool.close();
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 40, examples: [[59, Uint8Array.from([10])]] },
   );
 });
 

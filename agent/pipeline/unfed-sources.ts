@@ -25,11 +25,3 @@ function sourceOf(input: InputConfig): string {
   const isAudit = (input.plugin === "tail" || input.plugin === "stdin") && input.format.kind === "auditd";
   return isAudit ? "syscall" : "k8s_audit";
 }
-
-/** What to do about it, in words. */
-export function describeUnfed(source: string): string {
-  const what = `Rules of source ${source} see no events: no input reads`;
-  return source === "syscall"
-    ? `${what} the Linux audit log. Add an input "tail" with "parser auditd" whose tag an output "detect" takes`
-    : `${what} them. Add an input whose tag an output "detect" takes, or leave the rules out`;
-}

@@ -1,7 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { giveBackWhenQuiet } from "../give-back-memory.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { ProblemFilter } from "./problem-filter.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import { createResponseGate } from "./response-gate.ts";
 import { Runner } from "./runner.ts";
 
 const port = parentPort;
@@ -40,6 +42,7 @@ const runner = new Runner(workerData as WorkerOptions, {
   onProblem: (code, message) => problems.report(code, message, performance.now()),
   deliverAlerts,
   onLost: () => inTurn(() => runner.reopen()),
+  respond: createResponseGate((candidate, missed) => post({ kind: "respond", candidate, missed })),
 });
 
 /** Applies and the stop wait for one another; statistics and acknowledgements do not. */
@@ -54,6 +57,7 @@ function inTurn(work: () => Promise<void>): void {
 }
 
 const running = runner.run();
+giveBackWhenQuiet();
 
 port.on("message", (message: ToWorker) => {
   switch (message.kind) {
@@ -61,6 +65,15 @@ port.on("message", (message: ToWorker) => {
       inTurn(async () => {
         post({ kind: "answer", id: message.id, value: await runner.apply(message.request, message.facts) });
       });
+      break;
+    case "render":
+      inTurn(async () => {
+        const { request, facts } = message;
+        post({ kind: "answer", id: message.id, value: runner.renderer.render(request, facts) });
+      });
+      break;
+    case "elsewhere":
+      runner.runsElsewhere(message.digest);
       break;
     case "stats":
       post({ kind: "answer", id: message.id, value: runner.stats() });
@@ -100,4 +113,7 @@ port.on("message", (message: ToWorker) => {
   }
 });
 
-await running;
+// A failure here is a bug, too. Without a top-level await, which a bundle cannot have.
+running.catch((error: unknown) => {
+  throw error;
+});

@@ -1,8 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { Flags } from "@oclif/core";
+import { Flags } from "../oclif.ts";
 import { AuthService } from "#proto/fleet/v1/auth";
 import { ClusterService } from "#proto/fleet/v1/cluster";
-import { openConnection } from "../connection.ts";
 import {
   changeContexts,
   contextsPath,
@@ -16,7 +15,6 @@ import {
 import { misused } from "../failure.ts";
 import { FleetCommand } from "../fleet-command.ts";
 import { envOf, switchFlag, textFlag } from "../flags.ts";
-import { fetchCa } from "../fetch-ca.ts";
 import { findProvider, type Grant, type Provider } from "../oidc/provider.ts";
 import { exchange } from "../oidc/renew.ts";
 import { countOf } from "../output/text.ts";
@@ -74,6 +72,7 @@ export default class Login extends FleetCommand {
       flags.oidc || flags.device
         ? await this.byProvider(name, { server, ca }, flags.device)
         : { server, ca, token: await this.token(flags["token-file"]) };
+    const { openConnection } = await import("../connection.ts");
     const connection = openConnection(name, context);
     try {
       const { identity } = await connection.client(AuthService).whoAmI({});
@@ -111,6 +110,7 @@ export default class Login extends FleetCommand {
     reach: { readonly server: string; readonly ca: string },
     onDevice: boolean,
   ): Promise<Context> {
+    const { openConnection } = await import("../connection.ts");
     const connection = openConnection(name, reach);
     try {
       const { issuer, clientId, scopes } = await connection.client(AuthService).getLoginOptions({});
@@ -149,7 +149,12 @@ export default class Login extends FleetCommand {
     stored: string | undefined,
   ): Promise<string> {
     if (file !== undefined) return parseCa((await read(file, "CA file")).toString("utf8"), file);
-    if (pin !== undefined) return fetchCa(server, parsePin(pin), new Date(this.screen.now()));
+    if (pin !== undefined) {
+      const parsed = parsePin(pin);
+      // It brings all that can judge a certificate.
+      const { fetchCa } = await import("../fetch-ca.ts");
+      return fetchCa(server, parsed, new Date(this.screen.now()));
+    }
     // Logging in again with a new token trusts the CA that was trusted before.
     if (stored !== undefined) return stored;
     throw misused(

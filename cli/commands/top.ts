@@ -1,29 +1,22 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { Client } from "@connectrpc/connect";
-import { Flags } from "@oclif/core";
-import {
-  ClusterService,
-  type GetRatesResponse,
-  GetRatesResponseSchema,
-  type RateSeries,
-} from "#proto/fleet/v1/cluster";
-import type { Selector } from "#proto/fleet/v1/common";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { Flags } from "../oclif.ts";
+import { ClusterService, type GetRatesResponse, GetRatesResponseSchema } from "#proto/fleet/v1/cluster";
+import { RolloutService } from "#proto/fleet/v1/rollout";
 import { misused } from "../failure.ts";
+import { isAway } from "../follow.ts";
 import { FleetCommand } from "../fleet-command.ts";
 import { envOf, selectorFlags, selectorFrom } from "../flags.ts";
-import { type RateRow, renderRates } from "../output/rates.ts";
+import { renderRates } from "../output/rates.ts";
+import { firstView, pageRowsOf, pressed, renderTop, type TopView } from "../output/top.ts";
 import { liveFrame } from "../screen.ts";
-import { newestRates, secondsOf } from "../views.ts";
+import { rateRowOf, type TopFleet, topSource, windowMinutes } from "../top-source.ts";
 
-/** A cluster that was silent for so long shows as silent, not with old figures. */
-const windowMinutes = 3;
 const refreshMs = 5000;
 
 export default class Top extends FleetCommand {
-  static override summary = "Show what flows through each cluster, by its newest minute.";
+  static override summary = "Show how the fleet is: health, rollouts, and what flows through each cluster.";
   static override description =
-    "LAG is the age of the oldest record not yet delivered. PARKED lines are kept aside because they are no JSON, too long or cut. DROPPED is zero unless an operator allowed eviction.";
+    "On a terminal it is redrawn every five seconds; keys sort (e events, a alerts, l lag, d drops, h health, n name), r reverses, j and k scroll, p pauses, q ends. Elsewhere, and with --once, it prints the newest minute once. LAG is the age of the oldest record not yet delivered. PARKED lines are kept aside because they are no JSON, too long or cut. DROPPED is zero unless an operator allowed eviction.";
   static override examples = [
     {
       description: "Follow the clusters of a region.",
@@ -53,49 +46,62 @@ export default class Top extends FleetCommand {
     }
     const service = await this.client(ClusterService, flags);
     const watch = !flags.once && asText && this.screen.outIsTerminal;
-    if (watch) return this.redraw(service, selector, flags.output === "wide");
+    if (watch) {
+      const rollouts = await this.client(RolloutService, flags);
+      return this.redraw(topSource(service, rollouts, selector, () => this.screen.now()));
+    }
     const rates = await service.getRates({ selector, minutes: windowMinutes });
     this.answer(flags.output, GetRatesResponseSchema, rates, (wide) => this.lines(rates, wide));
   }
 
-  private async redraw(
-    service: Client<typeof ClusterService>,
-    selector: Selector,
-    wide: boolean,
-  ): Promise<void> {
-    const frame = liveFrame(this.screen);
-    await this.screen.interruptible(async (signal) => {
-      while (!signal.aborted) {
-        try {
-          frame(this.lines(await service.getRates({ selector, minutes: windowMinutes }, { signal }), wide));
+  private async redraw(look: (signal: AbortSignal) => Promise<TopFleet>): Promise<void> {
+    const { screen } = this;
+    const frame = liveFrame(screen);
+    let view: TopView = firstView;
+    let fleet: (TopFleet & { readonly atMs: number }) | undefined;
+    let isAwayNow = false;
+    const size = () => ({ columns: screen.columns, height: screen.rows - 1 });
+    // An empty picture of a fleet that was not looked at yet would be a lie.
+    const draw = () => {
+      if (fleet === undefined) return;
+      const staleMs = isAwayNow ? screen.now() - fleet.atMs : undefined;
+      frame(renderTop({ ...fleet, staleMs, view, ...size() }, screen.paint));
+    };
+    await screen.interruptible(async (interrupted) => {
+      const ended = new AbortController();
+      const signal = AbortSignal.any([interrupted, ended.signal]);
+      const release = screen.keys((key) => {
+        const { rows, rollouts } = fleet ?? { rows: [], rollouts: [] };
+        const next = pressed(view, key, rows.length, pageRowsOf({ rollouts, ...size() }));
+        if (next === undefined) return ended.abort();
+        view = next;
+        return draw();
+      });
+      try {
+        while (!signal.aborted) {
+          if (!view.isPaused) {
+            try {
+              fleet = { ...(await look(signal)), atMs: screen.now() };
+              isAwayNow = false;
+            } catch (error) {
+              // Who watches a server that is started anew sees it come back.
+              if (fleet === undefined || !isAway(error)) throw error;
+              isAwayNow = true;
+            }
+          }
+          draw();
           await pause(refreshMs, undefined, { signal });
-        } catch (error) {
-          if (signal.aborted) return;
-          throw error;
         }
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      } finally {
+        release();
       }
     });
   }
 
   private lines(rates: GetRatesResponse, wide: boolean): string[] {
     if (rates.series.length === 0) return ["No cluster matches."];
-    return renderRates(rates.series.map(rowOf), wide, this.screen.paint);
+    return renderRates(rates.series.map(rateRowOf), wide, this.screen.paint);
   }
-}
-
-function rowOf(series: RateSeries): RateRow {
-  const rates = newestRates(series.rates);
-  const seconds = rates === undefined ? 60 : secondsOf(rates);
-  const perSecond = (count: bigint | undefined) => Number(count ?? 0n) / seconds;
-  return {
-    name: series.clusterName,
-    eventsPerSecond: perSecond(rates?.events),
-    bytesPerSecond: perSecond(rates?.bytes),
-    alertsPerMinute: perSecond(rates?.alerts) * 60,
-    dropped: Number(rates?.dropped ?? 0n),
-    parked: Number(rates?.parked ?? 0n),
-    lagMs: Number(rates?.lagMs ?? 0n),
-    detectionUsPerSecond: perSecond(rates?.detectionUs),
-    ...(rates?.minute === undefined ? {} : { minuteAt: timestampMs(rates.minute) }),
-  };
 }

@@ -1,11 +1,10 @@
-import { Flags } from "@oclif/core";
+import { Flags } from "../oclif.ts";
 import { FleetCommand } from "../fleet-command.ts";
-import { runUp } from "../local/up.ts";
 
 export default class Up extends FleetCommand {
   static override summary = "Bring up a whole fleet on this machine.";
   static override description =
-    "A real Postgres, a server, signed bundles and one real agent per cluster, each with its own audit log. It stays up until Ctrl-C; the state directory keeps everything for the next start.";
+    "A real Postgres, a server, signed bundles and one real agent per cluster, each with its own audit log. It stays up until Ctrl-C; the state directory keeps everything for the next start. Exit codes: 0 when Ctrl-C ends a fleet that stays up, 130 when it was still coming up, rolling out its rules or, with --once, proving its steps.";
   static override examples = [
     {
       description: "Three clusters in eu, two in us, one in tr, and a rollout of rules to eu:",
@@ -59,6 +58,8 @@ export default class Up extends FleetCommand {
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(Up);
+    // A whole fleet's code, which help does without.
+    const { runUp } = await import("../local/up.ts");
     await runUp({
       once: flags.once,
       regions: flags.region ?? [],

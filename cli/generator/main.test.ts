@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { programArgs } from "../../test/support/built-programs.ts";
 import { readLedger } from "./ledger.ts";
 import { allAuditIdsIn } from "./log-files.ts";
 
-const main = join(import.meta.dirname, "main.ts");
+const main = programArgs("generator");
 
 interface Paths {
   readonly file: string;
@@ -23,7 +24,7 @@ function inFolder(t: TestContext): Paths {
 }
 
 function start(t: TestContext, { file, ledger }: Paths, ...more: string[]): ChildProcess {
-  const child = spawn(process.execPath, [main, "--file", file, "--ledger", ledger, ...more], {
+  const child = spawn(process.execPath, [...main, "--file", file, "--ledger", ledger, ...more], {
     stdio: "pipe",
   });
   t.after(() => child.kill("SIGKILL"));
@@ -119,7 +120,7 @@ test("a looped replay never repeats an auditID of an earlier round", async (t) =
 
 test("wrong usage names every problem and exits 2", () => {
   const wrong = ["--rate", "fast", "--threat-every", "1", "--replay", "/no/such/file", "--loop"];
-  const { status, stderr } = spawnSync(process.execPath, [main, ...wrong], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(process.execPath, [...main, ...wrong], { encoding: "utf8" });
   assert.equal(status, 2);
   for (const part of ['--rate is "fast"', "--threat-every is 1", "--file is missing", "/no/such/file"]) {
     assert.ok(stderr.includes(part), stderr);
@@ -128,7 +129,7 @@ test("wrong usage names every problem and exits 2", () => {
 
 test("a log that cannot be written ends the generator with its name and exit 1", () => {
   const file = join(tmpdir(), "no-such-folder", "audit.log");
-  const { status, stderr } = spawnSync(process.execPath, [main, "--file", file], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(process.execPath, [...main, "--file", file], { encoding: "utf8" });
   assert.equal(status, 1);
   assert.ok(stderr.includes(file), stderr);
   assert.ok(!stderr.includes("    at "), "no stack trace");

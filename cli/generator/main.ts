@@ -10,8 +10,13 @@ import { runGenerator } from "./run.ts";
  *
  * Exit 0 after SIGTERM, SIGINT or the last line; 1 when the log cannot be written; 2 on wrong usage.
  */
-const parsed = parseOptions(process.argv.slice(2));
-if (parsed.ok) {
+async function main(): Promise<void> {
+  const parsed = parseOptions(process.argv.slice(2));
+  if (!parsed.ok) {
+    process.stderr.write(`${parsed.problems.join("\n")}\n`);
+    process.exitCode = 2;
+    return;
+  }
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort());
   if (parsed.stopsWithParent) process.stdin.resume().once("close", () => stop.abort());
@@ -24,12 +29,11 @@ if (parsed.ok) {
   }
   // A pipe from a living parent would keep this process waiting after the last line.
   process.stdin.destroy();
-} else {
-  process.stderr.write(`${parsed.problems.join("\n")}\n`);
-  process.exitCode = 2;
 }
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
+
+void main();

@@ -3,9 +3,8 @@ import { AlertService } from "#proto/fleet/v1/alert";
 import type { Alert } from "#proto/fleet/v1/alert";
 import { readLedger } from "../generator/ledger.ts";
 import type { Planted } from "../generator/stream.ts";
-import { part } from "./fleet.ts";
+import { part, untilIn } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
-import { until } from "./until.ts";
 
 const seenMs = 60_000;
 
@@ -24,7 +23,7 @@ export interface ThreatCount {
 /** Waits until every threat that was planted since then has raised the alert that it should. */
 export async function seeThreats(fleet: Fleet, since: Date): Promise<ThreatCount> {
   const planted = readLedgers(fleet, since);
-  return until(`the alerts of all ${planted.length} planted threats`, seenMs, async () => {
+  return untilIn(fleet, `the alerts of all ${planted.length} planted threats`, seenMs, async () => {
     const alerts = await readAlerts(fleet, since);
     const keys = new Set(alerts.map((a) => `${a.clusterName} ${a.auditId} ${a.rule}`));
     const missing = planted.filter((p) => !keys.has(`${p.cluster} ${p.auditId} ${p.rule}`));

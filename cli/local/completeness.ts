@@ -2,8 +2,8 @@ import { createReadStream, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { refused } from "../failure.ts";
+import { untilIn } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
-import { until } from "./until.ts";
 
 /** What went in and what came out of one agent. */
 export interface Completeness {
@@ -28,7 +28,7 @@ export async function proveNothingLost(fleet: Fleet): Promise<Completeness> {
     const written = new Map<string, number>();
     let unreadable = 0;
     for (const file of readdirSync(dir)) unreadable += await countRecords(join(dir, file), written);
-    const cluster = await until(`cluster ${name} to deliver every record`, drainMs, async () => {
+    const cluster = await untilIn(fleet, `cluster ${name} to deliver every record`, drainMs, async () => {
       const delivered = new Map<string, number>();
       for (const file of readdirSync(place.output)) await countRecords(join(place.output, file), delivered);
       const lost = [...written].filter(([key, count]) => (delivered.get(key) ?? 0) < count);

@@ -3,10 +3,9 @@ import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutService, RolloutState } from "#proto/fleet/v1/rollout";
 import { refused } from "../failure.ts";
 import { provedDigest, readCluster } from "./clusters.ts";
-import { machineOf, part } from "./fleet.ts";
+import { machineOf, part, untilIn } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
 import { short } from "./roll-out.ts";
-import { until } from "./until.ts";
 
 const refuseMs = 45_000;
 
@@ -30,12 +29,17 @@ export async function drillTamperedBundle(fleet: Fleet, bundle: string, digest: 
     };
     const { rollout } = await client.startRollout({ spec });
     const id = rollout?.id ?? "";
-    const rested = await until(`the rollout ${id} of the tampered bundle to stop`, refuseMs, async () => {
-      const { rollout: now } = await client.getRollout({ rolloutId: id });
-      return now?.state === RolloutState.PAUSED || now?.state === RolloutState.SUCCEEDED
-        ? { done: now }
-        : { seen: now?.because ?? "no rollout" };
-    });
+    const rested = await untilIn(
+      fleet,
+      `the rollout ${id} of the tampered bundle to stop`,
+      refuseMs,
+      async () => {
+        const { rollout: now } = await client.getRollout({ rolloutId: id });
+        return now?.state === RolloutState.PAUSED || now?.state === RolloutState.SUCCEEDED
+          ? { done: now }
+          : { seen: now?.because ?? "no rollout" };
+      },
+    );
     if (rested.state === RolloutState.SUCCEEDED) {
       throw refused("The agent ran a bundle that was tampered with");
     }
@@ -68,7 +72,7 @@ export async function drillKilledAgent(fleet: Fleet): Promise<string> {
   const connectedNanos = before.agents[0]?.connectedAt?.nanos ?? 0;
   process.kill(pid, "SIGKILL");
   const startedAt = performance.now();
-  await until(`the agent of ${name} to come back`, refuseMs, async () => {
+  await untilIn(fleet, `the agent of ${name} to come back`, refuseMs, async () => {
     const now = await readCluster(fleet, name);
     const again = now.agents[0]?.connectedAt;
     const isNew =

@@ -1,49 +1,55 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TokenService } from "#proto/fleet/v1/token";
 import { ClusterHealth } from "#proto/fleet/v1/cluster";
+import { programArgs } from "../programs.ts";
 import { readClusters } from "./clusters.ts";
-import { machineOf, part } from "./fleet.ts";
+import { interrupted } from "../failure.ts";
+import { machineOf, part, serverUrl, untilIn } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
+import { metBefore } from "./met-before.ts";
+import type { Standing } from "./met-before.ts";
 import type { LocalCluster } from "./regions.ts";
-import { until } from "./until.ts";
 
-const root = join(import.meta.dirname, "..", "..");
-const agentMain = join(root, "agent", "main.ts");
-const generatorMain = join(root, "cli", "generator", "main.ts");
 const joinTtlSeconds = 600;
 const enrollMs = 60_000;
 const auditBytesMax = 8 * 1024 * 1024;
 
 /** Starts one agent per cluster, each with a join token of its own, and waits until all are connected. */
 export async function enrollAgents(fleet: Fleet): Promise<string> {
-  let joined = 0;
-  for (const cluster of fleet.plan.clusters) {
-    const place = fleet.layout.cluster(cluster.name);
-    for (const dir of [place.agent, place.output, join(place.dir, "audit")]) {
-      mkdirSync(dir, { recursive: true });
-    }
-    writeFileSync(place.allowFile, JSON.stringify(allowListOf(fleet, cluster.name)));
-    if (!existsSync(join(place.agent, "identity", "identity.json"))) {
-      await writeJoinFile(fleet, cluster);
-      joined += 1;
-    }
-    machineOf(fleet, cluster.name).agent = fleet.processes.start({
-      name: `agent-${cluster.name}`,
-      args: [agentMain],
-      env: agentEnv(fleet, cluster.name),
-      restart: true,
-    });
-  }
-  await until("all agents to connect", enrollMs, async () => {
+  const standings: Standing[] = [];
+  for (const cluster of fleet.plan.clusters) standings.push(await startAgent(fleet, cluster));
+  await untilIn(fleet, "all agents to connect", enrollMs, async () => {
     const known = await readClusters(fleet);
     const missing = fleet.plan.clusters.filter(({ name }) => !isConnected(known.get(name)));
     return missing.length === 0
       ? { done: true }
       : { seen: `not connected: ${missing.map((c) => c.name).join(", ")} (logs in ${fleet.layout.logs})` };
   });
-  const known = fleet.plan.clusters.length - joined;
-  return `${fleet.plan.clusters.length} agents connected, ${joined} enrolled now with a token each${known > 0 ? `, ${known} enrolled before` : ""}`;
+  const count = (standing: Standing) => standings.filter((each) => each === standing).length;
+  const before = count("known") > 0 ? `, ${count("known")} enrolled before` : "";
+  const again =
+    count("expired") > 0 ? `, ${count("expired")} again, because their certificates had expired` : "";
+  return `${standings.length} agents connected, ${count("new")} enrolled now with a token each${before}${again}`;
+}
+
+async function startAgent(fleet: Fleet, cluster: LocalCluster): Promise<Standing> {
+  const place = fleet.layout.cluster(cluster.name);
+  for (const dir of [place.agent, place.output, join(place.dir, "audit")]) {
+    mkdirSync(dir, { recursive: true });
+  }
+  writeFileSync(place.allowFile, JSON.stringify(allowListOf(fleet, cluster.name)));
+  const identity = join(place.agent, "identity", "identity.json");
+  const standing = metBefore(identity, serverUrl(fleet), Date.now());
+  if (standing !== "known") await writeJoinFile(fleet, cluster);
+  if (fleet.signal.aborted) throw interrupted("while the agents started");
+  machineOf(fleet, cluster.name).agent = fleet.processes.start({
+    name: `agent-${cluster.name}`,
+    args: programArgs("agent"),
+    env: agentEnv(fleet, cluster.name),
+    restart: true,
+  });
+  return standing;
 }
 
 /** Starts what writes the audit logs. */
@@ -51,7 +57,7 @@ export function startGenerators(fleet: Fleet): string {
   for (const [index, cluster] of fleet.plan.clusters.entries()) {
     machineOf(fleet, cluster.name).generator = fleet.processes.start({
       name: `apiserver-${cluster.name}`,
-      args: [generatorMain, ...generatorArgs(fleet, cluster.name, index)],
+      args: [...programArgs("generator"), ...generatorArgs(fleet, cluster.name, index)],
       env: {},
       restart: false,
     });

@@ -5,12 +5,16 @@ import type { Layout } from "./layout.ts";
 import type { Managed, Processes } from "./processes.ts";
 import type { LocalCluster } from "./regions.ts";
 import type { Sink } from "./sink.ts";
+import { until } from "./until.ts";
+import type { Probe } from "./until.ts";
 
 /** What the user asked for. */
 export interface FleetPlan {
   readonly clusters: readonly LocalCluster[];
   /** Server port; the log store takes the next one. */
   readonly port: number;
+  /** Where other machines reach the server; without it this machine alone does. */
+  readonly host?: string | undefined;
   /** A real audit log to replay instead of generating one. */
   readonly auditLog: string | undefined;
   /** Events per second and cluster. */
@@ -43,6 +47,8 @@ export interface Fleet {
   readonly layout: Layout;
   readonly plan: FleetPlan;
   readonly processes: Processes;
+  /** Aborted when the person wants it to end: no wait goes on then, and no process is started any more. */
+  readonly signal: AbortSignal;
   readonly machines: ReadonlyMap<string, Machine>;
   postgres?: EmbeddedPostgres;
   sink?: Sink;
@@ -59,6 +65,16 @@ export function part<K extends "postgres" | "sink" | "server" | "connection" | "
   const found = fleet[name];
   if (found === undefined) throw new Error(`The fleet has no ${name} yet`);
   return found;
+}
+
+/** {@link until}, for as long as the fleet is to run. */
+export function untilIn<T>({ signal }: Fleet, what: string, deadlineMs: number, probe: Probe<T>): Promise<T> {
+  return until(what, deadlineMs, probe, { signal });
+}
+
+/** Where agents and people reach the server. */
+export function serverUrl({ plan }: Fleet): string {
+  return `https://${plan.host ?? "127.0.0.1"}:${plan.port}`;
 }
 
 export function machineOf(fleet: Fleet, cluster: string): Machine {

@@ -12,7 +12,10 @@ export async function stopGenerators(fleet: Fleet): Promise<void> {
 export async function awaitReplay(fleet: Fleet, deadlineMs: number): Promise<boolean> {
   const all = Promise.all(generatorsOf(fleet).map((generator) => generator.ended)).then(() => true);
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), deadlineMs)));
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), deadlineMs);
+    fleet.signal.addEventListener("abort", () => resolve(false), { once: true });
+  });
   const done = await Promise.race([all, late]);
   clearTimeout(timer);
   return done;

@@ -14,6 +14,9 @@ export interface ProcessSpec {
   readonly restart: boolean;
 }
 
+/** How a process ended that was stopped: by itself with code 0, by the SIGTERM that it did not hear of yet, or otherwise. */
+export type Ending = "done" | "told" | "forced";
+
 /** A process that is kept running. */
 export interface Managed {
   readonly spec: ProcessSpec;
@@ -21,8 +24,8 @@ export interface Managed {
   restarts(): number;
   /** The exit code of the last end; undefined while it never ended, null after a signal. */
   lastExit(): number | null | undefined;
-  /** Ends it: SIGTERM, then SIGKILL after the deadline. Returns whether it ended by itself with code 0. */
-  stop(deadlineMs: number): Promise<boolean>;
+  /** Ends it: SIGTERM, then SIGKILL after the deadline. One that is between two starts has ended. */
+  stop(deadlineMs: number): Promise<Ending>;
   readonly ended: Promise<void>;
 }
 
@@ -60,10 +63,12 @@ export class Processes {
     let stopping = false;
     let restarts = 0;
     let lastExit: number | null | undefined;
+    let nextStart: NodeJS.Timeout | undefined;
     let finish: () => void;
     const ended = new Promise<void>((resolve) => (finish = resolve));
     const run = () => {
       const startedAt = Date.now();
+      nextStart = undefined;
       child = this.#spawn(spec);
       this.#record();
       child.once("exit", (code) => {
@@ -75,7 +80,7 @@ export class Processes {
           ? Math.min(restartMsMax, restartMsMin * 2 ** Math.min(restarts, 10))
           : restartMsMin;
         restarts += 1;
-        setTimeout(() => (stopping ? finish() : run()), delay);
+        nextStart = setTimeout(run, delay);
       });
     };
     const entry = { name: spec.name, pid: () => child.pid };
@@ -89,6 +94,8 @@ export class Processes {
       lastExit: () => lastExit,
       stop: async (deadlineMs) => {
         stopping = true;
+        if (nextStart !== undefined) finish();
+        clearTimeout(nextStart);
         const alive = child.exitCode === null && child.signalCode === null;
         const timer = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
         if (alive) child.kill("SIGTERM");
@@ -96,7 +103,8 @@ export class Processes {
         clearTimeout(timer);
         this.#managed.delete(entry);
         this.#record();
-        return !alive || lastExit === 0;
+        if (!alive || lastExit === 0) return "done";
+        return child.signalCode === "SIGTERM" ? "told" : "forced";
       },
     };
   }
@@ -162,7 +170,9 @@ export class Processes {
 }
 
 function basicEnv(): Record<string, string> {
-  const kept = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_COMPILE_CACHE"];
+  // Who wants traces of a local fleet wants them of all of it.
+  const traced = Object.keys(process.env).filter((name) => /^(?:FALCONRY_TRACES$|OTEL_)/.test(name));
+  const kept = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_COMPILE_CACHE", ...traced];
   return Object.fromEntries(
     kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
   );

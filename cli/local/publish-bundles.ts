@@ -6,18 +6,17 @@ import { TrustService } from "#proto/fleet/v1/trust";
 import type { BuiltBundle, BundleFile, BundleKind } from "#trust";
 import { buildBundleFromFiles } from "../trust/build-bundle.ts";
 import { signTargets } from "../trust/sign-targets.ts";
+import { dataPath } from "../programs.ts";
 import { part } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
 import { short } from "./roll-out.ts";
-
-const root = join(import.meta.dirname, "..", "..");
 
 /**
  * Builds and signs two versions of the rules (the starter pack, and the pack with a team's tuning), the shipper config
  * and the rules of a drill, and pushes what the server does not have.
  */
 export async function publishBundles(fleet: Fleet): Promise<string> {
-  const pack = readRules(join(root, "rules", "starter"));
+  const pack = readRules(dataPath("rules", "starter"));
   const tuned = [...pack, local("tuning.yaml")];
   const { org } = await part(fleet, "connection").client(TrustService).getTrust({});
   const known = await knownBundles(fleet);
@@ -125,7 +124,7 @@ function readRules(dir: string): readonly BundleFile[] {
 }
 
 function local(path: string): BundleFile {
-  return { path, content: readFileSync(join(root, "deploy", "local", path), "utf8") };
+  return { path, content: readFileSync(dataPath("deploy", "local", path), "utf8") };
 }
 
 function rulesFiles({ bundle }: BuiltBundle): readonly { name: string; content: string }[] {

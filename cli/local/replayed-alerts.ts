@@ -6,9 +6,8 @@ import type { Detector, RulesFile } from "#engine";
 import { refused } from "../failure.ts";
 import { countBy, readAlerts } from "./alerts.ts";
 import type { ThreatCount } from "./alerts.ts";
-import { part } from "./fleet.ts";
+import { part, untilIn } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
-import { until } from "./until.ts";
 
 const seenMs = 60_000;
 
@@ -31,7 +30,7 @@ export async function seeReplayedAlerts(fleet: Fleet): Promise<ThreatCount> {
     expected.set(name, await expect(join(fleet.layout.cluster(name).dir, "audit"), detectors));
   }
   const planted = [...expected.values()].flatMap((e) => [...e.least.values()]).reduce((a, b) => a + b, 0);
-  return until(`all ${planted} expected alerts`, seenMs, async () => {
+  return untilIn(fleet, `all ${planted} expected alerts`, seenMs, async () => {
     const alerts = await readAlerts(fleet, new Date(0));
     const seen = countBy(alerts.map((a) => `${a.clusterName} ${a.auditId} ${a.rule}`));
     const problems = [...expected].flatMap(([cluster, e]) => compare(cluster, e, seen));

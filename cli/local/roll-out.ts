@@ -1,13 +1,12 @@
 import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutService, RolloutState } from "#proto/fleet/v1/rollout";
 import type { Rollout } from "#proto/fleet/v1/rollout";
 import { refused } from "../failure.ts";
+import { programArgs } from "../programs.ts";
 import { provedDigest, readClusters } from "./clusters.ts";
-import { part } from "./fleet.ts";
+import { part, untilIn } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
-import { until } from "./until.ts";
 
 const proveMs = 60_000;
 const resting: readonly RolloutState[] = [
@@ -43,7 +42,7 @@ export async function rollOut(fleet: Fleet, quick: QuickRollout): Promise<Rollou
   };
   const { rollout } = await client.startRollout({ spec });
   const id = rollout?.id ?? "";
-  return until(`the rollout ${id} to come to rest`, proveMs, async () => {
+  return untilIn(fleet, `the rollout ${id} to come to rest`, proveMs, async () => {
     const { rollout: now } = await client.getRollout({ rolloutId: id });
     if (now === undefined) return { seen: "no rollout" };
     return resting.includes(now.state) ? { done: now } : { seen: now.because };
@@ -68,7 +67,7 @@ export async function bringAllTo(
       );
     }
   }
-  return until(`all clusters to prove ${bundle}`, proveMs, async () => {
+  return untilIn(fleet, `all clusters to prove ${bundle}`, proveMs, async () => {
     const now = [...(await readClusters(fleet)).values()];
     const proving = now.filter((c) =>
       behind.length > 0 ? provedDigest(c, kind) === digest : provedDigest(c, kind) !== "",
@@ -81,14 +80,16 @@ export async function bringAllTo(
 
 /** Runs a fleetctl command in front of the user, as the user would. */
 export function runFleetctl(fleet: Fleet, args: readonly string[], toStderr: boolean): Promise<void> {
-  const main = join(import.meta.dirname, "..", "main.ts");
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], {
+    const child = spawn(process.execPath, [...programArgs("fleetctl"), ...args], {
       stdio: ["ignore", toStderr ? 2 : 1, 2],
       env: { ...process.env, FLEETCTL_CONTEXT: "local" },
     });
+    const stop = () => child.kill("SIGTERM");
+    fleet.signal.addEventListener("abort", stop, { once: true });
     child.once("error", reject);
     child.once("exit", (code) => {
+      fleet.signal.removeEventListener("abort", stop);
       if (code === 0) resolve();
       else {
         reject(refused(`fleetctl ${args.join(" ")} ended with exit code ${code}`, `fleetctl rollout list`));

@@ -8,13 +8,14 @@ const serverMs = 20_000;
 
 /**
  * Ends everything in the order in which nobody is left waiting: audit logs, agents, server, log store, database. Names
- * what did not end by itself.
+ * what did not end by itself; in a fleet that was still coming up a process may not have listened to SIGTERM yet.
  */
-export async function shutDown(fleet: Fleet): Promise<string> {
+export async function shutDown(fleet: Fleet, isUp: boolean): Promise<string> {
   const startedAt = performance.now();
   const forced: string[] = [];
   const stop = async (managed: Managed | undefined, deadlineMs: number) => {
-    if (managed !== undefined && !(await managed.stop(deadlineMs))) forced.push(managed.spec.name);
+    const ending = (await managed?.stop(deadlineMs)) ?? "done";
+    if (ending === "forced" || (ending === "told" && isUp)) forced.push(managed?.spec.name ?? "");
   };
   await stopGenerators(fleet);
   await Promise.all([...fleet.machines.values()].map((machine) => stop(machine.agent, agentMs)));

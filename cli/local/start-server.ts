@@ -8,11 +8,10 @@ import { PostgresError, startPostgres } from "#postgres";
 import { openConnection } from "../connection.ts";
 import { changeContexts, contextsPath, withContext } from "../contexts.ts";
 import { misused, refused } from "../failure.ts";
-import { part } from "./fleet.ts";
+import { programArgs } from "../programs.ts";
+import { part, serverUrl, untilIn } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
-import { until } from "./until.ts";
 
-const serverMain = join(import.meta.dirname, "..", "..", "server", "main.ts");
 /** The name of the context that commands in other terminals use. */
 export const contextName = "local";
 const run = promisify(execFile);
@@ -20,10 +19,12 @@ const run = promisify(execFile);
 /** Brings up the embedded database. */
 export async function startDatabase(fleet: Fleet): Promise<string> {
   mkdirSync(fleet.layout.logs, { recursive: true });
-  fleet.postgres = await startPostgres({ dir: fleet.layout.postgres }).catch((error: unknown) => {
-    if (!(error instanceof PostgresError)) throw error;
-    throw refused(error.message, `The files of the database are in ${fleet.layout.postgres}`);
-  });
+  fleet.postgres = await startPostgres({ dir: fleet.layout.postgres, signal: fleet.signal }).catch(
+    (error: unknown) => {
+      if (!(error instanceof PostgresError)) throw error;
+      throw refused(error.message, `The files of the database are in ${fleet.layout.postgres}`);
+    },
+  );
   return `Postgres on a private socket, process ${fleet.postgres.pid}`;
 }
 
@@ -33,12 +34,12 @@ export async function startServer(fleet: Fleet): Promise<string> {
   await refuseTakenPort(port);
   fleet.server = fleet.processes.start({
     name: "server",
-    args: [serverMain],
+    args: programArgs("server"),
     env: serverEnv(fleet),
     restart: true,
   });
   const url = `https://127.0.0.1:${port}`;
-  await until(`the server at ${url} to become ready`, 30_000, async () => {
+  await untilIn(fleet, `the server at ${url} to become ready`, 30_000, async () => {
     const exit = fleet.server?.lastExit();
     if (exit !== undefined && (fleet.server?.restarts() ?? 0) > 2) {
       throw refused(
@@ -54,8 +55,11 @@ export async function startServer(fleet: Fleet): Promise<string> {
 
 /** Makes an admin token with the database's authority and stores a context with it. */
 export async function logIn(fleet: Fleet): Promise<string> {
-  const args = [serverMain, "admin-token", "--name", "local-fleet", "--ttl", "30d"];
-  const { stdout } = await run(process.execPath, args, { env: { ...process.env, ...serverEnv(fleet) } });
+  const args = [...programArgs("server"), "admin-token", "--name", "local-fleet", "--ttl", "30d"];
+  const { stdout } = await run(process.execPath, args, {
+    env: { ...process.env, ...serverEnv(fleet) },
+    signal: fleet.signal,
+  });
   const context = {
     server: `https://127.0.0.1:${fleet.plan.port}`,
     ca: readFileSync(caFile(fleet), "utf8"),
@@ -68,9 +72,10 @@ export async function logIn(fleet: Fleet): Promise<string> {
 }
 
 function serverEnv(fleet: Fleet): Record<string, string> {
+  const { host, port } = fleet.plan;
   return {
-    FALCONRY_LISTEN: `127.0.0.1:${fleet.plan.port}`,
-    FALCONRY_PUBLIC_URL: `https://127.0.0.1:${fleet.plan.port}`,
+    FALCONRY_LISTEN: `${host === undefined ? "127.0.0.1" : "0.0.0.0"}:${port}`,
+    FALCONRY_PUBLIC_URL: serverUrl(fleet),
     FALCONRY_STATE_DIR: fleet.layout.server,
     DATABASE_URL: part(fleet, "postgres").url,
   };

@@ -12,11 +12,19 @@ const rotateMs = 10_000;
 const outputBytesMax = 64 * 1024 * 1024;
 
 /** Shows the first alerts as they arrive, says what to try next, and waits for Ctrl-C. */
-export async function stayUp(fleet: Fleet, screen: Pick<Screen, "out">, signal: AbortSignal): Promise<void> {
+export async function stayUp(fleet: Fleet, screen: Pick<Screen, "out">): Promise<void> {
+  const { signal } = fleet;
   screen.out("\nAlerts as they arrive:\n");
-  await showAlerts(fleet, screen, signal);
+  await showAlerts(fleet, screen);
+  if (signal.aborted) return;
   const cluster = fleet.plan.clusters[0]?.name ?? "";
+  const { port } = fleet.plan;
   screen.out(`
+The console: https://127.0.0.1:${port}
+  Your browser does not know the fleet's own CA (${fleet.layout.server}/ca/ca.crt): it warns once, and is right
+  to. Go on to 127.0.0.1, or import the file as an authority. To sign in, paste what this prints:
+  npx fleetctl token api create console --role admin --ttl 12h
+
 The fleet runs. In another terminal, in this directory, try:
   npx fleetctl cluster list                      health, rates and proofs of every cluster
   npx fleetctl cluster show ${cluster.padEnd(20)} its agents, what they run and what they tried
@@ -40,7 +48,8 @@ function rotateOutputs(fleet: Fleet): void {
   }
 }
 
-async function showAlerts(fleet: Fleet, screen: Pick<Screen, "out">, signal: AbortSignal): Promise<void> {
+async function showAlerts(fleet: Fleet, screen: Pick<Screen, "out">): Promise<void> {
+  const { signal } = fleet;
   const client = part(fleet, "connection").client(AlertService);
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(alertsMs)]);
   let shown = 0;

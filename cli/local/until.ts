@@ -1,4 +1,5 @@
-import { Failure, exitCodes } from "../failure.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { Failure, exitCodes, interrupted } from "../failure.ts";
 
 /** A wait that did not end well: names what was waited for, how long, and what was seen last. */
 export class WaitError extends Failure {
@@ -8,20 +9,33 @@ export class WaitError extends Failure {
   }
 }
 
-const pollMs = 100;
+/** What is asked again and again: the value, or what was seen instead of it, in words. */
+export type Probe<T> = () => Promise<{ done: T } | { seen: string }>;
+
+/** How to wait. */
+export interface Waiting {
+  readonly pollMs?: number;
+  /** Ends the wait, with a failure that says so. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is on this machine may be asked often. */
+const localPollMs = 100;
 
 /**
- * Asks again and again until the probe answers with a value. Until then it answers with what it saw instead, in words,
- * for the error at the deadline. A probe that throws counts as not yet, unless it throws a failure: that one is final.
+ * Asks again and again until the probe answers with a value; what it saw last is in the error at the deadline. A probe
+ * that throws counts as not yet, unless it throws a failure: that one is final.
  */
 export async function until<T>(
   what: string,
   deadlineMs: number,
-  probe: () => Promise<{ done: T } | { seen: string }>,
+  probe: Probe<T>,
+  { pollMs = localPollMs, signal }: Waiting = {},
 ): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   let seen = "nothing";
   for (;;) {
+    if (signal?.aborted === true) throw interrupted(`while waiting for ${what}`);
     try {
       const result = await probe();
       if ("done" in result) return result.done;
@@ -31,6 +45,7 @@ export async function until<T>(
       seen = error instanceof Error ? error.message : String(error);
     }
     if (Date.now() > deadline) throw new WaitError(what, deadlineMs, seen);
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    // Cut short by whoever interrupts.
+    await pause(pollMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
   }
 }

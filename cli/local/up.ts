@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { Failure, exitCodes, misused } from "../failure.ts";
+import { exitCodes, interrupted, misused } from "../failure.ts";
 import type { Screen } from "../screen.ts";
 import { bringUp, drillTampering, proveFleet, rollOutRules } from "./bring-up.ts";
 import type { BringUpResult } from "./bring-up.ts";
@@ -26,34 +26,30 @@ export interface UpOptions {
   readonly screen: Screen;
 }
 
-/** Brings the local fleet up, does the main job in it, and stays up or proves everything and ends. */
+/**
+ * Brings the local fleet up, does the main job in it, and stays up or proves everything and ends. An interrupt ends it in order: a fleet
+ * that stays up has done what it was asked, one that was still coming up, or had something to do or to prove, has not.
+ */
 export async function runUp(options: UpOptions): Promise<void> {
-  const fleet = planFleet(options);
-  const steps = createSteps(options.screen);
+  const stopping = new AbortController();
+  const fleet = planFleet(options, stopping.signal);
+  const steps = createSteps(options.screen, stopping.signal);
   const result: BringUpResult = { alerts: undefined };
-  const interrupt = watchSignals();
+  const unwatch = watchSignals(stopping);
   const since = new Date();
-  const work = async (): Promise<void> => {
-    await bringUp(fleet, steps);
-    if (options.once) await drillTampering(fleet, steps);
-    const region = fleet.plan.clusters.some((c) => c.region === "eu")
-      ? "eu"
-      : (fleet.plan.clusters[0]?.region ?? "");
-    await rollOutRules(fleet, steps, region, options.json, options.screen);
-    if (options.once) await proveFleet(fleet, steps, since, result);
-    else await stayUp(fleet, options.screen, interrupt.signal);
-  };
+  let isUp = false;
   let failure: unknown;
   let report: object = { clusters: [], alerts: { planted: 0, seen: 0, byRule: {} } };
   try {
-    await Promise.race([work(), interrupt.interrupted]);
+    await bringUp(fleet, steps);
+    isUp = true;
+    await useFleet(fleet, steps, options, since, result);
     if (options.once) report = await reportOf(fleet, steps.results, result.alerts);
   } catch (error) {
-    failure = error;
+    failure = stopping.signal.aborted ? interrupted(interruptedAt(isUp, options.once)) : error;
   }
-  const asked = failure instanceof Failure && failure.exitCode === exitCodes.interrupted && !options.once;
-  failure = await end(fleet, steps, asked ? undefined : failure);
-  interrupt.stop();
+  failure = await end(fleet, steps, isUp, failure);
+  unwatch();
   if (options.json) {
     options.screen.out(`${JSON.stringify({ ...report, steps: steps.results }, undefined, 2)}\n`);
   }
@@ -61,7 +57,28 @@ export async function runUp(options: UpOptions): Promise<void> {
   if (options.once) options.screen.talk("all steps ok\n");
 }
 
-function planFleet(options: UpOptions): Fleet {
+/** What had not been done yet: a fleet that only has to stay up is ended by an interrupt, and fails by none. */
+function interruptedAt(isUp: boolean, once: boolean): string {
+  if (!isUp) return "before the fleet was up";
+  return once ? "before every step was proved" : "before its rules were rolled out";
+}
+
+async function useFleet(
+  fleet: Fleet,
+  steps: Steps,
+  options: UpOptions,
+  since: Date,
+  result: BringUpResult,
+): Promise<void> {
+  if (options.once) await drillTampering(fleet, steps);
+  const { clusters } = fleet.plan;
+  const region = clusters.some((c) => c.region === "eu") ? "eu" : (clusters[0]?.region ?? "");
+  await rollOutRules(fleet, steps, region, options.json, options.screen);
+  if (options.once) await proveFleet(fleet, steps, since, result);
+  else await stayUp(fleet, options.screen);
+}
+
+function planFleet(options: UpOptions, signal: AbortSignal): Fleet {
   const regions = parseRegions(options.regions);
   if ("problem" in regions) throw misused(regions.problem);
   const layout = layoutOf(options.stateDir);
@@ -73,13 +90,13 @@ function planFleet(options: UpOptions): Fleet {
     rate: options.rate ?? (options.auditLog === undefined ? 50 : 500),
     once: options.once,
   };
-  return { layout, plan, machines, processes: new Processes(layout.processes, layout.logs) };
+  return { layout, plan, machines, processes: new Processes(layout.processes, layout.logs), signal };
 }
 
 /** Ends what runs, also after a failure, and answers with the first thing that went wrong. */
-async function end(fleet: Fleet, steps: Steps, failure: unknown): Promise<unknown> {
+async function end(fleet: Fleet, steps: Steps, isUp: boolean, failure: unknown): Promise<unknown> {
   try {
-    await steps.run("clean shutdown", () => shutDown(fleet));
+    await steps.last("clean shutdown", () => shutDown(fleet, isUp));
   } catch (error) {
     return failure ?? error;
   }
@@ -87,29 +104,15 @@ async function end(fleet: Fleet, steps: Steps, failure: unknown): Promise<unknow
 }
 
 /** Turns Ctrl-C into an orderly end; a second one ends at once and leaves the processes to the next start. */
-function watchSignals(): {
-  readonly signal: AbortSignal;
-  readonly interrupted: Promise<never>;
-  stop(): void;
-} {
-  const controller = new AbortController();
-  let reject: (reason: Error) => void;
-  const interrupted = new Promise<never>((_, fail) => (reject = fail));
-  // The race may be over when it rejects; nobody has to hear it then.
-  interrupted.catch(() => undefined);
+function watchSignals(stopping: AbortController): () => void {
   const onSignal = () => {
-    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
-    controller.abort();
-    reject(new Failure(exitCodes.interrupted, "Interrupted"));
+    if (stopping.signal.aborted) process.exit(exitCodes.interrupted);
+    stopping.abort();
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
-  return {
-    signal: controller.signal,
-    interrupted,
-    stop() {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
-    },
+  return () => {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
   };
 }

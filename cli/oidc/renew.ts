@@ -1,12 +1,9 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { AuthService, type LoginResponse } from "#proto/fleet/v1/auth";
 import type { Connection } from "../connection.ts";
-import { changeContexts, type Context, type StoredLogin } from "../contexts.ts";
+import { changeContexts, type Context, isDue, type StoredLogin } from "../contexts.ts";
 import { refused } from "../failure.ts";
 import { findProvider, type Grant, type LoginOptions } from "./provider.ts";
-
-/** A token with less than this left is renewed first, so that it lasts for the command. */
-const earlyMs = 60_000;
 
 /** A token of the fleet, for what the identity provider gave. */
 export async function exchange(
@@ -26,8 +23,8 @@ export async function exchange(
 }
 
 /**
- * The token to use for a context: its own, or a new one when it is that of a login that ends and can be renewed. One
- * command at a time renews, because a provider takes a refresh token only once.
+ * A new token for a context whose login is due, and its own when another command has renewed it meanwhile. One command at a time
+ * renews, because a provider takes a refresh token only once.
  */
 export async function renewed(
   name: string,
@@ -35,7 +32,6 @@ export async function renewed(
   path: string,
   open: (token: undefined) => Connection,
 ): Promise<string> {
-  if (!isDue(context.login)) return context.token;
   let { token } = context;
   await changeContexts(path, async (stored) => {
     const current = stored.contexts[name] ?? context;
@@ -59,8 +55,4 @@ export async function renewed(
     }
   });
   return token;
-}
-
-function isDue(login: StoredLogin | undefined): boolean {
-  return login !== undefined && login.expiresAt - Date.now() < earlyMs;
 }

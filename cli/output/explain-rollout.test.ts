@@ -11,6 +11,7 @@ const limits = {
   failuresMax: 0,
   awaitsSilent: false,
   isShadowOver: false,
+  isPending: false,
 };
 const cluster = (name: string, step: ClusterStep, reason = ""): ClusterProgress => ({
   name,
@@ -101,6 +102,74 @@ test("a rollout that soaks is explained in the server's words, with gates that d
   assert.match(text, /The server says: soaks for 300 s\. Gate alerts waits: no minute is whole yet\./);
   assert.match(text, /goes on by itself, and then wave 3/);
   assert.deepEqual(heldUpBy, []);
+});
+
+test("a wave that fails at a time unless something happens is not said to go on by itself", () => {
+  const waves = running.waves.map((wave, index) => ({
+    ...wave,
+    clusters: wave.clusters.map((each) => (index === 1 ? cluster(each.name, "proved") : each)),
+  }));
+  const because =
+    '"eu 1 of 2" has soaked; gate ingest waits: no rates come from: eu-2; fails at 2026-11-30 10:00 UTC unless that is over';
+  const { text } = explainRollout({ ...running, waves, because }, [], limits, now);
+  assert.match(text, /fails at 2026-11-30 10:00 UTC unless that is over\./);
+  assert.match(text, /goes on when that is over in time, and then wave 3/);
+  assert.doesNotMatch(text, /goes on by itself/);
+});
+
+test("a cluster of which one node is silent while others are heard of is offered as one whose node was replaced", () => {
+  const live = { ...silent, health: "silent", lastSeenAt: now - 5_000 };
+  const { next } = explainRollout(running, [live], limits, now);
+  assert.ok(next.includes("fleetctl agent revoke eu-3 node-1   when that node is gone for good"));
+  assert.ok(!explainRollout(running, [silent], limits, now).next.some((line) => line.includes("revoke")));
+});
+
+test("a wave that waits for a cluster that proved and is silent since names it, by when it fails, and the node that may be gone", () => {
+  const reason = 'agent "node-1" is silent';
+  const waves = running.waves.map((wave, index) => ({
+    ...wave,
+    clusters: wave.clusters.map((each) =>
+      index === 1 ? cluster(each.name, "proved", each.name === "eu-3" ? reason : "") : each,
+    ),
+  }));
+  const because = `"eu 1 of 2" has soaked; waits to hear again of eu-3 (${reason}); fails at 2026-11-30 10:00 UTC unless that is over`;
+  const live = { ...silent, lastSeenAt: now - 5_000 };
+  const { text, heldUpBy, next } = explainRollout({ ...running, waves, because }, [live], limits, now);
+  assert.deepEqual(heldUpBy, ["eu-3"]);
+  assert.match(text, /waits to hear again of eu-3, which had proved the bundle: agent "node-1" is silent/);
+  assert.match(text, /One that does not by 2026-11-30 10:00 UTC has failed\./);
+  assert.ok(next.includes("fleetctl agent revoke eu-3 node-1   when that node is gone for good"));
+  // While the wave only soaks, or the hour holds it, that cluster holds nothing up.
+  const soaking = { ...running, waves, because: '"eu 1 of 2" has proved and soaks for 600 s' };
+  assert.deepEqual(explainRollout(soaking, [live], limits, now).heldUpBy, []);
+});
+
+test("a rollout that rolls back names the cluster that failed and is not back yet, and not those that are", () => {
+  const waves = [
+    {
+      name: "canary eu",
+      clusters: [
+        cluster("eu-1", "failed", "it was rejected"),
+        cluster("eu-2", "failed", "it was rejected"),
+        { ...cluster("eu-3", "reverted"), provedAt: now - minute },
+        cluster("eu-4", "reverted"),
+      ],
+    },
+  ];
+  const because = "waits for 2 clusters to prove what they ran before: eu-1, eu-4";
+  const back: RolloutProgress = { ...running, state: "rolling-back", wave: 0, waves, because };
+  const { text, heldUpBy } = explainRollout(back, [], limits, now);
+  assert.deepEqual(heldUpBy, ["eu-1", "eu-4"]);
+  assert.match(text, /eu-1 failed and is sent back to what it ran before: it was rejected/);
+});
+
+test("a rollout that awaits approval offers to look at its plan before a command that approves one", () => {
+  const { next } = explainRollout({ ...running, state: "awaiting-approval" }, [], limits, now);
+  assert.match(next[0] ?? "", /^fleetctl rollout show ro_7f3a/);
+  assert.match(next[1] ?? "", /^fleetctl rollout approve ro_7f3a --plan DIGEST/);
+  const changed = explainRollout({ ...running, state: "paused" }, [], { ...limits, isPending: true }, now);
+  assert.match(changed.text, /It has not begun: resume takes the plan as it is now/);
+  assert.match(changed.next[0] ?? "", /^fleetctl rollout show ro_7f3a/);
 });
 
 test("whatever the state, there is a paragraph without control characters and a command to type", () => {

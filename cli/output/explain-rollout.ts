@@ -1,5 +1,5 @@
 import { renderAge } from "./quantity.ts";
-import { type ClusterProgress, isOver, type RolloutProgress } from "./rollout.ts";
+import { type ClusterProgress, isOver, type RolloutProgress, type WaveProgress } from "./rollout.ts";
 import { clean, countOf } from "./text.ts";
 
 /** What a rollout holds its clusters to. */
@@ -11,6 +11,8 @@ export interface ExplainLimits {
   readonly awaitsSilent: boolean;
   /** It began with a shadow, which is over, and no wave has begun. */
   readonly isShadowOver: boolean;
+  /** No wave has begun: it waits for people, for its time, or for somebody to take a new plan. */
+  readonly isPending: boolean;
 }
 
 /** What is known of a cluster that a rollout waits for. */
@@ -33,28 +35,52 @@ export interface Explanation {
   readonly next: readonly string[];
 }
 
+/** Who was heard of since then is not silent: three heartbeats. */
+const heardMs = 60_000;
+
 /** So many clusters are named; the rest are counted. */
 export const namedMax = 3;
 
 /**
- * The clusters that keep a rollout where it is: those in work, those that failed, those that still have to go back, and
- * silent ones that their wave waits for.
+ * The clusters that keep a rollout where it is: those in work, those that failed, those that still have to go back, silent ones that
+ * their wave waits for, and those that proved and are missed since.
  */
 export function holdingUp(
-  { state, waves, wave }: RolloutProgress,
+  { state, waves, wave, because }: RolloutProgress,
   { awaitsSilent }: Pick<ExplainLimits, "awaitsSilent">,
 ): readonly ClusterProgress[] {
   const all = waves.flatMap(({ clusters }) => clusters);
   if (state === "succeeded" || state === "aborted") return [];
   if (state === "rolling-back" || state === "rolled-back") {
-    return all.filter(({ step }) => step === "reverted");
+    // Only the server knows which of those that failed are back: it names some of the others.
+    const isOpen = ({ step, name, provedAt }: ClusterProgress) =>
+      (step === "reverted" && provedAt === undefined) || (step === "failed" && names(because, name));
+    return all.filter(isOpen);
   }
   const begun = waves.slice(0, wave + 1).flatMap(({ clusters }) => clusters);
   const assigned = begun.filter(({ step }) => step === "assigned");
   const failed = all.filter(({ step }) => step === "failed");
   if (state === "paused") return [...failed, ...assigned];
   const awaited = awaitsSilent && state === "running" ? (waves[wave]?.clusters ?? []) : [];
-  return [...assigned, ...awaited.filter(({ step, reason }) => step === "waiting" && reason !== "")];
+  // Of those that proved, the server says of which it does not hear that they still run the bundle.
+  const isMissed = ({ step, reason }: ClusterProgress) => step === "proved" && reason !== "";
+  const missed = / waits to hear again of /.test(because)
+    ? begun.filter((each) => isMissed(each) && (isIn(waves[wave], each) || names(because, each.name)))
+    : [];
+  return [
+    ...assigned,
+    ...awaited.filter(({ step, reason }) => step === "waiting" && reason !== ""),
+    ...missed,
+  ];
+}
+
+function isIn(wave: WaveProgress | undefined, cluster: ClusterProgress): boolean {
+  return wave?.clusters.includes(cluster) === true;
+}
+
+/** Whether the server's words name a cluster. */
+function names(because: string, cluster: string): boolean {
+  return because.split(/[\s,:()]+/).includes(cluster);
 }
 
 /** Answers "why is it not moving?" from what the server says of the rollout and of the clusters that hold it up. */
@@ -68,7 +94,7 @@ export function explainRollout(
   const sentences = [
     stands(rollout, now),
     ...(isServersWord(rollout, holding) ? [`The server says: ${clean(rollout.because)}.`] : []),
-    ...holding.slice(0, namedMax).map((cluster) => about(cluster, facts, now)),
+    ...holding.slice(0, namedMax).map((cluster) => about(cluster, rollout.state, facts, now)),
     ...(holding.length > namedMax ? [`The same holds for ${holding.length - namedMax} more.`] : []),
     ...gates(rollout),
     goesOn(rollout, holding, limits, now),
@@ -76,7 +102,9 @@ export function explainRollout(
   return {
     text: sentences.filter((sentence) => sentence !== "").join(" "),
     heldUpBy: holding.map(({ name }) => name),
-    next: limits.isShadowOver ? afterShadow(rollout) : commands(rollout, holding),
+    next: limits.isShadowOver
+      ? afterShadow(rollout)
+      : [...commands(rollout, holding, limits), ...replaced(holding, facts, now)],
   };
 }
 
@@ -107,7 +135,12 @@ function isServersWord({ state, because }: RolloutProgress, holding: readonly Cl
   return because !== "" && !isSaid && !(state === "running" && holding.length > 0);
 }
 
-function about(cluster: ClusterProgress, facts: readonly ClusterFacts[], now: number): string {
+function about(
+  cluster: ClusterProgress,
+  state: RolloutProgress["state"],
+  facts: readonly ClusterFacts[],
+  now: number,
+): string {
   const { step, reason, assignedAt } = cluster;
   const name = clean(cluster.name);
   const known = facts.find((each) => each.name === cluster.name);
@@ -116,7 +149,11 @@ function about(cluster: ClusterProgress, facts: readonly ClusterFacts[], now: nu
   const heads: Partial<Record<ClusterProgress["step"], string>> = {
     waiting: `It waits for ${name}, which does not have the bundle yet${why}`,
     assigned: `It waits for ${name}, which got the bundle${age} and has not proved it${why}`,
-    failed: `${name} failed${why}`,
+    proved: `It waits to hear again of ${name}, which had proved the bundle${why}`,
+    failed:
+      state === "rolling-back"
+        ? `${name} failed and is sent back to what it ran before${why}`
+        : `${name} failed${why}`,
     reverted: `${name} is sent back to what it ran before${why}`,
   };
   return `${heads[step] ?? `${name} is ${step}${why}`}${known === undefined ? "" : heard(known, reason, now)}.`;
@@ -147,9 +184,9 @@ function gates({ waves, wave, state }: RolloutProgress): string[] {
 }
 
 function goesOn(
-  { state, wave, waves }: RolloutProgress,
+  { state, wave, waves, because }: RolloutProgress,
   holding: readonly ClusterProgress[],
-  { deadlineMs, soakMs, failuresMax, isShadowOver }: ExplainLimits,
+  { deadlineMs, soakMs, failuresMax, isShadowOver, isPending }: ExplainLimits,
   now: number,
 ): string {
   const next = waves[wave + 1];
@@ -158,6 +195,13 @@ function goesOn(
   switch (state) {
     case "running": {
       const soak = soakMs === 0 ? "" : `, stays so for ${renderAge(soakMs)}`;
+      // The server says by when and what happens else.
+      const [, by] = / fails at (\d[\d-]+ [\d:]+ UTC)/.exec(because) ?? [];
+      if (by !== undefined && holding.every(({ step }) => step === "proved")) {
+        return holding.length === 0
+          ? `It goes on when that is over in time, ${then}.`
+          : `It goes on when each of them is heard of and runs the bundle, ${then}. One that does not by ${by} has failed.`;
+      }
       if (holding.length === 0) return `It goes on by itself, ${then}.`;
       const assigned = holding.filter(({ step }) => step === "assigned");
       if (assigned.length === 0) {
@@ -171,6 +215,9 @@ function goesOn(
     case "paused":
       if (isShadowOver) {
         return "No cluster has the bundle yet; it waits for a person: resume begins with the first wave, abort leaves everything as it is.";
+      }
+      if (isPending) {
+        return "It has not begun: resume takes the plan as it is now, which waits for people and its time as before; abort leaves everything as it is.";
       }
       return "It waits for a person: resume tries the failed clusters again and goes on; undo sends every cluster back to what it ran before; abort leaves it at that.";
     case "awaiting-approval":
@@ -189,15 +236,30 @@ function goesOn(
   }
 }
 
-function commands({ id, state }: RolloutProgress, holding: readonly ClusterProgress[]): readonly string[] {
+function commands(
+  { id, state }: RolloutProgress,
+  holding: readonly ClusterProgress[],
+  { isPending }: ExplainLimits,
+): readonly string[] {
   const first = holding[0] === undefined ? [] : [`fleetctl cluster show ${holding[0].name}`];
   switch (state) {
     case "running":
       return [...first, `fleetctl rollout watch ${id}`, `fleetctl rollout pause ${id}`];
     case "paused":
+      if (isPending) {
+        return [
+          `fleetctl rollout show ${id}   for its plan`,
+          `fleetctl rollout resume ${id}`,
+          `fleetctl rollout abort ${id}`,
+        ];
+      }
       return [...first, `fleetctl rollout resume ${id}`, `fleetctl rollout undo ${id}`];
     case "awaiting-approval":
-      return [`fleetctl rollout approve ${id}`, `fleetctl rollout abort ${id}`];
+      return [
+        `fleetctl rollout show ${id}   for its plan`,
+        `fleetctl rollout approve ${id} --plan DIGEST   with the digest of that plan, by somebody else`,
+        `fleetctl rollout abort ${id}`,
+      ];
     case "scheduled":
       return [`fleetctl rollout show ${id}`, `fleetctl rollout abort ${id}`];
     case "rolling-back":
@@ -208,6 +270,20 @@ function commands({ id, state }: RolloutProgress, holding: readonly ClusterProgr
     case "unknown":
       return [`fleetctl rollout show ${id}`];
   }
+}
+
+/** A cluster of which one agent is silent while others are heard of may have lost that node for good. */
+function replaced(
+  holding: readonly ClusterProgress[],
+  facts: readonly ClusterFacts[],
+  now: number,
+): readonly string[] {
+  return holding.slice(0, namedMax).flatMap(({ name, step, reason }) => {
+    const [, agent] = /^agent "([A-Za-z0-9._-]{1,253})" is silent/.exec(reason) ?? [];
+    const seen = facts.find((each) => each.name === name)?.lastSeenAt ?? 0;
+    if ((step !== "assigned" && step !== "proved") || agent === undefined || now - seen > heardMs) return [];
+    return [`fleetctl agent revoke ${clean(name)} ${agent}   when that node is gone for good`];
+  });
 }
 
 function afterShadow({ id }: RolloutProgress): readonly string[] {

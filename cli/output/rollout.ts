@@ -10,6 +10,8 @@ export interface ClusterProgress {
   readonly step: ClusterStep;
   readonly reason: string;
   readonly assignedAt?: number;
+  /** When it proved the bundle, or, sent back, what it ran before. */
+  readonly provedAt?: number;
 }
 
 /** What a gate of a wave said last. */

@@ -54,3 +54,8 @@ export function renderFields(
   const width = Math.max(0, ...present.map(([name]) => widthOf(name)));
   return present.map(([name, value]) => `${`${name}:`.padEnd(width + 2)}${clean(value)}`);
 }
+
+/** Lines under a title, with a blank line before; nothing when there are none. */
+export function sectionLines(title: string, lines: readonly string[]): readonly string[] {
+  return lines.length === 0 ? [] : ["", title, ...lines.map((line) => `  ${line}`)];
+}

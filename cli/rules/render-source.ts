@@ -1,10 +1,12 @@
 import type { Client } from "@connectrpc/connect";
 import type { BundleService } from "#proto/fleet/v1/bundle";
 import type { ClusterService } from "#proto/fleet/v1/cluster";
+import type { OwnedLayer } from "#layers";
 import { type Bundle, bundleBytesMax, bundleDigest } from "#trust";
 import { present } from "../answer.ts";
 import { misused, refused } from "../failure.ts";
-import { bundleFrom, isFolder, readFileBounded } from "../load-bundle.ts";
+import { bundleFrom, isFolder, layerFrom, readFileBounded } from "../load-bundle.ts";
+import { delegationsIn } from "../trust/delegations-view.ts";
 import { buildBundleFromDirectory } from "../trust/build-bundle.ts";
 
 /** A cluster as it chooses layers. */
@@ -13,6 +15,8 @@ export interface RenderedCluster {
   readonly labels: Readonly<Record<string, string>>;
   /** Of the rules that it is assigned; empty for none. */
   readonly digest: string;
+  /** Digests of the releases of layers that it is assigned. */
+  readonly layers: readonly string[];
 }
 
 /** A cluster by name or id, with its name as a label, as agents have it. */
@@ -25,6 +29,7 @@ export async function clusterOf(
     name: cluster.name,
     labels: { ...cluster.labels, cluster: cluster.name },
     digest: cluster.assignment?.rules?.digest ?? "",
+    layers: (cluster.assignment?.layers ?? []).map(({ digest }) => digest),
   };
 }
 
@@ -37,6 +42,25 @@ export async function bundleOf(service: Client<typeof BundleService>, wanted: st
     throw refused(`The server sent a bundle with digest ${digest} for ${expected || wanted}`);
   }
   return asRules(bundleFrom(content, `bundle ${wanted}`), wanted);
+}
+
+/** Releases of layers by digest, each with what its delegation lets it say; those that were taken back are left out. */
+export async function ownedLayersOf(
+  service: Client<typeof BundleService>,
+  targets: Uint8Array | undefined,
+  digests: readonly string[],
+): Promise<readonly OwnedLayer[]> {
+  const delegations = delegationsIn(targets);
+  const owned: OwnedLayer[] = [];
+  for (const wanted of digests) {
+    const { content } = await service.getBundle({ bundle: wanted });
+    const digest = bundleDigest(content);
+    if (digest !== wanted) throw refused(`The server sent a layer with digest ${digest} for ${wanted}`);
+    const release = layerFrom(content, `layer ${wanted}`);
+    const terms = delegations.get(release.name);
+    if (terms !== undefined) owned.push({ release, terms });
+  }
+  return owned;
 }
 
 /** The rules bundle that a folder or file holds. */

@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core";
+import { Flags } from "../oclif.ts";
 import { envOf, textFlag } from "../flags.ts";
 
 /** Several files after one flag, or the flag several times. */

@@ -5,6 +5,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
+import { programArgs } from "../../test/support/built-programs.ts";
 import { runCli, temporaryDirectory } from "../../test/support/run-cli.ts";
 
 const rules = `- rule: Read
@@ -80,9 +81,10 @@ test("rules bench and explain read packed files too", async (t) => {
 
 /** A `fleetctl rules run` over many events, of which one of the outputs is read only as far as its first piece. */
 async function runUntilFirst(folder: string, stream: "stdout" | "stderr") {
-  const main = join(import.meta.dirname, "../main.ts");
   const files = ["--rules", join(folder, "rules.yaml"), "--events", join(folder, "events.jsonl")];
-  const child = spawn(process.execPath, [main, "rules", "run", ...files], { stdio: "pipe" });
+  const child = spawn(process.execPath, [...programArgs("fleetctl"), "rules", "run", ...files], {
+    stdio: "pipe",
+  });
   child.stdin.end();
   const ended = once(child, "exit");
   const other = stream === "stdout" ? child.stderr : child.stdout;

@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import {
   buildBundle,
+  buildLayerRelease,
   bundleBytesMax,
   bundleFilesMax,
   layerLevels,
   type BuiltBundle,
+  type BuiltLayer,
   type BundleFile,
   type BundleKind,
   type Layer,
@@ -62,6 +64,21 @@ export function buildBundleFromFiles(
 ): BuiltBundle {
   const requires = engine === undefined ? {} : { requires: { engine } };
   return orRefuse(buildBundle({ org, kind, name, version, ...requires, files, layers }));
+}
+
+/** Builds a release of a layer from a folder of rules files, taken as those of a bundle are. */
+export function buildLayerFromDirectory(
+  dir: string,
+  { org, name, version, engine }: Omit<BuildOptions, "kind">,
+): BuiltLayer & { readonly skipped: readonly string[] } {
+  const skipped: string[] = [];
+  const leaveOut = [selectorFile, "tests"];
+  const files = collect(dir, "", { kind: "rules", skipped, leaveOut, depth: 0 });
+  if (files.length === 0) {
+    throw misused(`${dir} holds no rules files (*.yaml)`, "Name the folder that holds them.");
+  }
+  const requires = engine === undefined ? {} : { requires: { engine } };
+  return { ...orRefuse(buildLayerRelease({ org, name, version, ...requires, files })), skipped };
 }
 
 interface Walk {

@@ -3,11 +3,11 @@ import { encodeKeyFile, generateKey, type PublicKey, publicKeyToPem } from "#tru
 import { misused } from "../failure.ts";
 import { makePrivateFolder, orRefuse, writeNew } from "./files.ts";
 import { checkPassphrase } from "./init-trust.ts";
-import type { OfflineRole } from "./signers.ts";
+import type { SignerRole } from "./signers.ts";
 
 export interface NewSigner {
   readonly dir: string;
-  readonly role: OfflineRole;
+  readonly role: SignerRole;
   /** Part of the files' names; without it they are called after the role alone. */
   readonly name?: string | undefined;
   /** Undefined writes the key unsealed. */

@@ -3,18 +3,26 @@ import {
   lifeOf,
   lifeStage,
   lifeUsed,
+  layerOfRole,
   parseMetadata,
+  readLayerList,
   readRoot,
   roleNames,
+  type Authority,
+  type Document,
+  type LayerDelegation,
   type Life,
   type LifeStage,
   type RoleName,
 } from "#trust";
 import { orRefuse } from "./files.ts";
 
+/** A role of root metadata, or that of a layer which targets delegate. */
+export type PublishedRole = RoleName | `layer-${string}`;
+
 /** Where the published metadata of a role stands. */
 export interface RoleStanding {
-  readonly role: RoleName;
+  readonly role: PublishedRole;
   readonly version: number;
   readonly life: Life;
   /** The part of its life that is over. */
@@ -42,23 +50,23 @@ export function standingOf(
   return roleNames.flatMap((role) => {
     const bytes = metadata[role];
     if (bytes === undefined) return [];
-    const document = orRefuse(parseMetadata(role, bytes));
-    const authority = root.roles[role];
-    const { signed, missing } = gatherSignatures(document, authority);
-    const life = lifeOf(document);
-    return [
-      {
-        role,
-        version: document.version,
-        life,
-        used: lifeUsed(life, now),
-        stage: lifeStage(role, life, now),
-        threshold: authority.threshold,
-        signed,
-        missing,
-      },
-    ];
+    return [standing(role, orRefuse(parseMetadata(role, bytes)), root.roles[role], now)];
   });
+}
+
+/** The same of the list of a layer, judged by its delegation. */
+export function standingOfList(list: Uint8Array, delegation: LayerDelegation, now: Date): RoleStanding {
+  const { document } = orRefuse(readLayerList(list, delegation.layer));
+  return standing(`layer-${delegation.layer}`, document, delegation.authority, now);
+}
+
+function standing(role: PublishedRole, document: Document, authority: Authority, now: Date): RoleStanding {
+  const { signed, missing } = gatherSignatures(document, authority);
+  const life = lifeOf(document);
+  const stage = lifeStage(document.role, life, now);
+  const { version } = document;
+  const { threshold } = authority;
+  return { role, version, life, used: lifeUsed(life, now), stage, threshold, signed, missing };
 }
 
 /** What somebody has to do something about, a sentence each. */
@@ -67,7 +75,7 @@ export function alarmsOf(standing: readonly RoleStanding[], stages: readonly Lif
     const alarms: string[] = [];
     if (signed.length < threshold) {
       alarms.push(
-        `${role} ${version} has ${signed.length} of the ${threshold} signatures that the present root demands: ${renewal[role]}`,
+        `${role} ${version} has ${signed.length} of the ${threshold} signatures that ${by(role)} demands: ${renewalOf(role)}`,
       );
     }
     if (stages.includes(stage)) {
@@ -76,7 +84,7 @@ export function alarmsOf(standing: readonly RoleStanding[], stages: readonly Lif
         stage === "expired"
           ? `expired at ${ends}`
           : `has ${Math.floor(used * 100)} % of its life behind it and expires at ${ends}`;
-      alarms.push(`${role} ${version} ${what}: ${renewal[role]}`);
+      alarms.push(`${role} ${version} ${what}: ${renewalOf(role)}`);
     }
     return alarms;
   });
@@ -88,3 +96,14 @@ const renewal: Readonly<Record<RoleName, string>> = {
   snapshot: "no server signs it; look at the log of the loop metadata",
   timestamp: "no server signs it; look at the log of the loop metadata",
 };
+
+function by(role: PublishedRole): string {
+  return layerOfRole(role) === undefined ? "the present root" : "the delegation";
+}
+
+function renewalOf(role: PublishedRole): string {
+  const known = roleNames.find((each) => each === role);
+  if (known !== undefined) return renewal[known];
+  const layer = layerOfRole(role) ?? "";
+  return `its team: fleetctl bundle sign --layer ${layer} --renew, then bundle push --layer ${layer}`;
+}

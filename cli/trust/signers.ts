@@ -4,6 +4,7 @@ import {
   type Authority,
   decodeKeyFile,
   isSealedKeyFile,
+  layerOfRole,
   type PublicKey,
   publicKeyFromPem,
   publicKeyOfKeyFile,
@@ -16,6 +17,14 @@ import { notUsable, orRefuse, readBounded } from "./files.ts";
 
 export type OfflineRole = "root" | "targets";
 export const offlineRoles = ["root", "targets"] as const satisfies readonly OfflineRole[];
+/** Who signs offline: the roles of root metadata, and the teams that own a layer. */
+export type SignerRole = OfflineRole | `layer-${string}`;
+
+/** The role that a text names; undefined for anything else. */
+export function signerRole(text: string): SignerRole | undefined {
+  const known = offlineRoles.find((role) => role === text);
+  return known ?? (layerOfRole(text) === undefined ? undefined : (text as SignerRole));
+}
 
 /** A file that can sign: a key, sealed or plain, or a reference to a program that holds one. */
 export interface KeySource {
@@ -30,11 +39,23 @@ export interface KeySource {
 
 const keyBytesMax = 8192;
 
+const keyFileEnd = ".key.json";
+
 /** The key files of a role in a trust folder: `targets.key.json`, or `targets-ada.key.json` and so on. */
-export function keyFilesOf(dir: string, role: OfflineRole): readonly string[] {
-  const pattern = role === "root" ? /^root(?:-[\w.]+)*\.key\.json$/ : /^targets(?:-[\w.]+)*\.key\.json$/;
+export function keyFilesOf(dir: string, role: SignerRole): readonly string[] {
+  return keyFilesIn(dir, (base) => base === role || base.startsWith(`${role}-`));
+}
+
+/** Every key file of a trust folder. */
+export function allKeyFiles(dir: string): readonly string[] {
+  return keyFilesIn(dir, (base) => /^(?:root|targets|layer)(?:-|$)/.test(base));
+}
+
+function keyFilesIn(dir: string, isWanted: (base: string) => boolean): readonly string[] {
   try {
-    const names = readdirSync(dir).filter((name) => pattern.test(name));
+    const names = readdirSync(dir).filter(
+      (name) => name.endsWith(keyFileEnd) && isWanted(name.slice(0, -keyFileEnd.length)),
+    );
     return names.sort().map((name) => join(dir, name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw notUsable(dir, error);
@@ -90,7 +111,7 @@ export function readPublicKey(file: string): PublicKey {
  */
 export function keySourcesOf(
   dir: string,
-  role: OfflineRole,
+  role: SignerRole,
   authorities: readonly Authority[],
 ): readonly KeySource[] {
   const files = keyFilesOf(dir, role);
@@ -110,7 +131,9 @@ export function keySourcesOf(
   throw refused(
     `None of the ${role} keys in ${dir} (${held}) may sign: ${wanted.join("; ")} (trust/unknown-key)`,
     "--dir DIR   names the folder that holds such a key",
-    `fleetctl trust add-signer ${role} FILE   has the next root name another`,
+    offlineRoles.some((known) => known === role)
+      ? `fleetctl trust add-signer ${role} FILE   has the next root name another`
+      : `fleetctl trust delegate ${layerOfRole(role) ?? ""} --key FILE   gives the layer to other keys`,
   );
 }
 

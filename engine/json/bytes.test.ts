@@ -112,6 +112,25 @@ test("members and symbols are found among repeated, escaped and similar keys, al
   );
 });
 
+test("texts are found in short lists and in long ones of names that differ in few places, and nothing else is", () => {
+  const digits = fc.string({ unit: fc.constantFrom("0", "1", "2"), maxLength: 5 });
+  const names = fc.uniqueArray(
+    digits.map((text) => `user-${text}-of-team-payments`),
+    { maxLength: 200, size: "max" },
+  );
+  fc.assert(
+    fc.property(names, digits, fc.string(), (texts, more, other) => {
+      const symbols = new Symbols(texts);
+      for (const text of [...texts, `user-${more}-of-team-payments`, "", other]) {
+        const bytes = Buffer.from(text);
+        if (bytes.length !== text.length) continue;
+        assert.equal(symbols.find(bytes, 0, bytes.length), texts.indexOf(text));
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
 test("bytes that are no UTF-8 read as everywhere else: U+FFFD", () => {
   const doc = new JsonBytes();
   fc.assert(

@@ -1,3 +1,5 @@
+import { withoutSecrets } from "./secret.ts";
+
 /** What an action is called in the audit log before it has a place there. */
 export interface AuditFacts {
   readonly actor: AuditActor;
@@ -10,7 +12,7 @@ export interface AuditFacts {
 }
 
 export interface AuditActor {
-  readonly kind: "operator" | "agent" | "join-token" | "server" | "command";
+  readonly kind: "operator" | "agent" | "join-token" | "issuer" | "server" | "command";
   readonly id: string;
   readonly name: string;
   readonly role: string;
@@ -35,12 +37,9 @@ export function bounded(facts: AuditFacts): AuditFacts {
   };
 }
 
-/** ID.SECRET with our 43 characters of base64url: somebody pastes a whole token where its id belongs. */
-const secret = /\.[\w-]{43}(?![\w-])/g;
-
 function clean(text: string, max: number): string {
   // Cut after the secret is gone, or half of one could be left.
-  const shown = text.slice(0, 4 * max).replaceAll(secret, ".[secret]");
+  const shown = withoutSecrets(text.slice(0, 4 * max));
   const cut = shown.length > max ? `${shown.slice(0, max - 1)}…` : shown;
   // Postgres takes every character but NUL, and JSON no half of a pair.
   return cut.replaceAll("\0", "\u{FFFD}").toWellFormed();

@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { backtestState, parseBacktest } from "./backtest.ts";
+import { backtestState, parseBacktest, type RawBacktest } from "./backtest.ts";
 
 const nowMs = Date.UTC(2030, 0, 1);
 const hourMs = 3_600_000;
-const raw = { bundle: "starter@1.0.0", sinceMs: nowMs - 6 * hourMs, untilMs: undefined, deadlineSeconds: 0 };
+const raw: RawBacktest = {
+  component: "rules",
+  bundle: "starter@1.0.0",
+  sinceMs: nowMs - 6 * hourMs,
+  untilMs: undefined,
+  deadlineSeconds: 0,
+};
 
 test("a backtest of the last hours ends now, and has half an hour", () => {
   const read = parseBacktest(raw, nowMs);
@@ -13,6 +19,7 @@ test("a backtest of the last hours ends now, and has half an hour", () => {
 });
 
 const wrong: readonly (readonly [string, object, string])[] = [
+  ["of a shipper config", { component: "shipper" }, "kind"],
   ["without a bundle", { bundle: "" }, "bundle"],
   ["without a beginning", { sinceMs: undefined }, "since"],
   ["that ends before it begins", { untilMs: nowMs - 7 * hourMs }, "since"],

@@ -1,9 +1,12 @@
+import type { ComponentName } from "./component.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
 
 export type BacktestState = "running" | "done" | "canceled" | "late";
 
 /** What somebody asks for, in bounds. */
 export interface BacktestSpec {
+  /** Never the shipper. */
+  readonly component: ComponentName;
   readonly bundle: string;
   readonly sinceMs: number;
   readonly untilMs: number;
@@ -11,6 +14,7 @@ export interface BacktestSpec {
 }
 
 export interface RawBacktest {
+  readonly component: ComponentName;
   readonly bundle: string;
   readonly sinceMs: number | undefined;
   /** Now if not given. */
@@ -29,6 +33,7 @@ export function parseBacktest(raw: RawBacktest, nowMs: number): Outcome<Backtest
   const { bundle, sinceMs } = raw;
   const untilMs = raw.untilMs ?? nowMs;
   const deadlineSeconds = raw.deadlineSeconds === 0 ? deadlineDefault : raw.deadlineSeconds;
+  if (raw.component === "shipper") problems.push({ field: "kind", why: "has to be rules or layer" });
   if (bundle === "" || bundle.length > 300) {
     problems.push({ field: "bundle", why: "has to be a rules bundle: NAME@VERSION, NAME or a digest" });
   }
@@ -43,7 +48,7 @@ export function parseBacktest(raw: RawBacktest, nowMs: number): Outcome<Backtest
     problems.push({ field: "deadline_seconds", why: "has to be from 10 to 43200" });
   }
   if (problems.length > 0 || sinceMs === undefined) return refuse({ kind: "invalid", problems });
-  return accept({ bundle, sinceMs, untilMs, deadlineSeconds });
+  return accept({ component: raw.component, bundle, sinceMs, untilMs, deadlineSeconds });
 }
 
 /** What is stored of a backtest that tells its state. */

@@ -95,6 +95,22 @@ const cases: readonly (readonly [string, readonly Partial<AgentFacts>[], string,
     "silent",
     /./,
   ],
+  [
+    "with one of two agents that has left",
+    [{}, { name: "node-2", lastSeenMs: nowMs - 300_000, leftMs: nowMs - 300_000 }],
+    "healthy",
+    /^$/,
+  ],
+  ["whose agent restarts", [{ leftMs: nowMs - 1_000 }], "healthy", /^$/],
+  [
+    "whose agents have left one after the other",
+    [
+      { name: "node-0", lastSeenMs: nowMs - 900_000, leftMs: nowMs - 900_000 },
+      { lastSeenMs: nowMs - 300_000, leftMs: nowMs - 300_000 },
+    ],
+    "silent",
+    /^agent "node-1" left 5 min ago, and no other is there: nobody watches this cluster \(and 1 more\)$/,
+  ],
   ["without agents", [], "silent", /has no agent/],
 ];
 for (const [what, agents, health, reason] of cases) {
@@ -139,11 +155,18 @@ test("inherit() takes the newest success of each kind that chose clusters like t
       precedent("undone", { createdAtMs: 5, state: "rolled-back" }),
       precedent("running", { createdAtMs: 6, state: "running" }),
       precedent("shipper", { kind: "shipper", state: "running" }),
+      precedent("payments 1", { kind: "layer/payments", createdAtMs: 1 }),
+      precedent("payments 2", { kind: "layer/payments", createdAtMs: 2 }),
+      precedent("cards", { kind: "layer/cards", selector: us }),
     ],
     eu,
   );
   assert.deepEqual([got.rules?.id, got.shipper?.id], ["new", "shipper"]);
-  assert.deepEqual(inherit([], eu), {});
+  assert.deepEqual(
+    got.layers.map(({ id }) => id),
+    ["payments 2"],
+  );
+  assert.deepEqual(inherit([precedent("payments", { kind: "layer/payments" })], eu), { layers: [] });
 });
 
 test("dayText() agrees with the calendar on every day from 1900 to 2200", () => {

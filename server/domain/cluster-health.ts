@@ -1,14 +1,13 @@
+import type { ComponentName } from "./component.ts";
 import type { Digest } from "./ids.ts";
-import { askedAgents, silentAfterMs } from "./liveness.ts";
+import { askedAgents, hasLeft, silentAfterMs, type Heard } from "./liveness.ts";
 
 export type Health = "healthy" | "updating" | "degraded" | "silent";
 
 /** What one agent's health is judged by. Times in milliseconds since 1970. */
-export interface AgentFacts {
+export interface AgentFacts extends Heard {
   readonly name: string;
   readonly createdMs: number;
-  /** Absent when it enrolled and never connected. */
-  readonly lastSeenMs?: number;
   readonly certificateExpiresMs: number;
   readonly components: readonly ComponentFacts[];
   readonly conditions: readonly { readonly code: string; readonly message: string }[];
@@ -16,7 +15,7 @@ export interface AgentFacts {
 
 /** What an agent proves and tried last for one kind of bundle. */
 export interface ComponentFacts {
-  readonly kind: "rules" | "shipper";
+  readonly kind: ComponentName;
   readonly running?: Digest;
   readonly attempt?: {
     readonly digest: Digest;
@@ -27,11 +26,8 @@ export interface ComponentFacts {
   };
 }
 
-/** What the server wants a cluster to run; a kind that is absent was never assigned. */
-export interface AssignmentFacts {
-  readonly rules?: Digest;
-  readonly shipper?: Digest;
-}
+/** What the server wants a cluster to run; a component that is absent is not assigned. */
+export type AssignmentFacts = { readonly [C in ComponentName]?: Digest };
 
 export interface Judged {
   readonly health: Health;
@@ -52,7 +48,9 @@ export function judgeHealth(
   agents: readonly AgentFacts[],
   nowMs: number,
 ): Judged {
-  const judged = askedAgents(agents, nowMs).map((agent) => judgeAgent(assignment, agent, nowMs));
+  // Who left last comes first: where all have, that is since when nobody watches.
+  const asked = askedAgents(agents, nowMs).toSorted((a, b) => (b.leftMs ?? 0) - (a.leftMs ?? 0));
+  const judged = asked.map((agent) => judgeAgent(assignment, agent, nowMs));
   const worst = order.find((health) => judged.some((each) => each.health === health));
   if (worst === undefined) return { health: "silent", reason: "has no agent: enrol one" };
   const those = judged.filter((each) => each.health === worst);
@@ -64,6 +62,10 @@ function judgeAgent(assignment: AssignmentFacts, agent: AgentFacts, nowMs: numbe
   const quietMs = nowMs - (agent.lastSeenMs ?? agent.createdMs);
   const who = `agent "${agent.name}"`;
   if (quietMs > silentAfterMs) {
+    if (agent.leftMs !== undefined && hasLeft(agent, nowMs)) {
+      const left = `${who} left ${ago(nowMs - agent.leftMs)} ago, and no other is there`;
+      return { health: "silent", reason: `${left}: nobody watches this cluster` };
+    }
     const since =
       agent.lastSeenMs === undefined ? "has never connected" : `was last heard of ${ago(quietMs)} ago`;
     // Silence has its cause then, and it does not pass by itself.
@@ -86,6 +88,7 @@ function judgeAgent(assignment: AssignmentFacts, agent: AgentFacts, nowMs: numbe
   if (agent.lastSeenMs === undefined) {
     return { health: "updating", reason: `${who} has enrolled and not connected yet` };
   }
+  // A layer that is confined to other labels by now is not run, and nothing is wrong with that.
   const missing = (["rules", "shipper"] as const).find((kind) => {
     const running = agent.components.find((each) => each.kind === kind)?.running;
     return assignment[kind] !== undefined && running !== assignment[kind];

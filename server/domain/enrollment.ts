@@ -99,16 +99,16 @@ export function judgeBounds(
 }
 
 /**
- * Whether a token admits to the cluster with these labels, new or known. Its scope is that of whoever made it, so that
- * nobody gets an agent into a cluster that does not exist for him. Says nothing of the cluster.
+ * Whether a token or an issuer admits to the cluster with these labels, new or known. Its scope is that of whoever made
+ * it, so that nobody gets an agent into a cluster that does not exist for him. Says nothing of the cluster.
  */
 export function judgeReach(
-  tokenId: string,
+  what: string,
   scope: Scope,
   labels: Readonly<Record<string, string>>,
 ): Outcome<true> {
   if (inScope(scope, labels)) return accept(true);
-  const why = `The join token ${tokenId} does not reach a cluster of this name and UID: take another name, or ask an admin of the whole fleet for a token`;
+  const why = `The ${what} does not reach a cluster of this name and UID: take another name, or ask an admin of the whole fleet`;
   return refuse({ kind: "precondition", why });
 }
 

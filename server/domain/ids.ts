@@ -9,6 +9,10 @@ export type RolloutId = Branded<"rollout">;
 export type BacktestId = Branded<"backtest">;
 export type JoinTokenId = Branded<"join token">;
 export type ApiTokenId = Branded<"API token">;
+export type IssuerId = Branded<"issuer">;
+export type AlertGroupId = Branded<"alert group">;
+export type SilenceId = Branded<"silence">;
+export type DeliveryId = Branded<"delivery">;
 /** "sha256:" and 64 lower-case hex digits. */
 export type Digest = Branded<"digest">;
 
@@ -20,6 +24,10 @@ export const idPrefixes = {
   backtest: "bt",
   "join token": "jt",
   "API token": "at",
+  issuer: "is",
+  "alert group": "gr",
+  silence: "si",
+  delivery: "nd",
 } as const;
 
 export type IdNoun = keyof typeof idPrefixes;
@@ -32,6 +40,10 @@ export interface Ids {
   readonly backtest: BacktestId;
   readonly "join token": JoinTokenId;
   readonly "API token": ApiTokenId;
+  readonly issuer: IssuerId;
+  readonly "alert group": AlertGroupId;
+  readonly silence: SilenceId;
+  readonly delivery: DeliveryId;
 }
 
 /** How many random bytes `makeId` wants: 80 bits, which encode to 16 letters without padding. */

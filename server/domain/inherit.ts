@@ -1,10 +1,11 @@
+import { layerOf, type ComponentName } from "./component.ts";
 import type { Digest, RolloutId } from "./ids.ts";
 import { matchesSelector, type Selector } from "./selector.ts";
 
 /** A rollout as far as a cluster that joins is concerned. */
 export interface Precedent {
   readonly id: RolloutId;
-  readonly kind: "rules" | "shipper";
+  readonly kind: ComponentName;
   readonly digest: Digest;
   readonly selector: Selector;
   readonly state: string;
@@ -17,6 +18,8 @@ export interface Precedent {
 export interface Inheritance {
   readonly rules?: Precedent;
   readonly shipper?: Precedent;
+  /** Of layers that teams own; none without rules to put them on. */
+  readonly layers: readonly Precedent[];
 }
 
 /**
@@ -37,5 +40,10 @@ export function inherit(
   };
   const rules = pick("rules");
   const shipper = pick("shipper");
-  return { ...(rules === undefined ? {} : { rules }), ...(shipper === undefined ? {} : { shipper }) };
+  const owned = new Set(newestFirst.map(({ kind }) => kind).filter((kind) => layerOf(kind) !== undefined));
+  return {
+    ...(rules === undefined ? {} : { rules }),
+    ...(shipper === undefined ? {} : { shipper }),
+    layers: rules === undefined ? [] : [...owned].flatMap((kind) => pick(kind) ?? []),
+  };
 }

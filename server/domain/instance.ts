@@ -16,10 +16,17 @@ export interface SaidInstance {
   readonly starts: bigint;
 }
 
-/** Something about an identity that should not be. */
+/** Something about who speaks for an agent, or how often they begin to, that should not be. */
 export interface Suspicion {
-  readonly code: "identity/copied" | "identity/two-processes" | "identity/went-back";
+  readonly code:
+    | "identity/copied"
+    | "identity/two-processes"
+    | "identity/went-back"
+    // The other codes say who spoke, this one that nobody speaks for long.
+    | "session/flapping";
   readonly message: string;
+  /** When it began (RFC 3339), where that is not now. */
+  readonly since?: string;
 }
 
 export interface JudgedInstance {
@@ -77,7 +84,7 @@ function wentBack(numbers: string): Suspicion {
   return { code: "identity/went-back", message };
 }
 
-/** What is shown of an identity: each suspicion once, since when (RFC 3339), and when it was seen last. */
+/** What is shown of an agent: each suspicion once, since when (RFC 3339), and when it was seen last. */
 export interface NotedSuspicion {
   readonly code: string;
   readonly message: string;
@@ -87,23 +94,26 @@ export interface NotedSuspicion {
 
 /** A suspicion is shown for so long after it was seen last; enrolling again ends it at once. */
 export const suspicionKeptMs: number = 24 * 3_600_000;
+/** An agent that is steady again has nothing to be looked into. */
+export const flappingKeptMs: number = 10 * 60_000;
 /** Seen again within so long it is not noted again. */
 const notedAgainMs = 10_000;
 
 /** The suspicions that still count. */
 export function freshSuspicions<S extends NotedSuspicion>(noted: readonly S[], nowMs: number): readonly S[] {
-  return noted.filter(({ atMs }) => nowMs - atMs <= suspicionKeptMs);
+  const keptMs = (code: string) => (code === "session/flapping" ? flappingKeptMs : suspicionKeptMs);
+  return noted.filter(({ code, atMs }) => nowMs - atMs <= keptMs(code));
 }
 
 /** Notes a suspicion beside those that still count; undefined when that would change nothing worth a write. */
 export function noteSuspicion(
   noted: readonly NotedSuspicion[],
-  { code, message }: { readonly code: string; readonly message: string },
+  { code, message, since }: Suspicion,
   now: { readonly text: string; readonly ms: number },
 ): readonly NotedSuspicion[] | undefined {
   const fresh = freshSuspicions(noted, now.ms);
   const before = fresh.find((each) => each.code === code);
   if (before !== undefined && now.ms - before.atMs < notedAgainMs) return undefined;
   const others = fresh.filter((each) => each.code !== code);
-  return [...others, { code, message, since: before?.since ?? now.text, atMs: now.ms }];
+  return [...others, { code, message, since: before?.since ?? since ?? now.text, atMs: now.ms }];
 }

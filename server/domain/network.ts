@@ -25,6 +25,25 @@ export function isInNetwork({ family, base, bits }: Network, text: string): bool
   return address.value >> rest === base >> rest;
 }
 
+/**
+ * Who stands behind an address: an IPv4 address, also in its IPv6 form, or the /64 of an IPv6 address. What is no address stands
+ * for itself.
+ */
+export function addressKey(text: string): string {
+  const address = parseAddress(text);
+  if (address === undefined) return text;
+  if (address.family === 4) return groupsOf(address.value, 4, 8).join(".");
+  const groups = groupsOf(address.value >> 64n, 4, 16).map((group) => group.toString(16));
+  return `${groups.join(":")}::/64`;
+}
+
+/** The last `count` groups of so many bits, first group first. */
+function groupsOf(value: bigint, count: number, bits: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) =>
+    Number(BigInt.asUintN(bits, value >> BigInt((count - 1 - i) * bits))),
+  );
+}
+
 function parseAddress(text: string): { readonly family: 4 | 6; readonly value: bigint } | undefined {
   // A link-local address comes with the name of its interface.
   const plain = text.replace(/%.*$/, "");

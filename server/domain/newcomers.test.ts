@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { addressKey, createNewcomers } from "./newcomers.ts";
+import { addressKey } from "./network.ts";
+import { createNewcomers } from "./newcomers.ts";
 
 test("when there are too many newcomers, the one that waits longest makes room, never the one that just came", () => {
   const newcomers = createNewcomers(3, 3);

@@ -41,17 +41,3 @@ export function createNewcomers(max: number, perAddressMax: number): Newcomers {
     },
   };
 }
-
-/** Who stands behind an address: an IPv4 address, also in its IPv6 form, or the /64 of an IPv6 address. */
-export function addressKey(address: string): string {
-  const plain = address.split("%", 1)[0] ?? "";
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain)?.[1];
-  if (mapped !== undefined || !plain.includes(":")) return mapped ?? plain;
-  const [head = "", tail] = plain.toLowerCase().split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros: string[] =
-    tail === undefined ? [] : Array<string>(Math.max(0, 8 - left.length - right.length)).fill("0");
-  const network = [...left, ...zeros, ...right].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ""));
-  return `${network.join(":")}::/64`;
-}

@@ -17,11 +17,17 @@ export type Permission =
   | "freeze:write"
   | "bundle:read"
   | "bundle:write"
+  | "layer:write"
   | "alert:read"
+  | "alert:write"
   | "trust:read"
   | "trust:write"
   | "join-token:read"
   | "join-token:write"
+  | "issuer:read"
+  | "issuer:write"
+  | "notification:read"
+  | "notification:write"
   | "api-token:read"
   | "api-token:write"
   | "audit:read";
@@ -52,18 +58,31 @@ const leastRole = {
   "freeze:write": "operator",
   "bundle:read": "viewer",
   "bundle:write": "operator",
+  "layer:write": "operator",
   "alert:read": "viewer",
+  "alert:write": "operator",
   "trust:read": "viewer",
   "trust:write": "admin",
   "join-token:read": "operator",
   "join-token:write": "operator",
+  "issuer:read": "operator",
+  "issuer:write": "operator",
+  "notification:read": "operator",
+  "notification:write": "admin",
   "api-token:read": "admin",
   "api-token:write": "admin",
   "audit:read": "admin",
 } as const satisfies Record<Permission, Role | "never">;
 
 /** What reaches or tells of every cluster by its nature, so that a credential with a scope does not carry it, whatever its role. */
-const fleetWide: readonly Permission[] = ["bundle:write", "trust:write", "audit:read", "freeze:write"];
+const fleetWide: readonly Permission[] = [
+  "bundle:write",
+  "trust:write",
+  "audit:read",
+  "freeze:write",
+  "notification:read",
+  "notification:write",
+];
 
 export function isRole(text: string): text is Role {
   return roles.some((role) => role === text);

@@ -19,8 +19,9 @@ export function planCatchUp(snapshot: RolloutSnapshot): readonly ClusterChange[]
   const by = { rolloutId, digest, nowMs, deadlineMs: spec.deadlineSeconds * 1000 };
   const judged = clusters.flatMap((cluster): readonly ClusterChange[] => {
     if (cluster.state === "waiting") return goneFrom(cluster, snapshot);
-    if (cluster.state !== "assigned") return [];
-    const change = leaves(cluster, rolloutId) ?? judgeAssigned(cluster, by);
+    if (cluster.state !== "assigned" && cluster.state !== "failed") return [];
+    const gone = leaves(cluster, rolloutId);
+    const change = gone ?? (cluster.state === "assigned" ? judgeAssigned(cluster, by) : undefined);
     return change === undefined ? [] : [change];
   });
   if (judged.length > 0) return judged;

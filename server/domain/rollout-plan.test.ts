@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
+import { usualSpec } from "../../test/support/rollout-world.ts";
 import type { Digest } from "./ids.ts";
 import { canonicalPlan, planRollout, type FleetCluster } from "./rollout-plan.ts";
 import { parseRolloutSpec, type RolloutSpec } from "./rollout-spec.ts";
@@ -9,16 +10,8 @@ import { parseRolloutSpec, type RolloutSpec } from "./rollout-spec.ts";
 const digestOf = (digit: string) => `sha256:${digit.repeat(64)}` as Digest;
 const [before, after] = [digestOf("a"), digestOf("b")];
 const spec: RolloutSpec = {
-  kind: "rules",
-  bundle: "",
-  selector: [],
-  canary: 1,
-  growth: 3,
+  ...usualSpec,
   regionOrder: ["eu"],
-  failuresMax: 0,
-  soakSeconds: 0,
-  deadlineSeconds: 600,
-  onFailure: "pause",
 };
 
 function cluster(name: string, region: string, more: Partial<FleetCluster> = {}): FleetCluster {
@@ -72,11 +65,34 @@ test("planRollout() leaves alone what runs the bundle, but not what was only ass
   assert.deepEqual(outcome.value.waves[0]?.clusters, [{ id: "cl_eu-2", name: "eu-2", previous: before }]);
 });
 
+test("planRollout() never sends a cluster back to a bundle that its agent gave up", () => {
+  const bad = "sha256:bad" as Digest;
+  const { running: _, ...runsNothing } = cluster("eu-2", "eu", { assigned: bad, isGivenUp: true });
+  const outcome = planRollout(spec, after, [
+    cluster("eu-1", "eu", { assigned: bad, running: before, isGivenUp: true }),
+    runsNothing,
+    cluster("eu-3", "eu", { assigned: bad, running: after, isGivenUp: true }),
+  ]);
+  assert.ok(outcome.ok);
+  const back = outcome.value.waves.flatMap(({ clusters }) => clusters.map((c) => [c.name, c.previous]));
+  // Where agents run different bundles or none, there is nothing better than what is assigned.
+  assert.deepEqual(Object.fromEntries(back), { "eu-1": before, "eu-2": bad, "eu-3": undefined });
+});
+
 test("planRollout() names the unfinished rollout that holds a matching cluster", () => {
   const busyWith = "ro_x" as NonNullable<FleetCluster["busyWith"]>;
   const outcome = planRollout(spec, after, [cluster("eu-1", "eu", { busyWith })]);
   assert.ok(!outcome.ok && outcome.refusal.kind === "precondition");
   assert.match(outcome.refusal.why, /"eu-1" is in rollout ro_x/);
+});
+
+test("planRollout() names the clusters that cannot take what is rolled out, and leaves others out of it", () => {
+  const unfit = cluster("eu-1", "eu", { unfit: "an agent of it knows of no layers" });
+  const outcome = planRollout(spec, after, [unfit, cluster("eu-2", "eu")]);
+  assert.ok(!outcome.ok && outcome.refusal.kind === "precondition");
+  assert.match(outcome.refusal.why, /eu-1 \(an agent of it knows of no layers\)/);
+  const selector = [{ key: "region", operator: "in", values: ["us"] }] as const;
+  assert.ok(planRollout({ ...spec, selector }, after, [unfit, cluster("us-1", "us")]).ok);
 });
 
 test("planRollout() refuses a selector that matches nothing instead of succeeding with nothing", () => {

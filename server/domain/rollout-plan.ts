@@ -1,6 +1,7 @@
 import type { Digest, RolloutId } from "./ids.ts";
 import { accept, refuse, type Outcome } from "./refusal.ts";
 import type { RolloutSpec } from "./rollout-spec.ts";
+import { emergencyTrouble } from "./people/spec.ts";
 import { makeWaves } from "./rollout-waves.ts";
 import { matchesSelector } from "./selector.ts";
 
@@ -13,9 +14,13 @@ export interface FleetCluster {
   readonly assigned?: Digest;
   /** What every agent of it proves to run; absent while they differ or none has proved. */
   readonly running?: Digest;
+  /** An agent of it rejected what is assigned or went back from it, and does not run it. */
+  readonly isGivenUp?: boolean;
   readonly silent: boolean;
   /** The engine of each agent that said it. */
   readonly engines?: readonly string[];
+  /** Why it cannot take what is rolled out, whatever that is; absent when it can. */
+  readonly unfit?: string;
   /** The unfinished rollout of the kind that it is part of. */
   readonly busyWith?: RolloutId;
 }
@@ -60,19 +65,30 @@ export function planRollout(
     const why = `Cluster "${busy.name}" is in rollout ${busy.busyWith}, which has not ended: abort it or let it end first`;
     return refuse({ kind: "precondition", why });
   }
+  const unfit = chosen.filter((cluster) => cluster.unfit !== undefined);
+  if (unfit.length > 0) {
+    const first = unfit.slice(0, 5).map(({ name, unfit: reason }) => `${name} (${reason})`);
+    const more = unfit.length > 5 ? ` and ${unfit.length - 5} more` : "";
+    const why = `These clusters cannot take it: ${first.join(", ")}${more}. Leave them out by the selector`;
+    return refuse({ kind: "precondition", why });
+  }
   const isDone = (cluster: FleetCluster) => cluster.assigned === digest && cluster.running === digest;
   const moving = chosen.filter((cluster) => !isDone(cluster));
+  const waves = wavesOf(spec, digest, moving);
+  const silent = chosen
+    .filter((cluster) => cluster.silent)
+    .map((cluster) => cluster.id)
+    .toSorted();
+  const trouble = emergencyTrouble(spec, waves, new Set(silent));
+  if (trouble !== undefined) return refuse({ kind: "precondition", why: trouble });
   return accept({
     digest,
-    waves: wavesOf(spec, digest, moving),
+    waves,
     unchanged: chosen
       .filter(isDone)
       .map((cluster) => cluster.id)
       .toSorted(),
-    silent: chosen
-      .filter((cluster) => cluster.silent)
-      .map((cluster) => cluster.id)
-      .toSorted(),
+    silent,
   });
 }
 
@@ -84,14 +100,22 @@ function wavesOf(spec: RolloutSpec, digest: Digest, moving: readonly FleetCluste
   }));
 }
 
-/**
- * What the cluster goes back to: its assignment, or, when that names the same bundle and it never came to run, what
- * it runs now.
- */
 function planned(cluster: FleetCluster, digest: Digest): PlannedCluster {
-  const previous = cluster.assigned === digest ? cluster.running : cluster.assigned;
+  const previous = wayBack(cluster, digest);
   const { id, name } = cluster;
-  return previous === undefined || previous === digest ? { id, name } : { id, name, previous };
+  return previous === undefined ? { id, name } : { id, name, previous };
+}
+
+/**
+ * What a cluster that is given a bundle goes back to: its assignment, or what it runs now, when the assignment names the same bundle
+ * and it never came to run, or another one that its agent gave up: to go back to that would be to try a bad bundle again.
+ */
+export function wayBack(
+  { assigned, running, isGivenUp = false }: Pick<FleetCluster, "assigned" | "running" | "isGivenUp">,
+  digest: Digest,
+): Digest | undefined {
+  const previous = assigned === digest || isGivenUp ? (running ?? assigned) : assigned;
+  return previous === digest ? undefined : previous;
 }
 
 /**

@@ -17,6 +17,7 @@ import type { RolloutCluster } from "./rollout-cluster.ts";
 import { planAbort, planResume, planUndo } from "./rollout-decisions.ts";
 import { planRollout } from "./rollout-plan.ts";
 import { stageOf } from "./rollout-strategy.ts";
+import { planStep } from "./rollout-step.ts";
 import { isSilent } from "./rollout-turn.ts";
 import { placeLate } from "./rollout-waves.ts";
 import { isFinished, stepRollout } from "./rollout.ts";
@@ -44,6 +45,9 @@ const kinds = [
   "resume",
   "abort",
   "undo",
+  "freeze",
+  "thaw",
+  "gate",
 ] as const;
 type Move = readonly [(typeof kinds)[number], number];
 const moves: fc.Arbitrary<readonly Move[]> = fc.array(
@@ -76,6 +80,9 @@ function move(at: World, [kind, n]: Move): void {
   const target = at.clusters[index];
   if (kind === "wait") at.nowMs += (n % 40) * 1000;
   if (kind === "join") join(at, n);
+  if (kind === "freeze") at.freeze = { reason: "incident", by: "ada" };
+  if (kind === "thaw") delete at.freeze;
+  if (kind === "gate") at.verdict = (["holds", "waits", "fails"] as const)[n % 3] ?? "holds";
   if (kind === "pause" || kind === "resume" || kind === "abort" || kind === "undo") decide(at, kind);
   if (target === undefined) return;
   if (kind === "prove") prove(at, index);
@@ -83,7 +90,7 @@ function move(at: World, [kind, n]: Move): void {
   if (kind === "twice") report(at, index, { ...target.agents[0] });
   if (kind === "reject") attempt(at, index, target.generation);
   if (kind === "old-reject") attempt(at, index, target.generation - 1n);
-  if (kind === "silence") report(at, index, { silent: true });
+  if (kind === "silence") report(at, index, { silent: true, lastSeenMs: at.nowMs });
   if (kind === "return") report(at, index, { silent: false });
   if (kind === "retire") at.clusters[index] = { ...target, retired: true };
   if (kind === "stray") at.clusters[index] = { ...target, strayed: true };
@@ -125,6 +132,7 @@ test("whatever arrives: in order, never over max-unavailable, never an unrelease
       // From here on no person does anything, and whoever is silent is heard of at some time.
       for (let i = 0; i < 200 && ["running", "rolling-back"].includes(at.rollout.state); i += 1) {
         if (i === 100) for (const index of at.clusters.keys()) report(at, index, { silent: false });
+        if (i === 100) delete at.freeze;
         at.nowMs += 30_000;
         settle(at);
       }
@@ -167,6 +175,76 @@ test("where agents do as they are told, everybody that is heard of ends with the
       );
     }),
     { numRuns: 300 },
+  );
+});
+
+test("a rollout that stopped comes to a good end when a person retires what failed and resumes, whoever joins meanwhile", () => {
+  const arriving = fc.array(
+    fc.tuple(
+      fc.constantFrom<Move[0]>(
+        "prove",
+        "reject",
+        "silence",
+        "return",
+        "wait",
+        "freeze",
+        "thaw",
+        "gate",
+        "pause",
+      ),
+      fc.nat({ max: 999 }),
+    ),
+    { maxLength: 30 },
+  );
+  fc.assert(
+    fc.property(specs, fleets, arriving, (spec, fleet, all) => {
+      const at = start({ ...spec, onFailure: "pause" }, fleet);
+      settle(at);
+      for (const each of all) {
+        move(at, each);
+        settle(at);
+      }
+      delete at.freeze;
+      at.verdict = "holds";
+      for (let i = 0; i < 300 && at.rollout.state !== "succeeded"; i += 1) {
+        if (at.rollout.state === "paused") {
+          at.clusters = at.clusters.map((c) => (c.state === "failed" ? { ...c, retired: true } : c));
+          decide(at, "resume");
+        }
+        if (i % 7 === 0) join(at, i);
+        for (const index of at.clusters.keys()) {
+          report(at, index, { silent: false });
+          prove(at, index);
+        }
+        at.nowMs += 5000;
+        settle(at);
+      }
+      assert.equal(at.rollout.state, "succeeded", planStep(at).because);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("newcomers that never prove hold up no wave, as long as they do not take the room of others", () => {
+  fc.assert(
+    fc.property(specs, fleets, fc.nat({ max: 9 }), (spec, fleet, n) => {
+      const heard = fleet.map((cluster) => ({ ...cluster, silent: false }));
+      const { unavailableMax: _bound, ...strategy } = spec.strategy ?? {
+        stages: [],
+        steps: [],
+        offline: "wait",
+      };
+      // No newcomer has had its time when the rollout ends.
+      const at = start({ ...spec, strategy, deadlineSeconds: 86_400 }, heard);
+      for (let i = 0; i < 100 && at.rollout.state === "running"; i += 1) {
+        settle(at);
+        join(at, n + i);
+        for (const [index, cluster] of at.clusters.entries()) if (cluster.late !== true) prove(at, index);
+        at.nowMs += 5000;
+      }
+      assert.equal(at.rollout.state, "succeeded", planStep(at).because);
+    }),
+    { numRuns: 100 },
   );
 });
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+
+import { usualSpec } from "../../test/support/rollout-world.ts";
 import type { Digest, RolloutId } from "./ids.ts";
 import { parseRolloutSpec, type RolloutSpec } from "./rollout-spec.ts";
 import type { RolloutCluster } from "./rollout-cluster.ts";
@@ -10,16 +12,7 @@ import { wholeFleet } from "./scope.ts";
 import { stepRollout, type Rollout } from "./rollout.ts";
 
 const spec: RolloutSpec = {
-  kind: "rules",
-  bundle: "",
-  selector: [],
-  canary: 1,
-  growth: 3,
-  regionOrder: [],
-  failuresMax: 0,
-  soakSeconds: 0,
-  deadlineSeconds: 600,
-  onFailure: "pause",
+  ...usualSpec,
   shadowSeconds: 60,
 };
 
@@ -57,6 +50,7 @@ const at = (rollout: Rollout, nowMs: number): RolloutSnapshot => ({
   rollout,
   nowMs,
   clusters: [cluster("a", 0), cluster("b", 1)],
+  shadow: { agents: 2, evaluated: 1, refused: 1 },
 });
 
 /** The rollout after its next step, if that moves it. */
@@ -107,6 +101,15 @@ test("with --then go it begins by itself, and its first wave begins when the sha
   assert.equal(planStep(at(going, 60_001)).changes.length, 1);
 });
 
+test("with --then go nothing begins by itself when no agent evaluated the bundle: that nobody looked is no sign of health", () => {
+  const over = at(rolloutOf({ shadowThenGo: true }), 60_000);
+  const refused = planStep({ ...over, shadow: { agents: 3, evaluated: 0, refused: 2 } });
+  assert.equal(refused.event, "shadow-done-and-pause");
+  assert.match(refused.because, /of 3 agents none evaluated an event with the bundle, and 2 refused it/);
+  const { shadow: _unknown, ...unknown } = over;
+  assert.equal(planStep(unknown).event, "shadow-done-and-pause");
+});
+
 test("a shadow that was paused by a person and resumed after its time still waits for a look at it", () => {
   const paused = stepRollout(rolloutOf(), "pause", "", 1_000);
   assert.ok(paused.ok);
@@ -121,7 +124,7 @@ test("a shadow of no sense is refused with the field and what is allowed", () =>
     return parsed.ok ? "" : JSON.stringify(parsed.refusal);
   };
   assert.equal(problem({}), "");
-  assert.match(problem({ kind: "shipper" }), /shadow_seconds.*rules only/);
+  assert.match(problem({ kind: "shipper" }), /shadow_seconds.*rules and their layers only/);
   assert.match(problem({ shadowSeconds: 1 }), /shadow_seconds.*5 to 604800/);
   const { shadowSeconds: _none, ...without } = spec;
   const parsed = parseRolloutSpec({ ...without, shadowThenGo: true });

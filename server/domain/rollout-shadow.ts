@@ -15,8 +15,24 @@ export function shadowUntilMs({
   return seconds === 0 ? undefined : createdAtMs + seconds * 1000;
 }
 
-/** What a rollout does while it has a shadow, instead of its first wave; undefined once that may begin. */
-export function planShadow(rollout: Rollout, nowMs: number): RolloutStep | undefined {
+/** What came of a shadow. */
+export interface ShadowEvidence {
+  /** Agents that were asked. */
+  readonly agents: number;
+  /** Those that evaluated events with the bundle, and those that refused or gave it up. */
+  readonly evaluated: number;
+  readonly refused: number;
+}
+
+/**
+ * What a rollout does while it has a shadow, instead of its first wave; undefined once that may begin. It begins by itself only on what
+ * the shadow showed: that nobody evaluated the bundle is no sign of its health.
+ */
+export function planShadow(
+  rollout: Rollout,
+  nowMs: number,
+  evidence: ShadowEvidence | undefined,
+): RolloutStep | undefined {
   if (!isShadowing(rollout)) return undefined;
   const untilMs = shadowUntilMs(rollout) ?? 0;
   if (nowMs < untilMs) {
@@ -26,6 +42,12 @@ export function planShadow(rollout: Rollout, nowMs: number): RolloutStep | undef
     };
   }
   const first = rollout.waves[0]?.name ?? "";
+  const { agents = 0, evaluated = 0, refused = 0 } = evidence ?? {};
+  if (rollout.spec.shadowThenGo === true && evaluated === 0) {
+    const why = refused === 0 ? "" : `, and ${refused} refused it or gave it up`;
+    const because = `the shadow is over and showed nothing: of ${agents} agents none evaluated an event with the bundle${why}; look why, and resume to begin with "${first}" all the same`;
+    return { changes: [], event: "shadow-done-and-pause", because };
+  }
   return rollout.spec.shadowThenGo === true
     ? { changes: [], event: "shadow-done", because: `the shadow is over; "${first}" begins` }
     : {

@@ -1,3 +1,4 @@
+import type { ComponentName } from "./component.ts";
 import type { GateSetting } from "./gates/gate.ts";
 import { isLabelValue } from "./labels.ts";
 import { accept, refuse, type Outcome, type Problem } from "./refusal.ts";
@@ -5,12 +6,10 @@ import { strategyProblems, type Strategy } from "./rollout-strategy.ts";
 import { peopleProblems, withPeople, type PeopleSpec } from "./people/spec.ts";
 import type { Selector } from "./selector.ts";
 
-export type BundleKind = "rules" | "shipper";
-
 /** What a person asked for, complete: every default is filled in. Stored with the rollout as it is. */
 export interface RolloutSpec {
-  readonly kind: BundleKind;
-  /** A digest, NAME@VERSION, or NAME; empty means the newest bundle of the kind. */
+  readonly kind: ComponentName;
+  /** A digest, NAME@VERSION, or NAME; empty means the newest bundle of the kind. Of a layer never a digest, and never empty. */
   readonly bundle: string;
   readonly selector: Selector;
   /** Clusters in the first wave. */
@@ -91,7 +90,7 @@ function shadowProblems({ kind, shadowSeconds, shadowThenGo }: RolloutSpec): rea
       ? [{ field: "shadow_then_go", why: "says what follows a shadow: give its time, too" }]
       : [];
   }
-  if (kind !== "rules") return [{ field: "shadow_seconds", why: "is for rules only" }];
+  if (kind === "shipper") return [{ field: "shadow_seconds", why: "is for rules and their layers only" }];
   const isFit = Number.isInteger(shadowSeconds) && shadowSeconds >= 5 && shadowSeconds <= shadowSecondsMax;
   return isFit
     ? []

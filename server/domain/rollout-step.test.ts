@@ -3,6 +3,7 @@ import { wholeFleet } from "./scope.ts";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
+import { usualSpec } from "../../test/support/rollout-world.ts";
 import { makeId, type Digest, type RolloutId } from "./ids.ts";
 import { planAbort, planResume, planUndo } from "./rollout-decisions.ts";
 import type { ClusterChange, RolloutCluster } from "./rollout-cluster.ts";
@@ -30,18 +31,7 @@ function world(waves: readonly number[], spec: Partial<Rollout["spec"]> = {}): W
 
 const rollout: Rollout = {
   id,
-  spec: {
-    kind: "rules",
-    bundle: "",
-    selector: [],
-    canary: 1,
-    growth: 3,
-    regionOrder: [],
-    failuresMax: 0,
-    soakSeconds: 10,
-    deadlineSeconds: 60,
-    onFailure: "pause",
-  },
+  spec: { ...usualSpec, soakSeconds: 10, deadlineSeconds: 60 },
   digest: after,
   state: "running",
   because: "",
@@ -97,7 +87,8 @@ function changed(cluster: RolloutCluster, change: ClusterChange, nowMs: number):
     return { ...base, ...(proved ? { provedAtMs: nowMs } : provedAtMs === undefined ? {} : { provedAtMs }) };
   }
   const generation = cluster.assignment.generation + 1n;
-  const assignment = { generation, digest: change.assign, rolloutId: id };
+  const given = change.assign === null ? {} : { digest: change.assign };
+  const assignment = { generation, rolloutId: id, ...given };
   return { ...base, generation, assignedAtMs: nowMs, assignment };
 }
 
@@ -234,8 +225,10 @@ test("a rollout with the roll-back policy sends every cluster back and ends when
   settle(at);
   assert.deepEqual(states(at), ["reverted", "failed", "reverted"]);
   assert.equal(at.rollout.state, "rolling-back");
-  prove(at, 0, before);
-  prove(at, 2, before);
+  for (const index of [0, 2]) prove(at, index, before);
+  settle(at);
+  assert.match(planStep(at).because, /waits for 1 cluster to prove what they ran before: w1-0/);
+  prove(at, 1, before);
   settle(at);
   assert.equal(at.rollout.state, "rolled-back");
 });

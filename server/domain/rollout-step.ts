@@ -1,24 +1,27 @@
 import { askGates, gateFailure, type GateJudgement } from "./gates/step.ts";
-import { holdBack, type Freeze } from "./people/hold.ts";
+import { beginningIn, holdOf, type Freeze, type Hold } from "./people/hold.ts";
 import { isWaitingToBegin } from "./people/pending.ts";
 import { isFinished, type Rollout, type RolloutEvent } from "./rollout.ts";
 import {
   cannotGoBack,
   fails,
   goesBackTo,
-  holds,
+  isBack,
+  isSentBack,
   judgeAssigned,
   judgeProved,
   leaves,
+  missedSinceMs,
   standing,
   type ClusterChange,
   type Judgement,
   type RolloutCluster,
 } from "./rollout-cluster.ts";
-import { judgeAgent } from "./rollout-proof.ts";
-import { planShadow } from "./rollout-shadow.ts";
+import { planShadow, type ShadowEvidence } from "./rollout-shadow.ts";
 import { failuresAllowed } from "./rollout-strategy.ts";
 import { isSetAside, planTurn } from "./rollout-turn.ts";
+import { waveInWork, type WaveInWork } from "./rollout-wave.ts";
+import { shownTime } from "./people/zone.ts";
 
 /** Everything a decision about a rollout is made from. */
 export interface RolloutSnapshot {
@@ -29,6 +32,10 @@ export interface RolloutSnapshot {
   readonly gates?: GateJudgement;
   /** While there is one, no wave begins. */
   readonly freeze?: Freeze;
+  /** Why agents would not start what it rolls out, as when that was withdrawn, or its layer taken back. */
+  readonly withdrawn?: string;
+  /** What its shadow showed; absent where it has none, or that is not over. */
+  readonly shadow?: ShadowEvidence;
 }
 
 /** Leaves whoever executes it nothing to decide: which clusters change and how, which event to apply, and why. */
@@ -55,11 +62,13 @@ export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   const stop = tooManyFailed(snapshot, changes);
   if (stop !== undefined) return stop;
   if (rollout.state === "paused") return { changes, because: rollout.because };
+  // Clusters would wait for their deadline for what no agent starts.
+  if (snapshot.withdrawn !== undefined) return stopFor(snapshot, snapshot.withdrawn, changes);
   // Whatever is decided about clusters is stored before the wave is looked at again, so that each step has one reason.
   if (changes.length > 0) return { changes, because: tell(changes) };
-  const failure = gateFailure(rollout, snapshot.gates);
+  const failure = gateFailure(rollout, snapshot.gates, waveInWork(snapshot).isPassed);
   if (failure !== undefined) return stopFor(snapshot, failure);
-  return planShadow(rollout, snapshot.nowMs) ?? holdBack(snapshot, planWave(snapshot));
+  return planShadow(rollout, snapshot.nowMs, snapshot.shadow) ?? planWave(snapshot);
 }
 
 function judge(snapshot: RolloutSnapshot): readonly ClusterChange[] {
@@ -96,7 +105,8 @@ function tooManyFailed(
   const counted = clusters.filter((cluster) => stateOf(cluster) !== "removed");
   const allowed = failuresAllowed(rollout.spec, counted.length);
   // Who holds nothing up says nothing for the wave either.
-  const isOfWave = (c: RolloutCluster) => c.wave === rollout.wave && !isSetAside(c, rollout);
+  const isOfWave = (c: RolloutCluster) =>
+    c.wave === rollout.wave && c.late !== true && !isSetAside(c, rollout);
   const wave = counted.filter(isOfWave);
   const wholeWave = wave.length > 0 && wave.every((cluster) => stateOf(cluster) === "failed");
   if (failed.length <= allowed && !wholeWave) return undefined;
@@ -124,7 +134,10 @@ function stopFor(
   return { changes: [...changes, ...reverts], event: "fail-and-roll-back", because };
 }
 
-function assign({ rollout }: RolloutSnapshot, clusters: readonly RolloutCluster[]): RolloutStep {
+function assign(
+  { rollout, clusters: all }: RolloutSnapshot,
+  clusters: readonly RolloutCluster[],
+): RolloutStep {
   const changes = clusters.map(({ id }): ClusterChange => ({
     id,
     to: "assigned",
@@ -132,105 +145,172 @@ function assign({ rollout }: RolloutSnapshot, clusters: readonly RolloutCluster[
     reason: "",
   }));
   const because = `"${waveName(rollout)}": the bundle was assigned to ${count(clusters.length)}, which have to prove it`;
-  return { changes, because };
+  return { changes, because, begins: clusters.some(beginningIn(all)) };
 }
 
 /** Everything up to the wave in work, once nothing is left to judge: assign, wait, soak, or go on. */
 function planWave(snapshot: RolloutSnapshot): RolloutStep {
   const { rollout, clusters } = snapshot;
   const name = waveName(rollout);
-  const begun = clusters.filter((cluster) => cluster.wave <= rollout.wave);
-  const turn = planTurn(snapshot);
+  const hold = holdOf(snapshot);
+  const turn = planTurn(snapshot, hold);
   if (turn.now.length > 0) return assign(snapshot, turn.now);
-  const assigned = begun.filter((cluster) => cluster.state === "assigned");
-  if (assigned.length > 0) {
-    const queued = turn.queued.length > 0 ? `; ${count(turn.queued.length)} more after them` : "";
-    return { changes: [], because: `"${name}" waits for ${listed(assigned, rollout.digest)}${queued}` };
+  const wave = waveInWork(snapshot);
+  // Newcomers hold up no wave, but they do count among those that may be unavailable.
+  const planned = (of: readonly RolloutCluster[]) => of.filter((cluster) => cluster.late !== true);
+  const queued = planned(turn.queued);
+  if (wave.assigned.length > 0) {
+    const more = queued.length > 0 ? `; ${count(queued.length)} more after them` : "";
+    return { changes: [], because: `"${name}" waits for ${listed(wave.assigned, rollout.digest)}${more}` };
+  }
+  if (queued.length > 0) {
+    const because = `"${name}" waits for room: ${names(queued)} may not get the bundle before others have proved it`;
+    return { changes: [], because };
+  }
+  const held = planned(turn.held);
+  // Nothing of it can be judged before it begins.
+  if (hold !== undefined && held.length > 0 && wave.proved.length === 0) {
+    return { changes: [], because: `"${name}" does not begin: ${hold.why}` };
   }
   if (turn.awaited.length > 0) {
     return { changes: [], because: `"${name}" waits to hear of ${names(turn.awaited)}: silent` };
   }
   // Silence is no proof: as long as the bundle proved nowhere, clusters that are skipped do not let a wave pass.
-  const skipped = turn.aside.filter((cluster) => cluster.late !== true);
+  const skipped = planned(turn.aside);
   if (skipped.length > 0 && !clusters.some((cluster) => cluster.state === "proved")) {
     const because = `the bundle has proved nowhere yet; "${name}" waits to hear of one of ${names(skipped)}`;
     return { changes: [], because };
   }
-  // A cluster of an earlier wave that a resume tried again soaks with the wave in which it proves.
-  const startedMs = rollout.waves[rollout.wave]?.startedAtMs ?? 0;
-  const isOfThisWave = (c: RolloutCluster) => c.wave === rollout.wave || (c.provedAtMs ?? 0) >= startedMs;
-  return planSoak(
-    snapshot,
-    begun.filter((cluster) => cluster.state === "proved" && isOfThisWave(cluster)),
-  );
+  return planSoak(snapshot, wave, hold, held);
 }
 
-function planSoak(snapshot: RolloutSnapshot, wave: readonly RolloutCluster[]): RolloutStep {
+/** Of a wave whose clusters proved, but for those that the hour keeps from being tried again: soaks, is judged, and goes on when it may. */
+function planSoak(
+  snapshot: RolloutSnapshot,
+  wave: WaveInWork,
+  hold: Hold | undefined,
+  held: readonly RolloutCluster[],
+): RolloutStep {
   const { rollout, nowMs } = snapshot;
-  const { spec } = rollout;
+  const { proved, provedMs, isPassed } = wave;
+  const { soakSeconds } = rollout.spec;
   const name = waveName(rollout);
-  const provedMs = Math.max(...wave.map((cluster) => cluster.provedAtMs ?? nowMs), 0);
-  const soakedMs = provedMs + spec.soakSeconds * 1000;
-  if (wave.length > 0 && nowMs < soakedMs) {
-    return { changes: [], because: `"${name}" has proved and soaks for ${spec.soakSeconds} s` };
+  const soakedMs = provedMs + soakSeconds * 1000;
+  if (proved.length > 0 && nowMs < soakedMs) {
+    return { changes: [], because: `"${name}" has proved and soaks for ${soakSeconds} s` };
   }
-  const lost = wave.filter((cluster) => !holds(cluster, rollout.digest));
-  if (lost.length > 0 && nowMs >= soakedMs + spec.deadlineSeconds * 1000) {
-    return lostAfterProof(snapshot, lost);
-  }
-  if (lost.length > 0) {
-    return {
-      changes: [],
-      because: `"${name}" has soaked; waits to hear again of ${listed(lost, rollout.digest)}`,
-    };
-  }
-  const asked =
-    wave.length === 0 ? undefined : askGates(rollout, snapshot.gates, { provedMs, soakedMs }, nowMs);
-  if (asked?.kind === "waits") return { changes: [], because: asked.because };
-  if (asked?.kind === "late") return stopFor(snapshot, asked.because);
   const last = rollout.wave + 1 >= rollout.waves.length;
   const next = rollout.waves[rollout.wave + 1]?.name ?? "";
+  // An end begins nothing.
+  const why = last && held.length === 0 ? undefined : hold?.why;
+  const open = isPassed && why !== undefined ? undefined : planOpen(snapshot, wave, soakedMs);
+  if (open !== undefined) return open;
+  if (why !== undefined) {
+    const what =
+      held.length > 0 ? `${names(held)} of "${name}" does not begin again` : `"${next}" does not begin`;
+    const because = `"${name}" is done; ${what}: ${why}`;
+    // Once, so that what is seen while nothing may begin is not held against it.
+    const isMarked = isPassed && wave.freedAtMs === undefined;
+    return isMarked ? { changes: [], because } : { changes: [], event: "wave-passed", because };
+  }
   const because = last ? summary(snapshot) : `"${name}" is done; "${next}" begins`;
   return { changes: [], event: last ? "last-wave-done" : "wave-done", because };
 }
 
-function lostAfterProof(snapshot: RolloutSnapshot, lost: readonly RolloutCluster[]): RolloutStep {
-  const { digest } = snapshot.rollout;
-  const changes = lost.map((c) =>
-    fails(c, `proved, and then was lost during the soak: ${standing(c, digest)}`),
-  );
-  return tooManyFailed(snapshot, changes) ?? { changes, because: tell(changes) };
+/**
+ * What a soaked wave still waits for, or fails by. One that has passed waits for the clusters that are missed and for its health, and
+ * has its deadlines from when the next could begin.
+ */
+function planOpen(
+  snapshot: RolloutSnapshot,
+  { proved, provedMs, isPassed, freedAtMs }: WaveInWork,
+  soakedMs: number,
+): RolloutStep | undefined {
+  const { rollout, nowMs } = snapshot;
+  const freedMs = freedAtMs ?? nowMs;
+  const waits = (because: string): RolloutStep =>
+    isPassed && freedAtMs === undefined
+      ? { changes: [], event: "wave-freed", because }
+      : { changes: [], because };
+  const missed = planMissed(snapshot, proved, soakedMs, isPassed ? freedMs : 0);
+  if (missed !== undefined) return typeof missed === "string" ? waits(missed) : missed;
+  if (proved.length === 0) return undefined;
+  const soaked = { provedMs, soakedMs: isPassed ? freedMs : soakedMs, isPassed };
+  const asked = askGates(rollout, snapshot.gates, soaked, nowMs);
+  if (asked.kind === "passes") return undefined;
+  return asked.kind === "late" ? stopFor(snapshot, asked.because) : waits(asked.because);
 }
 
-/** Sends back what an event asks for, and ends when every cluster that was sent back has proved it or had its time. */
+/** While clusters of a soaked wave are missed: what it waits for, or the step that fails those that were for as long as the deadline. */
+function planMissed(
+  snapshot: RolloutSnapshot,
+  proved: readonly RolloutCluster[],
+  soakedMs: number,
+  lookedMs: number,
+): RolloutStep | string | undefined {
+  const { rollout, nowMs } = snapshot;
+  const { digest, spec, waves, wave } = rollout;
+  // What was before somebody resumed the rollout, they have seen.
+  const fromMs = Math.max(soakedMs, waves[wave]?.resumedAtMs ?? 0);
+  const missed = proved.flatMap((cluster) => {
+    const sinceMs = missedSinceMs(cluster, digest, lookedMs);
+    return sinceMs === undefined
+      ? []
+      : [{ cluster, failsMs: Math.max(sinceMs, fromMs) + spec.deadlineSeconds * 1000 }];
+  });
+  if (missed.length === 0) return undefined;
+  const lost = missed.filter(({ failsMs }) => nowMs >= failsMs);
+  if (lost.length > 0) {
+    const changes = lost.map(({ cluster: c }) =>
+      fails(c, `proved, and then was lost during the soak: ${standing(c, digest)}`),
+    );
+    return tooManyFailed(snapshot, changes) ?? { changes, because: tell(changes) };
+  }
+  const which = listed(
+    missed.map(({ cluster }) => cluster),
+    digest,
+  );
+  const by = shownTime("UTC", Math.min(...missed.map(({ failsMs }) => failsMs)));
+  return `"${waveName(rollout)}" has soaked; waits to hear again of ${which}; fails at ${by} unless that is over`;
+}
+
+/**
+ * Sends back what an event asks for, and ends when every cluster that was sent back, for its own failure too, has proved what it ran
+ * before or had its time.
+ */
 function planRollBack(snapshot: RolloutSnapshot): RolloutStep {
   const by = judgementOf(snapshot);
-  const gone = snapshot.clusters
-    .filter((c) => c.state === "reverted")
-    .flatMap((c) => leaves(c, by.rolloutId) ?? []);
-  const reverted = snapshot.clusters.filter(
-    (c) => c.state === "reverted" && !gone.some(({ id }) => id === c.id),
-  );
-  const back = reverted.filter((c) => c.provedAtMs === undefined && isBack(c));
+  const sent = snapshot.clusters.filter((c) => c.state === "reverted" || isSentBack(c, by.rolloutId));
+  const gone = sent.flatMap((c) => leaves(c, by.rolloutId) ?? []);
+  const left = sent.filter((c) => !gone.some(({ id }) => id === c.id));
+  // That a failed cluster is back is written nowhere: it stays one that failed.
+  const isDone = (c: RolloutCluster) => (c.state === "reverted" && c.provedAtMs !== undefined) || isBack(c);
+  const back = left.filter((c) => c.state === "reverted" && c.provedAtMs === undefined && isBack(c));
   const changes = [...gone, ...back.map(({ id, reason }): ClusterChange => ({ id, to: "reverted", reason }))];
-  const open = reverted.filter((c) => c.provedAtMs === undefined && !back.includes(c));
+  const open = left.filter((c) => !isDone(c));
   const waiting = open.filter((c) => by.nowMs - (c.assignedAtMs ?? by.nowMs) < by.deadlineMs);
+  const away = leftWith(left);
   if (waiting.length > 0) {
     return {
       changes,
-      because: `waits for ${count(waiting.length)} to prove what they ran before: ${names(waiting)}`,
+      because: `waits for ${count(waiting.length)} to prove what they ran before: ${names(waiting)}${away}`,
     };
   }
-  const proved = reverted.length - open.length;
+  const proved = left.length - open.length;
   const late =
     open.length === 0 ? "" : `; not proved by ${names(open)}, which find it assigned when they are back`;
-  return { changes, event: "all-reverted", because: `${count(proved)} proved what they ran before${late}` };
+  const because = `${count(proved)} proved what they ran before${late}${away}`;
+  return { changes, event: "all-reverted", because };
 }
 
-function isBack(cluster: RolloutCluster): boolean {
-  const { previous, generation, agents } = cluster;
-  if (previous === undefined || agents.length === 0) return false;
-  return agents.every((agent) => judgeAgent(agent, previous, generation).kind === "proved");
+/** Agents that left with the bundle that is taken back, for whoever starts one of them again. */
+function leftWith(clusters: readonly RolloutCluster[]): string {
+  const all = clusters.flatMap(({ name, leftWith: agents = [] }) =>
+    agents.map((agent) => `"${agent}" of ${name}`),
+  );
+  if (all.length === 0) return "";
+  const more = all.length > 5 ? ` and ${all.length - 5} more` : "";
+  return `; who left with the bundle starts with it until it is heard of: ${all.slice(0, 5).join(", ")}${more}`;
 }
 
 /** The change that sends a cluster back, or none when it was not given the bundle. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { usualSpec } from "../../test/support/rollout-world.ts";
 import type { Digest } from "./ids.ts";
 import { canonicalPlan, planRollout, type FleetCluster } from "./rollout-plan.ts";
 import { parseRolloutSpec, type RolloutSpec } from "./rollout-spec.ts";
@@ -12,16 +13,9 @@ const plain: Strategy = { stages: [], steps: [], offline: "count" };
 
 function specOf(strategy: Partial<Strategy>): RolloutSpec {
   return {
-    kind: "rules",
-    bundle: "",
-    selector: [],
-    canary: 1,
-    growth: 3,
+    ...usualSpec,
     regionOrder: ["eu"],
     failuresMax: 1,
-    soakSeconds: 0,
-    deadlineSeconds: 600,
-    onFailure: "pause",
     strategy: { ...plain, ...strategy },
   };
 }

@@ -1,3 +1,4 @@
+import type { Hold } from "./people/hold.ts";
 import { strategyOf, unavailableAllowed } from "./rollout-strategy.ts";
 import type { RolloutCluster } from "./rollout-cluster.ts";
 import type { RolloutSpec } from "./rollout-spec.ts";
@@ -7,6 +8,8 @@ import type { Rollout } from "./rollout.ts";
 export interface Turn {
   /** They get it now. */
   readonly now: readonly RolloutCluster[];
+  /** They would, and the hour keeps them from it. */
+  readonly held: readonly RolloutCluster[];
   /** There is no room for them until others have proved. */
   readonly queued: readonly RolloutCluster[];
   /** They are silent, and the wave does not pass before they are heard of. */
@@ -19,24 +22,27 @@ export interface Turn {
  * Whose turn it is. A cluster that came later gets the bundle once its wave is done, so that it never holds up the wave in
  * work; one that is to come with the last wave gets it after the end, from `planCatchUp`.
  */
-export function planTurn({
-  rollout,
-  clusters,
-}: {
-  readonly rollout: Rollout;
-  readonly clusters: readonly RolloutCluster[];
-}): Turn {
+export function planTurn(
+  { rollout, clusters }: { readonly rollout: Rollout; readonly clusters: readonly RolloutCluster[] },
+  hold: Hold | undefined,
+): Turn {
   const { spec, wave } = rollout;
   const waiting = clusters.filter((cluster) => cluster.state === "waiting" && cluster.wave <= wave);
   const waits = strategyOf(spec).offline === "wait";
-  const groups = Map.groupBy(waiting, (cluster): "aside" | "awaited" | "ready" => {
+  const groups = Map.groupBy(waiting, (cluster): "aside" | "awaited" | "held" | "ready" => {
     if (isSetAside(cluster, rollout)) return "aside";
-    return waits && isSilent(cluster) ? "awaited" : "ready";
+    if (waits && isSilent(cluster)) return "awaited";
+    // They take no room: what is under way goes on.
+    return hold?.holds(cluster) === true ? "held" : "ready";
   });
-  const ready = groups.get("ready") ?? [];
+  // Newcomers take the room that is left, so that they do not stand in the way of those that were planned.
+  const ready = (groups.get("ready") ?? []).toSorted(
+    (a, b) => Number(a.late === true) - Number(b.late === true),
+  );
   const room = roomFor(spec, clusters);
   return {
     now: ready.slice(0, room),
+    held: groups.get("held") ?? [],
     queued: ready.slice(room),
     awaited: groups.get("awaited") ?? [],
     aside: groups.get("aside") ?? [],

@@ -3,6 +3,7 @@ import { wholeFleet } from "./scope.ts";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
+import { usualSpec } from "../../test/support/rollout-world.ts";
 import { makeId, type Digest } from "./ids.ts";
 import {
   atGeneration,
@@ -16,18 +17,7 @@ import {
 
 const rollout: Rollout = {
   id: makeId("rollout", new Uint8Array(10)),
-  spec: {
-    kind: "rules",
-    bundle: "",
-    selector: [],
-    canary: 1,
-    growth: 3,
-    regionOrder: [],
-    failuresMax: 0,
-    soakSeconds: 0,
-    deadlineSeconds: 600,
-    onFailure: "pause",
-  },
+  spec: usualSpec,
   digest: `sha256:${"0".repeat(64)}` as Digest,
   state: "running",
   because: "",
@@ -46,6 +36,8 @@ const legal: Record<string, RolloutState> = {
   "running undo": "rolling-back",
   "running shadow-done": "running",
   "running shadow-done-and-pause": "paused",
+  "running wave-passed": "running",
+  "running wave-freed": "running",
   "running wave-done": "running",
   "running last-wave-done": "succeeded",
   "running fail-and-pause": "paused",

@@ -22,6 +22,8 @@ export type RolloutEvent =
   | "undo"
   | "shadow-done"
   | "shadow-done-and-pause"
+  | "wave-passed"
+  | "wave-freed"
   | "wave-done"
   | "last-wave-done"
   | "fail-and-pause"
@@ -43,6 +45,10 @@ export interface Wave {
   readonly finishedAtMs?: number;
   /** When somebody last resumed the rollout in this wave: its gates look at nothing that was before. */
   readonly resumedAtMs?: number;
+  /** When it had passed while the next could not begin for a window or a freeze: from then on only what cannot be chance stops it. */
+  readonly passedAtMs?: number;
+  /** When it was seen that nothing keeps the next from beginning any more, while something of this one has to be waited for. */
+  readonly freedAtMs?: number;
 }
 
 /** A rollout as it is stored, without its clusters. */
@@ -69,6 +75,8 @@ export interface Rollout {
   readonly need?: ApprovalNeed;
   /** Who started it, and who took a new plan for it: none of them approves it. */
   readonly starters?: readonly Person[];
+  /** Where it stands in the trace of the call that started it; absent when nobody records one. */
+  readonly traceparent?: string;
 }
 
 type Steps = { readonly [E in RolloutEvent]?: RolloutState };
@@ -84,6 +92,8 @@ const steps: { readonly [S in RolloutState]: Steps } = {
     undo: "rolling-back",
     "shadow-done": "running",
     "shadow-done-and-pause": "paused",
+    "wave-passed": "running",
+    "wave-freed": "running",
     "wave-done": "running",
     "last-wave-done": "succeeded",
     "fail-and-pause": "paused",
@@ -126,6 +136,8 @@ export const rolloutEvents: readonly RolloutEvent[] = [
   "undo",
   "shadow-done",
   "shadow-done-and-pause",
+  "wave-passed",
+  "wave-freed",
   "wave-done",
   "last-wave-done",
   "fail-and-pause",
@@ -169,7 +181,13 @@ export function stepRollout(
 
 function stampWaves({ waves, wave }: Rollout, event: RolloutEvent, nowMs: number): readonly Wave[] {
   if (event === "resume") {
-    return waves.map((each, i) => (i === wave ? { ...each, resumedAtMs: nowMs } : each));
+    return waves.map((each, i) => (i === wave ? resumeWave(each, nowMs) : each));
+  }
+  if (event === "wave-passed") {
+    return waves.map((each, i) => (i === wave ? passWave(each, nowMs) : each));
+  }
+  if (event === "wave-freed") {
+    return waves.map((each, i) => (i === wave ? { ...each, freedAtMs: nowMs } : each));
   }
   // The first wave of a rollout that begins with a shadow begins when that is over.
   if (event === "shadow-done" || event === "shadow-done-and-pause") {
@@ -177,6 +195,16 @@ function stampWaves({ waves, wave }: Rollout, event: RolloutEvent, nowMs: number
   }
   if (event !== "wave-done" && event !== "last-wave-done") return waves;
   return waves.map((each, i) => stampWave(each, i - wave, nowMs));
+}
+
+/** Judged anew, so it has not passed. */
+function resumeWave({ passedAtMs: _before, freedAtMs: _over, ...wave }: Wave, nowMs: number): Wave {
+  return { ...wave, resumedAtMs: nowMs };
+}
+
+/** Held again, what is seen while nothing may begin is held against it no more than the first time. */
+function passWave({ freedAtMs: _over, ...wave }: Wave, nowMs: number): Wave {
+  return { ...wave, passedAtMs: nowMs };
 }
 
 function stampWave(wave: Wave, fromCurrent: number, nowMs: number): Wave {

@@ -12,6 +12,14 @@ export interface TokenState {
   readonly isRevoked: boolean;
 }
 
+/** ID.SECRET with our 43 characters of base64url: somebody pastes a whole token where its id belongs. */
+const pasted = /\.[\w-]{43}(?![\w-])/g;
+
+/** A text in which no secret of ours is left, for whatever is kept or shown. */
+export function withoutSecrets(text: string): string {
+  return text.replaceAll(pasted, ".[secret]");
+}
+
 /** Takes ID.SECRET apart; undefined when it does not have that form. Nothing foreign is longer than 200 characters. */
 export function parseCredential(prefix: string, text: string): Credential | undefined {
   if (text.length > 200) return undefined;

@@ -54,3 +54,43 @@ test("a caller that keeps calling is not forgotten, so that its own flood cannot
     assert.ok(buckets.take("busy", rate, 0) > 0);
   }
 });
+
+test("who is charged for what it did pays also with an empty bucket, owes no more than a burst or the dearest charge, and gets in when it has paid", () => {
+  const buckets = createBuckets(10);
+  for (let i = 0; i < 3; i += 1) buckets.take("bad", rate, 0);
+  buckets.charge("bad", rate, 0, 2);
+  assert.equal(
+    buckets.take("bad", rate, 1000),
+    500,
+    "two owed and two earned: the next comes after half a second",
+  );
+  assert.equal(buckets.take("bad", rate, 1500), 0);
+  for (let i = 0; i < 100; i += 1) buckets.charge("bad", rate, 1500, 2);
+  assert.equal(
+    buckets.take("bad", rate, 1500),
+    2000,
+    "a debt of a burst of 3 and one to take, at two a second",
+  );
+  for (let i = 0; i < 100; i += 1) buckets.charge("bad", rate, 1500, 20);
+  assert.equal(buckets.take("bad", rate, 1500), 10_500, "twenty owed and one to take");
+  assert.equal(buckets.take("good", rate, 1500), 0);
+});
+
+test("an address whose every connection is cut for a flood is let in no more often than what it pays allows", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(50), { minLength: 50, maxLength: 400 }), (gaps) => {
+      const opening = { burst: 100, perSecond: 20 };
+      const buckets = createBuckets(10);
+      let now = 0;
+      let admitted = 0;
+      for (const gap of gaps) {
+        now += gap;
+        if (buckets.take("flooder", opening, now) > 0) continue;
+        admitted += 1;
+        buckets.charge("flooder", opening, now, 10);
+      }
+      // Each costs eleven; the debt that is forgiven at the bound is never reached by paying for what was let in.
+      return admitted <= 1 + (opening.burst + (now * opening.perSecond) / 1000) / 11;
+    }),
+  );
+});

@@ -23,6 +23,11 @@ export function createBucket(rate: Rate, nowMs: number): TokenBucket {
 /** A bucket per key, for at most `keysMax` keys. */
 export interface TokenBuckets {
   take(key: string, rate: Rate, nowMs: number, cost?: number): number;
+  /**
+   * For what has been done already and cannot be refused: it is paid also when there is not enough left, up to a debt of
+   * a whole burst, or of this one charge if that is more. Nothing is given to that key until it has paid.
+   */
+  charge(key: string, rate: Rate, nowMs: number, cost: number): void;
   readonly size: number;
 }
 
@@ -33,14 +38,22 @@ export interface TokenBuckets {
 export function createBuckets(keysMax: number): TokenBuckets {
   // A Map keeps the order of insertion: the first key is the one that was touched longest ago.
   const buckets = new Map<string, Bucket>();
+  function touch(key: string, rate: Rate, nowMs: number): Bucket {
+    const bucket = buckets.get(key) ?? { tokens: rate.burst, atMs: nowMs };
+    buckets.delete(key);
+    buckets.set(key, bucket);
+    const [oldest] = buckets.keys();
+    if (buckets.size > keysMax && oldest !== undefined) buckets.delete(oldest);
+    return bucket;
+  }
   return {
     take(key, rate, nowMs, cost = 1) {
-      const bucket = buckets.get(key) ?? { tokens: rate.burst, atMs: nowMs };
-      buckets.delete(key);
-      buckets.set(key, bucket);
-      const [oldest] = buckets.keys();
-      if (buckets.size > keysMax && oldest !== undefined) buckets.delete(oldest);
-      return takeFrom(bucket, rate, nowMs, cost);
+      return takeFrom(touch(key, rate, nowMs), rate, nowMs, cost);
+    },
+    charge(key, rate, nowMs, cost) {
+      const bucket = touch(key, rate, nowMs);
+      refill(bucket, rate, nowMs);
+      bucket.tokens = Math.max(-Math.max(rate.burst, cost), bucket.tokens - cost);
     },
     get size() {
       return buckets.size;
@@ -51,14 +64,19 @@ export function createBuckets(keysMax: number): TokenBuckets {
 /** Sums of binary fractions miss whole tokens by less than this. */
 const rounding = 1e-6;
 
-/** A clock that goes back refills nothing. What is refused costs nothing: who waits as told gets through. */
-function takeFrom(bucket: Bucket, { burst, perSecond }: Rate, nowMs: number, cost: number): number {
+/** A clock that goes back refills nothing. */
+function refill(bucket: Bucket, { burst, perSecond }: Rate, nowMs: number): void {
   const passedMs = Math.max(0, nowMs - bucket.atMs);
   bucket.tokens = Math.min(burst, bucket.tokens + (passedMs * perSecond) / 1000);
   bucket.atMs = Math.max(bucket.atMs, nowMs);
+}
+
+/** What is refused costs nothing: who waits as told gets through. */
+function takeFrom(bucket: Bucket, rate: Rate, nowMs: number, cost: number): number {
+  refill(bucket, rate, nowMs);
   if (bucket.tokens >= cost - rounding) {
     bucket.tokens -= cost;
     return 0;
   }
-  return Math.ceil(((cost - bucket.tokens) / perSecond) * 1000 - rounding);
+  return Math.ceil(((cost - bucket.tokens) / rate.perSecond) * 1000 - rounding);
 }

@@ -1,10 +1,11 @@
 const timeoutMs = 5_000;
 const bytesMax = 512 * 1024;
 
-/** Fetches a document of the provider: no redirects, no more than a bound, and not for long. */
-export async function fetchBounded(url: string, accept: string): Promise<Response> {
+/** Fetches a document of the provider, or sends it a form: no redirects, no more than a bound, and not for long. */
+export async function fetchBounded(url: string, accept: string, form?: URLSearchParams): Promise<Response> {
   const signal = AbortSignal.timeout(timeoutMs);
-  const response = await fetch(url, { redirect: "error", signal, headers: { accept } });
+  const sent = form === undefined ? {} : { method: "POST", body: form };
+  const response = await fetch(url, { redirect: "error", signal, headers: { accept }, ...sent });
   const body = await readBounded(response, url);
   return new Response(Uint8Array.from(body), { status: response.status, headers: response.headers });
 }

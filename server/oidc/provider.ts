@@ -119,7 +119,7 @@ function createKeys(issuer: string, cooldownMs: number): (now: Date) => Promise<
   let failed: { readonly error: unknown; readonly untilMs: number } | undefined;
   const look = async (nowMs: number): Promise<JWTVerifyGetKey> => {
     try {
-      const keys = createRemoteJWKSet(await discoverKeys(issuer), {
+      const keys = createRemoteJWKSet(await discover(issuer, "jwks_uri"), {
         cacheMaxAge: keysKeptMs,
         cooldownDuration: cooldownMs,
         [customFetch]: patient(cooldownMs, (url) =>
@@ -160,17 +160,20 @@ function patient(
   };
 }
 
-/** Where the keys are, in the words of the provider that the configuration names and of nobody else. */
-async function discoverKeys(issuer: string): Promise<URL> {
+/** Where something of the provider is, in the words of the provider that the configuration names and of nobody else. */
+export async function discover(
+  issuer: string,
+  what: "jwks_uri" | "authorization_endpoint" | "token_endpoint",
+): Promise<URL> {
   const address = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
   const response = await fetchBounded(address, "application/json");
   if (response.status !== 200) throw new Error(`${address} answers ${response.status}`);
   const document: unknown = await response.json();
-  const { issuer: named, jwks_uri: keys } = document as Readonly<Record<string, unknown>>;
+  const { issuer: named, [what]: found } = document as Readonly<Record<string, unknown>>;
   if (named !== issuer) throw new Error(`${address} is the document of another issuer: ${String(named)}`);
-  const url = typeof keys === "string" && URL.canParse(keys) ? new URL(keys) : undefined;
+  const url = typeof found === "string" && URL.canParse(found) ? new URL(found) : undefined;
   if (url?.protocol !== "https:" && url?.origin !== new URL(issuer).origin) {
-    throw new Error(`${address} names no https address for its keys`);
+    throw new Error(`${address} names no https address for its ${what}`);
   }
   return url;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { pino } from "pino";
@@ -76,15 +76,76 @@ test("stop() waits for the running activation, and nothing runs after it", async
   assert.equal(loop.status().activations, 1);
 });
 
-test("a loop that is nudged all the time rests as long as it works, so that reports of a big fleet do not take a whole core", async (t) => {
-  const workMs = 40;
-  const loop = startLoop({ name: "test", activate: () => delay(workMs), everyMs: 3_600_000, log });
-  t.after(() => loop.stop());
-  const end = performance.now() + 10 * workMs;
-  while (performance.now() < end) {
-    loop.nudge();
-    await delay(1);
-  }
-  const { activations } = loop.status();
-  assert.ok(activations >= 2 && activations <= 6, `${activations} activations`);
+/** A loop whose work takes as long as the test says, without taking it. */
+function resting(t: TestContext, restMsMax: number) {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let nowMs = 0;
+  const work = gated();
+  const { activate } = work;
+  const loop = startLoop({
+    name: "test",
+    activate,
+    everyMs: 3_600_000,
+    restMsMax,
+    log,
+    steadyMs: () => nowMs,
+  });
+  t.after(() => {
+    const stopped = loop.stop();
+    work.release();
+    return stopped;
+  });
+  const passes = (ms: number) => {
+    nowMs += ms;
+    t.mock.timers.tick(ms);
+  };
+  return {
+    loop,
+    passes,
+    ends: async (tookMs: number) => {
+      nowMs += tookMs;
+      work.release();
+      await settled();
+    },
+    activations: () => loop.status().activations,
+  };
+}
+
+/** Lets everything go on that waits for no timer. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+const rests = [
+  ["three times as long as it worked", 1_000, 3_000],
+  ["for five seconds at most, whatever it was stuck in", 60_000, 5_000],
+] as const;
+for (const [how, workMs, restMs] of rests) {
+  test(`a loop that reports nudge all the time rests ${how}`, async (t) => {
+    const { loop, ends, passes, activations } = resting(t, 5_000);
+    for (let before = 1; before <= 3; before += 1) {
+      loop.nudge();
+      await ends(workMs);
+      loop.nudge();
+      passes(restMs - 1);
+      loop.nudge();
+      assert.equal(activations(), before, "it did not rest");
+      passes(1);
+      assert.equal(activations(), before + 1, "the nudge was lost");
+    }
+  });
+}
+
+test("what a person decides is acted on at once, although the loop rests, and right after the activation that runs", async (t) => {
+  const { loop, ends, passes, activations } = resting(t, 5_000);
+  await ends(60_000);
+  loop.nudge();
+  loop.urge();
+  assert.equal(activations(), 2, "the person waits for the rest");
+  loop.urge();
+  loop.nudge();
+  assert.equal(activations(), 2, "two at a time");
+  await ends(60_000);
+  assert.equal(activations(), 3);
+  await ends(60_000);
+  passes(5_000);
+  assert.equal(activations(), 3, "nobody asked for another");
 });

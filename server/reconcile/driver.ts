@@ -13,8 +13,10 @@ export interface LoopStatus {
 }
 
 export interface Loop {
-  /** Runs soon. While an activation runs, any number of nudges make one more, after a pause as long as it took. */
+  /** Runs soon. While an activation runs, any number of nudges make one more, after a rest. */
   nudge(): void;
+  /** Runs now, or right after the activation that runs: for a person, who does not wait for a rest to end. */
+  urge(): void;
   status(): LoopStatus;
   /** No new activation; waits for the running one. */
   stop(): Promise<void>;
@@ -25,9 +27,16 @@ export interface LoopOptions {
   /** Takes no input on purpose: it acts on what the store says. */
   readonly activate: () => Promise<void>;
   readonly everyMs: number;
+  /**
+   * It rests longer than it worked, so that it takes a quarter of a core at most, but no longer than this: a database that was stuck
+   * for a minute is looked at again soon. As long as the timer when left out.
+   */
+  readonly restMsMax?: number | undefined;
   readonly log: Logger;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
+  /** A clock that never goes back. */
+  readonly steadyMs?: () => number;
 }
 
 function neverRun(name: string): LoopStatus {
@@ -42,46 +51,55 @@ function neverRun(name: string): LoopStatus {
   };
 }
 
+/** The message of what went wrong; undefined when nothing did. */
+async function tryOnce({ activate, log, name }: LoopOptions): Promise<string | undefined> {
+  try {
+    await activate();
+    return undefined;
+  } catch (error) {
+    log.warn({ err: error, loop: name }, "activation failed, will try again");
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 const restShare = 3;
 
 /**
- * Drives one reconciler: by a timer with jitter, so that several servers do not march in step, and by nudges. One
+ * Drives one reconciler: by a timer with jitter, so that several servers do not march in step, by nudges, and by people. One
  * activation at a time. An activation that fails is logged and tried again at the next turn.
  */
 export function startLoop(options: LoopOptions): Loop {
-  const random = options.random ?? Math.random;
+  const { random = Math.random, steadyMs = () => performance.now() } = options;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
-  let isNudged = false;
+  let [isNudged, isUrged] = [false, false];
   let isStopped = false;
   let restsUntil = 0;
   let state = neverRun(options.name);
 
   async function activate(): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = steadyMs();
     state = { ...state, activations: state.activations + 1, isRunning: true, lastStartedAt: new Date() };
-    let lastError: string | undefined;
-    try {
-      await options.activate();
-    } catch (error) {
-      lastError = error instanceof Error ? error.message : String(error);
-      options.log.warn({ err: error, loop: options.name }, "activation failed, will try again");
-    }
+    const lastError = await tryOnce(options);
     const failures = state.failures + (lastError === undefined ? 0 : 1);
-    const lastSeconds = (performance.now() - startedAt) / 1000;
+    const lastSeconds = (steadyMs() - startedAt) / 1000;
     state = { ...state, failures, isRunning: false, lastSeconds, lastError };
   }
 
   function run(): void {
     if (isStopped) return;
     clearTimeout(timer);
-    isNudged = false;
+    [isNudged, isUrged] = [false, false];
     running = activate().then(() => {
       running = undefined;
-      // It rests longer than it worked, so that reports of thousands of agents take a quarter of a core at most.
-      restsUntil = performance.now() + Math.min(restShare * (state.lastSeconds ?? 0) * 1000, options.everyMs);
-      if (isNudged) runRested();
-      else runIn(options.everyMs * (0.75 + random() / 2));
+      const restMs = Math.min(
+        restShare * (state.lastSeconds ?? 0) * 1000,
+        options.restMsMax ?? options.everyMs,
+      );
+      restsUntil = steadyMs() + restMs;
+      if (isUrged) run();
+      else if (isNudged) runRested();
+      else runIn(Math.max(restMs, options.everyMs * (0.75 + random() / 2)));
     });
   }
 
@@ -91,7 +109,7 @@ export function startLoop(options: LoopOptions): Loop {
   }
 
   function runRested(): void {
-    const restMs = restsUntil - performance.now();
+    const restMs = restsUntil - steadyMs();
     if (restMs > 0) runIn(restMs);
     else run();
   }
@@ -101,6 +119,10 @@ export function startLoop(options: LoopOptions): Loop {
     nudge: () => {
       if (running === undefined) runRested();
       else isNudged = true;
+    },
+    urge: () => {
+      if (running === undefined) run();
+      else isUrged = true;
     },
     status: () => state,
     stop: async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { sql } from "drizzle-orm";
+import { sql } from "../store/drizzle.ts";
 import { buildBundle } from "#trust";
 
 import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts";
@@ -19,6 +19,7 @@ import { commitRollout } from "../store/rollout-commits.ts";
 import { listVerdicts } from "../store/rollout-gates.ts";
 import { findRollout, insertRollout } from "../store/rollouts.ts";
 import { reconcileRollouts } from "./rollouts.ts";
+import { nobodyAsked } from "./testing.ts";
 
 const minute = 60_000;
 /** Three minutes past a whole hour, when the rollout starts. */
@@ -145,7 +146,7 @@ class Fleet {
   }
 
   async step(): Promise<void> {
-    for (let i = 0; i < 5; i += 1) await reconcileRollouts(this.db, this.clock);
+    for (let i = 0; i < 5; i += 1) await reconcileRollouts(this.db, this.clock, nobodyAsked);
     const found = await findRollout(this.db, wholeFleet, this.rollout.id);
     assert.ok(found.ok);
     this.rollout = found.value;
@@ -192,6 +193,24 @@ test("a wave that does what it did passes its gates after the soak, and not befo
     await fleet.verdicts(),
     Object.fromEntries(gates.value.map(({ name }) => [name, "holds"])),
   );
+  assert.deepEqual(await fleet.states(), ["proved", "proved", "assigned", "assigned"]);
+});
+
+test("a cluster that joined minutes before it was given the bundle is judged by limits, and holds no wave up for a past that never comes", async (t) => {
+  // To a cluster without a past every rule is new, also one that fires five times a minute.
+  const limits = parseGates([{ name: "new-alerts", limit: "400/h", off: false }], 600);
+  assert.ok(limits.ok);
+  const fleet = await Fleet.start(await freshDatabase(t), { gates: limits.value });
+  await fleet.live([1, ...outside], startMs - 180 * minute, startMs + minute);
+  await fleet.live([2], startMs - 5 * minute, startMs + minute);
+  await fleet.prove();
+  await fleet.step();
+  await fleet.prove();
+  await fleet.step();
+  await fleet.live(everybody, startMs + minute, startMs + 8 * minute);
+  fleet.nowMs = startMs + 7.5 * minute;
+  await fleet.prove();
+  await fleet.step();
   assert.deepEqual(await fleet.states(), ["proved", "proved", "assigned", "assigned"]);
 });
 
@@ -285,6 +304,49 @@ test("an agent that raises a condition since the bundle runs fails health; one f
     fleet.rollout.because,
     /gate health: 1 of \d raise conditions .* c-03 \(node-1: pipeline\/crashed\)/,
   );
+});
+
+test("an agent whose sessions begin again and again counts against the bundle if that began after it was assigned", async (t) => {
+  const fleet = await Fleet.start(await freshDatabase(t));
+  const flap = async (sinceMs: number) => {
+    const seen = { code: "session/flapping", message: "it ends", since: new Date(sinceMs).toISOString() };
+    const suspicions = JSON.stringify([{ ...seen, atMs: fleet.nowMs }]);
+    await fleet.db.execute(
+      sql`update agents set suspicions = ${suspicions}::jsonb where cluster_id = 'cl_1'`,
+    );
+  };
+  await fleet.prove();
+  await fleet.step();
+  await fleet.prove();
+  await flap(startMs - minute);
+  const troubles = async () => {
+    const { clusters } = await readRolloutSnapshot(fleet.db, fleet.rollout, fleet.clock());
+    return clusters.flatMap(({ agents }) => agents.flatMap(({ raised = [] }) => raised));
+  };
+  assert.deepEqual(await troubles(), []);
+  await flap(startMs + minute);
+  assert.deepEqual(await troubles(), ["session/flapping"]);
+  fleet.nowMs += 11 * minute;
+  assert.deepEqual(await troubles(), [], "it is steady again");
+});
+
+test("while clusters without the bundle flap too, a rollout waits, and is not stopped for what the bundle may not do", async (t) => {
+  const health = { gates: [{ name: "health", limit: 0.05 }], soakSeconds: 0, onFailure: "pause" } as const;
+  const fleet = await Fleet.start(await freshDatabase(t), health);
+  await fleet.prove();
+  await fleet.step();
+  await fleet.prove();
+  const seen = { code: "session/flapping", message: "cut", since: new Date(startMs + minute).toISOString() };
+  const suspicions = JSON.stringify([{ ...seen, atMs: startMs }]);
+  await fleet.db.execute(sql`update agents set suspicions = ${suspicions}::jsonb`);
+  await fleet.step();
+  assert.equal(fleet.rollout.state, "running");
+  assert.match(fleet.rollout.because, /gate health waits: sessions begin again and again, and so they do/);
+  const given = sql`select cluster_id from rollout_clusters where state = 'proved'`;
+  await fleet.db.execute(sql`update agents set suspicions = '[]' where cluster_id not in (${given})`);
+  await fleet.step();
+  assert.equal(fleet.rollout.state, "paused");
+  assert.match(fleet.rollout.because, /gate health: .* c-01 \(node-1: session\/flapping\)/);
 });
 
 test("judging reads what the windows hold, by index, however much there is", async (t) => {

@@ -1,18 +1,32 @@
 import { createHash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
-
-import { loadRules } from "#engine";
-import { effectiveFiles, parseBundle } from "#trust";
 
 import { allRules } from "../domain/gates/alerts.ts";
-import { sliceMinutes, type GateCluster, type GateFacts, type Minute } from "../domain/gates/facts.ts";
+import {
+  pastMinutesMin,
+  sliceMinutes,
+  type GateCluster,
+  type GateFacts,
+  type Minute,
+} from "../domain/gates/facts.ts";
 import type { GateVerdict } from "../domain/gates/gate.ts";
+import { isFlapping } from "../domain/gates/health.ts";
 import { judgeGates } from "../domain/gates/judge.ts";
 import { watchedFromMs, type GateJudgement } from "../domain/gates/step.ts";
 import { isSameMinute, watchOf, type Watch } from "../domain/gates/windows.ts";
 import type { RolloutCluster } from "../domain/rollout-cluster.ts";
+import { sentence } from "../domain/refusal.ts";
 import type { RolloutSnapshot } from "../domain/rollout-step.ts";
-import { countAlertsByRule, listHoldOut, readMinutes, type Window } from "../store/gate-facts.ts";
+import { waveInWork } from "../domain/rollout-wave.ts";
+import type { BundleLoader } from "../loading/loader.ts";
+import {
+  countAlertsByRule,
+  listHoldOut,
+  readFirstMinutes,
+  readFlappingOutside,
+  readMinutes,
+  readPreviousTimes,
+  type Window,
+} from "../store/gate-facts.ts";
 import type { Db } from "../store/pool.ts";
 import { readBundleContents } from "../store/rollout-bundles.ts";
 import { findJudgement, storeJudgement } from "../store/rollout-gates.ts";
@@ -25,19 +39,26 @@ const holdOutMax = 100;
  * The snapshot with what the gates of the wave in work say. Rates are judged once for each minute that they come in, and
  * after each proof; several servers share a judgement through the store. Health is judged with every step.
  */
-export async function withGates(db: Db, snapshot: RolloutSnapshot): Promise<RolloutSnapshot> {
+export async function withGates(
+  db: Db,
+  loader: BundleLoader,
+  snapshot: RolloutSnapshot,
+): Promise<RolloutSnapshot> {
   const { rollout, nowMs } = snapshot;
   const settings = rollout.spec.gates ?? [];
-  const proved = ofTheWave(snapshot);
+  const { proved, provedMs: lastProofMs, isPassed } = waveInWork(snapshot);
   if (rollout.state !== "running" || settings.length === 0 || proved.length === 0) return snapshot;
-  const last = await findJudgement(db, rollout);
-  const lastProofMs = Math.max(...proved.map(({ provedAtMs }) => provedAtMs ?? 0));
+  const last = await findJudgement(db, rollout, isPassed);
   const isCurrent =
-    last !== undefined && last.judgedAtMs > lastProofMs && isSameMinute(last.judgedAtMs, nowMs);
+    last !== undefined &&
+    (isPassed || (last.judgedAtMs > lastProofMs && isSameMinute(last.judgedAtMs, nowMs)));
   const byRates = isCurrent ? [] : settings.filter(({ name }) => name !== "health");
-  const facts = byRates.length > 0 ? await readFacts(db, snapshot, proved) : undefined;
+  const facts = byRates.length > 0 ? await readFacts(db, loader, snapshot, proved) : undefined;
+  const healthFacts = settings.some(({ name }) => name === "health")
+    ? await readHealthFacts(db, snapshot, proved)
+    : undefined;
   const verdicts = settings.flatMap((setting): readonly GateVerdict[] => {
-    if (setting.name === "health") return judgeGates([setting], healthFacts(snapshot, proved));
+    if (setting.name === "health" && healthFacts !== undefined) return judgeGates([setting], healthFacts);
     if (facts !== undefined) return judgeGates([setting], facts);
     return last?.verdicts.filter(({ gate }) => gate === setting.name) ?? [];
   });
@@ -49,24 +70,21 @@ export async function withGates(db: Db, snapshot: RolloutSnapshot): Promise<Roll
   return { ...snapshot, gates };
 }
 
-/** The proved clusters of the wave in work, and those of earlier waves that a resume tried again in it. */
-function ofTheWave({ rollout, clusters }: RolloutSnapshot): readonly RolloutCluster[] {
-  const startedMs = rollout.waves[rollout.wave]?.startedAtMs ?? 0;
-  return clusters.filter(
-    (c) =>
-      c.state === "proved" &&
-      (c.wave === rollout.wave || (c.wave < rollout.wave && (c.provedAtMs ?? 0) >= startedMs)),
-  );
-}
-
-function healthFacts(snapshot: RolloutSnapshot, proved: readonly RolloutCluster[]): GateFacts {
-  const { rollout } = snapshot;
+async function readHealthFacts(
+  db: Db,
+  snapshot: RolloutSnapshot,
+  proved: readonly RolloutCluster[],
+): Promise<GateFacts> {
+  const { rollout, nowMs } = snapshot;
   const nothing = { minutes: 0 };
+  const wave = proved.map((cluster) => bare(cluster, nothing));
+  const isAsked = wave.some(({ troubles }) => troubles.some(isFlapping));
   return {
     kind: rollout.spec.kind,
-    wave: proved.map((cluster) => bare(cluster, nothing)),
-    size: sizeOf(snapshot, proved),
+    wave,
+    size: sizeOf(snapshot),
     holdOut: [],
+    ...(isAsked ? { flappingOutside: await readFlappingOutside(db, rollout, new Date(nowMs)) } : {}),
   };
 }
 
@@ -79,6 +97,7 @@ function bare(cluster: RolloutCluster, { minutes }: Pick<Watch, "minutes">): Gat
     now: [],
     rules: [],
     troubles: cluster.agents.flatMap(({ name, raised = [] }) => raised.map((code) => `${name}: ${code}`)),
+    isClockOff: cluster.agents.some((agent) => agent.isClockOff === true),
   };
 }
 
@@ -91,13 +110,25 @@ interface Looked {
 
 async function readFacts(
   db: Db,
+  loader: BundleLoader,
   snapshot: RolloutSnapshot,
   proved: readonly RolloutCluster[],
 ): Promise<GateFacts> {
   const { rollout, nowMs } = snapshot;
-  const wave = sample(rollout.id, proved).map((cluster): Looked => {
+  const sampled = sample(rollout.id, proved);
+  const previous = await readPreviousTimes(
+    db,
+    rollout,
+    sampled.map(({ id }) => id),
+  );
+  const wave = sampled.map((cluster): Looked => {
     const provedMs = cluster.provedAtMs ?? nowMs;
-    const watch = watchOf(cluster.assignedAtMs ?? provedMs, watchedFromMs(rollout, provedMs), nowMs);
+    const watch = watchOf(
+      cluster.assignedAtMs ?? provedMs,
+      watchedFromMs(rollout, provedMs),
+      nowMs,
+      previous.get(cluster.id),
+    );
     return { id: cluster.id, bare: bare(cluster, watch), watch };
   });
   // The hold-out is looked at in the time that the whole wave has in common with it.
@@ -113,18 +144,19 @@ async function readFacts(
   const filled = await fill(db, [...wave, ...holdOut]);
   const facts = {
     kind: rollout.spec.kind,
-    wave: filled.slice(0, wave.length),
-    size: Math.min(sizeOf(snapshot, proved), waveMax),
+    wave: await withoutPast(db, wave, filled.slice(0, wave.length)),
+    size: Math.min(sizeOf(snapshot), waveMax),
     holdOut: filled.slice(wave.length),
   };
   if (rollout.spec.kind !== "rules") return facts;
-  const previous = [...new Set(proved.flatMap((cluster) => cluster.previous ?? []))].slice(0, bundlesMax);
-  return { ...facts, rules: await readRuleNames(db, previous, rollout.digest) };
+  const before = [...new Set(proved.flatMap((cluster) => cluster.previous ?? []))].slice(0, bundlesMax);
+  return { ...facts, rules: await readRuleNames(db, loader, before, rollout.digest) };
 }
 
 /** Those that proved, and those of the wave that still may. */
-function sizeOf({ rollout, clusters }: RolloutSnapshot, proved: readonly RolloutCluster[]): number {
-  return proved.length + clusters.filter((c) => c.wave <= rollout.wave && c.state === "assigned").length;
+function sizeOf(snapshot: RolloutSnapshot): number {
+  const { proved, assigned } = waveInWork(snapshot);
+  return proved.length + assigned.length;
 }
 
 /** Not named: whoever sees the rollout may not see these. */
@@ -136,6 +168,7 @@ const outside: GateCluster = {
   now: [],
   rules: [],
   troubles: [],
+  isClockOff: false,
 };
 
 /** All, or as many as are looked at: which, no cluster can foresee, because the id of the rollout is random. */
@@ -165,10 +198,32 @@ async function fill(db: Db, looked: readonly Looked[]): Promise<readonly GateClu
     }));
   const minutes = await readMinutes(db, [...now, ...past("pastFromMs")]);
   const alerts = await countAlertsByRule(db, [...now, ...past("alertsFromMs")]);
-  return looked.map(({ id, bare }) => {
+  return looked.map(({ id, bare, watch }) => {
     const rates = minutes.get(id) ?? { past: [], now: [] };
-    const { rules = [], isTooLoud = false } = alerts.get(id) ?? {};
+    const { rules: counted = [], isTooLoud = false } = alerts.get(id) ?? {};
+    const rules = counted.map((rule) => ({ ...rule, past: rule.past.slice(0, watch.slices) }));
     return { ...bare, ...rates, rules: rules.length > 0 && !isTooLoud ? rules : countedOnly(rates) };
+  });
+}
+
+/**
+ * A cluster that sent its first rates less than ten minutes before it was given the bundle has no past, like one that ran nothing: it
+ * never will have enough of it, so to wait for that would be to fail the wave.
+ */
+async function withoutPast(
+  db: Db,
+  looked: readonly Looked[],
+  wave: readonly GateCluster[],
+): Promise<readonly GateCluster[]> {
+  const isShort = ({ hasPrevious, past }: GateCluster) => hasPrevious && past.length < pastMinutesMin;
+  const short = looked.filter((_, i) => isShort(wave[i] ?? outside)).map(({ id }) => id);
+  const first = await readFirstMinutes(db, short);
+  return wave.map((cluster, i) => {
+    const { id = "", watch } = looked[i] ?? {};
+    const firstMs = first.get(id);
+    if (firstMs === undefined || watch === undefined) return cluster;
+    const isYoung = firstMs > watch.pastToMs - pastMinutesMin * 60_000;
+    return isYoung ? { ...cluster, hasPrevious: false } : cluster;
   });
 }
 
@@ -189,31 +244,15 @@ const namesKept = 64;
 /** Names by digest: what a digest holds never changes. */
 const names = new Map<string, ReadonlySet<string>>();
 
-async function readRuleNames(db: Db, previous: readonly string[], digest: string) {
+async function readRuleNames(db: Db, loader: BundleLoader, previous: readonly string[], digest: string) {
   // Before, so that none is thrown away that this judgement counts on.
   if (names.size >= namesKept) names.clear();
   const missing = [digest, ...previous].filter((each) => !names.has(each));
   for (const [of, content] of await readBundleContents(db, missing)) {
-    names.set(of, ruleNames(content));
-    // Loading takes CPU; between two loads others get their turn.
-    await setImmediate();
+    const found = await loader.run("ruleNames", content);
+    if (!found.ok) throw new Error(`The rules of ${of} are not known: ${sentence(found.refusal)}`);
+    names.set(of, found.value);
   }
   const before = new Set(previous.flatMap((each) => [...(names.get(each) ?? [])]));
   return { before, after: names.get(digest) ?? new Set<string>() };
-}
-
-/** The rules that are on with some of the bundle's layers, or none. */
-function ruleNames(content: Uint8Array): ReadonlySet<string> {
-  const bundle = parseBundle(content);
-  // One that cannot be read reaches no agent; its gates see nothing but new rules.
-  if (!bundle.ok) return new Set();
-  const { value } = bundle;
-  const labels = [{}, ...value.layers.slice(0, 32).map(({ selector }) => selector)];
-  return new Set(
-    labels.flatMap((each) =>
-      loadRules(effectiveFiles(value, each))
-        .ruleset.rules.filter(({ enabled }) => enabled)
-        .map(({ name }) => name),
-    ),
-  );
 }

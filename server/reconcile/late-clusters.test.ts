@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { sql } from "drizzle-orm";
+import { sql } from "../store/drizzle.ts";
 
 import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts";
+import { usualSpec } from "../../test/support/rollout-world.ts";
 import { makeId, type Digest } from "../domain/ids.ts";
 import { planRollout } from "../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../domain/rollout-spec.ts";
@@ -13,21 +14,15 @@ import { readFleet } from "../store/fleet.ts";
 import { findRollout, insertRollout } from "../store/rollouts.ts";
 import { reconcileCatchUps } from "./catch-ups.ts";
 import { reconcileRollouts } from "./rollouts.ts";
+import { nobodyAsked } from "./testing.ts";
 
 const digestOf = (digit: string) => `sha256:${digit.repeat(64)}` as Digest;
 const [old, wanted, newer] = [digestOf("a"), digestOf("b"), digestOf("c")];
 const clock = () => new Date();
 const spec: RolloutSpec = {
-  kind: "rules",
-  bundle: "",
+  ...usualSpec,
   selector: [{ key: "environment", operator: "in", values: ["prod"] }],
-  canary: 1,
   growth: 1,
-  regionOrder: [],
-  failuresMax: 0,
-  soakSeconds: 0,
-  deadlineSeconds: 600,
-  onFailure: "pause",
 };
 
 /** Released bundles and no cluster. */
@@ -99,7 +94,7 @@ async function hear(db: TestDatabase, name: string): Promise<void> {
 
 async function toTheEnd(db: TestDatabase, rollout: Rollout): Promise<void> {
   for (let i = 0; i < 20; i += 1) {
-    await reconcileRollouts(db, clock);
+    await reconcileRollouts(db, clock, nobodyAsked);
     await prove(db);
   }
   const found = await findRollout(db, wholeFleet, rollout.id);
@@ -125,11 +120,11 @@ test("a cluster that joins or is relabelled into a rollout gets the bundle when 
   for (const name of ["eu-1", "eu-2", "eu-3"]) await addCluster(db, name, "prod");
   await addCluster(db, "eu-4", "test");
   const rollout = await start(db);
-  await reconcileRollouts(db, clock);
+  await reconcileRollouts(db, clock, nobodyAsked);
   await addCluster(db, "eu-5", "prod");
   await relabel(db, "eu-4", "prod");
   await relabel(db, "eu-3", "test");
-  await reconcileRollouts(db, clock);
+  await reconcileRollouts(db, clock, nobodyAsked);
   // Nobody has proved: only the canary has it.
   assert.deepEqual(await assigned(db), { "eu-1": "b", "eu-2": "a", "eu-3": "a", "eu-4": "a", "eu-5": "a" });
   await toTheEnd(db, rollout);
@@ -178,6 +173,32 @@ test("a skipped cluster that comes back after the end is given the bundle, and i
   assert.equal(await reconcileCatchUps(db, clock), false);
 });
 
+test("a cluster that went back from what it is assigned by itself is sent back to what it runs, not to the bad bundle", async (t) => {
+  const db = await newFleet(t);
+  const refuse = (name: string, digest: Digest) =>
+    db.execute(sql`
+    insert into attempts (agent_id, kind, digest, generation, at, phase, reason)
+    select ${`ag_${name}`}, 'rules', ${digest}, generation, now(), 'rolled-back', 'soak/crash-loop' from assignments
+    where cluster_id = ${`cl_${name}`}`);
+  for (const name of ["eu-1", "eu-2"]) await addCluster(db, name, name === "eu-1" ? "prod" : "test");
+  await prove(db);
+  await toTheEnd(db, await start(db));
+  await db.execute(sql`update assignments set rules_digest = ${wanted} where cluster_id = 'cl_eu-2'`);
+  // Both went back to the old bundle long after the rollout had succeeded: it is still what they are assigned.
+  await db.execute(sql`update agent_components set running_digest = ${old}`);
+  for (const name of ["eu-1", "eu-2"]) await refuse(name, wanted);
+  await start(db, { failuresMax: 2 }, newer);
+  await relabel(db, "eu-2", "prod");
+  await reconcileRollouts(db, clock, nobodyAsked);
+  const { rows } = await db.execute(
+    sql`select previous_digest as back from rollout_clusters where cluster_id = 'cl_eu-2'`,
+  );
+  assert.deepEqual(rows, [{ back: old }]);
+  await refuse("eu-1", newer);
+  await reconcileRollouts(db, clock, nobodyAsked);
+  assert.deepEqual(await assigned(db), { "eu-1": "a", "eu-2": "b" });
+});
+
 test("a cluster that enrolled in the moment in which a rollout ended is caught up; relabelling later assigns nothing", async (t) => {
   const db = await newFleet(t);
   await addCluster(db, "eu-1", "prod");
@@ -196,7 +217,7 @@ test("a cluster that left a rollout before its turn is taken in again when its l
   for (const name of ["eu-1", "eu-2", "eu-3"]) await addCluster(db, name, "prod");
   const rollout = await start(db);
   for (const name of ["eu-2", "eu-3"]) await relabel(db, name, "test");
-  await reconcileRollouts(db, clock);
+  await reconcileRollouts(db, clock, nobodyAsked);
   assert.deepEqual(await states(db, rollout), { "eu-1": "assigned", "eu-2": "removed", "eu-3": "removed" });
   await relabel(db, "eu-2", "prod");
   await toTheEnd(db, rollout);
@@ -216,7 +237,7 @@ test("a latecomer that another rollout holds is left to that one", async (t) => 
     newer,
   );
   await relabel(db, "eu-2", "prod");
-  await reconcileRollouts(db, clock);
+  await reconcileRollouts(db, clock, nobodyAsked);
   // It strays from the one before that gave it anything, and then the other one takes it.
   await toTheEnd(db, prod);
   assert.equal((await states(db, tests))["eu-2"], "removed");

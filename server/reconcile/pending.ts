@@ -1,11 +1,13 @@
-import type { ApprovalPolicy } from "../domain/people/approval.ts";
 import { beginRollout, isWaitingToBegin, needText, planPending } from "../domain/people/pending.ts";
 import { standing } from "../domain/people/approval.ts";
 import { sentence } from "../domain/refusal.ts";
-import { stepRollout, type Rollout, type RolloutEvent } from "../domain/rollout.ts";
+import type { OnCommitted } from "../domain/rollout-spans.ts";
+import { stepRollout, type Rollout, type RolloutEvent, type RolloutState } from "../domain/rollout.ts";
 import { guardCoverage } from "../rpc/rollout-service/compare.ts";
 import { findEngineProblems, tooOld } from "../rpc/rollout-service/engines.ts";
+import { foresee } from "../rpc/rollout-service/foresee.ts";
 import { changedText, needOf, planAnew } from "../rpc/rollout-service/held-plan.ts";
+import type { Planning } from "../rpc/rollout-service/prepare.ts";
 import type { AuditNote } from "../store/audit-entries.ts";
 import type { Db, Transaction } from "../store/pool.ts";
 import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
@@ -14,10 +16,15 @@ import { listApprovals, lockRollout } from "../store/rollout-people.ts";
 import { lockRollouts } from "../store/rollouts.ts";
 
 /** What the loop needs to begin what waited for people or for its time. */
-export interface PendingTools {
-  readonly approvals: ApprovalPolicy;
+export interface PendingTools extends Planning {
   /** Writes down what the server decided. */
   readonly note: AuditNote;
+  /** Told how long after its assignment a cluster was seen to have proved it; once for each, by whoever wrote it down. */
+  readonly onProved?: (kind: string, seconds: number) => void;
+  /** Told with each look which rollouts have not ended, by their states. */
+  readonly onUnfinished?: (states: readonly RolloutState[]) => void;
+  /** Told of each step that this server wrote down. */
+  readonly onCommitted?: OnCommitted | undefined;
 }
 
 /**
@@ -33,11 +40,18 @@ export async function stepPending(
   if (!isWaitingToBegin(before)) return undefined;
   const step = planPending(before, await listApprovals(db, before.id), now.getTime());
   if (step.kind === "stay") return undefined;
+  const foreseen =
+    step.kind === "wait" ? undefined : await foresee(db, before.scope, before.spec, tools.loader, now);
+  const refusal = foreseen?.ok === false ? foreseen.refusal : undefined;
+  // Others are loading: that says nothing about the plan.
+  if (refusal?.kind === "unavailable") return undefined;
   return db.transaction(async (tx) => {
     await lockRollouts(tx, before.spec.kind);
     // Whoever lost against another server or a person comes round again.
     if (!(await lockRollout(tx, before))) return undefined;
     if (step.kind === "wait") return move(tx, before, step.event, step.because, tools, now);
+    // To compare it takes too much, and will with the next look, too: a person has to hear of it.
+    if (refusal !== undefined) return move(tx, before, "plan-changed", sentence(refusal), tools, now);
     return begin(tx, before, tools, now);
   });
 }
@@ -51,7 +65,9 @@ async function begin(
   const plan = await planAnew(tx, before, now);
   if (plan.kind === "changed") return move(tx, before, "plan-changed", changedText(plan.why), tools, now);
   // Neither labels nor the engines of agents are in the digest, and both may have changed.
-  const coverage = await guardCoverage(tx, before.spec, plan.prepared);
+  const coverage = await guardCoverage(tx, tools.loader, before.spec, plan.prepared);
+  // Others are loading: that says nothing about the plan.
+  if (!coverage.ok && coverage.refusal.kind === "unavailable") return undefined;
   if (!coverage.ok) return move(tx, before, "plan-changed", sentence(coverage.refusal), tools, now);
   const engines = await findEngineProblems(tx, plan.prepared);
   if (engines.length > 0) {

@@ -1,16 +1,16 @@
 import { isWaitingToBegin } from "../domain/people/pending.ts";
-import { planStep, type RolloutStep } from "../domain/rollout-step.ts";
+import { isShadowing, shadowUntilMs } from "../domain/rollout-shadow.ts";
+import { planStep, type RolloutSnapshot, type RolloutStep } from "../domain/rollout-step.ts";
 import { stepRollout, type Rollout } from "../domain/rollout.ts";
 import type { Db } from "../store/pool.ts";
 import { admitLate } from "../store/rollout-admissions.ts";
 import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
+import { readWithdrawn } from "../store/rollout-bundles.ts";
 import { commitRollout } from "../store/rollout-commits.ts";
 import { listUnfinishedRollouts } from "../store/rollouts.ts";
+import { readShadowEvidence } from "../store/shadows.ts";
 import { withGates } from "./gates.ts";
 import { stepPending, type PendingTools } from "./pending.ts";
-
-/** Without a policy of its own, nobody is asked. */
-const nobody: PendingTools = { approvals: { labels: [], lifeMs: 0 }, note: async () => {} };
 
 /** Steps of one rollout in one activation; more come with the next, so that one rollout does not starve the others. */
 const stepsMax = 20;
@@ -19,14 +19,12 @@ const stepsMax = 20;
  * Moves every unfinished rollout as far as it goes now. Takes no input on purpose: it acts only on what the store says,
  * so a missed nudge, a restart in the middle and a second server all take the same path. Answers whether it moved any.
  */
-export async function reconcileRollouts(
-  db: Db,
-  clock: () => Date,
-  tools: PendingTools = nobody,
-): Promise<boolean> {
+export async function reconcileRollouts(db: Db, clock: () => Date, tools: PendingTools): Promise<boolean> {
   const failures: unknown[] = [];
   let isMoved = false;
-  for (const rollout of await listUnfinishedRollouts(db)) {
+  const unfinished = await listUnfinishedRollouts(db);
+  tools.onUnfinished?.(unfinished.map(({ state }) => state));
+  for (const rollout of unfinished) {
     try {
       if (rollout.state !== "rolling-back" && rollout.pending !== true) {
         isMoved = (await admitLate(db, rollout)) > 0 || isMoved;
@@ -34,8 +32,8 @@ export async function reconcileRollouts(
       let at: Rollout | undefined = rollout;
       for (let i = 0; i < stepsMax && at !== undefined; i += 1) {
         at = isWaitingToBegin(at)
-          ? await stepPending(db, at, tools, clock())
-          : await takeStep(db, at, clock());
+          ? await beginPending(db, at, tools, clock)
+          : await takeStep(db, at, tools, clock);
         isMoved ||= at !== undefined;
       }
     } catch (error) {
@@ -48,9 +46,33 @@ export async function reconcileRollouts(
   return isMoved;
 }
 
+/** Begins what waited for people or for its time, or says why it may not. Undefined when it goes on waiting. */
+async function beginPending(
+  db: Db,
+  before: Rollout,
+  tools: PendingTools,
+  clock: () => Date,
+): Promise<Rollout | undefined> {
+  const now = clock();
+  const after = await stepPending(db, before, tools, now);
+  if (after !== undefined) {
+    const times = { fromMs: now.getTime(), nowMs: clock().getTime() };
+    tools.onCommitted?.({ before, after, changes: [], seen: [], because: after.because, ...times });
+  }
+  return after;
+}
+
 /** Takes the next step. Undefined when there is none now, or when another server or a person was faster. */
-async function takeStep(db: Db, before: Rollout, now: Date): Promise<Rollout | undefined> {
-  const snapshot = await withGates(db, await readRolloutSnapshot(db, before, now));
+async function takeStep(
+  db: Db,
+  before: Rollout,
+  { loader, onProved, onCommitted }: PendingTools,
+  clock: () => Date,
+): Promise<Rollout | undefined> {
+  const now = clock();
+  const seen = await readRolloutSnapshot(db, before, now);
+  const looked = { ...seen, ...(await readWithdrawn(db, before)), ...(await readShadow(db, before, now)) };
+  const snapshot = await withGates(db, loader, looked);
   const step = planStep(snapshot);
   if (step.changes.length === 0 && step.event === undefined && step.because === before.because) {
     return undefined;
@@ -75,10 +97,35 @@ async function takeStep(db: Db, before: Rollout, now: Date): Promise<Rollout | u
     },
     now,
   );
-  return committed.ok ? committed.value : undefined;
+  if (!committed.ok) return undefined;
+  for (const { id, to } of step.changes) {
+    if (to !== "proved") continue;
+    const assignedAtMs = snapshot.clusters.find((cluster) => cluster.id === id)?.assignedAtMs;
+    if (assignedAtMs !== undefined) onProved?.(before.spec.kind, (now.getTime() - assignedAtMs) / 1000);
+  }
+  onCommitted?.({
+    before,
+    after: committed.value,
+    changes: step.changes,
+    seen: snapshot.clusters,
+    because: step.because,
+    gates: snapshot.gates?.verdicts,
+    fromMs: now.getTime(),
+    nowMs: clock().getTime(),
+  });
+  return committed.value;
 }
 
-/** Waves that go on are seen in the waves; what ends or stops a rollout is something that was done with it. */
+/** What the shadow of a rollout showed, when it is over and the first wave is to begin by it. */
+async function readShadow(db: Db, rollout: Rollout, now: Date): Promise<Pick<RolloutSnapshot, "shadow">> {
+  const isAsked = rollout.spec.shadowThenGo === true && isShadowing(rollout);
+  if (!isAsked || now.getTime() < (shadowUntilMs(rollout) ?? 0)) return {};
+  return { shadow: await readShadowEvidence(db, rollout.id) };
+}
+
+/** What is seen in the waves; what ends or stops a rollout is something that was done with it. */
+const untold: readonly RolloutStep["event"][] = [undefined, "wave-done", "wave-passed", "wave-freed"];
+
 function isTold({ event }: RolloutStep): boolean {
-  return event !== undefined && event !== "wave-done";
+  return !untold.includes(event);
 }

@@ -18,13 +18,14 @@ import type { Logger } from "pino";
 
 import { boundedBody, bodyShape, type BodyBounds } from "./bounded-body.ts";
 import type { Mounted } from "./mount.ts";
+import { plainCall, servePlain } from "./plain-call.ts";
 
 export type Request = IncomingMessage | Http2ServerRequest;
 export type Response = ServerResponse | Http2ServerResponse;
 
 export interface AdapterOptions {
   readonly services: readonly Mounted[];
-  readonly router: Pick<ConnectRouterOptions, "requestGate" | "interceptors" | "maxTimeoutMs">;
+  readonly router: Required<Pick<ConnectRouterOptions, "requestGate" | "interceptors" | "maxTimeoutMs">>;
   readonly partsMax: number;
   readonly onRefused: BodyBounds["onRefused"];
   readonly log: Logger;
@@ -62,11 +63,25 @@ export function createAdapter(options: AdapterOptions): (path: string) => Route 
 
 function routeTo(handler: UniversalHandler, mounted: Mounted, options: AdapterOptions): Route {
   const { method } = handler;
-  const { partsMax, onRefused, log } = options;
+  const { partsMax, onRefused, log, router } = options;
+  const plain = mounted.plain.get(method);
   const bounds = { schema: method.input, bytesMax: mounted.readMaxBytes, partsMax, onRefused };
+  const unwritten = (error: unknown, response: Response) => {
+    const isPeerGone =
+      response.destroyed || [Code.Aborted, Code.Canceled].includes(ConnectError.from(error).code);
+    if (isPeerGone) log.debug({ err: error, method: method.name }, "an answer was not taken");
+    else log.warn({ err: error, method: method.name }, "an answer could not be written");
+  };
   return {
     isOpenEnded: method.methodKind === "bidi_streaming" || method.methodKind === "client_streaming",
     serve: (request, response, values) => {
+      const short = plain && plainCall(request, response, values);
+      if (plain !== undefined && short !== undefined) {
+        servePlain(plain, { ...router, log }, bounds, short).catch((error: unknown) =>
+          unwritten(error, response),
+        );
+        return;
+      }
       const call = readRequest(request, response, values);
       if (call === undefined) {
         refuseRequest(response);
@@ -74,12 +89,7 @@ function routeTo(handler: UniversalHandler, mounted: Mounted, options: AdapterOp
       }
       handler(withBoundedBody(call, bounds))
         .then((answer) => universalResponseToNodeResponse(answer, response))
-        .catch((error: unknown) => {
-          const isPeerGone =
-            response.destroyed || [Code.Aborted, Code.Canceled].includes(ConnectError.from(error).code);
-          if (isPeerGone) log.debug({ err: error, method: method.name }, "an answer was not taken");
-          else log.warn({ err: error, method: method.name }, "an answer could not be written");
-        });
+        .catch((error: unknown) => unwritten(error, response));
     },
   };
 }

@@ -5,6 +5,7 @@ import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import { createBuckets, type Rate } from "../domain/token-bucket.ts";
 import { routePolicy, type CallLimits } from "../limits.ts";
 import type { Caller } from "./caller.ts";
+import { createWork, type Turn } from "./work.ts";
 
 /** What a call has to know of the connection that it came over. */
 export interface CallConnection {
@@ -23,30 +24,43 @@ export const connectionKey = createContextKey<CallConnection>({
 });
 
 /** Why a call was refused for its rate or for load; the label of the metric. */
-export type CallRefusal = "overload" | "newcomer-rate" | "caller-rate" | "route-busy";
+export type CallRefusal = "overload" | "newcomer-rate" | "caller-rate" | "route-busy" | "line-late";
 
 export interface AdmissionOptions {
   readonly limits: CallLimits;
   /** Queries that wait for a connection of the database. */
   readonly databaseWaiting: () => number;
   readonly onRefused: (reason: CallRefusal) => void;
+  /** Called for each call that has to wait in line for its turn. */
+  readonly onLinedUp?: (route: string) => void;
   readonly now?: () => number;
+}
+
+/** What admission has to know of a call. */
+export interface CallContext extends Pick<HandlerContext, "values" | "signal"> {
+  readonly service: { readonly typeName: string };
+  readonly method: { readonly name: string };
 }
 
 /** Decides whether a call is taken, before its body is read. */
 export interface Admission {
   /** Before anybody knows who calls: nothing has been asked of the database yet. */
-  arrive(context: HandlerContext, permission: Permission, hasCertificate: boolean): Outcome<true>;
-  /** When it is known who calls, which for public calls is the address. The call counts as work from here to its end. */
-  enter(context: HandlerContext, permission: Permission, caller: Caller | undefined): Outcome<true>;
+  arrive(context: CallContext, permission: Permission, hasCertificate: boolean): Outcome<true>;
+  /**
+   * When it is known who calls, which for public calls is the address. Where the route has a line, it resolves when it is
+   * the call's turn. The call counts as work from then to its end.
+   */
+  enter(context: CallContext, permission: Permission, caller: Caller | undefined): Promise<Outcome<true>>;
   readonly inWork: number;
+  readonly inLine: number;
 }
 
 export function createAdmission(options: AdmissionOptions): Admission {
   const { limits, databaseWaiting, onRefused, now = () => performance.now() } = options;
+  const { onLinedUp = () => undefined } = options;
   // Strangers can make addresses up as they like, so they cannot push callers out of their book.
   const books = { address: createBuckets(limits.keysMax), caller: createBuckets(limits.keysMax) };
-  const work = createWork();
+  const work = createWork({ lineMsMax: limits.lineMsMax, onLinedUp });
   return {
     arrive(context, permission, hasCertificate) {
       // People get through for longer than agents: somebody has to be able to look, and agents come back by themselves.
@@ -64,7 +78,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       onRefused("newcomer-rate");
       return later("over-limit", tooOften("Your address", limits.newcomers), waitMs);
     },
-    enter(context, permission, caller) {
+    async enter(context, permission, caller) {
       const route = `${context.service.typeName}/${context.method.name}`;
       const policy = routePolicy(route, permission, limits.ratePercent);
       const { book, key, name } = keyOf(caller, context);
@@ -73,19 +87,38 @@ export function createAdmission(options: AdmissionOptions): Admission {
         onRefused("caller-rate");
         return later("over-limit", tooOften(name, policy.rate), waitMs);
       }
-      const same = work.of(route);
-      if (policy.inWorkMax !== undefined && same >= policy.inWorkMax) {
-        onRefused("route-busy");
-        const what = `The server does ${same} calls of ${context.method.name} already, and no more at the same time`;
-        return later("unavailable", what, routeBusyRetryMs);
-      }
-      work.begin(route, policy.isWaiting === true ? 0 : 1, context.signal);
-      return accept(true);
+      const bounds = {
+        weight: policy.isWaiting === true ? 0 : 1,
+        inWorkMax: policy.inWorkMax ?? Number.POSITIVE_INFINITY,
+        inLineMax: policy.inLineMax ?? 0,
+        ...(policy.ofCaller === undefined ? {} : { ofCaller: { key, ...policy.ofCaller } }),
+      };
+      const turn = await work.begin(route, bounds, context.signal);
+      if (turn === "busy") onRefused("route-busy");
+      if (turn === "late") onRefused("line-late");
+      return outcomeOf(turn, context.method.name, work.of(route));
     },
     get inWork() {
       return work.total;
     },
+    get inLine() {
+      return work.inLine;
+    },
   };
+}
+
+function outcomeOf(turn: Turn, method: string, same: number): Outcome<true> {
+  const busy = `The server does ${same} calls of ${method} already, and no more at the same time`;
+  switch (turn) {
+    // Who has gone is served nothing; what serves it finds that out by itself.
+    case "begun":
+    case "gone":
+      return accept(true);
+    case "busy":
+      return later("unavailable", busy, routeBusyRetryMs);
+    case "late":
+      return later("unavailable", `${busy}, and this one waited too long for its turn`, routeBusyRetryMs);
+  }
 }
 
 const routeBusyRetryMs = 1_000;
@@ -99,29 +132,6 @@ function later(kind: "over-limit" | "unavailable", what: string, retryAfterMs: n
   return refuse({ kind, why: `${what}: try again in ${seconds} s`, retryAfterMs });
 }
 
-/** The calls in work, in all and by route. There are as many routes as methods. */
-function createWork() {
-  const byRoute = new Map<string, number>();
-  let total = 0;
-  return {
-    of: (route: string) => byRoute.get(route) ?? 0,
-    begin(route: string, weight: number, signal: AbortSignal) {
-      // Connect aborts the signal of a call at its end, however it ends.
-      if (signal.aborted) return;
-      total += weight;
-      byRoute.set(route, this.of(route) + 1);
-      const end = () => {
-        total -= weight;
-        byRoute.set(route, this.of(route) - 1);
-      };
-      signal.addEventListener("abort", end, { once: true });
-    },
-    get total() {
-      return total;
-    },
-  };
-}
-
 interface CallerKey {
   readonly book: "caller" | "address";
   readonly key: string;
@@ -129,7 +139,7 @@ interface CallerKey {
   readonly name: string;
 }
 
-function keyOf(caller: Caller | undefined, context: HandlerContext): CallerKey {
+function keyOf(caller: Caller | undefined, context: CallContext): CallerKey {
   if (caller === undefined) {
     return { book: "address", key: context.values.get(connectionKey).address, name: "Your address" };
   }

@@ -5,6 +5,8 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
 import { AuditService, type AuditEntry, type ExportAuditResponse } from "#proto/fleet/v1/audit";
+import { AlertGroupService } from "#proto/fleet/v1/alert_group";
+import { AlertSilenceService } from "#proto/fleet/v1/alert_silence";
 import { BacktestService } from "#proto/fleet/v1/backtest";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { CaService } from "#proto/fleet/v1/ca";
@@ -12,11 +14,16 @@ import { FreezeService } from "#proto/fleet/v1/freeze";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
+import { IssuerService } from "#proto/fleet/v1/issuer";
+import { NotificationService } from "#proto/fleet/v1/notification";
+import { ReportService } from "#proto/fleet/v1/report";
 import { TokenService } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
 
+import { createIssuer } from "../../test/support/kubernetes/issuer.ts";
 import { appendAudit } from "../store/audit-entries.ts";
-import { enrollRequest, publishRoot, startTestServer, type TestServer } from "../testing.ts";
+import { sql } from "../store/drizzle.ts";
+import { deliverAlerts, enrollRequest, publishRoot, startTestServer, type TestServer } from "../testing.ts";
 import { startTestFleet } from "./agent-service/fixture.ts";
 import { isAudited, methodName } from "./audit.ts";
 
@@ -40,6 +47,8 @@ async function replaceCa(at: TestServer): Promise<void> {
 async function actOfTwo(at: TestServer): Promise<void> {
   const rollouts = await at.client(RolloutService);
   const second = await at.client(RolloutService, "approver");
+  // An emergency begins with a cluster that answers.
+  await at.db.execute(sql`update agents set last_seen_at = now()`);
   const spec = { kind: BundleKind.RULES, bundle: "starter@1.0.0", emergency: true, reason: "a test" };
   const begun = async () => {
     const { rollout } = await rollouts.startRollout({ spec });
@@ -60,10 +69,33 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: unknown) => Code[ConnectError.from(error).code],
   );
 
+/** An alert whose group is taken up, closed and opened again, and a silence. */
+async function judgeAlerts(at: TestServer, from: { clusterId: string; agentId: string }): Promise<void> {
+  const alert = {
+    ...from,
+    id: "a".repeat(64),
+    timeUs: BigInt(Date.now()) * 1000n,
+    rule: "Exec",
+    priority: 4,
+  };
+  const words = { source: "k8s_audit", output: "seen", body: "{}", auditId: "", tags: [], rulesDigest: "" };
+  await deliverAlerts(at.db, [{ ...alert, ...words }], new Date());
+  const service = await at.client(AlertGroupService);
+  const groups = async () =>
+    (await service.listAlertGroups({})).groups.map(({ id, generation }) => ({ id, generation }));
+  await service.acknowledgeAlertGroups({ groups: await groups() });
+  await service.resolveAlertGroups({ groups: await groups() });
+  await service.reopenAlertGroups({ groups: await groups() }).catch(() => {});
+  const silences = await at.client(AlertSilenceService);
+  const expiresAt = timestampFromMs(Date.now() + 3_600_000);
+  const { silence } = await silences.addAlertSilence({ matchers: "rule=Exec", reason: "known", expiresAt });
+  await silences.removeAlertSilence({ id: silence?.id ?? "" });
+}
+
 test("every call that changes something leaves a row with who, what, on what and how it ended", async (t) => {
   const fleet = await startTestFleet(t);
   const { at } = fleet;
-  await fleet.enrol("eu-1");
+  await judgeAlerts(at, await fleet.enrol("eu-1"));
   const clusters = await at.client(ClusterService);
   const rollouts = await at.client(RolloutService);
   const tokens = await at.client(TokenService);
@@ -89,10 +121,17 @@ test("every call that changes something leaves a row with who, what, on what and
   await tokens.revokeApiToken({ id: made.token?.id ?? "" });
   const { token } = await tokens.createJoinToken({ labels: { region: "eu" } });
   await tokens.revokeJoinToken({ id: token?.id ?? "" });
+  const issuers = await at.client(IssuerService);
+  const { jwks, url } = createIssuer();
+  const known = { clusterName: "eu-1", clusterUid: "uid-eu-1", labels: { region: "eu" } };
+  const { issuer } = await issuers.trustIssuer({ ...known, issuer: url, jwks });
+  await issuers.distrustIssuer({ id: issuer?.id ?? "" });
   await clusters.revokeAgent({ cluster: "eu-1", agent: "node-1" });
   await clusters.retireCluster({ cluster: "eu-1" });
+  await tellPeople(at);
   await replaceCa(at);
   await (await at.client(TrustService)).prepareOnlineKeys({});
+  await (await at.client(BundleService)).pushLayer({ layer: "payments" }).catch(() => {});
 
   const entries = await entriesOf(at);
   const written = new Set(entries.map(({ method }) => method));
@@ -125,6 +164,25 @@ test("every call that changes something leaves a row with who, what, on what and
   );
   assert.ok(!text.includes(made.secret.split(".")[1] ?? "?"), "a secret is in the log");
 });
+
+/** A receiver and a route, from beginning to end. */
+async function tellPeople(at: TestServer): Promise<void> {
+  const notifications = await at.client(NotificationService);
+  // Link-local: nothing is sent.
+  const settings = { url: "https://169.254.169.254/" };
+  const secrets = { hmac: "0123456789abcdef" };
+  await notifications.putReceiver({ name: "soc", kind: "webhook", settings, secrets });
+  await notifications.testReceiver({ name: "soc" });
+  await notifications.addRoute({ name: "all", receiver: "soc" });
+  await notifications.removeRoute({ name: "all" });
+  await notifications.retryDeadLetters({ receiver: "soc" });
+  const reports = await at.client(ReportService);
+  const schedule = "Mon 08:00 UTC";
+  await reports.addReportSchedule({ name: "weekly", report: "exec", receiver: "soc", schedule });
+  await reports.sendReport({ name: "weekly" });
+  await reports.removeReportSchedule({ name: "weekly" });
+  await notifications.removeReceiver({ name: "soc" });
+}
 
 test("who is refused is in the log, once a minute, and a pasted token is not", async (t) => {
   const at = await startTestServer(t);

@@ -5,7 +5,7 @@ import { test, type TestContext } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { sql } from "drizzle-orm";
+import { sql } from "../store/drizzle.ts";
 import type { SyncRequestSchema } from "#proto/agent/v1/agent";
 import { BacktestService, BacktestState } from "#proto/fleet/v1/backtest";
 import { Requirement_Operator } from "#proto/fleet/v1/common";

@@ -4,6 +4,7 @@ import { create, equals } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 
+import { BundleKind } from "#proto/fleet/v1/common";
 import {
   BacktestSchema,
   BacktestState,
@@ -15,7 +16,7 @@ import {
 import { backtestState, parseBacktest } from "../domain/backtest.ts";
 import { type BacktestId, idBytes, makeId, parseId } from "../domain/ids.ts";
 import type { Permission } from "../domain/permission.ts";
-import { refuse } from "../domain/refusal.ts";
+import { invalid, refuse } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
 import type { Signal } from "../sessions/signal.ts";
 import type { AuditNote } from "../store/audit-entries.ts";
@@ -38,8 +39,9 @@ import type { Audit } from "./audit.ts";
 import { credentialText, operatorOf, scopeOf, type Operator } from "./caller.ts";
 import { loadFindings, toProblem } from "./candidate-message.ts";
 import { eitherEnd, sayWhyEnded, type Until } from "./leaving.ts";
-import { fromSelector, fromTimestamp, refOf, toTimestamp } from "./messages.ts";
+import { componentIn, fromKind, fromSelector, fromTimestamp, refOf, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
+import { confineSelector } from "./rollout-service/confine.ts";
 
 export const backtestPermissions = {
   startBacktest: "rollout:write",
@@ -122,14 +124,20 @@ async function start(
   now: Date,
   note: AuditNote,
 ): Promise<BacktestId> {
-  const selector = orRefuse(fromSelector("selector", request.selector));
+  const asked = orRefuse(fromSelector("selector", request.selector));
   const { bundle, deadlineSeconds } = request;
+  const kind = request.kind === BundleKind.UNSPECIFIED ? "rules" : fromKind(request.kind);
+  if (kind === undefined) return orRefuse(invalid("kind", "has to be rules or layer"));
+  const component = orRefuse(componentIn("bundle", kind, bundle));
   const sinceMs = fromTimestamp(request.since)?.getTime();
   const untilMs = fromTimestamp(request.until)?.getTime();
-  const spec = orRefuse(parseBacktest({ bundle, sinceMs, untilMs, deadlineSeconds }, now.getTime()));
+  const spec = orRefuse(
+    parseBacktest({ component, bundle, sinceMs, untilMs, deadlineSeconds }, now.getTime()),
+  );
+  const selector = orRefuse(await confineSelector(db, "bundle", component, asked));
   return db.transaction(async (tx) => {
     await lockBacktests(tx);
-    const { digest } = orRefuse(await findRolloutBundle(tx, "rules", spec.bundle));
+    const { digest } = orRefuse(await findRolloutBundle(tx, component, spec.bundle));
     const { ids, busy } = await chooseForBacktest(tx, by.scope, selector, now);
     if (ids.length === 0) {
       return orRefuse(refuse({ kind: "precondition", why: "The selector chooses no cluster" }));

@@ -57,26 +57,27 @@ async function* whole(body: AsyncIterable<Uint8Array>, shape: BodyShape, bounds:
   yield await checked(Buffer.concat(chunks, length), shape.isGzip, shape, bounds);
 }
 
-const headBytes = 5;
+/** A byte of flags, four of length. */
+export const envelopeHeadBytes = 5;
 const compressedFlag = 1;
 
 async function* enveloped(body: AsyncIterable<Uint8Array>, shape: BodyShape, bounds: BodyBounds) {
   let chunks: Uint8Array[] = [];
   let length = 0;
-  let needed = headBytes;
+  let needed = envelopeHeadBytes;
   for await (const chunk of body) {
     chunks.push(chunk);
     length += chunk.byteLength;
     // Many small chunks are joined once, when a whole envelope is there.
     while (length >= needed) {
       const joined = Buffer.concat(chunks, length);
-      const end = headBytes + joined.readUInt32BE(1);
-      if (end - headBytes > bounds.bytesMax) throw tooLarge(bounds);
+      const end = envelopeHeadBytes + joined.readUInt32BE(1);
+      if (end - envelopeHeadBytes > bounds.bytesMax) throw tooLarge(bounds);
       chunks = [joined];
       needed = end;
       if (length < end) break;
       const rest = joined.subarray(end);
-      [chunks, length, needed] = [[rest], rest.byteLength, headBytes];
+      [chunks, length, needed] = [[rest], rest.byteLength, envelopeHeadBytes];
       yield await checkedEnvelope(joined.subarray(0, end), shape, bounds);
     }
   }
@@ -89,9 +90,9 @@ async function checkedEnvelope(envelope: Buffer, shape: BodyShape, bounds: BodyB
   const isPacked = (flags & compressedFlag) !== 0;
   // Packed with what is not gzip: the protocol refuses it.
   if (isPacked && !shape.isGzip) return envelope;
-  const message = await checked(envelope.subarray(headBytes), isPacked, shape, bounds);
+  const message = await checked(envelope.subarray(envelopeHeadBytes), isPacked, shape, bounds);
   if (!isPacked) return envelope;
-  const head = Buffer.alloc(headBytes);
+  const head = Buffer.alloc(envelopeHeadBytes);
   head.writeUInt8(flags & ~compressedFlag, 0);
   head.writeUInt32BE(message.byteLength, 1);
   return Buffer.concat([head, message]);
@@ -104,10 +105,16 @@ async function checked(
   bounds: BodyBounds,
 ): Promise<Buffer> {
   const message = isPacked && packed.byteLength > 0 ? await unpackWithin(packed, bounds) : packed;
+  checkParts(message, isJson, bounds);
+  return message;
+}
+
+/** Refuses a message that would decode into more parts than are taken. */
+export function checkParts(message: Uint8Array, isJson: boolean, bounds: BodyBounds): void {
   const isTooMuch = isJson
     ? hasTooManyJsonParts(message, bounds.partsMax)
     : hasTooManyParts(bounds.schema, message, bounds.partsMax);
-  if (!isTooMuch) return message;
+  if (!isTooMuch) return;
   bounds.onRefused("message-parts");
   const why = `The message has more than ${bounds.partsMax} fields and elements: send less at once`;
   throw new ConnectError(why, Code.ResourceExhausted);
@@ -128,7 +135,8 @@ async function unpackWithin(packed: Buffer, bounds: BodyBounds): Promise<Buffer>
   }
 }
 
-function tooLarge({ bytesMax, onRefused }: BodyBounds): ConnectError {
+/** The refusal of a message of more bytes than are taken. */
+export function tooLarge({ bytesMax, onRefused }: BodyBounds): ConnectError {
   onRefused("message-bytes");
   const why = `The message has more than ${bytesMax} bytes after unpacking, which is the most this call takes: send less at once`;
   return new ConnectError(why, Code.ResourceExhausted);

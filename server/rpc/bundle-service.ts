@@ -2,32 +2,29 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { BundleSchema, type Bundle as BundleMessage, type BundleService } from "#proto/fleet/v1/bundle";
 import { BundleKind } from "#proto/fleet/v1/common";
-import {
-  bundleBytesMax,
-  describeBundle,
-  digestOfTarget,
-  parseBundle,
-  readTargets,
-  type Bundle,
-  type TargetsView,
-} from "#trust";
+import { bundleBytesMax } from "#trust";
 
 import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
+import type { PushedBundle } from "../loading/check-push.ts";
+import type { BundleLoader } from "../loading/loader.ts";
 import { countUses, findBundle, listBundles, type BundleRow } from "../store/bundles.ts";
-import { findMetadata } from "../store/metadata.ts";
+import { listedDigests } from "../store/listed.ts";
 import type { Database } from "../store/pool.ts";
 import { pushBundles, type ReadyBundle } from "../store/push-bundles.ts";
 import type { Keyring } from "../store/sign-metadata.ts";
+import { fromTrust } from "../trust-refusal.ts";
 import type { Audit } from "./audit.ts";
 import { operatorOf, scopeOf } from "./caller.ts";
-import { fromKind, fromTrust, toBundleRef, toTimestamp } from "./messages.ts";
+import { handlePushLayer } from "./push-layer.ts";
+import { fromKind, toBundleRef, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
 export const bundlePermissions = {
   pushBundles: "bundle:write",
+  pushLayer: "layer:write",
   listBundles: "bundle:read",
   getBundle: "bundle:read",
 } satisfies Record<keyof (typeof BundleService)["method"], Permission>;
@@ -39,25 +36,23 @@ export interface BundleServiceOptions {
   readonly org: string;
   readonly audit: Audit;
   readonly keyring: Pick<Keyring, "signersFor">;
-  /** Whether a bundle loads as agents will load it; answers with what it holds. */
-  readonly checkLoads: (bundle: Bundle) => Promise<Outcome<Readonly<Record<string, number>>>>;
+  readonly loader: BundleLoader;
   readonly now: () => Date;
 }
 
 export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof BundleService> {
-  const { db, audit, keyring, now } = options;
+  const { db, org, audit, keyring, loader, now } = options;
   return {
     async pushBundles(request, context) {
       orRefuse(checkSizes(request.bundles));
-      const targets = readTargets(request.targets);
-      if (!targets.ok) return orRefuse(refuse(fromTrust("targets", targets.refusal)));
-      const bundles: ReadyBundle[] = [];
-      for (const [index, bytes] of request.bundles.entries()) {
-        bundles.push(orRefuse(await readBundle(options, `bundles[${index}]`, bytes, targets.value)));
-      }
+      const { bundles: contents, targets } = request;
+      const checked = orRefuse(
+        await loader.run("checkPush", { org, bundles: contents, targets }, context.signal),
+      );
+      const bundles = contents.map((content, i) => readyBundle(content, checked[i]));
       const pushed = await pushBundles(db, {
         bundles,
-        targets: request.targets,
+        targets,
         keyring,
         pushedBy: operatorOf(context).name,
         now: now(),
@@ -65,6 +60,10 @@ export function bundleService(options: BundleServiceOptions): ServiceImpl<typeof
         refusalOf: (refusal) => fromTrust("targets", refusal),
       });
       return { bundles: await toMessages(db, scopeOf(context), orRefuse(pushed)) };
+    },
+    async pushLayer(request, context) {
+      const pushed = await handlePushLayer(options, request, context);
+      return { bundles: await toMessages(db, scopeOf(context), pushed) };
     },
     async listBundles(request, context) {
       const kind = fromKind(request.kind);
@@ -98,46 +97,15 @@ function checkSizes(bundles: readonly Uint8Array[]): Outcome<true> {
   return refuse({ kind: "over-limit", why });
 }
 
-/** Reads a bundle, finds it in the metadata, and tries whether it loads. */
-async function readBundle(
-  { org, checkLoads }: BundleServiceOptions,
-  field: string,
-  bytes: Uint8Array,
-  targets: TargetsView,
-): Promise<Outcome<ReadyBundle>> {
-  const parsed = parseBundle(bytes);
-  if (!parsed.ok) return refuse(fromTrust(field, parsed.refusal));
-  const bundle = parsed.value;
-  if (bundle.org !== org) return invalid(field, `is for the org "${bundle.org}"; this server is of "${org}"`);
-  const { digest, target } = describeBundle(bundle, bytes);
-  const listed = targets.listed.get(target.path);
-  if (listed === undefined) {
-    return invalid(field, `the targets metadata does not list ${target.path}: sign it first`);
-  }
-  if (listed.sha256 !== target.sha256 || listed.length !== target.length) {
-    const why =
-      `the targets metadata lists ${target.path} with ${listed.length} bytes and ${digestOfTarget(listed)}; ` +
-      `this one has ${target.length} bytes and ${digest}: sign what you push`;
-    return invalid(field, why);
-  }
-  const counts = await checkLoads(bundle);
-  if (!counts.ok) return counts;
-  const { kind, name, version } = bundle;
-  const row = {
-    digest,
-    kind,
-    name,
-    version,
-    targetPath: target.path,
-    length: BigInt(bytes.length),
-    counts: counts.value,
-  };
-  return accept({ row, content: bytes });
+/** A bundle that was looked at, as it is stored. */
+export function readyBundle(content: Uint8Array, checked: PushedBundle | undefined): ReadyBundle {
+  if (checked === undefined) throw new Error("A pushed bundle was not looked at");
+  return { row: { ...checked, length: BigInt(content.length) }, content };
 }
 
 async function toMessages(db: Database, scope: Scope, rows: readonly BundleRow[]): Promise<BundleMessage[]> {
   const uses = await countUses(db, scope);
-  const current = await findMetadata(db, "targets");
+  const listed = await listedDigests(db, rows);
   return rows.map((row) =>
     create(BundleSchema, {
       ref: toBundleRef(row),
@@ -149,7 +117,7 @@ async function toMessages(db: Database, scope: Scope, rows: readonly BundleRow[]
       assignedCount: uses.get(row.digest)?.assigned ?? 0,
       runningCount: uses.get(row.digest)?.running ?? 0,
       counts: { ...row.counts },
-      listed: row.targetsVersion === current?.version,
+      listed: listed.has(row.digest),
     }),
   );
 }

@@ -17,16 +17,30 @@ import {
 
 import { judgeHealth, type AgentFacts, type Health } from "../domain/cluster-health.ts";
 import type { Digest } from "../domain/ids.ts";
+import { layerComponent, type BundleComponent, type ComponentName } from "../domain/component.ts";
 import { freshSuspicions } from "../domain/instance.ts";
+import { askedAgents, isGoodbyeLast, type Heard } from "../domain/liveness.ts";
 import type { BundleName } from "../store/bundles.ts";
-import type { AgentRow, AssignmentRow, ClusterParts, ClusterRow, ComponentRow } from "../store/clusters.ts";
-import type { BundleKindName, StoredCondition } from "../store/schema.ts";
+import type {
+  AgentRow,
+  AssignmentRow,
+  ClusterParts,
+  ClusterRow,
+  ComponentRow,
+  LayerRow,
+} from "../store/clusters.ts";
+import type { StoredCondition } from "../store/schema.ts";
 import { refOf, toTimestamp } from "./messages.ts";
 
 type Names = ReadonlyMap<string, BundleName>;
 
-const kinds: readonly BundleKindName[] = ["rules", "shipper"];
-const healths: Readonly<Record<Health, ClusterHealth>> = {
+/** The components that some agents say something of: rules and shipper first. */
+function componentsIn(components: readonly ComponentRow[]): readonly ComponentName[] {
+  return [...new Set<ComponentName>(["rules", "shipper", ...components.map(({ kind }) => kind).toSorted()])];
+}
+
+/** The words of the domain as the contract has them. */
+export const healths: Readonly<Record<Health, ClusterHealth>> = {
   healthy: ClusterHealth.HEALTHY,
   updating: ClusterHealth.UPDATING,
   degraded: ClusterHealth.DEGRADED,
@@ -37,6 +51,7 @@ const healths: Readonly<Record<Health, ClusterHealth>> = {
 export function digestsIn(parts: ClusterParts): readonly string[] {
   return [
     ...parts.assignments.flatMap((row) => [row.rulesDigest, row.shipperDigest]),
+    ...parts.layers.map((row) => row.digest),
     ...parts.components.map((row) => row.runningDigest),
     ...parts.attempts.map((row) => row.digest),
   ].filter((digest) => digest !== null);
@@ -49,6 +64,7 @@ export function partsByCluster(parts: ClusterParts): (clusterId: string) => Clus
   const attempts = Map.groupBy(parts.attempts, (row) => row.agentId);
   const rates = Map.groupBy(parts.rates, (row) => row.agentId);
   const assignments = Map.groupBy(parts.assignments, (row) => row.clusterId);
+  const layers = Map.groupBy(parts.layers, (row) => row.clusterId);
   return (clusterId) => {
     const those = agents.get(clusterId) ?? [];
     return {
@@ -57,6 +73,7 @@ export function partsByCluster(parts: ClusterParts): (clusterId: string) => Clus
       attempts: those.flatMap((agent) => attempts.get(agent.id) ?? []),
       rates: those.flatMap((agent) => rates.get(agent.id) ?? []),
       assignments: assignments.get(clusterId) ?? [],
+      layers: layers.get(clusterId) ?? [],
     };
   };
 }
@@ -72,7 +89,11 @@ export function toCluster(
   const { agents } = parts;
   const [assignment] = parts.assignments;
   const judged = judgeHealth(
-    { ...digest("rules", assignment?.rulesDigest), ...digest("shipper", assignment?.shipperDigest) },
+    {
+      ...digest("rules", assignment?.rulesDigest),
+      ...digest("shipper", assignment?.shipperDigest),
+      ...Object.fromEntries(parts.layers.map(({ layer, digest: of }) => [layerComponent(layer), of])),
+    },
     agents.map((agent) => factsOf(agent, parts, now)),
     now.getTime(),
   );
@@ -83,8 +104,8 @@ export function toCluster(
     labels: { ...row.labels },
     health: healths[judged.health],
     healthReason: judged.reason,
-    assignment: assignment === undefined ? undefined : toAssignment(assignment, names),
-    running: commonRunning(agents, parts, names),
+    assignment: assignment === undefined ? undefined : toAssignment(assignment, parts.layers, names),
+    running: commonRunning(askedOf(agents, now), parts, names),
     rates: sumRates(parts.rates),
     lastSeenAt: toTimestamp(newest(agents.map((agent) => agent.lastSeenAt))),
     createdAt: toTimestamp(row.createdAt),
@@ -94,26 +115,39 @@ export function toCluster(
   });
 }
 
-function digest<K extends BundleKindName>(
+function digest<K extends BundleComponent>(
   kind: K,
   value: string | null | undefined,
 ): { readonly [P in K]?: Digest } {
   return (value === null || value === undefined ? {} : { [kind]: value }) as { readonly [P in K]?: Digest };
 }
 
-/** What the server finds wrong with an agent's identity, before what the agent itself reports. */
+/** What the server finds wrong with who speaks for an agent, before what the agent itself reports. */
 function conditionsOf({ suspicions, conditions }: AgentRow, now: Date): readonly StoredCondition[] {
   return [...freshSuspicions(suspicions, now.getTime()), ...conditions];
+}
+
+function heardOf({ lastSeenAt, leftAt }: AgentRow): Heard {
+  return {
+    ...(lastSeenAt === null ? {} : { lastSeenMs: lastSeenAt.getTime() }),
+    ...(leftAt === null ? {} : { leftMs: leftAt.getTime() }),
+  };
+}
+
+/** Those whose word counts for their cluster. */
+function askedOf(agents: readonly AgentRow[], now: Date): readonly AgentRow[] {
+  const all = agents.map((row) => ({ row, ...heardOf(row) }));
+  return askedAgents(all, now.getTime()).map(({ row }) => row);
 }
 
 function factsOf(agent: AgentRow, parts: ClusterParts, now: Date): AgentFacts {
   return {
     name: agent.name,
     createdMs: agent.createdAt.getTime(),
-    ...(agent.lastSeenAt === null ? {} : { lastSeenMs: agent.lastSeenAt.getTime() }),
+    ...heardOf(agent),
     certificateExpiresMs: agent.certificateExpiresAt.getTime(),
     conditions: conditionsOf(agent, now),
-    components: kinds.map((kind) => {
+    components: componentsIn(parts.components).map((kind) => {
       const running = runningOf(agent, kind, parts)?.runningDigest;
       const attempt = parts.attempts.find((each) => each.agentId === agent.id && each.kind === kind);
       return {
@@ -125,23 +159,24 @@ function factsOf(agent: AgentRow, parts: ClusterParts, now: Date): AgentFacts {
   };
 }
 
-function runningOf(agent: AgentRow, kind: BundleKindName, parts: ClusterParts): ComponentRow | undefined {
+function runningOf(agent: AgentRow, kind: ComponentName, parts: ClusterParts): ComponentRow | undefined {
   return parts.components.find((each) => each.agentId === agent.id && each.kind === kind);
 }
 
-function toAssignment(row: AssignmentRow, names: Names): Assignment {
+function toAssignment(row: AssignmentRow, layers: readonly LayerRow[], names: Names): Assignment {
   return create(AssignmentSchema, {
     generation: row.generation,
     rules: refOf(names, "rules", row.rulesDigest),
     shipper: refOf(names, "shipper", row.shipperDigest),
     changedAt: toTimestamp(row.changedAt),
     rolloutId: row.rulesRolloutId ?? row.shipperRolloutId ?? "",
+    layers: layers.flatMap(({ layer, digest: of }) => refOf(names, layerComponent(layer), of) ?? []),
   });
 }
 
 /** What all agents of a cluster prove alike; of two that prove the same, the later proof. */
 function commonRunning(agents: readonly AgentRow[], parts: ClusterParts, names: Names): Running[] {
-  return kinds.flatMap((kind) => {
+  return componentsIn(parts.components).flatMap((kind) => {
     const rows = agents.map((agent) => runningOf(agent, kind, parts));
     const [first] = rows;
     if (first === undefined || rows.some((row) => row?.runningDigest !== first.runningDigest)) return [];
@@ -194,6 +229,8 @@ function toAgent(row: AgentRow, parts: ClusterParts, names: Names, now: Date): A
       create(ConditionSchema, { code, message, since: toTimestamp(dateOf(since)) }),
     ),
     rates: sumRates(parts.rates.filter((rate) => rate.agentId === row.id)),
+    // A server of before may have heard of it again without saying so.
+    ...(isGoodbyeLast(heardOf(row)) ? { leftAt: toTimestamp(row.leftAt) } : {}),
   });
 }
 

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
+  AlertIntakeSchema,
   ClusterOrder as WireOrder,
   RateSeriesSchema,
   type Cluster,
@@ -15,13 +16,12 @@ import { pageSize } from "../domain/page.ts";
 import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import { judgeRelabel, type Scope } from "../domain/scope.ts";
+import { sumIntake } from "../store/alert-intake.ts";
 import { listUsableTokensOf, revokeAgent } from "../store/agents.ts";
-import { findBundleNames } from "../store/bundles.ts";
 import {
   findCluster,
   listClusterMinutes,
   listClusters,
-  loadClusterParts,
   pageClusters,
   replaceLabels,
   retireCluster,
@@ -31,7 +31,9 @@ import type { Database } from "../store/pool.ts";
 import { listScopesInUse } from "../store/scopes.ts";
 import type { Audit } from "./audit.ts";
 import { scopeOf } from "./caller.ts";
-import { digestsIn, partsByCluster, toCluster, toRates } from "./cluster-message.ts";
+import { toRates } from "./cluster-message.ts";
+import { toMessages } from "./cluster-parts.ts";
+import { fleetSummaries } from "./fleet-summary.ts";
 import { fromSelector, toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
@@ -43,6 +45,7 @@ export const clusterPermissions = {
   retireCluster: "cluster:write",
   revokeAgent: "cluster:write",
   getRates: "cluster:read",
+  getFleetSummary: "cluster:read",
 } satisfies Record<keyof (typeof ClusterService)["method"], Permission>;
 
 export interface ClusterServiceOptions {
@@ -53,19 +56,17 @@ export interface ClusterServiceOptions {
 
 const minuteMs = 60_000;
 const attemptsShown = 20;
-/** A minute counts as the last one for so long; after that a cluster shows no rates. */
-const ratesFreshMs = 3 * minuteMs;
+/** Whole hours of what became of alerts, before the one that is not over yet. */
+const intakeHours = 24;
+const hourMs = 60 * minuteMs;
 const ratesMinutes = { fallback: 15, max: 1440 };
 /** One answer holds so many minutes of clusters at most: 10,000 clusters over a quarter of an hour and more. */
 const rateCellsMax = 300_000;
 
 export function clusterService(options: ClusterServiceOptions): ServiceImpl<typeof ClusterService> {
   const { db, audit, now } = options;
-  /** One cluster in full, as it is after whatever was done. */
-  async function show(row: ClusterRow): Promise<{ cluster: Cluster | undefined }> {
-    const [cluster] = await toMessages(options, [row], attemptsShown, true);
-    return { cluster };
-  }
+  const show = (row: ClusterRow) => showCluster(options, row);
+  const fleetSummary = fleetSummaries(options);
   return {
     async listClusters(request, context) {
       const order = orRefuse(readOrder(request.order));
@@ -92,7 +93,7 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
         const before = orRefuse(await findCluster(db, scope, request.cluster));
         const labels = orRefuse(relabel(before.labels, request.set, request.remove));
         orRefuse(judgeRelabel(scope, await listScopesInUse(db, now()), before.labels, labels));
-        const replaced = await replaceLabels(db, before, labels, audit.note(context, request));
+        const replaced = await replaceLabels(db, before, labels, now(), audit.note(context, request));
         if (replaced.ok || attempt === attemptsMax) return show(orRefuse(replaced));
       }
     },
@@ -115,6 +116,9 @@ export function clusterService(options: ClusterServiceOptions): ServiceImpl<type
     },
     async getRates(request, context) {
       return { series: await rateSeries(options, scopeOf(context), request) };
+    },
+    getFleetSummary(request, context) {
+      return fleetSummary(scopeOf(context), request);
     },
   };
 }
@@ -146,21 +150,6 @@ async function rateSeries(
   );
 }
 
-async function toMessages(
-  { db, now }: ClusterServiceOptions,
-  rows: readonly ClusterRow[],
-  attemptsPerKind: number,
-  withAgents: boolean,
-): Promise<Cluster[]> {
-  const at = now();
-  const ratesSince = new Date(at.getTime() - ratesFreshMs);
-  const ids = rows.map((row) => row.id);
-  const parts = await loadClusterParts(db, ids, { attemptsPerKind, ratesSince });
-  const names = await findBundleNames(db, digestsIn(parts));
-  const partsOf = partsByCluster(parts);
-  return rows.map((row) => toCluster(row, partsOf(row.id), names, at, withAgents));
-}
-
 function readOrder(order: WireOrder): Outcome<ClusterOrder> {
   switch (order) {
     case WireOrder.UNSPECIFIED:
@@ -172,4 +161,17 @@ function readOrder(order: WireOrder): Outcome<ClusterOrder> {
     default:
       return invalid("order", "is none that this server knows");
   }
+}
+
+/** One cluster in full, as it is after whatever was done. */
+async function showCluster(
+  options: ClusterServiceOptions,
+  row: ClusterRow,
+): Promise<{ cluster: Cluster | undefined }> {
+  const { db, now } = options;
+  const [cluster] = await toMessages(options, [row], attemptsShown, true);
+  const since = new Date((Math.floor(now().getTime() / hourMs) - intakeHours) * hourMs);
+  const { rules, ...sums } = await sumIntake(db, row.id, since);
+  const alertIntake = create(AlertIntakeSchema, { ...sums, rules: [...rules], since: toTimestamp(since) });
+  return { cluster: cluster === undefined ? undefined : { ...cluster, alertIntake } };
 }

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { count, eq } from "drizzle-orm";
+import { count, eq } from "../store/drizzle.ts";
 import { EnrollmentService } from "#proto/agent/v1/enrollment";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterService } from "#proto/fleet/v1/cluster";

@@ -1,23 +1,31 @@
 import { X509Certificate } from "node:crypto";
 
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { EnrollmentService } from "#proto/agent/v1/enrollment";
+import type { EnrollmentService, EnrollRequest } from "#proto/agent/v1/enrollment";
 import { issueAgentCertificate, readCsr, rootPin, type AgentIdentity } from "#trust";
 
 import type { CaSet } from "../ca-keeper.ts";
-import { parseApplicant } from "../domain/enrollment.ts";
+import type { AuditActor } from "../domain/audit-words.ts";
+import { parseApplicant, type Applicant } from "../domain/enrollment.ts";
 import { excerpt } from "../domain/ids.ts";
+import { audienceOf } from "../domain/issuer.ts";
 import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
 import { parseCredential } from "../domain/secret.ts";
 import { newId } from "../secrets.ts";
+import { verifyServiceAccountToken } from "../service-account.ts";
+import type { Admit } from "../store/admission.ts";
 import { enroll, type Certified } from "../store/enrollments.ts";
+import { byIssuer } from "../store/issuer-admission.ts";
+import { findIssuersOf } from "../store/issuers.ts";
 import { listRootsAfter, type MetadataRow } from "../store/metadata.ts";
 import type { Database } from "../store/pool.ts";
+import { byJoinToken } from "../store/token-admission.ts";
 import { addressKey } from "./address.ts";
 import type { Audit } from "./audit.ts";
 import { agentOf } from "./caller.ts";
-import { fromTrust, toTimestamp } from "./messages.ts";
+import { fromTrust } from "../trust-refusal.ts";
+import { toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
@@ -35,6 +43,9 @@ export interface EnrollmentServiceOptions {
   readonly now: () => Date;
 }
 
+/** One for each team that has registered it; more are of no use to anybody good. */
+const issuersMax = 16;
+
 interface Issued extends Certified {
   /** The certificate and that of its CA. */
   readonly chain: readonly Uint8Array[];
@@ -45,22 +56,18 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
   return {
     async enroll(request, context) {
       const applicant = orRefuse(parseApplicant(request));
-      const token = parseCredential("jt", request.token);
-      if (token === undefined) {
-        const why = "is no join token: TOKENID.SECRET, the part of the join string before the @";
-        return orRefuse(refuse({ kind: "unauthenticated", why: `The token ${why}` }));
-      }
+      const { admit, actor, bearer } = orRefuse(await admissionOf(options, request, applicant));
       const csr = await readCsr(request.csr);
       if (!csr.ok) return orRefuse(refuse(fromTrust("csr", csr.refusal)));
       const root = orRefuse(chooseRoot(await listRootsAfter(db, 0n), request.rootPin));
       const keyHash = Buffer.from(csr.value.pin.slice("sha256:".length), "hex");
       const address = context.values.get(addressKey);
       const fresh = { clusterId: newId("cluster"), agentId: newId("agent") };
-      const actor = { kind: "join-token", id: token.id, name: "", role: "" } as const;
       const enrolled = orRefuse(
         await enroll(
           db,
-          { applicant, address, token, keyHash, fresh, now: now() },
+          { applicant, address, keyHash, fresh, now: now(), ...(bearer === undefined ? {} : { bearer }) },
+          admit,
           ({ clusterId, agentId }) => issue(options, request.csr, { org, clusterId, agentId }),
           audit.noteOf(actor, "EnrollmentService/Enroll"),
         ),
@@ -89,6 +96,38 @@ export function enrollmentService(options: EnrollmentServiceOptions): ServiceImp
       };
     },
   };
+}
+
+interface Admitting {
+  readonly admit: Admit;
+  readonly actor: AuditActor;
+  /** For the audit log. */
+  readonly bearer?: { readonly pod: string; readonly node: string };
+}
+
+/** By what an applicant wants to be let in: a join token or, when there is none, the word of its cluster. */
+async function admissionOf(
+  { db, org, now }: EnrollmentServiceOptions,
+  { token, serviceAccountToken }: EnrollRequest,
+  applicant: Applicant,
+): Promise<Outcome<Admitting>> {
+  if (serviceAccountToken === "") {
+    const credential = parseCredential("jt", token);
+    if (credential === undefined) {
+      const why = "The token is no join token: TOKENID.SECRET, the part of the join string before the @";
+      return refuse({ kind: "unauthenticated", why });
+    }
+    const actor: AuditActor = { kind: "join-token", id: credential.id, name: "", role: "" };
+    return accept({ admit: byJoinToken(credential), actor });
+  }
+  if (token !== "") return invalid("service_account_token", "comes with a join token: send one of them");
+  const issuers = await findIssuersOf(db, applicant.clusterName, issuersMax);
+  const expected = { applicant, audience: audienceOf(org), now: now() };
+  const vouched = await verifyServiceAccountToken(serviceAccountToken, issuers, expected);
+  if (!vouched.ok) return vouched;
+  const { issuerId, pod, node = "" } = vouched.value;
+  const actor: AuditActor = { kind: "issuer", id: issuerId, name: "", role: "" };
+  return accept({ admit: byIssuer(vouched.value), actor, bearer: { pod, node } });
 }
 
 async function issue(

@@ -1,18 +1,19 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import { codeName } from "#traces/calls";
 
 import type { Permission } from "../domain/permission.ts";
 import { refuse, type Outcome } from "../domain/refusal.ts";
 import type { Throttle } from "../log-throttle.ts";
-import { connectionKey, type Admission } from "./admission.ts";
+import { connectionKey, type Admission, type CallContext } from "./admission.ts";
 import { isAudited } from "./audit.ts";
 import { callerKey, type Caller } from "./caller.ts";
 import { peerKey } from "./interceptors/authenticate.ts";
 import { authorize } from "./interceptors/authorize.ts";
 import type { WriteRefusal } from "./interceptors/audit-refusals.ts";
 import { toWire } from "./interceptors/refusals.ts";
-import { codeName, type ObserveCall } from "./interceptors/request-log.ts";
+import type { ObserveCall } from "./interceptors/request-log.ts";
 import { standingKey } from "./interceptors/standing.ts";
 import type { Mounted } from "./mount.ts";
 import { orRefuse } from "./refusals.ts";
@@ -20,7 +21,9 @@ import { orRefuse } from "./refusals.ts";
 export interface GateOptions {
   readonly admission: Admission;
   readonly services: readonly Mounted[];
-  readonly authenticate: (context: HandlerContext) => Promise<Outcome<Caller>>;
+  readonly authenticate: (
+    context: Pick<HandlerContext, "requestHeader" | "values">,
+  ) => Promise<Outcome<Caller>>;
   readonly isDraining: () => boolean;
   readonly observe: ObserveCall;
   /** Writes down what a known caller may not do. */
@@ -30,16 +33,32 @@ export interface GateOptions {
   readonly throttle: Throttle;
 }
 
+/** What the doors know of a call. */
+export interface Arrival extends CallContext, Pick<HandlerContext, "requestHeader"> {
+  /** The method whose permission the call demands, and under whose name a refusal is written down. */
+  readonly counterpart: DescMethod;
+}
+
 /**
  * Decides about a call before its body is read: who calls, and whether they may. So a stranger cannot make the server
  * read, unpack or parse anything. Leaves the caller in the context for what comes after.
  */
 export function gate(options: GateOptions): (context: HandlerContext) => Promise<void> {
+  const pass = createGate(options);
+  return (context) => pass({ ...callContext(context), counterpart: context.method });
+}
+
+function callContext({ service, method, values, signal, requestHeader }: HandlerContext) {
+  return { service, method, values, signal, requestHeader };
+}
+
+/** The same for calls of every kind. */
+export function createGate(options: GateOptions): (arrival: Arrival) => Promise<void> {
   const permissions = new Map<DescMethod, Permission>(
     options.services.flatMap((mounted) => [...mounted.permissions]),
   );
   return async (context) => {
-    const permission = permissions.get(context.method);
+    const permission = permissions.get(context.counterpart);
     try {
       if (options.isDraining()) {
         const why = "The server is going away: try again";
@@ -49,7 +68,7 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
       const connection = context.values.get(connectionKey);
       orRefuse(options.admission.arrive(context, permission, context.values.get(peerKey).ok));
       if (permission === "public") {
-        orRefuse(options.admission.enter(context, permission, undefined));
+        orRefuse(await options.admission.enter(context, permission, undefined));
         return;
       }
       const caller = await options.authenticate(context);
@@ -58,10 +77,10 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
       if (caller.ok) connection.proved();
       else connection.strike();
       orRefuse(authorize(caller, permission));
-      if (caller.ok) orRefuse(options.admission.enter(context, permission, caller.value));
+      if (caller.ok) orRefuse(await options.admission.enter(context, permission, caller.value));
     } catch (error) {
       const answer = toWire(error, context.signal, context.method.name, options.log);
-      const { method } = context;
+      const method = context.counterpart;
       // A flood of reads that are over their limit is for the metrics; what somebody may not do is for the log.
       const isTold =
         permission !== undefined && (answer.code === Code.PermissionDenied || isAudited(permission));
@@ -73,7 +92,7 @@ export function gate(options: GateOptions): (context: HandlerContext) => Promise
   };
 }
 
-function refused(error: ConnectError, context: HandlerContext, options: GateOptions): ConnectError {
+function refused(error: ConnectError, context: Arrival, options: GateOptions): ConnectError {
   const { service, method } = context;
   options.observe({ service: service.typeName, method: method.name, code: codeName(error), seconds: 0 });
   if (error.code !== Code.Internal) {

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Refusal as TrustRefusal } from "#trust";
 import {
   BundleKind,
   BundleRefSchema,
@@ -10,8 +9,10 @@ import {
   type BundleRef,
   type Selector as SelectorMessage,
 } from "#proto/fleet/v1/common";
+import { isName } from "#trust";
 
-import type { Outcome, Refusal } from "../domain/refusal.ts";
+import { kindOf, layerComponent, layerOf, type ComponentName } from "../domain/component.ts";
+import { accept, invalid, type Outcome } from "../domain/refusal.ts";
 import { parseScope, type Scope } from "../domain/scope.ts";
 import { parseSelector, type RawRequirement, type Selector } from "../domain/selector.ts";
 import type { BundleName } from "../store/bundles.ts";
@@ -26,7 +27,11 @@ export function fromTimestamp(timestamp: Timestamp | undefined): Date | undefine
   return timestamp === undefined ? undefined : timestampDate(timestamp);
 }
 
-const kinds = { rules: BundleKind.RULES, shipper: BundleKind.SHIPPER } as const;
+const kinds = {
+  rules: BundleKind.RULES,
+  shipper: BundleKind.SHIPPER,
+  layer: BundleKind.LAYER,
+} as const satisfies Record<BundleKindName, BundleKind>;
 
 export function toKind(kind: BundleKindName): BundleKind {
   return kinds[kind];
@@ -34,22 +39,30 @@ export function toKind(kind: BundleKindName): BundleKind {
 
 /** Undefined for unspecified and for kinds that this version does not know. */
 export function fromKind(kind: BundleKind): BundleKindName | undefined {
-  if (kind === BundleKind.RULES) return "rules";
-  return kind === BundleKind.SHIPPER ? "shipper" : undefined;
+  return (Object.keys(kinds) as BundleKindName[]).find((name) => kinds[name] === kind);
 }
 
 export function toBundleRef({ kind, name, version, digest }: BundleName): BundleRef {
   return create(BundleRefSchema, { kind: toKind(kind), name, version, digest });
 }
 
+/** What is asked for; of a layer the bundle says which one it is. */
+export function componentIn(field: string, kind: BundleKindName, bundle: string): Outcome<ComponentName> {
+  if (kind !== "layer") return accept(kind);
+  const [layer] = bundle.split("@");
+  if (isName(layer)) return accept(layerComponent(layer));
+  return invalid(field, "has to name a layer and, with @, the version of its release");
+}
+
 /** A bundle by digest; one that is not stored here still shows its kind and digest. */
 export function refOf(
   names: ReadonlyMap<string, BundleName>,
-  kind: BundleKindName,
+  component: ComponentName,
   digest: string | null | undefined,
 ): BundleRef | undefined {
   if (digest === null || digest === undefined || digest === "") return undefined;
-  return toBundleRef(names.get(digest) ?? { kind, name: "", version: "", digest });
+  const unknown = { kind: kindOf(component), name: layerOf(component) ?? "", version: "", digest };
+  return toBundleRef(names.get(digest) ?? unknown);
 }
 
 const operators: Readonly<Record<Requirement_Operator, string>> = {
@@ -94,19 +107,4 @@ export function toSelector(selector: Selector): SelectorMessage {
     }),
   );
   return create(SelectorSchema, { requirements });
-}
-
-/** What makes input unreadable, whatever the state of the server. */
-const unreadable: readonly TrustRefusal["code"][] = [
-  "trust/malformed",
-  "trust/too-large",
-  "trust/invalid-name",
-  "trust/invalid-bundle",
-];
-
-/** What the trust room refused, in the server's words: broken input is the caller's, everything else is about order. */
-export function fromTrust(field: string, refusal: TrustRefusal): Refusal {
-  const why = `${refusal.message} (${refusal.code})`;
-  if (unreadable.includes(refusal.code)) return { kind: "invalid", problems: [{ field, why }] };
-  return { kind: "precondition", why };
 }

@@ -3,6 +3,7 @@ import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 
 import type { Permission } from "../domain/permission.ts";
 import { messageBytesMax } from "../limits.ts";
+import type { PlainMethod } from "./plain-call.ts";
 
 /** A service with the permission of every method, ready to be routed. */
 export interface Mounted {
@@ -11,6 +12,13 @@ export interface Mounted {
   /** Bytes of one message, after unpacking. */
   readonly readMaxBytes: number;
   readonly route: (router: ConnectRouter) => void;
+  /** Methods that are served without Connect, in the one form in which agents call them. */
+  readonly plain: ReadonlyMap<DescMethod, PlainMethod>;
+}
+
+export interface MountOptions {
+  readonly readMaxBytes?: number;
+  readonly plain?: readonly PlainMethod[];
 }
 
 /**
@@ -21,7 +29,7 @@ export function mount<S extends DescService>(
   service: S,
   permissions: Readonly<Record<keyof S["method"], Permission>>,
   implementation: ServiceImpl<S>,
-  { readMaxBytes = messageBytesMax.operator }: { readonly readMaxBytes?: number } = {},
+  { readMaxBytes = messageBytesMax.operator, plain = [] }: MountOptions = {},
 ): Mounted {
   const byName = permissions as Readonly<Record<string, Permission>>;
   return {
@@ -36,5 +44,6 @@ export function mount<S extends DescService>(
     route: (router) => {
       router.service(service, implementation, { readMaxBytes });
     },
+    plain: new Map(plain.map((each) => [each.method, each])),
   };
 }

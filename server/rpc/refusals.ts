@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { sentence, type Outcome, type Refusal } from "../domain/refusal.ts";
+import { withoutSecrets } from "../domain/secret.ts";
 
 /** The only place where a domain word becomes a wire code. A new refusal kind does not compile until it has one. */
 const codes = {
@@ -19,7 +20,8 @@ const codes = {
 } as const satisfies Record<Refusal["kind"], Code>;
 
 export function toConnectError(refusal: Refusal): ConnectError {
-  return new ConnectError(sentence(refusal), codes[refusal.kind], retryAfter(refusal));
+  // What was asked for is repeated in words, and these go into logs here and there.
+  return new ConnectError(withoutSecrets(sentence(refusal)), codes[refusal.kind], retryAfter(refusal));
 }
 
 /** When to come back, as HTTP says it: in whole seconds, rounded up, so that who comes then gets through. */

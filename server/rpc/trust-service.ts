@@ -7,7 +7,15 @@ import {
   type RoleStatus,
   type TrustService,
 } from "#proto/fleet/v1/trust";
-import { checkNextRoot, readRoot, roleNames, shortId, type Authority, type RootView } from "#trust";
+import {
+  checkNextRoot,
+  layerOfRole,
+  readRoot,
+  roleNames,
+  shortId,
+  type Authority,
+  type RootView,
+} from "#trust";
 
 import type { Permission } from "../domain/permission.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
@@ -15,11 +23,13 @@ import { findMetadata, insertMetadata, lockMetadata, type MetadataRow } from "..
 import { notifyChanged } from "../store/notify.ts";
 import type { AuditNote } from "../store/audit-entries.ts";
 import type { Database, Db, Transaction } from "../store/pool.ts";
+import type { StoredRole } from "../store/schema.ts";
 import { onlineRoles, signOnline, type Keyring, type OnlineSigners } from "../store/sign-metadata.ts";
 import { countTrustHolders } from "../store/trust-holders.ts";
 import type { Audit } from "./audit.ts";
 import { scopeOf } from "./caller.ts";
-import { fromTrust, toTimestamp } from "./messages.ts";
+import { fromTrust } from "../trust-refusal.ts";
+import { toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 
 /** Every method names its permission here; one that does not fails to compile. */
@@ -46,8 +56,11 @@ export function trustService(options: TrustServiceOptions): ServiceImpl<typeof T
       const onlineKeys = keysOf(keyring.signersFor(view));
       if (view === undefined) return { org, onlineKeys, roles: [] };
       const waiting = keyring.waiting(view);
-      const rows = await Promise.all(roleNames.map((role) => findMetadata(db, role)));
-      const roles = rows.flatMap((row) => (row === undefined ? [] : [statusOf(row, view.roles[row.role])]));
+      const roles: RoleStatus[] = [];
+      for (const role of roleNames) {
+        const row = await findMetadata(db, role);
+        if (row !== undefined) roles.push(statusOf(row, view.roles[role]));
+      }
       const waitingKeys = waiting === undefined ? [] : keysOf(waiting);
       return {
         org,
@@ -71,9 +84,9 @@ export function trustService(options: TrustServiceOptions): ServiceImpl<typeof T
       return { root: statusOf(row, view.roles.root) };
     },
     async getMetadata(request) {
-      const role = roleNames.find((known) => known === request.role);
+      const role = roleNames.find((known) => known === request.role) ?? layerRoleIn(request.role);
       if (role === undefined) {
-        const why = `"${request.role.slice(0, 80)}" is none of ${roleNames.join(", ")}`;
+        const why = `"${request.role.slice(0, 80)}" is none of ${roleNames.join(", ")}, layer-NAME`;
         return orRefuse(invalid("role", why));
       }
       const row = await findMetadata(db, role);
@@ -81,6 +94,11 @@ export function trustService(options: TrustServiceOptions): ServiceImpl<typeof T
       return { metadata: row.body, version: row.version };
     },
   };
+}
+
+function layerRoleIn(text: string): StoredRole | undefined {
+  const layer = layerOfRole(text);
+  return layer === undefined ? undefined : `layer-${layer}`;
 }
 
 function prepareKeys(keyring: Keyring, view: RootView | undefined): OnlineSigners {

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 
-import { eq } from "drizzle-orm";
+import { toBinary } from "@bufbuild/protobuf";
+import { FetchBlobResponseSchema } from "#proto/agent/v1/agent";
+import { eq } from "../store/drizzle.ts";
 
 import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts";
 import type { Digest } from "../domain/ids.ts";
 import { bundles } from "../store/schema.ts";
-import { createBlobBook } from "./blobs.ts";
+import { chunkBytes, createBlobBook, piecesFrom, toBlob, type Blob } from "./blobs.ts";
 
 async function store(db: TestDatabase, text: string, content: string = text): Promise<Digest> {
   const digest = `sha256:${createHash("sha256").update(text).digest("hex")}` as Digest;
@@ -27,11 +29,15 @@ async function store(db: TestDatabase, text: string, content: string = text): Pr
   return digest;
 }
 
+function textOf(blob: Blob | undefined): string {
+  return Buffer.concat(blob?.pieces.map(({ message }) => message.chunk) ?? []).toString();
+}
+
 /** What is still handed out when the database has lost everything. */
 async function heldOf(db: TestDatabase, book: ReturnType<typeof createBlobBook>, digests: readonly Digest[]) {
   await db.delete(bundles);
   const found = await Promise.all(digests.map((digest) => book.get(digest)));
-  return found.map((content) => (content === undefined ? "" : Buffer.from(content).toString()));
+  return found.map(textOf);
 }
 
 test("bundles come from memory once they were read, and those used longest ago make room", async (t) => {
@@ -53,11 +59,33 @@ test("many agents that ask at once are served by one read, and bytes that were c
   const all = await Promise.all(Array.from({ length: 50 }, () => book.get(digest)));
   assert.equal(new Set(all).size, 1);
   const bad = await store(db, "signed", "changed");
-  assert.equal(Buffer.from((await book.get(bad)) ?? []).toString(), "changed");
+  assert.equal(textOf(await book.get(bad)), "changed");
   assert.deepEqual(damaged, [bad]);
   await db
     .update(bundles)
     .set({ content: Buffer.from("signed") })
     .where(eq(bundles.digest, bad));
-  assert.equal(Buffer.from((await book.get(bad)) ?? []).toString(), "signed");
+  assert.equal(textOf(await book.get(bad)), "signed");
+});
+
+test("a transfer that broke off goes on from any byte, and ready frames are what encoding their messages gives", () => {
+  for (const length of [0, 1, chunkBytes, chunkBytes + 1, 2 * chunkBytes + 1_000]) {
+    const content = randomBytes(length);
+    const blob = toBlob(content);
+    const offsets = [0, 1, chunkBytes - 1, chunkBytes, chunkBytes + 1, 2 * chunkBytes + 999, length];
+    for (const offset of offsets.filter((each) => each <= length)) {
+      const pieces = piecesFrom(blob, offset);
+      assert.ok(pieces.length > 0);
+      const chunks = pieces.map(({ message }) => message.chunk);
+      assert.deepEqual(Buffer.concat(chunks), content.subarray(offset), `${length} bytes from ${offset}`);
+      for (const { message, frame } of pieces) {
+        assert.equal(message.length, BigInt(length));
+        assert.ok(message.chunk.length <= chunkBytes);
+        const body = toBinary(FetchBlobResponseSchema, message);
+        const head = Buffer.alloc(5);
+        head.writeUInt32BE(body.length, 1);
+        assert.ok(Buffer.concat([head, body]).equals(frame));
+      }
+    }
+  }
 });

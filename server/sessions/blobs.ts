@@ -1,5 +1,9 @@
 import { createHash } from "node:crypto";
 
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import { FetchBlobResponseSchema, type FetchBlobResponse } from "#proto/agent/v1/agent";
+
 import type { Digest } from "../domain/ids.ts";
 import { readBlob } from "../store/bundles.ts";
 import type { Db } from "../store/pool.ts";
@@ -7,16 +11,33 @@ import type { Db } from "../store/pool.ts";
 /** Bundles in memory together; the largest there can be are 16 MiB each. */
 export const blobBytesMax: number = 64 * 1024 * 1024;
 
+/** Bytes of a bundle in one message. */
+export const chunkBytes: number = 256 * 1024;
+
+/** A bundle as it is handed out. Nobody may write into it: all agents are sent the same bytes. */
+export interface Blob {
+  readonly length: number;
+  /** In order, each of {@link chunkBytes} but the last. There is one even of nothing, so that the length is told. */
+  readonly pieces: readonly Piece[];
+}
+
+/** One message of a bundle, and the same as it goes over the wire. */
+export interface Piece {
+  readonly message: FetchBlobResponse;
+  /** The message in the envelope of a stream, not compressed. The message's chunk is a part of it. */
+  readonly frame: Uint8Array;
+}
+
 /**
- * The bytes of bundles by digest, as the agents fetch them. What a digest names never changes, so a copy in memory is as good
- * as the row, and a rollout to thousands of agents reads it once. Nobody may write into what is handed out.
+ * The bundles by digest, as the agents fetch them. What a digest names never changes, so a copy in memory is as good
+ * as the row, and a rollout to thousands of agents reads and encodes it once.
  */
 export interface BlobBook {
   /**
    * Undefined when there is no such bundle. Bytes that are not those which the digest names are handed out as they are stored,
    * and never kept: the agent refuses them by itself and says so, here they are told to `onDamaged`.
    */
-  get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  get(digest: Digest): Promise<Blob | undefined>;
 }
 
 export interface BlobOptions {
@@ -28,39 +49,67 @@ export interface BlobOptions {
 
 export function createBlobBook({ db, onDamaged, bytesMax = blobBytesMax }: BlobOptions): BlobBook {
   /** Used last stands last. */
-  const held = new Map<Digest, Uint8Array<ArrayBuffer>>();
-  const coming = new Map<Digest, Promise<Uint8Array<ArrayBuffer> | undefined>>();
+  const held = new Map<Digest, Blob>();
+  const coming = new Map<Digest, Promise<Blob | undefined>>();
   let bytes = 0;
 
-  function keep(digest: Digest, content: Uint8Array<ArrayBuffer>): void {
-    held.set(digest, content);
-    bytes += content.length;
+  function keep(digest: Digest, blob: Blob): void {
+    held.set(digest, blob);
+    bytes += blob.length;
     for (const [oldest, old] of held) {
       if (bytes <= bytesMax) return;
       held.delete(oldest);
       bytes -= old.length;
     }
   }
-  async function load(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function load(digest: Digest): Promise<Blob | undefined> {
     const stored = await readBlob(db, digest);
     if (stored === undefined) return undefined;
-    const content = Uint8Array.from(stored);
-    const found = `sha256:${createHash("sha256").update(content).digest("hex")}`;
-    if (found === digest) keep(digest, content);
+    const found = `sha256:${createHash("sha256").update(stored).digest("hex")}`;
+    const blob = toBlob(stored);
+    if (found === digest) keep(digest, blob);
     else onDamaged(digest, found);
-    return content;
+    return blob;
   }
   return {
     get: (digest) => {
-      const content = held.get(digest);
-      if (content !== undefined) {
+      const blob = held.get(digest);
+      if (blob !== undefined) {
         held.delete(digest);
-        held.set(digest, content);
-        return Promise.resolve(content);
+        held.set(digest, blob);
+        return Promise.resolve(blob);
       }
       const under = coming.get(digest) ?? load(digest).finally(() => coming.delete(digest));
       coming.set(digest, under);
       return under;
     },
   };
+}
+
+export function toBlob(content: Uint8Array): Blob {
+  const { length } = content;
+  const pieces: Piece[] = [];
+  for (let at = 0; at === 0 || at < length; at += chunkBytes) {
+    pieces.push(pieceOf(content.subarray(at, at + chunkBytes), length));
+  }
+  return { length, pieces };
+}
+
+/** What is left of a bundle from an offset that is not beyond its end, in at least one piece. */
+export function piecesFrom({ length, pieces }: Blob, offset: number): readonly Piece[] {
+  if (offset === length) return [pieceOf(new Uint8Array(), length)];
+  const first = Math.floor(offset / chunkBytes);
+  const before = pieces[first];
+  const within = offset % chunkBytes;
+  if (within === 0 || before === undefined) return pieces.slice(first);
+  return [pieceOf(before.message.chunk.subarray(within), length), ...pieces.slice(first + 1)];
+}
+
+const envelopeHeadBytes = 5;
+
+function pieceOf(chunk: Uint8Array, length: number): Piece {
+  const message = create(FetchBlobResponseSchema, { chunk: Uint8Array.from(chunk), length: BigInt(length) });
+  const frame = encodeEnvelope(0, toBinary(FetchBlobResponseSchema, message));
+  // Read back, the chunk is a part of the frame, so that a bundle is in memory once.
+  return { message: fromBinary(FetchBlobResponseSchema, frame.subarray(envelopeHeadBytes)), frame };
 }

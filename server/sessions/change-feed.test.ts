@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { sql } from "drizzle-orm";
+import { sql } from "../store/drizzle.ts";
 
 import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";

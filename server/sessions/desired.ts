@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 
 import type { Assignment, BacktestOrder, Envelope, ShadowOrder } from "#trust";
 
-import { readDesired, readTrustChain, type DesiredRow, type StoredMetadata } from "../store/desired.ts";
+import { readDesired, readTrustChain, type DesiredRow, type DesiredTarget } from "../store/desired.ts";
 import type { Db } from "../store/pool.ts";
+import { together } from "../together.ts";
+import { layersFor, takeApart, type TrustChain } from "./trust-chain.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** What the server wants of one cluster, ready to be sent. */
@@ -38,14 +40,13 @@ export interface DesiredBook {
   get(clusterId: string): Promise<Desired | undefined>;
   /** The same without asking the store: undefined, too, when nobody holds the cluster or nothing is known of it yet. */
   held(clusterId: string): Promise<Desired | undefined>;
-  /** The signed assignment; undefined when nothing was ever assigned. */
-  envelope(desired: Desired): Promise<Envelope | undefined>;
+  /** The signed assignment, with layers for agents that take them; undefined when nothing was ever assigned. */
+  envelope(desired: Desired, takesLayers: boolean): Promise<Envelope | undefined>;
   /** The signed order to evaluate the candidate of a cluster; undefined when it has none now. */
   shadowOrder(desired: Desired): Promise<Envelope | undefined>;
   /** The same for what it is to replay. */
   backtestOrder(desired: Desired): Promise<Envelope | undefined>;
-  /** All roots and the newest of the other roles, in the order in which an agent verifies them. */
-  trustChain(): Promise<readonly StoredMetadata[]>;
+  trustChain(): Promise<TrustChain>;
   /** Reads again what is held of these clusters; answers with who among them may not be spoken with any more. */
   refresh(clusterIds: Iterable<string>): Promise<Gone>;
   forgetTrust(): void;
@@ -60,11 +61,20 @@ export interface Gone {
 interface Entry {
   holders: number;
   state: Promise<Desired | undefined> | undefined;
-  envelope?: { readonly generation: bigint; readonly signedMs: number; readonly value: Promise<Envelope> };
+  /** By whether they are for agents that take layers. */
+  readonly envelopes: Map<boolean, SignedOnce>;
+}
+
+interface SignedOnce {
+  readonly generation: bigint;
+  readonly signedMs: number;
+  readonly value: Promise<Envelope>;
 }
 
 export interface DesiredOptions {
   readonly db: Db;
+  /** Whether anybody records the traces of rollouts. */
+  readonly isTraced: boolean;
   readonly sign: SignAssignment;
   readonly signShadow: SignShadow;
   readonly signBacktest: SignBacktest;
@@ -73,16 +83,17 @@ export interface DesiredOptions {
 }
 
 export function createDesiredBook(options: DesiredOptions): DesiredBook {
-  const { db } = options;
+  const { db, isTraced } = options;
   const entries = new Map<string, Entry>();
-  let chain: Promise<readonly StoredMetadata[]> | undefined;
+  const load = loadTogether(db, isTraced);
+  let chain: Promise<TrustChain> | undefined;
   const trustChain = () => {
-    chain ??= forgetting(readTrustChain(db), () => (chain = undefined));
+    chain ??= forgetting(readTrustChain(db).then(takeApart), () => (chain = undefined));
     return chain;
   };
   return {
     hold: (clusterId) => {
-      const entry = entries.get(clusterId) ?? { holders: 0, state: undefined };
+      const entry = entries.get(clusterId) ?? { holders: 0, state: undefined, envelopes: new Map() };
       entry.holders += 1;
       entries.set(clusterId, entry);
     },
@@ -94,18 +105,19 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
     },
     get: (clusterId) => {
       const entry = entries.get(clusterId);
-      if (entry === undefined) return load(db, clusterId);
-      entry.state ??= forgetting(load(db, clusterId), () => (entry.state = undefined));
+      if (entry === undefined) return load(clusterId);
+      entry.state ??= forgetting(load(clusterId), () => (entry.state = undefined));
       return entry.state;
     },
     held: (clusterId) => entries.get(clusterId)?.state ?? Promise.resolve(undefined),
-    envelope: (desired) => envelopeOf(desired, entries.get(desired.clusterId), { ...options, trustChain }),
+    envelope: (desired, takesLayers) =>
+      envelopeOf(desired, takesLayers, entries.get(desired.clusterId), { ...options, trustChain }),
     shadowOrder: (desired) => shadowOrderOf(desired, { ...options, trustChain }),
     backtestOrder: (desired) => backtestOrderOf(desired, { ...options, trustChain }),
     trustChain,
     refresh: async (clusterIds) => {
       const held = [...clusterIds].filter((id) => entries.has(id));
-      const rows = await readDesired(db, held);
+      const rows = await readDesired(db, held, isTraced);
       for (const row of rows) {
         const entry = entries.get(row.clusterId);
         if (entry !== undefined) entry.state = Promise.resolve(desiredOf(row));
@@ -118,14 +130,25 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
     forgetTrust: () => {
       chain = undefined;
       // The root may name another assignment key now.
-      for (const entry of entries.values()) delete entry.envelope;
+      for (const entry of entries.values()) entry.envelopes.clear();
     },
   };
 }
 
-async function load(db: Db, clusterId: string): Promise<Desired | undefined> {
-  const [row] = await readDesired(db, [clusterId]);
-  return row === undefined ? undefined : desiredOf(row);
+/** Clusters that are read in one query. */
+const loadedMax = 500;
+
+/** A fleet that comes back is read in a few queries and not in thousands. */
+function loadTogether(db: Db, isTraced: boolean): (clusterId: string) => Promise<Desired | undefined> {
+  return together({
+    work: async (clusterIds: readonly string[]) => {
+      const rows = await readDesired(db, clusterIds, isTraced);
+      const byId = new Map(rows.map((row) => [row.clusterId, desiredOf(row)]));
+      return clusterIds.map((id) => byId.get(id));
+    },
+    keyOf: (clusterId) => clusterId,
+    itemsMax: loadedMax,
+  });
 }
 
 function desiredOf(row: DesiredRow): Desired {
@@ -137,19 +160,25 @@ type EnvelopeOptions = DesiredOptions & Pick<DesiredBook, "trustChain">;
 /** Signed once per generation and cluster, and again when half of its life is over. */
 async function envelopeOf(
   desired: Desired,
+  takesLayers: boolean,
   entry: Entry | undefined,
   options: EnvelopeOptions,
 ): Promise<Envelope | undefined> {
   const { generation } = desired;
   if (generation === 0n || desired.targets.length === 0) return undefined;
   const nowMs = options.clock().getTime();
-  const cached = entry?.envelope;
+  const cached = entry?.envelopes.get(takesLayers);
   const isFresh = cached !== undefined && nowMs - cached.signedMs < options.tuning.assignmentMs / 2;
   if (isFresh && cached.generation === generation) return cached.value;
-  const value = signDesired(desired, nowMs, options);
+  const value = signDesired(desired, takesLayers, nowMs, options);
   if (entry === undefined) return value;
-  entry.envelope = { generation, signedMs: nowMs, value: forgetting(value, () => delete entry.envelope) };
-  return entry.envelope.value;
+  const signed = {
+    generation,
+    signedMs: nowMs,
+    value: forgetting(value, () => entry.envelopes.delete(takesLayers)),
+  };
+  entry.envelopes.set(takesLayers, signed);
+  return signed.value;
 }
 
 /** The same promise, which drops itself from its cache when it fails, so that the next caller tries again. */
@@ -158,22 +187,33 @@ function forgetting<T>(promise: Promise<T>, forget: () => void): Promise<T> {
   return promise;
 }
 
-async function signDesired(desired: Desired, nowMs: number, options: EnvelopeOptions): Promise<Envelope> {
+async function signDesired(
+  desired: Desired,
+  takesLayers: boolean,
+  nowMs: number,
+  options: EnvelopeOptions,
+): Promise<Envelope> {
   const { sign, tuning } = options;
-  const root = (await options.trustChain()).findLast(({ role }) => role === "root");
+  const chain = await options.trustChain();
+  const layers = takesLayers ? layersFor(desired, chain) : [];
   const assignment = {
     clusterId: desired.clusterId,
     generation: Number(desired.generation),
-    targets: desired.targets.map(({ kind, path, length, digest }) => ({
-      kind,
-      path,
-      length,
-      sha256: digest.slice("sha256:".length),
-    })),
+    targets: desired.targets.map(({ kind, ...part }) => ({ kind, ...partOf(part) })),
+    layers: layers.map(partOf),
     notBefore: second(nowMs - tuning.clockSkewMs),
     expires: second(nowMs + tuning.assignmentMs),
   };
-  return sign(assignment, root?.body);
+  return sign(assignment, rootIn(chain));
+}
+
+function partOf({ path, length, digest }: Pick<DesiredTarget, "path" | "length" | "digest">) {
+  return { path, length, sha256: digest.slice("sha256:".length) };
+}
+
+/** The newest root. */
+export function rootIn({ metadata }: TrustChain): Uint8Array | undefined {
+  return metadata.findLast(({ role }) => role === "root")?.body;
 }
 
 async function shadowOrderOf({ clusterId, shadow }: Desired, options: EnvelopeOptions) {
@@ -194,14 +234,14 @@ async function backtestOrderOf({ clusterId, backtest }: Desired, options: Envelo
 /** What the orders about candidates have in common; null when the time is over. */
 async function orderOf(
   clusterId: string,
-  { path, length, digest }: { readonly path: string; readonly length: number; readonly digest: string },
+  candidate: Pick<DesiredTarget, "path" | "length" | "digest"> & { readonly kind: "rules" | "layer" },
   expiresMs: number,
   { clock, trustChain, tuning }: EnvelopeOptions,
 ) {
   const nowMs = clock().getTime();
   if (nowMs >= expiresMs) return null;
-  const root = (await trustChain()).findLast(({ role }) => role === "root")?.body;
-  const target = { kind: "rules", path, length, sha256: digest.slice("sha256:".length) } as const;
+  const root = rootIn(await trustChain());
+  const target = { kind: candidate.kind, ...partOf(candidate) };
   const times = { notBefore: second(nowMs - tuning.clockSkewMs), expires: second(expiresMs) };
   return { common: { clusterId, target, ...times }, root };
 }

@@ -5,23 +5,30 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 
 import { SyncResponseSchema, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
+import type { Traces } from "#traces";
+import type { RoleName } from "#trust";
 
 import { accept, type Outcome } from "../domain/refusal.ts";
+import { renewAssignments } from "../store/assignments.ts";
 import { adoptCertificate } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
 import { storeBacktest } from "../store/backtests.ts";
 import { storeShadow } from "../store/shadows.ts";
-import { advanceSession, claimSession, endSession, type Lease } from "../store/sessions.ts";
+import { advanceSession, endByGoodbye, type Lease } from "../store/sessions.ts";
 import type { AuditBook, KnownHead } from "./audit-book.ts";
 import type { Batcher } from "./batcher.ts";
 import type { CaBook } from "./cas.ts";
+import type { ClaimSession } from "./claim-book.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
 import type { PresenceBook } from "./presence.ts";
 import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
 import { backtestFor, shadowFor, wireEnvelope, type Held } from "./offers.ts";
 import { readBacktest, readShadow } from "./read-shadow.ts";
 import type { StoreReport } from "./report-book.ts";
+import type { ServerRun } from "./server-run.ts";
+import { tracePush, traceReport, type TraceBook } from "./trace-agent.ts";
+import { layersFor } from "./trust-chain.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Who speaks, as the certificate of the connection proves it. */
@@ -40,20 +47,25 @@ export interface SyncCaller {
 /** What the handler works with; the same for every session of this server. */
 export interface SyncPorts {
   readonly db: Db;
-  readonly serverId: string;
+  readonly run: ServerRun;
   readonly desired: DesiredBook;
   readonly cas: CaBook;
   readonly audit: AuditBook;
+  readonly claims: ClaimSession;
   readonly presence: PresenceBook;
   readonly rates: Batcher<RateRow>;
   readonly reports: StoreReport;
   readonly tuning: Tuning;
+  /** The window within which the fleet's agents are to come back after a loss. */
+  readonly reconnectWindowMs: () => number;
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
   readonly clock: () => Date;
   readonly log: Logger;
   /** Called when an agent proved or tried something: a rollout may wait for it. */
   readonly onReport: () => void;
+  readonly traces: Traces;
+  readonly traced: TraceBook;
 }
 
 /** One session. A stream keeps it from message to message; a long poll makes it anew from the store at each call. */
@@ -64,18 +76,26 @@ export interface Session {
   sequence: bigint;
   observedGeneration: bigint;
   /** What the agent holds as far as is known here: what it said last, and what it was sent since. */
-  trustVersions: Readonly<Record<"root" | "timestamp" | "snapshot" | "targets", bigint>> | undefined;
+  trustVersions: HeldVersions | undefined;
+  /** Whether the agent knows of layers that teams own. */
+  readonly takesLayers: boolean;
   labelsDigest: Uint8Array;
   /** The newest assignment that was sent in this session. */
   offeredGeneration: bigint;
   /** The newest list of CAs that the agent said it holds, or was sent. */
   caBundleVersion: bigint;
-  isTuned: boolean;
+  /** The window to come back in that the agent was told, with the rest of the tuning; undefined when it was told nothing. */
+  toldWindowMs: number | undefined;
   /** The head of the audit log that the agent said it holds. */
   auditHead: KnownHead | undefined;
   /** The candidates that the agent holds, with what it was offered since; undefined for agents that take none. */
   shadow: Held | undefined;
   backtest: Held | undefined;
+}
+
+/** The versions of trust metadata that an agent holds, and of lists of layers, by the layer's name. */
+export interface HeldVersions extends Readonly<Record<RoleName, bigint>> {
+  readonly lists: Readonly<Record<string, bigint>>;
 }
 
 export interface Synced {
@@ -110,16 +130,26 @@ export async function handleSync(
   const begun = await enter(ports, caller, before, request);
   if (!begun.ok) return begun;
   const session = begun.value;
-  if (session === undefined) return accept(needHello(ports, before?.sequence ?? 0n));
+  const named = { agentId: caller.agentId, sessionId: request.sessionId };
+  if (session === undefined) {
+    if (request.goodbye) await endByGoodbye(ports.db, named, ports.clock());
+    return accept(needHello(ports, before?.sequence ?? 0n));
+  }
 
   if (request.report.length > 0) {
     const report = readReport(request, caller);
     if (!report.ok) return report;
     const { agentId } = caller;
     const { sessionId, epoch } = session;
+    const fromMs = Date.now();
     const isHeld = await ports.reports({ agentId, sessionId, epoch, report: report.value });
     if (!isHeld) throw superseded();
     session.observedGeneration = report.value.observedGeneration;
+    const { traceparent } = request;
+    if (ports.traces.isOn && traceparent !== "") {
+      const desired = await ports.desired.get(caller.clusterId);
+      traceReport(ports, session, desired, { report: report.value, traceparent, fromMs });
+    }
     ports.onReport();
   }
   await storeCandidates(ports, caller, request);
@@ -132,8 +162,8 @@ export async function handleSync(
   });
   session.sequence = request.sequence;
   if (request.trustVersions !== undefined) {
-    const { root, timestamp, snapshot, targets } = request.trustVersions;
-    session.trustVersions = { root, timestamp, snapshot, targets };
+    const { root, timestamp, snapshot, targets, layers } = request.trustVersions;
+    session.trustVersions = { root, timestamp, snapshot, targets, lists: layers };
   }
   session.labelsDigest = request.labelsDigest;
   session.caBundleVersion = request.caBundleVersion;
@@ -143,7 +173,7 @@ export async function handleSync(
   session.backtest = backtest && { id: backtest.backtestId, isAtWork: backtest.isReplaying };
   // What the agent says counts: an assignment that got lost, or that it could not verify yet, is offered again.
   session.offeredGeneration = session.observedGeneration;
-  if (request.goodbye) await endSession(ports.db, { ...session, agentId: caller.agentId }, ports.clock());
+  if (request.goodbye) await endByGoodbye(ports.db, named, ports.clock());
   return accept(await answer(ports, session));
 }
 
@@ -162,32 +192,31 @@ async function enter(
   before: Session | undefined,
   request: SyncRequest,
 ): Promise<Outcome<Session | undefined>> {
-  const { sessionId, sequence, hello } = request;
-  if (hello !== undefined) {
-    const lease = await claimSession(
-      ports.db,
-      {
-        agentId: caller.agentId,
-        sessionId,
-        serverId: ports.serverId,
-        sequence,
-        transport: hello.transport === "long-poll" ? "long-poll" : "stream",
-        clusterUid: hello.clusterUid,
-        version: text(hello.agentVersion, 100),
-        engineVersion: text(hello.engineVersion, 100),
-        capabilities: hello.capabilities.map((each) => text(each, 64)),
-        instanceId: hello.instanceId,
-        starts: hello.starts,
-      },
-      ports.clock(),
-    );
+  const { sessionId, sequence, hello, goodbye } = request;
+  // Who leaves begins nothing: a goodbye that comes late would take over from the session after it.
+  if (hello !== undefined && !goodbye) {
+    const lease = await ports.claims({
+      agentId: caller.agentId,
+      sessionId,
+      serverRun: ports.run.id,
+      sequence,
+      transport: hello.transport === "long-poll" ? "long-poll" : "stream",
+      clusterUid: hello.clusterUid,
+      version: text(hello.agentVersion, 100),
+      engineVersion: text(hello.engineVersion, 100),
+      capabilities: hello.capabilities.map((each) => text(each, 64)),
+      instanceId: hello.instanceId,
+      starts: hello.starts,
+      isRenewal: caller.replacesSerial !== undefined,
+    });
     if (!lease.ok) return lease;
     // Not before: a copy of the agent that is refused here must not take its certificate's place.
     await adoptCertificate(ports.db, caller);
-    const { suspicion } = lease.value;
-    if (suspicion !== undefined) {
-      ports.log.warn({ code: suspicion.code, agentId: caller.agentId }, suspicion.message);
+    for (const { code, message } of lease.value.suspicions) {
+      ports.log.warn({ code, agentId: caller.agentId }, message);
     }
+    // It observed the generation that is in force without what it can take now.
+    if (lease.value.isAbler) await renewAssignments(ports.db, [caller.clusterId], ports.clock());
     return accept(newSession(caller, sessionId, lease.value));
   }
   if (before !== undefined) {
@@ -198,11 +227,15 @@ async function enter(
   const { agentId } = caller;
   const lease = await advanceSession(
     ports.db,
-    { agentId, sessionId, serverId: ports.serverId },
+    { agentId, sessionId, serverRun: ports.run.id },
     sequence,
     ports.clock(),
   );
-  return accept(lease === undefined ? undefined : { ...newSession(caller, sessionId, lease), isTuned: true });
+  return accept(
+    lease === undefined
+      ? undefined
+      : { ...newSession(caller, sessionId, lease), toldWindowMs: ports.reconnectWindowMs() },
+  );
 }
 
 function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Session {
@@ -213,10 +246,11 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     sequence: 0n,
     observedGeneration: lease.observedGeneration,
     trustVersions: undefined,
+    takesLayers: lease.capabilities.includes("layers"),
     labelsDigest: new Uint8Array(),
     offeredGeneration: 0n,
     caBundleVersion: 0n,
-    isTuned: false,
+    toldWindowMs: undefined,
     auditHead: undefined,
     shadow: undefined,
     backtest: undefined,
@@ -245,15 +279,14 @@ export async function answer(ports: SyncPorts, session: Session): Promise<Synced
   if (!ports.cas.isTrusted(caller.certificateCa)) throw ofDroppedCa();
   const news: MessageInitShape<typeof SyncResponseSchema> = {
     ...(await assignmentFor(ports, session, desired)),
-    metadata: [...(await metadataFor(ports, session))],
+    metadata: [...(await metadataFor(ports, session, desired))],
     ...labelsFor(session, desired),
     ...(await caBundleFor(ports, session)),
     ...(await auditFor(ports, session)),
     ...(await shadowFor(ports.desired, session, desired)),
     ...(await backtestFor(ports.desired, session, desired)),
-    ...(session.isTuned ? {} : { tuning: wireTuning(ports.tuning) }),
+    ...tuningFor(ports, session),
   };
-  session.isTuned = true;
   const renewCertificate =
     caller.certificateExpiresAt.getTime() - now.getTime() < ports.certificateMs / 2 ||
     ports.cas.isTurnToRenew(caller, now);
@@ -278,14 +311,14 @@ async function assignmentFor(
   ports: SyncPorts,
   session: Session,
   desired: Desired,
-): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "assignment">> {
+): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "assignment" | "traceparent">> {
   if (desired.generation <= session.observedGeneration || desired.generation <= session.offeredGeneration) {
     return {};
   }
-  const envelope = await ports.desired.envelope(desired);
+  const envelope = await ports.desired.envelope(desired, session.takesLayers);
   if (envelope === undefined) return {};
   session.offeredGeneration = desired.generation;
-  return { assignment: wireEnvelope(envelope) };
+  return { assignment: wireEnvelope(envelope), traceparent: tracePush(ports, session, desired) };
 }
 
 /** The list of CAs, when the agent holds an older one. */
@@ -318,21 +351,34 @@ function labelsFor(session: Session, desired: Desired) {
 }
 
 /** The metadata that the agent lacks; it counts as sent, so that the next push does not carry it again. */
-async function metadataFor(ports: SyncPorts, session: Session) {
+async function metadataFor(ports: SyncPorts, session: Session, desired: Desired) {
   const held = session.trustVersions;
   if (held === undefined) return [];
-  const missing = (await ports.desired.trustChain()).filter(({ role, version }) => version > held[role]);
-  if (missing.length === 0) return [];
+  const chain = await ports.desired.trustChain();
+  const missing = chain.metadata.filter(({ role, version }) => version > held[role]);
+  // Only those of its own layers: an agent keeps few, and what other teams release is not for it.
+  const layers = session.takesLayers ? layersFor(desired, chain) : [];
+  const lists = layers.flatMap(({ layer }) => {
+    const list = chain.lists.get(layer);
+    return list !== undefined && list.version > (held.lists[layer] ?? 0n) ? [[layer, list] as const] : [];
+  });
+  if (missing.length + lists.length === 0) return [];
   session.trustVersions = {
     ...held,
     ...Object.fromEntries(missing.map(({ role, version }) => [role, version])),
+    lists: { ...held.lists, ...Object.fromEntries(lists.map(([layer, { version }]) => [layer, version])) },
   };
-  return missing.map(({ role, version, body }) => ({ role, version, body: Uint8Array.from(body) }));
+  const all = [...missing, ...lists.map(([, list]) => list)];
+  return all.map(({ role, version, body }) => ({ role, version, body: Uint8Array.from(body) }));
 }
 
-function wireTuning(tuning: Tuning) {
-  const { heartbeatMs, reportMs, reconnectWindowMs } = tuning;
-  return { heartbeatMs, reportMs, reconnectWindowMs };
+/** The tuning, in the first answer of a session and when the window has changed. */
+function tuningFor({ tuning, reconnectWindowMs: windowMs }: SyncPorts, session: Session) {
+  const reconnectWindowMs = windowMs();
+  if (session.toldWindowMs === reconnectWindowMs) return {};
+  session.toldWindowMs = reconnectWindowMs;
+  const { heartbeatMs, reportMs } = tuning;
+  return { tuning: { heartbeatMs, reportMs, reconnectWindowMs } };
 }
 
 /** What a session is ended with when its identity was taken back. */

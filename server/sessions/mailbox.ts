@@ -20,7 +20,9 @@ export interface Mailbox {
   /** The first ending counts. */
   end(ending: Ending): void;
   readonly ending: Ending | undefined;
-  /** Resolves when it is marked or ended. Only one waits at a time. */
+  /** Wakes who waits without a mark: there is something else to look at. Remembered by nobody. */
+  stir(): void;
+  /** Resolves when it is marked, ended or stirred. Only one waits at a time. */
   wait(): Promise<void>;
   /** Takes the mark away, and says whether there was one. */
   take(): boolean;
@@ -44,6 +46,7 @@ export function createMailbox(): Mailbox {
       ending ??= why;
       wake();
     },
+    stir: wake,
     get ending() {
       return ending;
     },

@@ -2,8 +2,8 @@
 import { createPublicKey, verify, type KeyObject } from "node:crypto";
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
-import { preAuthEncoding, reportType } from "#trust";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { isName, layersHeldMax, preAuthEncoding, reportType } from "#trust";
 import {
   EnvelopeSchema,
   StateReportSchema,
@@ -14,9 +14,9 @@ import {
 } from "#proto/agent/v1/agent";
 
 import { hasTooManyParts } from "../census.ts";
+import { layerComponent, type ComponentName } from "../domain/component.ts";
 import { digestFromBytes, isDigest } from "../domain/ids.ts";
 import { accept, invalid, refuse, type Outcome } from "../domain/refusal.ts";
-import type { BundleKind } from "../domain/rollout-spec.ts";
 import type { Report, ReportedAttempt, ReportedComponent } from "../store/reports.ts";
 import type { RateRow } from "../store/rates.ts";
 import type { KnownHead } from "./audit-book.ts";
@@ -27,6 +27,8 @@ const reportPartsMax = 2_000;
 export const waitMsMax = 60_000;
 const ratesMax = 1_500;
 const conditionsMax = 64;
+/** Rules, shipper, and the layers of teams. */
+const componentsMax = 2 + layersHeldMax;
 /** An envelope with one signature is a tenth of it. */
 const auditHeadBytesMax = 4 * 1024;
 const phases = new Set(["received", "verified", "staged", "applying", "applied", "rejected", "rolled-back"]);
@@ -44,6 +46,10 @@ export function checkBounds(request: SyncRequest): Outcome<SyncRequest> {
     return invalid("rates", `holds ${request.rates.length} minutes; at most ${ratesMax} are allowed`);
   }
   if (request.caBundleVersion > 2n ** 53n) return invalid("ca_bundle_version", "is beyond what is counted");
+  const lists = Object.keys(request.trustVersions?.layers ?? {}).length;
+  if (lists > layersHeldMax) {
+    return invalid("trust_versions.layers", `names ${lists} layers; at most ${layersHeldMax} are allowed`);
+  }
   const { hello } = request;
   if (hello === undefined) return accept(request);
   if (!/^[0-9A-Za-z_-]{0,64}$/.test(hello.instanceId)) {
@@ -115,7 +121,9 @@ function keyOf(publicKey: Uint8Array): KeyObject {
 }
 
 function readContent(report: StateReport): Outcome<Report> {
-  if (report.components.length > 2) return invalid("report.components", "holds more than one of each kind");
+  if (report.components.length > componentsMax) {
+    return invalid("report.components", `holds more than ${componentsMax}`);
+  }
   if (report.conditions.length > conditionsMax) {
     return invalid("report.conditions", `holds more than ${conditionsMax}`);
   }
@@ -151,11 +159,13 @@ function readContent(report: StateReport): Outcome<Report> {
   return accept({ observedGeneration, components, attempts, conditions, trustedCas, ...carried });
 }
 
-function kindOf(word: string): BundleKind | undefined {
-  return word === "rules" || word === "shipper" ? word : undefined;
+function kindOf(word: string): ComponentName | undefined {
+  if (word === "rules" || word === "shipper") return word;
+  const layer = word.startsWith("layer/") ? word.slice("layer/".length) : undefined;
+  return isName(layer) ? layerComponent(layer) : undefined;
 }
 
-function componentOf(kind: BundleKind, state: ComponentState): ReportedComponent {
+function componentOf(kind: ComponentName, state: ComponentState): ReportedComponent {
   const runningDigest = digestFromBytes(state.runningDigest);
   const runningSince = dateOf(state.runningSince);
   return {
@@ -166,7 +176,7 @@ function componentOf(kind: BundleKind, state: ComponentState): ReportedComponent
 }
 
 /** An attempt that names no bundle, time or known phase says nothing that could be kept. */
-function attemptOf(kind: BundleKind, { lastAttempt }: ComponentState): ReportedAttempt | undefined {
+function attemptOf(kind: ComponentName, { lastAttempt }: ComponentState): ReportedAttempt | undefined {
   if (lastAttempt === undefined || !phases.has(lastAttempt.phase)) return undefined;
   const digest = digestFromBytes(lastAttempt.digest);
   const at = dateOf(lastAttempt.at);
@@ -234,12 +244,17 @@ function cap(value: bigint): bigint {
   return value > most ? most : value;
 }
 
-/** Undefined outside of the years 1970 to 9999, which neither JavaScript nor Postgres would take. */
+/**
+ * Undefined outside of the years 1970 to 9999, which neither JavaScript nor Postgres would take, and for nanoseconds that are
+ * no part of a second, which would lead out of these years.
+ */
 export function dateOf(timestamp: Timestamp | undefined): Date | undefined {
   if (timestamp === undefined || timestamp.seconds < 0n || timestamp.seconds > 253_402_300_799n) {
     return undefined;
   }
-  return timestampDate(timestamp);
+  if (timestamp.nanos < 0 || timestamp.nanos > 999_999_999) return undefined;
+  // Cut off and not rounded up as the library does, or the last moment of 9999 would be the first of the year after.
+  return new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1e6));
 }
 
 /** Text in bounds. Postgres takes every character but NUL. */

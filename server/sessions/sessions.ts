@@ -1,7 +1,8 @@
-import { randomUUID } from "node:crypto";
-
 import type { Logger } from "pino";
+import { noTraces, type Traces } from "#traces";
 
+import { reconnectWindowMs } from "../domain/reconnect-window.ts";
+import { countAgents } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import { storeRates } from "../store/rates.ts";
 import { createAuditBook } from "./audit-book.ts";
@@ -9,12 +10,22 @@ import { createBatcher } from "./batcher.ts";
 import { createBlobBook, type BlobBook } from "./blobs.ts";
 import type { CaKeeper } from "../ca-keeper.ts";
 import { createCaBook, type SignCas } from "./cas.ts";
+import { createClaimBook } from "./claim-book.ts";
 import { createChangeFeed, type Changed } from "./change-feed.ts";
-import { createDesiredBook, type SignAssignment, type SignBacktest, type SignShadow } from "./desired.ts";
+import {
+  createDesiredBook,
+  rootIn,
+  type DesiredBook,
+  type SignAssignment,
+  type SignBacktest,
+  type SignShadow,
+} from "./desired.ts";
 import type { SyncPorts } from "./handle-sync.ts";
 import { createPresenceBook } from "./presence.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 import { createReportBook } from "./report-book.ts";
+import { createServerRun } from "./server-run.ts";
+import { createTraceBook } from "./trace-agent.ts";
 import { defaultTuning, type Tuning } from "./tuning.ts";
 
 export interface SessionsOptions {
@@ -29,6 +40,8 @@ export interface SessionsOptions {
   readonly certificateMs: number;
   /** Called when an agent proved or tried something; must not throw. */
   readonly onReport: () => void;
+  /** Off if not given. */
+  readonly traces?: Traces;
   readonly log: Logger;
   readonly clock: () => Date;
   /** Uniform in [0, 1). */
@@ -50,7 +63,9 @@ export interface Sessions {
   pollChanges(): Promise<void>;
   /** To be driven every `tuning.presenceMs`, and once more at the end. */
   flushPresence(): Promise<void>;
-  /** Sends every session away, spread over the window. New ones are sent away at once. */
+  /** To be driven now and then: sees how large the fleet is, and how long it may take to come back. */
+  measureFleet(): Promise<void>;
+  /** Sends every session away, to come back spread over the window or the fleet's, if that is longer. New ones are sent away at once. */
   drain(windowMs: number): void;
   /** How many sessions live here now. */
   readonly size: number;
@@ -63,12 +78,12 @@ export function createSessions(options: SessionsOptions): Sessions {
   const random = options.random ?? Math.random;
   const tuning = { ...defaultTuning, ...options.tuning };
   const registry = createRegistry(random);
-  const { sign, signShadow, signBacktest } = options;
-  const desired = createDesiredBook({ db, clock, tuning, sign, signShadow, signBacktest });
+  const traces = options.traces ?? noTraces;
+  const desired = createDesiredBook({ ...options, isTraced: traces.isOn, tuning });
   const cas = createCaBook({
     cas: () => options.cas.current(),
     sign: options.signCas,
-    root: async () => (await desired.trustChain()).findLast(({ role }) => role === "root")?.body,
+    root: async () => rootIn(await desired.trustChain()),
     clock,
     tuning,
   });
@@ -78,44 +93,61 @@ export function createSessions(options: SessionsOptions): Sessions {
     tuning.ratesMs,
     rateRowsMax,
   );
-  const feed = createChangeFeed(db, clock, async ({ clusterIds, isTrustChanged }: Changed) => {
-    if (isTrustChanged) {
-      desired.forgetTrust();
-      await options.cas.refresh();
-    }
-    const gone = await desired.refresh(clusterIds);
-    for (const clusterId of gone.clusterIds) registry.endCluster(clusterId, { kind: "revoked" });
-    for (const agentId of gone.agentIds) registry.endAgent(agentId, { kind: "revoked" });
-    if (isTrustChanged) registry.wakeAll();
-    else registry.wake(clusterIds);
-  });
+  let windowMs = tuning.reconnectWindowMs;
+  const feed = createChangeFeed(db, clock, followChanges(desired, registry, options.cas));
   return {
     ports: {
       db,
-      serverId: randomUUID(),
+      run: createServerRun(),
       desired,
       cas,
       audit: createAuditBook(db, org, clock),
+      claims: createClaimBook(db, clock),
       presence,
       blobs: blobsOf(db, log),
       rates,
       reports: createReportBook(db, clock),
       tuning,
+      reconnectWindowMs: () => windowMs,
       certificateMs: options.certificateMs,
       clock,
       onReport: options.onReport,
+      traces,
+      traced: createTraceBook(),
       registry,
       log,
       random,
     },
     pollChanges: () => feed.poll(),
     flushPresence: () => presence.flush(),
-    drain: (windowMs) => {
-      registry.drain(windowMs);
+    measureFleet: async () => {
+      windowMs = reconnectWindowMs(await countAgents(db), tuning.reconnectWindowMs);
+    },
+    drain: (drainMs) => {
+      registry.drain(Math.max(drainMs, windowMs));
     },
     get size() {
       return registry.size;
     },
+  };
+}
+
+/** Reads again what changed, ends who may not be spoken with any more, and makes the others look. */
+function followChanges(
+  desired: DesiredBook,
+  registry: Registry,
+  cas: CaKeeper,
+): (changed: Changed) => Promise<void> {
+  return async ({ clusterIds, isTrustChanged }) => {
+    if (isTrustChanged) {
+      desired.forgetTrust();
+      await cas.refresh();
+    }
+    const gone = await desired.refresh(clusterIds);
+    for (const clusterId of gone.clusterIds) registry.endCluster(clusterId, { kind: "revoked" });
+    for (const agentId of gone.agentIds) registry.endAgent(agentId, { kind: "revoked" });
+    if (isTrustChanged) registry.wakeAll();
+    else registry.wake(clusterIds);
   };
 }
 

@@ -5,7 +5,7 @@ export interface Tuning {
   readonly heartbeatMs: number;
   /** How often agents send minutes of rates. */
   readonly reportMs: number;
-  /** Agents come back after a random part of this. */
+  /** Agents of a small fleet come back after a random part of this; of a large one it is longer. */
   readonly reconnectWindowMs: number;
   /** A stream of which nothing is heard for so long is closed. */
   readonly silentMs: number;

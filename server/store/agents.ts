@@ -1,4 +1,4 @@
-import { and, eq, gt, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, isNull, lt, or, sql } from "./drizzle.ts";
 
 import { refuse, accept, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
@@ -7,7 +7,8 @@ import { findCluster, type ClusterRow } from "./clusters.ts";
 import { tokensIn } from "./join-tokens.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
-import { agents, clusters, enrollments, joinTokens, nextChange } from "./schema.ts";
+import { agents, clusters, enrollments, joinTokens } from "./schema.ts";
+import { nextChange } from "./columns.ts";
 import { clustersIn } from "./scopes.ts";
 
 /** What is asked about an agent each time it calls. */
@@ -43,6 +44,14 @@ export async function listAgentStandings(
     const row = byId.get(agentId);
     return row?.clusterId === clusterId ? row : undefined;
   });
+}
+
+/** How many agents may come in at all. */
+export async function countAgents(db: Db): Promise<number> {
+  const { rows } = await db.execute<{ count: number }>(sql`
+    select count(*)::int as count from agents g join clusters c on c.id = g.cluster_id
+    where g.revoked_at is null and c.retired_at is null`);
+  return rows[0]?.count ?? 0;
 }
 
 /** A certificate that somebody came in with. */

@@ -1,49 +1,21 @@
-import { sql, type SQL } from "drizzle-orm";
-
+import { compileMatchers, type AlertFacts, type AlertMatcher } from "../domain/alert-matcher.ts";
 import type { Scope } from "../domain/scope.ts";
 import type { Selector } from "../domain/selector.ts";
+import { aboutCluster, factColumns, splitMatchers } from "./alert-conditions.ts";
+import type { AlertRow } from "./alert-intake.ts";
 import { param } from "./assignments.ts";
+import { sql, type SQL } from "./drizzle.ts";
 import type { Db } from "./pool.ts";
+import type { Labels } from "./schema.ts";
 import { labelsIn } from "./scopes.ts";
 import { whereLabels } from "./selectors.ts";
-
-/** An alert as it is stored. Times are microseconds since 1970, which is what Postgres keeps. */
-export interface AlertRow {
-  readonly id: string;
-  readonly timeUs: bigint;
-  readonly clusterId: string;
-  readonly agentId: string;
-  readonly rule: string;
-  readonly priority: number;
-  readonly source: string;
-  readonly output: string;
-  readonly body: string;
-  readonly auditId: string;
-  readonly tags: readonly string[];
-  readonly rulesDigest: string;
-}
 
 /** An alert as it is read, with the cluster's name and what the store knows of its arrival. */
 export interface StoredAlert extends AlertRow {
   readonly clusterName: string;
   readonly receivedUs: bigint;
   readonly arrival: bigint;
-}
-
-/** Stores alerts that are not there yet. Repeating it changes nothing: the same alert of a cluster has the same id and time. */
-export async function storeAlerts(db: Db, rows: readonly AlertRow[], now: Date): Promise<void> {
-  if (rows.length === 0) return;
-  // As JSON, because tags are a list in a list, which unnest cannot take apart.
-  const json = JSON.stringify(rows.map((row) => ({ ...row, timeUs: String(row.timeUs) })));
-  await db.execute(sql`
-    insert into alerts (id, time, received_at, cluster_id, agent_id, rule, priority, source, output, body, audit_id,
-      tags, rules_digest)
-    select x.id, ${instant(sql`x."timeUs"`)}, ${now.toISOString()}::timestamptz, x."clusterId", x."agentId", x.rule,
-      x.priority, x.source, x.output, x.body, x."auditId",
-      coalesce((select array_agg(tag) from jsonb_array_elements_text(x.tags) tag), '{}'), x."rulesDigest"
-    from jsonb_to_recordset(${json}::jsonb) as x (id text, "timeUs" bigint, "clusterId" text, "agentId" text, rule text,
-      priority smallint, source text, output text, body text, "auditId" text, tags jsonb, "rulesDigest" text)
-    on conflict do nothing`);
+  readonly silenceId: string;
 }
 
 /** All conditions that are set must hold. */
@@ -52,45 +24,61 @@ export interface AlertFilter {
   readonly scope: Scope;
   readonly selector: Selector;
   readonly rules: readonly string[];
+  /** One of them is enough. */
+  readonly tags: readonly string[];
   /** The least severe priority wanted, as a number. */
   readonly priorityMax?: number;
   readonly sinceUs?: bigint;
   readonly untilUs?: bigint;
+  /** Only this one. */
+  readonly id?: string;
+  readonly matchers: readonly AlertMatcher[];
 }
 
-/** Where a page ended. */
-export interface AlertPosition {
-  readonly timeUs: bigint;
-  readonly id: string;
-  readonly clusterId: string;
+/** What arrived after a place in the order of arrival, oldest first. */
+export interface Arrivals {
+  readonly alerts: readonly StoredAlert[];
+  /** All that were looked at now, whether they met the filter or not. */
+  readonly looked: readonly bigint[];
+  /** The last of them; absent when there is no other behind it. */
+  readonly lookedUpTo?: bigint;
 }
 
-/** Newest first. */
-export async function listAlerts(
-  db: Db,
-  filter: AlertFilter,
-  size: number,
-  before?: AlertPosition,
-): Promise<readonly StoredAlert[]> {
-  const older =
-    before === undefined
-      ? sql`true`
-      : sql`(a.time, a.id, a.cluster_id) < (${instant(sql`${before.timeUs}::bigint`)}, ${before.id}, ${before.clusterId})`;
-  return readAlerts(
-    db,
-    sql`${matches(filter)} and ${older} order by a.time desc, a.id desc, a.cluster_id desc limit ${size}`,
-  );
+/** Behind which alert a look begins, and which of those that follow were looked at already: they are left out. */
+export interface ArrivalPlace {
+  readonly after: bigint;
+  readonly told: readonly bigint[];
 }
 
-/** The alerts that came after a place in the order of arrival, oldest first. */
+/** The first alerts that came after a place in the order of arrival and were not looked at, oldest first, at most `size`. */
 export async function listArrivals(
   db: Db,
   filter: AlertFilter,
-  after: bigint,
+  { after, told }: ArrivalPlace,
   size: number,
-): Promise<readonly StoredAlert[]> {
-  return readAlerts(db, sql`${matches(filter)} and a.arrival > ${after} order by a.arrival limit ${size}`);
+): Promise<Arrivals> {
+  const search = await prepareSearch(db, filter);
+  if (search === undefined) return { alerts: [], looked: [] };
+  const { rest, others } = search;
+  const lookedAt = rest.length > 0 ? Math.max(size, arrivalsMax) : size;
+  const isNew = told.length === 0 ? sql`true` : sql`a.arrival <> all(${param(told.map(String))}::bigint[])`;
+  const terms = [search.untimed, search.times, ...others, sql`a.arrival > ${after}`, isNew];
+  const { rows: keys } = await db.execute<KeyRow>(sql`
+    select ${keyColumns(rest)} from alerts a where ${sql.join(terms, sql` and `)} order by a.arrival limit ${lookedAt}`);
+  const met = keys.filter(search.meets);
+  const shown = firstOf(met, size);
+  const last = met.length > shown.length ? shown.at(-1) : keys.length === lookedAt ? keys.at(-1) : undefined;
+  const upTo = last === undefined ? undefined : BigInt(last.arrival);
+  const looked = keys.map(({ arrival }) => BigInt(arrival));
+  return {
+    alerts: await readAlerts(db, shown),
+    looked: upTo === undefined ? looked : looked.filter((arrival) => arrival <= upTo),
+    ...(upTo === undefined ? {} : { lookedUpTo: upTo }),
+  };
 }
+
+/** Alerts that one look of a tail tries patterns on. */
+const arrivalsMax = 2_000;
 
 /** The place of the newest alert in the order of arrival; 0 when there is none. */
 export async function lastArrival(db: Db): Promise<bigint> {
@@ -100,51 +88,180 @@ export async function lastArrival(db: Db): Promise<bigint> {
   return BigInt(rows[0]?.last ?? 0);
 }
 
-export const alertGroupings = ["rule", "priority", "cluster", "region"] as const;
-export type AlertGrouping = (typeof alertGroupings)[number];
-
-export interface AlertCount {
-  readonly value: string;
-  readonly count: bigint;
-  readonly lastUs: bigint;
+/**
+ * The place behind which those are that were stored since a time, as exactly as the clocks of the servers agree. No index leads to the time
+ * of storing, which rises with the places: halving their range finds it in at most as many steps as a place has bits.
+ */
+export async function placeAt(db: Db, receivedUs: bigint): Promise<bigint> {
+  let [low, high] = [0n, await lastArrival(db)];
+  while (low < high) {
+    const middle = (low + high) / 2n;
+    const { rows } = await db.execute<{ arrival: string; isEarlier: boolean }>(sql`
+      select a.arrival, a.received_at < ${instant(sql`${receivedUs}::bigint`)} as "isEarlier"
+      from alerts a where a.arrival > ${middle} order by a.arrival limit 1`);
+    const [next] = rows;
+    if (next?.isEarlier !== true) high = middle;
+    else low = BigInt(next.arrival) < high ? BigInt(next.arrival) : high;
+  }
+  return low;
 }
 
-/** At most so many groups are told apart; the rest is left out, the biggest come first. */
-const groupsMax = 1_000;
-
-export async function countAlerts(
-  db: Db,
-  filter: AlertFilter,
-  by: AlertGrouping,
-): Promise<readonly AlertCount[]> {
-  const value = {
-    rule: sql`a.rule`,
-    priority: sql`a.priority::text`,
-    cluster: sql`c.name`,
-    region: sql`c.labels ->> 'region'`,
-  }[by];
-  const { rows } = await db.execute<{ value: string; count: string; last: string }>(sql`
-    select ${value} as value, count(*) as count, ${microseconds(sql`max(a.time)`)} as last
-    from alerts a join clusters c on c.id = a.cluster_id
-    where ${matches(filter)} group by 1 order by 2 desc, 1 limit ${groupsMax}`);
-  return rows.map((row) => ({ value: row.value, count: BigInt(row.count), lastUs: BigInt(row.last) }));
+/** A filter, taken apart by who can answer it how fast. */
+export interface Search {
+  /** The only clusters and rules that are asked for; undefined for all. */
+  readonly clusterIds: readonly string[] | undefined;
+  readonly rules: readonly string[] | undefined;
+  /** Conditions on clusters and rules. */
+  readonly untimed: SQL;
+  readonly times: SQL;
+  /** The other conditions that Postgres answers. */
+  readonly others: readonly SQL[];
+  /** What is tried on each alert here. */
+  readonly rest: readonly AlertMatcher[];
+  readonly meets: (key: FactsRow) => boolean;
 }
 
-function matches(filter: AlertFilter): SQL {
-  const terms = [labelsIn(filter.scope, "c"), whereLabels(sql`c.labels`, filter.selector)];
-  if (filter.rules.length > 0) terms.push(sql`a.rule = any(${param(filter.rules)}::text[])`);
-  if (filter.priorityMax !== undefined) terms.push(sql`a.priority <= ${filter.priorityMax}`);
-  if (filter.sinceUs !== undefined) terms.push(sql`a.time >= ${instant(sql`${filter.sinceUs}::bigint`)}`);
-  if (filter.untilUs !== undefined) terms.push(sql`a.time < ${instant(sql`${filter.untilUs}::bigint`)}`);
-  return sql.join(terms, sql` and `);
+/** Undefined when there can be no such alert. */
+export async function prepareSearch(db: Db, filter: AlertFilter): Promise<Search | undefined> {
+  const clusterIds = await findClusters(db, filter);
+  const rules = rulesOf(filter);
+  if (clusterIds?.length === 0 || rules?.length === 0) return undefined;
+  const { where, rest } = splitMatchers(
+    filter.matchers.filter((each) => !aboutCluster(each) && !namesRule(each)),
+    columns,
+  );
+  const times = [sql`true`];
+  if (filter.sinceUs !== undefined) times.push(sql`a.time >= ${instant(sql`${filter.sinceUs}::bigint`)}`);
+  if (filter.untilUs !== undefined) times.push(sql`a.time < ${instant(sql`${filter.untilUs}::bigint`)}`);
+  const others = [...where];
+  if (filter.tags.length > 0) others.push(sql`a.tags && ${param(filter.tags)}::text[]`);
+  if (filter.id !== undefined) others.push(sql`a.id = ${filter.id}`);
+  if (filter.priorityMax !== undefined) others.push(sql`a.priority <= ${filter.priorityMax}`);
+  return {
+    clusterIds,
+    rules,
+    untimed: sql.join([isOneOf(sql`a.cluster_id`, clusterIds), isOneOf(sql`a.rule`, rules)], sql` and `),
+    times: sql.join(times, sql` and `),
+    others,
+    rest,
+    meets: meeting(rest),
+  };
 }
 
-async function readAlerts(db: Db, where: SQL): Promise<readonly StoredAlert[]> {
+/** A test for matchers that look at nothing of clusters. */
+export function meeting(matchers: readonly AlertMatcher[]): Search["meets"] {
+  const test = compileMatchers(matchers);
+  return (key) => test({ ...noFacts, ...key });
+}
+
+function namesRule({ name, operator }: AlertMatcher): boolean {
+  return name === "rule" && operator === "=";
+}
+
+/** The rules that a filter names, each once; undefined when it leaves all. */
+function rulesOf({ rules: given, matchers }: AlertFilter): readonly string[] | undefined {
+  const rules = [...new Set(given)];
+  const named = matchers.filter(namesRule).map(({ value }) => value);
+  const [first] = named;
+  if (first === undefined) return rules.length === 0 ? undefined : rules;
+  const isThere = named.every((each) => each === first) && (rules.length === 0 || rules.includes(first));
+  return isThere ? [first] : [];
+}
+
+/** One value is compared by itself, so that its part of an index is read in order. */
+export function isOneOf(column: SQL, values: readonly string[] | undefined): SQL {
+  if (values === undefined) return sql`true`;
+  const [only, ...more] = values;
+  return more.length === 0 ? sql`${column} = ${only}` : sql`${column} = any(${param(values)}::text[])`;
+}
+
+/** The clusters that a filter leaves; undefined when it leaves all. */
+async function findClusters(db: Db, filter: AlertFilter): Promise<readonly string[] | undefined> {
+  const matchers = filter.matchers.filter(aboutCluster);
+  if (filter.scope.length === 0 && filter.selector.length === 0 && matchers.length === 0) return undefined;
+  const { where, rest } = splitMatchers(matchers, columns);
+  const terms = [labelsIn(filter.scope, "c"), whereLabels(sql`c.labels`, filter.selector), ...where];
+  const { rows } = await db.execute<{ id: string; name: string; labels: Labels }>(
+    sql`select c.id, c.name, c.labels from clusters c where ${sql.join(terms, sql` and `)}`,
+  );
+  const test = compileMatchers(rest);
+  return rows.filter(({ name, labels }) => test({ ...noFacts, cluster: name, labels })).map(({ id }) => id);
+}
+
+const columns = {
+  rule: sql`a.rule`,
+  priority: sql`a.priority`,
+  source: sql`a.source`,
+  output: sql`a.output`,
+  tags: sql`a.tags`,
+  actor: sql`a.actor`,
+  fields: sql`a.fields`,
+  cluster: sql`c.name`,
+  labels: sql`c.labels`,
+};
+
+/** The facts of an alert of which nothing is known. */
+export const noFacts: AlertFacts = {
+  rule: "",
+  priority: 0,
+  source: "",
+  output: "",
+  tags: [],
+  actor: "",
+  cluster: "",
+  labels: {},
+  fields: {},
+};
+
+/** The facts of an alert, without those of its cluster. */
+export type FactsRow = Partial<Omit<AlertFacts, "cluster" | "labels">>;
+
+/** What is read of an alert before it is known whether it is shown. */
+export type KeyRow = FactsRow & {
+  timeUs: string;
+  id: string;
+  clusterId: string;
+  arrival: string;
+  bytes: number;
+};
+
+/** The columns of keys, of rows called `a`, with what patterns look at. */
+export function keyColumns(patterns: readonly AlertMatcher[]): SQL {
+  const columns = [
+    sql`${microseconds(sql`a.time`)} as "timeUs", a.id, a.cluster_id as "clusterId", a.arrival`,
+    sql`octet_length(a.output) + octet_length(a.body) as bytes`,
+  ];
+  return sql.join([...columns, ...factColumns(patterns)], sql`, `);
+}
+
+/** The texts of a page. An alert has up to 320 KiB of them, and a page that holds none leads nowhere. */
+const pageBytesMax = 8 * 1024 * 1024;
+
+/** As many as fit into a page, at most `size`, at least one if there is one. */
+export function firstOf<K extends KeyRow>(keys: readonly K[], size: number): readonly K[] {
+  let bytes = 0;
+  const past = keys.findIndex((key, i) => {
+    bytes += key.bytes;
+    return i >= size || (i > 0 && bytes > pageBytesMax);
+  });
+  return past === -1 ? keys : keys.slice(0, past);
+}
+
+/** The alerts of some keys, in their order. */
+export async function readAlerts(db: Db, keys: readonly KeyRow[]): Promise<readonly StoredAlert[]> {
+  if (keys.length === 0) return [];
+  const times = keys.map(({ timeUs }) => BigInt(timeUs)).toSorted((one, other) => (one < other ? -1 : 1));
+  // Said as values, so that the plan leaves out the days that hold none of them.
+  const within = sql`a.time between ${instant(sql`${times[0]}::bigint`)} and ${instant(sql`${times.at(-1)}::bigint`)}`;
   const { rows } = await db.execute<ReadRow>(sql`
     select a.id, ${microseconds(sql`a.time`)} as "timeUs", ${microseconds(sql`a.received_at`)} as "receivedUs",
       a.arrival, a.cluster_id as "clusterId", c.name as "clusterName", a.agent_id as "agentId", a.rule, a.priority,
-      a.source, a.output, a.body, a.audit_id as "auditId", a.tags, a.rules_digest as "rulesDigest"
-    from alerts a join clusters c on c.id = a.cluster_id where ${where}`);
+      a.source, a.output, a.body, a.audit_id as "auditId", a.tags, a.rules_digest as "rulesDigest", a.actor, a.fields,
+      a.silence_id as "silenceId"
+    from unnest(${param(keys.map(({ clusterId }) => clusterId))}::text[], ${param(keys.map(({ timeUs }) => timeUs))}::bigint[],
+      ${param(keys.map(({ id }) => id))}::text[]) with ordinality as k (cluster_id, time_us, id, n)
+    join alerts a on a.cluster_id = k.cluster_id and a.time = ${instant(sql`k.time_us`)} and a.id = k.id and ${within}
+    join clusters c on c.id = a.cluster_id order by k.n`);
   return rows.map((row) => ({
     ...row,
     timeUs: BigInt(row.timeUs),
@@ -159,11 +276,11 @@ type ReadRow = Omit<StoredAlert, "timeUs" | "receivedUs" | "arrival"> & {
   readonly arrival: string;
 } & Record<string, unknown>;
 
-function microseconds(time: SQL): SQL {
+export function microseconds(time: SQL): SQL {
   return sql`(extract(epoch from ${time}) * 1000000)::bigint`;
 }
 
 // Through an interval, because a double of seconds since 1970 does not hold microseconds.
-function instant(us: SQL): SQL {
+export function instant(us: SQL): SQL {
   return sql`(timestamptz 'epoch' + ${us} * interval '1 microsecond')`;
 }

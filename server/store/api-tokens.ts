@@ -1,4 +1,4 @@
-import { and, count, desc, eq, gt, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
+import { and, count, desc, eq, gt, isNotNull, isNull, lt, or, sql } from "./drizzle.ts";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import { isWholeFleet, isWithin, type Scope } from "../domain/scope.ts";

@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, sql } from "drizzle-orm";
+import { and, asc, eq, gt, sql } from "./drizzle.ts";
 
 import { auditGenesis, auditRow, type AuditRow } from "#trust";
 

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, isNotNull, lte, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, isNotNull, lte, or, sql } from "./drizzle.ts";
 
 import type { Envelope } from "#trust";
 

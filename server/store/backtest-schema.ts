@@ -1,4 +1,4 @@
-import { jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { jsonb, pgTable, primaryKey, text } from "./drizzle.ts";
 
 import { instant, int8 } from "./columns.ts";
 

@@ -1,4 +1,4 @@
-import { and, eq, sql, type SQL } from "drizzle-orm";
+import { and, eq, sql, type SQL } from "./drizzle.ts";
 
 import type { BacktestEnds } from "../domain/backtest.ts";
 import type { BacktestId, Digest } from "../domain/ids.ts";
@@ -16,6 +16,7 @@ import {
   reportUpdate,
   reportValues,
 } from "./candidate-reports.ts";
+import { hasLeft } from "./left.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { labelsIn } from "./scopes.ts";
@@ -37,6 +38,7 @@ export interface DesiredBacktest {
   readonly sinceMs: number;
   readonly untilMs: number;
   readonly deadlineMs: number;
+  readonly kind: "rules" | "layer";
   readonly path: string;
   readonly length: number;
   readonly digest: Digest;
@@ -49,7 +51,7 @@ const isOpen = sql`b.canceled_at is null and b.finished_at is null`;
 export const desiredBacktest = sql`(select json_build_object('backtestId', b.id,
     'sinceMs', extract(epoch from b.since) * 1000, 'untilMs', extract(epoch from b.until) * 1000,
     'deadlineMs', extract(epoch from b.deadline_at) * 1000,
-    'path', x.target_path, 'length', x.length, 'digest', x.digest)
+    'kind', x.kind, 'path', x.target_path, 'length', x.length, 'digest', x.digest)
   from backtests b join backtest_clusters bc on bc.backtest_id = b.id join bundles x on x.digest = b.digest
   where bc.cluster_id = c.id and ${isOpen} order by b.created_at desc limit 1)`;
 
@@ -179,6 +181,7 @@ export async function storeBacktest(db: Db, row: BacktestRow, now: Date): Promis
     update backtests b set finished_at = ${at(0)} where b.id = ${row.backtestId} and ${isOpen}
       and not exists (select 1 from backtest_clusters bc join agents g on g.cluster_id = bc.cluster_id
         where bc.backtest_id = b.id and g.revoked_at is null and g.last_seen_at > ${at(goneAfterMs)}
+          and not ${hasLeft(sql`g`, now)}
           and not exists (select 1 from backtest_reports s
             where s.backtest_id = b.id and s.agent_id = g.id and s.state in ${final}))`);
   if (ended.rowCount === 1) await touch(db, row.backtestId);

@@ -1,4 +1,4 @@
-import { and, count, countDistinct, desc, eq, inArray, isNotNull, isNull, or, sql } from "drizzle-orm";
+import { and, count, countDistinct, desc, eq, inArray, isNotNull, isNull, or, sql } from "./drizzle.ts";
 
 import type { Digest } from "../domain/ids.ts";
 import type { Scope } from "../domain/scope.ts";
@@ -103,7 +103,10 @@ export async function countUses(
   db: Db,
   scope: Scope,
 ): Promise<ReadonlyMap<string, { readonly assigned: number; readonly running: number }>> {
-  const digest = sql<string | null>`unnest(array[${assignments.rulesDigest}, ${assignments.shipperDigest}])`;
+  const layers = sql`array(select l.digest from assignment_layers l where l.cluster_id = ${assignments.clusterId})`;
+  const digest = sql<
+    string | null
+  >`unnest(array[${assignments.rulesDigest}, ${assignments.shipperDigest}] || ${layers})`;
   const each = db
     .select({ digest: digest.as("each_digest") })
     .from(assignments)

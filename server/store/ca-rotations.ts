@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, sql } from "./drizzle.ts";
 
 import { stepCa, type CaPhase, type CaStep, type GatedAgent } from "../domain/ca-rotation.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
@@ -7,7 +7,8 @@ import type { AuditNote } from "./audit-entries.ts";
 import { tokensIn } from "./join-tokens.ts";
 import { notifyChanged } from "./notify.ts";
 import { uniqueViolation, type Database, type Db } from "./pool.ts";
-import { agents, caRotations, clusters, joinTokens, nextChange } from "./schema.ts";
+import { agents, caRotations, clusters, joinTokens } from "./schema.ts";
+import { nextChange } from "./columns.ts";
 import { clustersIn } from "./scopes.ts";
 
 export type CaRotationRow = typeof caRotations.$inferSelect;

@@ -12,14 +12,14 @@ import {
   sql,
   type AnyColumn,
   type SQL,
-} from "drizzle-orm";
+} from "./drizzle.ts";
 
 import type { ClusterOrder, ClusterPlace } from "../domain/cluster-page.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
 import type { Selector } from "../domain/selector.ts";
 import type { AuditNote } from "./audit-entries.ts";
-import { param } from "./assignments.ts";
+import { param, renewAssignments } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
 import {
@@ -28,16 +28,23 @@ import {
   assignments,
   type attempts,
   clusters,
-  nextChange,
   rates,
   type Labels,
 } from "./schema.ts";
+import { nextChange } from "./columns.ts";
 import { clustersIn } from "./scopes.ts";
 import { whereLabels } from "./selectors.ts";
 
 export type ClusterRow = typeof clusters.$inferSelect;
 export type AgentRow = typeof agents.$inferSelect;
 export type ComponentRow = typeof agentComponents.$inferSelect;
+/** A release of a layer that a cluster is assigned. */
+export interface LayerRow {
+  readonly clusterId: string;
+  readonly layer: string;
+  readonly digest: string;
+}
+
 export type AttemptRow = typeof attempts.$inferSelect;
 export type AssignmentRow = typeof assignments.$inferSelect;
 export type RateRow = typeof rates.$inferSelect;
@@ -111,6 +118,19 @@ export async function pageClusters(
   };
 }
 
+/** Those of a scope, in no order. Ids of clusters that are not there are left out. */
+export async function listClustersById(
+  db: Db,
+  scope: Scope,
+  ids: readonly string[],
+): Promise<readonly ClusterRow[]> {
+  if (ids.length === 0) return [];
+  return db
+    .select()
+    .from(clusters)
+    .where(and(clustersIn(scope), inArray(clusters.id, [...ids])));
+}
+
 /** By id or by name; names have no underscore, so the two never meet. */
 export async function findCluster(db: Db, scope: Scope, idOrName: string): Promise<Outcome<ClusterRow>> {
   const [row] = await db
@@ -125,7 +145,7 @@ function noCluster(idOrName: string) {
 }
 
 /** A minute that covers less says too little about a rate. */
-const secondsShownMin = 10;
+export const secondsShownMin: number = 10;
 
 /** Everything that belongs to some clusters, in one snapshot. */
 export interface ClusterParts {
@@ -134,6 +154,8 @@ export interface ClusterParts {
   /** Newest generation first; of each agent and kind at most as many as asked for. */
   readonly attempts: readonly AttemptRow[];
   readonly assignments: readonly AssignmentRow[];
+  /** What the assignments name of layers that teams own. */
+  readonly layers: readonly LayerRow[];
   /** Of each agent the newest of the last few minutes. */
   readonly rates: readonly RateRow[];
 }
@@ -144,7 +166,9 @@ export async function loadClusterParts(
   options: { readonly attemptsPerKind: number; readonly ratesSince: Date },
 ): Promise<ClusterParts> {
   const ids = [...clusterIds];
-  if (ids.length === 0) return { agents: [], components: [], attempts: [], assignments: [], rates: [] };
+  if (ids.length === 0) {
+    return { agents: [], components: [], attempts: [], assignments: [], layers: [], rates: [] };
+  }
   // One snapshot, so that a cluster is never shown half before and half after a report.
   return db.transaction(
     async (tx) => ({
@@ -156,6 +180,7 @@ export async function loadClusterParts(
       components: await listComponents(tx, ids),
       attempts: await listAttempts(tx, ids, options.attemptsPerKind),
       assignments: await tx.select().from(assignments).where(inArray(assignments.clusterId, ids)),
+      layers: await listLayers(tx, ids),
       rates: await tx
         .selectDistinctOn([rates.agentId])
         .from(rates)
@@ -170,6 +195,13 @@ export async function loadClusterParts(
     }),
     { isolationLevel: "repeatable read", accessMode: "read only" },
   );
+}
+
+async function listLayers(db: Db, ids: readonly string[]): Promise<readonly LayerRow[]> {
+  const { rows } = await db.execute<Record<string, unknown> & LayerRow>(sql`
+    select cluster_id as "clusterId", layer, digest from assignment_layers
+    where cluster_id = any(${param(ids)}::text[]) and digest is not null order by cluster_id, layer`);
+  return rows;
 }
 
 function agentsOf(db: Db, ids: string[]) {
@@ -189,7 +221,10 @@ async function listAttempts(db: Db, ids: string[], perKind: number): Promise<rea
     select t.agent_id as "agentId", t.kind, t.digest, t.generation::text, t.phase, t.reason, t.detail,
       ${perKind === 1 ? sql`''` : sql`t.log_tail`} as "logTail",
       (extract(epoch from t.at) * 1000)::float8 as "atMs"
-    from agents g cross join (values ('rules'), ('shipper')) as k (kind) cross join lateral (
+    from agents g cross join lateral (
+      select unnest(array['rules', 'shipper'])
+      union select c.kind from agent_components c where c.agent_id = g.id
+    ) as k (kind) cross join lateral (
       select * from attempts a where a.agent_id = g.id and a.kind = k.kind
       order by a.generation desc, a.at desc limit ${perKind}) t
     where g.cluster_id = any(${param(ids)}::text[])
@@ -211,6 +246,7 @@ export async function replaceLabels(
   db: Database,
   before: ClusterRow,
   labels: Labels,
+  now: Date,
   note: AuditNote,
 ): Promise<Outcome<ClusterRow>> {
   return db.transaction(async (tx) => {
@@ -220,6 +256,7 @@ export async function replaceLabels(
       .where(and(eq(clusters.id, before.id), eq(clusters.changed, before.changed)))
       .returning();
     if (row === undefined) return refuse({ kind: "stale", what: "cluster", seen: before.changed });
+    await renewAssignments(tx, [row.id], now);
     await notifyChanged(tx);
     await note(tx, { target: row.name });
     return accept(row);

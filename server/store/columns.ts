@@ -1,4 +1,4 @@
-import { bigint, customType, jsonb, timestamp } from "drizzle-orm/pg-core";
+import { bigint, customType, jsonb, sql, timestamp, type SQL } from "./drizzle.ts";
 
 import { wholeFleet, type Scope } from "../domain/scope.ts";
 
@@ -15,3 +15,8 @@ export const scope = (name: string) => jsonb(name).$type<Scope>().notNull().defa
 
 /** 64 bits, as a bigint. */
 export const int8 = (name: string) => bigint(name, { mode: "bigint" });
+
+/** The next number of the change counter, for `changed` columns on insert and on update. */
+export function nextChange(): SQL<bigint> {
+  return sql<bigint>`nextval('change_seq')`;
+}

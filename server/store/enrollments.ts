@@ -1,48 +1,35 @@
-import { and, eq, inArray, lt, or, sql } from "drizzle-orm";
+import { and, eq, inArray, lt, or } from "./drizzle.ts";
 
 import {
-  judgeBounds,
-  judgeJoinToken,
   judgeNamesakes,
   judgeReach,
   type Applicant,
   type KnownCluster,
   type Namesakes,
 } from "../domain/enrollment.ts";
+import { layerOf } from "../domain/component.ts";
 import type { AgentId, ClusterId, Digest, RolloutId } from "../domain/ids.ts";
 import { inherit, type Precedent } from "../domain/inherit.ts";
 import { withName } from "../domain/labels.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { RolloutSpec } from "../domain/rollout-spec.ts";
-import { isSecret } from "../secrets.ts";
+import type { Admission, Admit, Application } from "./admission.ts";
 import type { AuditNote } from "./audit-entries.ts";
+import { isListed } from "./listed.ts";
 import { notifyChanged } from "./notify.ts";
 import { uniqueViolation, type Database, type Db, type Transaction } from "./pool.ts";
 import {
   agents,
+  assignmentLayers,
   assignments,
   bundles,
   clusters,
   enrollments,
   joinTokens,
-  nextChange,
   rollouts,
-  trustMetadata,
   type Labels,
 } from "./schema.ts";
-
-/** Everything about one enrolment that is known before the store is asked. */
-export interface Application {
-  readonly applicant: Applicant;
-  /** Where the call comes from. */
-  readonly address: string;
-  readonly token: { readonly id: string; readonly secret: string };
-  /** SHA-256 of the key in the certificate request: a repeated request is known by it. */
-  readonly keyHash: Uint8Array;
-  /** For the records that are made; unused when the records exist already. */
-  readonly fresh: { readonly clusterId: ClusterId; readonly agentId: AgentId };
-  readonly now: Date;
-}
+import { nextChange } from "./columns.ts";
 
 /** Makes the certificate for the identity that was decided. Refuses when the request is no good. */
 export type Certify = (identity: {
@@ -75,19 +62,19 @@ class Undo extends Error {
 }
 
 /**
- * One enrolment, all or nothing: counts the token's use, makes or finds cluster and agent, and gives a new cluster its
- * first assignment. The token's row is locked, so that a token with one use admits exactly one key however many come at
- * once; the same key again is answered again without another use.
+ * One enrolment, all or nothing: writes down what admitted it, makes or finds cluster and agent, and gives a new cluster
+ * its first assignment.
  */
 export async function enroll<C extends Certified>(
   db: Database,
   application: Application,
+  admit: Admit,
   certify: (identity: { clusterId: ClusterId; agentId: AgentId }) => Promise<Outcome<C>>,
   note: AuditNote,
 ): Promise<Outcome<Enrolled<C>>> {
   try {
     return await db.transaction(async (tx) => {
-      const done = await enrollIn(tx, application, certify);
+      const done = await enrollIn(tx, application, admit, certify);
       if (!done.ok) throw new Undo(done);
       await note(tx, noteOf(application, done.value));
       return done;
@@ -105,109 +92,52 @@ export async function enroll<C extends Certified>(
 }
 
 /** Which key of which machine was let in, as what. */
-function noteOf({ applicant, keyHash }: Application, { clusterId, agentId, certified }: Enrolled<Certified>) {
+function noteOf(
+  { applicant, keyHash, bearer }: Application,
+  { clusterId, agentId, certified }: Enrolled<Certified>,
+) {
   const { clusterName: cluster, clusterUid: cluster_uid, agentName: agent } = applicant;
   const key = `sha256:${Buffer.from(keyHash).toString("hex")}`;
   const { serial } = certified;
   return {
     target: agentId,
-    request: { cluster, cluster_uid, cluster_id: clusterId, agent, key, serial },
+    request: { cluster, cluster_uid, cluster_id: clusterId, agent, key, serial, ...bearer },
   };
 }
 
 async function enrollIn<C extends Certified>(
   tx: Transaction,
   application: Application,
+  admit: Admit,
   certify: (identity: { clusterId: ClusterId; agentId: AgentId }) => Promise<Outcome<C>>,
 ): Promise<Outcome<Enrolled<C>>> {
-  const { applicant, token: credential, fresh, now } = application;
-  const [token] = await tx.select().from(joinTokens).where(eq(joinTokens.id, credential.id)).for("update");
-  // The same words for both, so that ids cannot be told apart from outside.
-  if (token === undefined || !isSecret(credential.secret, token.secretHash)) {
-    const why = `The join token ${credential.id} is not known here, or its secret is wrong`;
-    return refuse({ kind: "unauthenticated", why });
-  }
-  const again = await findRepeated(tx, application);
-  const admitted = judgeToken(token, application, again !== undefined);
+  const { applicant, fresh } = application;
+  const admitted = await admit(tx, application);
   if (!admitted.ok) return admitted;
+  const admission = admitted.value;
   // First, so that a token learns nothing of clusters that it does not reach.
-  const reach = await judgeAllReach(tx, applicant, token);
+  const reach = await judgeAllReach(tx, applicant, admission);
   if (!reach.ok) return reach;
   const known = judgeNamesakes(applicant, await findNamesakes(tx, applicant));
   if (!known.ok) return known;
-  const cluster = known.value ?? (await insertCluster(tx, application, token.labels));
+  const cluster = known.value ?? (await insertCluster(tx, application, admission.labels));
   const clusterId = cluster.id as ClusterId;
   const before = await findAgent(tx, clusterId, applicant.agentName);
-  if (before !== undefined && before.revokedAt !== null && token.createdAt <= before.revokedAt) {
-    // The token may be on the disk that was stolen with the agent.
-    const why = `The agent "${applicant.agentName}" was revoked after the join token ${token.id} was made: ask for a new one`;
+  const revokedAt = before?.revokedAt ?? undefined;
+  if (revokedAt !== undefined && admission.madeAt <= revokedAt) {
+    // A token may be on the disk that was stolen with the agent, and its node gets service-account tokens for ever.
+    const why = `The agent "${applicant.agentName}" was revoked after the ${admission.what} was made: ask for a new one`;
     return refuse({ kind: "precondition", why });
   }
-  const agentId = again ?? before?.id ?? fresh.agentId;
+  const agentId = admission.again ?? before?.id ?? fresh.agentId;
   const certified = await certify({ clusterId, agentId });
   if (!certified.ok) return certified;
   await putAgent(tx, application, { clusterId, agentId }, certified.value);
-  if (before !== undefined && before.revokedAt !== null) await touchCluster(tx, clusterId);
-  if (again === undefined) {
-    await tx
-      .update(joinTokens)
-      .set({ uses: sql`${joinTokens.uses} + 1` })
-      .where(eq(joinTokens.id, token.id));
-    await tx
-      .insert(enrollments)
-      .values({ tokenId: token.id, keyHash: application.keyHash, agentId, at: now });
-  }
+  if (revokedAt !== undefined) await touchCluster(tx, clusterId);
+  const used = await admission.use(agentId, clusterId);
+  if (!used.ok) return used;
   const [row] = await tx.select({ labels: clusters.labels }).from(clusters).where(eq(clusters.id, clusterId));
-  return accept({ clusterId, agentId, labels: row?.labels ?? token.labels, certified: certified.value });
-}
-
-/** Whether a token admits an applicant, or admits it again after a lost answer. */
-function judgeToken(
-  token: typeof joinTokens.$inferSelect,
-  { applicant, address, now }: Application,
-  isRepeated: boolean,
-): Outcome<true> {
-  const bounds = {
-    id: token.id,
-    ...(token.clusterName === null ? {} : { clusterName: token.clusterName }),
-    ...(token.clusterUid === null ? {} : { clusterUid: token.clusterUid }),
-    ...(token.cidr === null ? {} : { cidr: token.cidr }),
-  };
-  if (isRepeated && token.revokedAt !== null) {
-    // Who revokes a token wants nobody to come in by it any more, also not those who have its answer.
-    const why = `The join token ${token.id} was revoked: ask for a new one`;
-    return refuse({ kind: "unauthenticated", why });
-  }
-  if (isRepeated) return judgeBounds(bounds, applicant, address);
-  const state = {
-    ...bounds,
-    uses: token.uses,
-    usesMax: token.usesMax,
-    expiresAtMs: token.expiresAt.getTime(),
-    isRevoked: token.revokedAt !== null,
-  };
-  return judgeJoinToken(state, applicant, address, now.getTime());
-}
-
-/** The agent that this key got from this token before, if it did. */
-async function findRepeated(
-  tx: Transaction,
-  { token, keyHash, applicant }: Application,
-): Promise<AgentId | undefined> {
-  const [row] = await tx
-    .select({ agentId: enrollments.agentId })
-    .from(enrollments)
-    .innerJoin(agents, eq(agents.id, enrollments.agentId))
-    .innerJoin(clusters, eq(clusters.id, agents.clusterId))
-    .where(
-      and(
-        eq(enrollments.tokenId, token.id),
-        eq(enrollments.keyHash, keyHash),
-        eq(agents.name, applicant.agentName),
-        eq(clusters.uid, applicant.clusterUid),
-      ),
-    );
-  return row?.agentId as AgentId | undefined;
+  return accept({ clusterId, agentId, labels: row?.labels ?? admission.labels, certified: certified.value });
 }
 
 async function findNamesakes(tx: Transaction, applicant: Applicant): Promise<Namesakes> {
@@ -228,14 +158,14 @@ async function findNamesakes(tx: Transaction, applicant: Applicant): Promise<Nam
 async function judgeAllReach(
   tx: Transaction,
   { clusterName, clusterUid }: Applicant,
-  token: typeof joinTokens.$inferSelect,
+  { what, labels: given, scope }: Admission,
 ): Promise<Outcome<true>> {
   const rows = await tx
     .select({ labels: clusters.labels })
     .from(clusters)
     .where(or(eq(clusters.name, clusterName), eq(clusters.uid, clusterUid)));
-  const all = rows.length > 0 ? rows : [{ labels: withName(token.labels, clusterName) }];
-  const judged = all.map(({ labels }) => judgeReach(token.id, token.scope, labels));
+  const all = rows.length > 0 ? rows : [{ labels: withName(given, clusterName) }];
+  const judged = all.map(({ labels }) => judgeReach(what, scope, labels));
   return judged.find((each) => !each.ok) ?? accept(true);
 }
 
@@ -256,13 +186,20 @@ async function insertCluster(
     shipperDigest: inherited.shipper?.digest ?? null,
     changedAt: now,
   });
+  if (inherited.layers.length > 0) {
+    const { clusterId } = fresh;
+    await tx
+      .insert(assignmentLayers)
+      .values(
+        inherited.layers.map(({ kind, digest }) => ({ clusterId, layer: layerOf(kind) ?? "", digest })),
+      );
+  }
   await notifyChanged(tx);
   return { id: fresh.clusterId };
 }
 
 /** Every rollout that a newcomer could follow. */
 async function listPrecedents(tx: Transaction): Promise<readonly Precedent[]> {
-  const listed = sql<boolean>`${bundles.targetsVersion} = (select max(${trustMetadata.version}) from ${trustMetadata} where ${trustMetadata.role} = 'targets')`;
   const rows = await tx
     .select({
       id: rollouts.id,
@@ -271,7 +208,7 @@ async function listPrecedents(tx: Transaction): Promise<readonly Precedent[]> {
       spec: rollouts.spec,
       state: rollouts.state,
       createdAt: rollouts.createdAt,
-      isListed: listed,
+      isListed: isListed("bundles"),
     })
     .from(rollouts)
     .innerJoin(bundles, eq(bundles.digest, rollouts.digest))
@@ -325,6 +262,8 @@ async function putAgent(
     earlierInstances: [],
     starts: 0n,
     suspicions: [],
+    sessionBegins: [],
+    leftAt: null,
   };
   await tx
     .insert(agents)

@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, isNull, or, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, or, sql } from "./drizzle.ts";
 
 import type { Freeze } from "../domain/people/hold.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";

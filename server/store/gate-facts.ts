@@ -1,9 +1,10 @@
-import { sql, type SQL } from "drizzle-orm";
+import { sql, type SQL } from "./drizzle.ts";
 
 import { sliceMinutes, slices, type Minute, type RuleCount } from "../domain/gates/facts.ts";
 import type { Rollout } from "../domain/rollout.ts";
 import { param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
+import { isFlapping, isFresh } from "./suspicions.ts";
 
 /** A time of a cluster to look at. */
 export interface Window {
@@ -34,6 +35,32 @@ export async function readMinutes(db: Db, windows: readonly Window[]): Promise<B
       and ${within(sql`r.minute`, windows)} and r.seconds >= ${secondsMin}
     group by 1, 2, 3 order by 1, 2, 3`);
   return folded(rows, ({ clusterId: _id, is: _is, minute: _at, ...minute }) => minute);
+}
+
+/** When other rollouts of the kind last gave clusters a bundle, or took one back, before this one gave them its own. */
+export async function readPreviousTimes(
+  db: Db,
+  { id, spec: { kind } }: Rollout,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await db.execute<{ id: string; atMs: number }>(sql`
+    select own.cluster_id as id, (extract(epoch from max(rc.assigned_at)) * 1000)::float8 as "atMs"
+    from rollout_clusters own join rollout_clusters rc on rc.cluster_id = own.cluster_id
+      and rc.rollout_id <> own.rollout_id and rc.assigned_at < own.assigned_at
+    join rollouts r on r.id = rc.rollout_id and r.kind = ${kind}
+    where own.rollout_id = ${id} and own.cluster_id = any(${param(ids)}::text[])
+    group by own.cluster_id`);
+  return new Map(rows.map(({ id: of, atMs }) => [of, atMs]));
+}
+
+/** Of which minute the first rates are that clusters ever sent, as far as rates are kept. By `rates_by_cluster`. */
+export async function readFirstMinutes(db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await db.execute<{ id: string; firstMs: number | null }>(sql`
+    select x.id, (select (extract(epoch from min(r.minute)) * 1000)::float8 from rates r where r.cluster_id = x.id) as "firstMs"
+    from unnest(${param(ids)}::text[]) as x (id)`);
+  return new Map(rows.flatMap(({ id, firstMs }) => (firstMs === null ? [] : [[id, firstMs] as const])));
 }
 
 interface MinuteRow extends Record<string, unknown>, Minute {
@@ -109,7 +136,8 @@ export async function listHoldOut(
   now: Date,
   size: number,
 ): Promise<readonly string[]> {
-  const digest = sql.identifier(`${kind}_digest`);
+  // Rules are what layers are put on: clusters that have none raise no alert to compare with.
+  const digest = sql.identifier(kind === "shipper" ? "shipper_digest" : "rules_digest");
   const { rows } = await db.execute<{ id: string }>(sql`
     select c.id from clusters c join assignments a on a.cluster_id = c.id
     left join rollout_clusters rc on rc.rollout_id = ${id} and rc.cluster_id = c.id
@@ -120,6 +148,20 @@ export async function listHoldOut(
     -- Which of many are taken nobody can foresee, and every server takes the same.
     order by md5(c.id || ${id}) limit ${size}`);
   return rows.map((row) => row.id);
+}
+
+/** The share of the clusters that are heard of and do not have the bundle, in which an agent flaps; 0 where there is none. */
+export async function readFlappingOutside(db: Db, { id }: Rollout, now: Date): Promise<number> {
+  const { rows } = await db.execute<{ share: number }>(sql`
+    select coalesce(avg(x.flaps::int), 0)::float8 as share from (
+      select bool_or(exists (select 1 from jsonb_array_elements(g.suspicions) e where ${isFlapping} and ${isFresh(now)})) as flaps
+      from agents g join clusters c on c.id = g.cluster_id
+      left join rollout_clusters rc on rc.rollout_id = ${id} and rc.cluster_id = c.id
+      where c.retired_at is null and g.revoked_at is null and (rc.state is null or rc.state = 'waiting')
+        and g.last_seen_at > ${instant(now.getTime() - 120_000)}
+      group by c.id
+    ) x`);
+  return rows[0]?.share ?? 0;
 }
 
 function windowsOf(windows: readonly Window[]): SQL {

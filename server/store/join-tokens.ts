@@ -1,4 +1,4 @@
-import { and, desc, eq, sql, type SQL } from "drizzle-orm";
+import { and, desc, eq, sql, type SQL } from "./drizzle.ts";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";

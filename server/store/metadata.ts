@@ -1,7 +1,7 @@
-import { and, asc, desc, eq, gt, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, sql } from "./drizzle.ts";
 
 import type { Db, Transaction } from "./pool.ts";
-import { trustMetadata, type TrustRole } from "./schema.ts";
+import { trustMetadata, type StoredRole } from "./schema.ts";
 
 export type MetadataRow = typeof trustMetadata.$inferSelect;
 
@@ -14,7 +14,7 @@ export async function lockMetadata(tx: Transaction): Promise<void> {
 }
 
 /** The newest metadata of a role. */
-export async function findMetadata(db: Db, role: TrustRole): Promise<MetadataRow | undefined> {
+export async function findMetadata(db: Db, role: StoredRole): Promise<MetadataRow | undefined> {
   const [row] = await db
     .select()
     .from(trustMetadata)

@@ -77,13 +77,53 @@ test("a migration that sorts before one that was applied is refused instead of b
   });
 });
 
-test("a migration that fails leaves nothing of itself behind", async (t) => {
+test("a migration that fails leaves nothing of itself behind; those before it stay, and hold no locks meanwhile", async (t) => {
   const url = await freshDatabaseUrl(t);
   const folder = copyOfMigrations(t);
-  addMigration(folder, "9999_broken", 9_000_000_000_000, "create table half (id int); select 1 / 0");
-  await assert.rejects(migrate(url, folder), /division by zero|Failed query/);
+  addMigration(folder, "9998_whole", 8_999_000_000_000, "alter table rollouts add column whole text");
+  const asksElsewhere = `create table half (id int);
+    do $$ begin
+      if exists (select 1 from pg_locks where relation = 'rollouts'::regclass and mode = 'AccessExclusiveLock'
+        and database = (select oid from pg_database where datname = current_database()))
+      then raise 'rollouts are locked'; end if;
+    end $$;
+    select 1 / 0`;
+  addMigration(folder, "9999_broken", 9_000_000_000_000, asksElsewhere);
+  await assert.rejects(migrate(url, folder), (error: Error) => {
+    assert.equal(error.message, "The migration 9999_broken failed");
+    assert.match(String(error.cause), /division by zero/);
+    return true;
+  });
   const [row] = await query<{ half: string | null }>(url, "select to_regclass('half') as half");
   assert.equal(row?.half, null);
+  writeFileSync(join(folder, "9999_broken.sql"), "alter table rollouts drop column whole");
+  assert.deepEqual(await migrate(url, folder), ["9999_broken"]);
+});
+
+test("hours that are counted when totals come lie in the day of their totals, and go with it", async (t) => {
+  const url = await emptyDatabase(t);
+  const older = copyOfMigrations(t);
+  const path = join(older, "meta", "_journal.json");
+  const journal = JSON.parse(readFileSync(path, "utf8")) as { entries: { tag: string }[] };
+  const entries = journal.entries.filter(({ tag }) => tag < "0026");
+  writeFileSync(path, JSON.stringify({ ...journal, entries }));
+  await migrate(url, older);
+  await query(
+    url,
+    `create table alert_hours_20260301 partition of alert_hours for values from ('2026-03-01 00:00:00+00') to ('2026-03-02 00:00:00+00');
+    insert into alert_hours select hour, cluster, 'R', 4, 3, hour, hour
+    from unnest(array['2026-03-01 05:00:00+00', '2026-02-01 05:00:00+00']::timestamptz[]) hour, unnest(array['cl_1', 'cl_2']) cluster`,
+  );
+  await migrate(url);
+  const sums = await query(
+    url,
+    `select tableoid::regclass::text as lies, sum(count) filter (where rule = '')::int as "ofClusters",
+      sum(count) filter (where cluster_id = '')::int as "ofRules" from alert_totals group by 1 order by 1`,
+  );
+  assert.deepEqual(sums, [
+    { lies: "alert_totals_20260301", ofClusters: 6, ofRules: 6 },
+    { lies: "alert_totals_default", ofClusters: 6, ofRules: 6 },
+  ]);
 });
 
 test("pendingMigrations() lists what an empty database lacks and changes nothing", async (t) => {

@@ -2,14 +2,16 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { drizzle } from "drizzle-orm/node-postgres";
-import { migrate as applyPending } from "drizzle-orm/node-postgres/migrator";
 import { Client, type Pool } from "pg";
 
 import { Failure } from "../failure.ts";
 
 /** Where the migrations of this version of the code are. */
-export const migrationsFolder = join(import.meta.dirname, "..", "..", "migrations");
+const here = import.meta.dirname;
+/** Beside the server's one file, or in the sources' top folder. */
+export const migrationsFolder = import.meta.filename.endsWith(".ts")
+  ? join(here, "..", "..", "migrations")
+  : join(here, "migrations");
 
 /** Serialises migrations of one database, whoever runs them: the bytes of "falconry" read as a number. */
 const migrationLock = "7377296838936654457";
@@ -20,6 +22,7 @@ interface Migration {
   /** Orders the migrations and is their key in the database: milliseconds. */
   readonly when: number;
   readonly hash: string;
+  readonly text: string;
 }
 
 interface Applied {
@@ -28,9 +31,10 @@ interface Applied {
 }
 
 /**
- * Brings a database to the schema of this code: all pending migrations in one transaction, or none. Safe with several
- * servers starting at once: they take turns, and those that come later find nothing to do. Answers with the names of
- * the migrations that it applied.
+ * Brings a database to the schema of this code. Each pending migration is a transaction of its own, so that what one locks is free before
+ * the next, which may take long; after one that fails, those before it stay, and the next call goes on from there. Safe with several
+ * servers starting at once: they take turns, and those that come later find nothing to do. Answers with the names of the migrations that
+ * it applied.
  *
  * Fails when the database is newer than the code, and when an applied migration is not the text it was.
  */
@@ -49,10 +53,30 @@ export async function migrate(url: string, folder: string = migrationsFolder): P
     await client.query("select pg_advisory_lock($1::bigint)", [migrationLock]);
     await client.query("set lock_timeout = 0");
     const pending = compare(readMigrations(folder), await readApplied(client));
-    await applyPending(drizzle(client), { migrationsFolder: folder });
-    return pending;
+    if (pending.length > 0) await client.query(journalTable);
+    for (const migration of pending) await apply(client, migration);
+    return pending.map(({ tag }) => tag);
   } finally {
     await client.end();
+  }
+}
+
+/** Where drizzle keeps the same, so that its tools can read it. */
+const journalTable = `create schema if not exists drizzle;
+  create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
+
+async function apply(client: Client, { tag, when, hash, text }: Migration): Promise<void> {
+  try {
+    await client.query("begin");
+    await client.query(text);
+    await client.query("insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)", [
+      hash,
+      when,
+    ]);
+    await client.query("commit");
+  } catch (error) {
+    // The end of the connection takes back what it began.
+    throw new Error(`The migration ${tag} failed`, { cause: error });
   }
 }
 
@@ -61,7 +85,7 @@ export async function pendingMigrations(
   client: Pool | Client,
   folder: string = migrationsFolder,
 ): Promise<readonly string[]> {
-  return compare(readMigrations(folder), await readApplied(client));
+  return compare(readMigrations(folder), await readApplied(client)).map(({ tag }) => tag);
 }
 
 async function readApplied(client: Pool | Client): Promise<readonly Applied[]> {
@@ -75,7 +99,7 @@ async function readApplied(client: Pool | Client): Promise<readonly Applied[]> {
   return rows;
 }
 
-function compare(known: readonly Migration[], applied: readonly Applied[]): readonly string[] {
+function compare(known: readonly Migration[], applied: readonly Applied[]): readonly Migration[] {
   const byTime = new Map(known.map((migration) => [migration.when, migration]));
   const newest = known.at(-1);
   for (const row of applied) {
@@ -106,7 +130,7 @@ function compare(known: readonly Migration[], applied: readonly Applied[]): read
       2,
     );
   }
-  return pending.map((migration) => migration.tag);
+  return pending;
 }
 
 function readMigrations(folder: string): readonly Migration[] {
@@ -114,7 +138,7 @@ function readMigrations(folder: string): readonly Migration[] {
     readonly entries: readonly { readonly tag: string; readonly when: number }[];
   };
   return journal.entries.map(({ tag, when }) => {
-    const text = readFileSync(join(folder, `${tag}.sql`));
-    return { tag, when, hash: createHash("sha256").update(text).digest("hex") };
+    const text = readFileSync(join(folder, `${tag}.sql`), "utf8");
+    return { tag, when, text, hash: createHash("sha256").update(text).digest("hex") };
   });
 }

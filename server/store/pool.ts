@@ -1,4 +1,4 @@
-import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import { drizzle, type NodePgDatabase } from "./drizzle.ts";
 import { DatabaseError, Pool } from "pg";
 
 import * as schema from "./schema.ts";
@@ -34,7 +34,9 @@ export function openPool(options: PoolOptions): Database {
     statement_timeout: 15_000,
     // For a database that is frozen and cannot keep its own time; below the 30 s that callers wait.
     query_timeout: 20_000,
-    idle_in_transaction_session_timeout: 30_000,
+    // Of a host that vanished: its locks are free for another server within the time that a takeover has. Nothing thinks for so
+    // long between two statements; what bundles hold is loaded before a transaction.
+    idle_in_transaction_session_timeout: 10_000,
     application_name: "falconry-server",
     keepAlive: true,
   });
@@ -77,6 +79,14 @@ export function isDatabaseAway(error: unknown): boolean {
     const code = "code" in at && typeof at.code === "string" ? at.code : "";
     if (unavailable.test(code) || networkCodes.has(code)) return true;
     if (brokenConnection.test(at.message)) return true;
+  }
+  return false;
+}
+
+/** Whether a statement ran longer than it may, or was cancelled. */
+export function isStatementLate(error: unknown): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    if (at instanceof DatabaseError && at.code === "57014") return true;
   }
   return false;
 }

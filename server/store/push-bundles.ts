@@ -10,6 +10,7 @@ import { accept, refuse, type Outcome, type Refusal } from "../domain/refusal.ts
 import type { AuditNote } from "./audit-entries.ts";
 import { insertBundle, listBundlesAt, markListed, type BundleRow } from "./bundles.ts";
 import { findMetadata, insertMetadata, lockMetadata } from "./metadata.ts";
+import { relistLayers } from "./layer-lists.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Transaction } from "./pool.ts";
 import { signOnline, type Keyring } from "./sign-metadata.ts";
@@ -33,7 +34,7 @@ export interface Push {
 }
 
 /** Carries a refusal out of the transaction, so that everything in it is undone. */
-class Undo extends Error {
+export class Undo extends Error {
   readonly refusal: Refusal;
   constructor(refusal: Refusal) {
     super("The transaction is undone");
@@ -85,6 +86,7 @@ async function pushIn(tx: Transaction, push: Push): Promise<readonly BundleRow[]
       publishedAt: push.now,
     });
   }
+  if (!isSame) await relistLayers(tx, view.document, push.now);
   const signed = await signOnline(tx, push.keyring, push.now);
   if (!signed.ok) throw new Undo(signed.refusal);
   await notifyChanged(tx);

@@ -1,7 +1,7 @@
-import { sql, type SQL } from "drizzle-orm";
+import { sql, type SQL } from "./drizzle.ts";
 
 import type { Digest } from "../domain/ids.ts";
-import type { BundleKind } from "../domain/rollout-spec.ts";
+import type { ComponentName } from "../domain/component.ts";
 import { param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
 import type { StoredCondition } from "./schema.ts";
@@ -19,13 +19,13 @@ export interface Report {
 }
 
 export interface ReportedComponent {
-  readonly kind: BundleKind;
+  readonly kind: ComponentName;
   readonly runningDigest?: Digest;
   readonly runningSince?: Date;
 }
 
 export interface ReportedAttempt {
-  readonly kind: BundleKind;
+  readonly kind: ComponentName;
   readonly digest: Digest;
   readonly generation: bigint;
   readonly at: Date;
@@ -88,7 +88,7 @@ export async function storeReports(
         audit_head = coalesce(decode(x.head, 'hex'), g.audit_head)
       from given x join held on held.id = x.id where g.id = x.id
       returning g.id, x.observed
-    ), proved as (${upsertProofs(given, at)}), tried as (${insertAttempts(given)})
+    ), proved as (${upsertProofs(given, at)}), tried as (${insertAttempts(given)}), gone as (${removeGone(given)})
     select id from fence`);
   return new Set(rows.map(({ id }) => id));
 }
@@ -104,11 +104,26 @@ function upsertProofs(given: readonly GivenReport[], at: SQL): SQL {
       ${texts(all, ({ runningDigest }) => runningDigest ?? null)},
       ${texts(all, ({ runningSince }) => runningSince?.toISOString() ?? null)}
     ) as x (id, kind, digest, since) on x.id = fence.id
+    where ${isKnown}
     on conflict (agent_id, kind) do update set
       running_digest = excluded.running_digest, running_since = excluded.running_since,
       proved_generation = excluded.proved_generation, proved_at = excluded.proved_at
     where (c.running_digest, c.running_since, c.proved_generation)
       is distinct from (excluded.running_digest, excluded.running_since, excluded.proved_generation)`;
+}
+
+/** Layers of whatever name would fill the database: those count that somebody released once. */
+const isKnown = sql`(x.kind in ('rules', 'shipper')
+  or exists (select 1 from trust_metadata m where m.role = 'layer-' || substr(x.kind, 7)))`;
+
+/** A layer of which an agent says nothing any more is not there. */
+function removeGone(given: readonly GivenReport[]): SQL {
+  const all = given.flatMap(({ agentId, report }) => report.components.map((each) => ({ agentId, ...each })));
+  return sql`
+    delete from agent_components c using fence
+    where c.agent_id = fence.id and c.kind like 'layer/%' and not exists (
+      select 1 from unnest(${texts(all, ({ agentId }) => agentId)}, ${texts(all, ({ kind }) => kind)}) as x (id, kind)
+      where x.id = c.agent_id and x.kind = c.kind)`;
 }
 
 function insertAttempts(given: readonly GivenReport[]): SQL {
@@ -122,6 +137,7 @@ function insertAttempts(given: readonly GivenReport[]): SQL {
       ${texts(all, ({ reason }) => reason)}, ${texts(all, ({ detail }) => detail)},
       ${texts(all, ({ logTail }) => logTail)}
     ) as x (id, kind, digest, generation, at, phase, reason, detail, log_tail) on x.id = fence.id
+    where ${isKnown}
     on conflict do nothing`;
 }
 

@@ -1,11 +1,14 @@
-import { sql } from "drizzle-orm";
+import { sql } from "./drizzle.ts";
 
-import type { Digest, RolloutId } from "../domain/ids.ts";
+import type { RolloutId } from "../domain/ids.ts";
 import { silentAfterMs } from "../domain/liveness.ts";
+import { wayBack } from "../domain/rollout-plan.ts";
 import { placeLate } from "../domain/rollout-waves.ts";
 import type { Rollout } from "../domain/rollout.ts";
 import { isShadowing } from "../domain/rollout-shadow.ts";
-import { param } from "./assignments.ts";
+import { assignedOf, param } from "./assignments.ts";
+import { readLatecomers } from "./fleet.ts";
+import { isListed } from "./listed.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Db } from "./pool.ts";
 import { findRollouts, lockRollouts } from "./rollouts.ts";
@@ -19,7 +22,6 @@ const admittedMax = 1000;
 interface Latecomer extends Record<string, unknown> {
   readonly id: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly assigned: Digest | null;
 }
 
 /**
@@ -36,12 +38,19 @@ export async function admitLate(db: Db, rollout: Rollout): Promise<number> {
       select 1 from rollouts where id = ${rollout.id} and generation = ${rollout.generation} for update`);
     const late = still.length === 0 ? [] : await listLate(tx, rollout);
     if (late.length === 0) return 0;
+    const found = await readLatecomers(
+      tx,
+      rollout.spec.kind,
+      new Date(),
+      late.map(({ id }) => id),
+    );
+    const back = new Map(found.map((cluster) => [cluster.id, wayBack(cluster, rollout.digest)]));
     await tx.execute(sql`
       insert into rollout_clusters as rc (rollout_id, cluster_id, wave, previous_digest, late)
       select ${rollout.id}, x.*, true from unnest(
         ${param(late.map(({ id }) => id))}::text[],
         ${param(late.map(({ labels }) => placeLate(rollout.spec, rollout.waves, labels)))}::int[],
-        ${param(late.map(({ assigned }) => assigned))}::text[]
+        ${param(late.map(({ id }) => back.get(id) ?? null))}::text[]
       ) as x
       on conflict (rollout_id, cluster_id) do update set state = 'waiting', reason = '', wave = excluded.wave,
         previous_digest = excluded.previous_digest, late = true
@@ -59,12 +68,12 @@ async function listLate(db: Db, rollout: Rollout): Promise<readonly Latecomer[]>
   const since = isOver ? sql`c.created_at >= ${createdAt}` : sql`true`;
   // Who left before it was given the bundle may come back while the rollout runs, and not after.
   const isIn = isOver ? sql`true` : sql`(rc.state <> 'removed' or rc.generation > 0)`;
-  const digest = sql.identifier(`${kind}_digest`);
+  const own = assignedOf(kind, sql`c.id`);
   const { rows } = await db.execute<Latecomer>(sql`
-    select c.id, c.labels, a.${digest} as assigned
-    from clusters c left join assignments a on a.cluster_id = c.id
+    select c.id, c.labels
+    from clusters c left join assignments a on a.cluster_id = c.id ${own.join}
     where c.retired_at is null and ${since} and ${labelsIn(rollout.scope, "c")}
-      and ${whereLabels(sql`c.labels`, selector)} and a.${digest} is distinct from ${rollout.digest}
+      and ${whereLabels(sql`c.labels`, selector)} and ${own.digest} is distinct from ${rollout.digest}
       and not exists (select 1 from rollout_clusters rc
         where rc.rollout_id = ${rollout.id} and rc.cluster_id = c.id and ${isIn})
       and not exists (select 1 from rollouts r join rollout_clusters rc on rc.rollout_id = r.id
@@ -100,7 +109,7 @@ export async function listCatchUps(db: Db, now: Date): Promise<readonly CatchUp[
             where g.cluster_id = rc.cluster_id and g.last_seen_at > ${before(silentAfterMs)}))) as "isOpen"
       from rollouts r join bundles b on b.digest = r.digest
       where r.state = 'succeeded'
-        and b.targets_version = (select max(version) from trust_metadata where role = 'targets')
+        and ${isListed("b")}
     ) found where "isOpen" or finished_at > ${before(lateMs)}`);
   const open = new Map(rows.map(({ id, isOpen }) => [id, isOpen]));
   const rollouts = await findRollouts(db, [...open.keys()]);

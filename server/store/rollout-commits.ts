@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "./drizzle.ts";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { ClusterChange, RolloutCluster } from "../domain/rollout-cluster.ts";

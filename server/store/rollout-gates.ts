@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "./drizzle.ts";
 
 import type { GateName, GateState, GateVerdict } from "../domain/gates/gate.ts";
 import type { GateJudgement } from "../domain/gates/step.ts";
@@ -35,10 +35,17 @@ export async function listVerdicts(
   return new Map([...byWave].map(([wave, rows]) => [wave, inOrder(rollout, rows)]));
 }
 
-/** The judgement of the wave in work under the present generation, if there is a complete one. */
-export async function findJudgement(db: Db, rollout: Rollout): Promise<GateJudgement | undefined> {
+/**
+ * The judgement of the wave in work under the present generation, if there is a complete one. Of a wave that has passed it is the one by
+ * which it did, which is of the generation before.
+ */
+export async function findJudgement(
+  db: Db,
+  rollout: Rollout,
+  isPassed: boolean,
+): Promise<GateJudgement | undefined> {
   const rows = (await readRows(db, rollout.id)).filter(
-    (row) => row.wave === rollout.wave && BigInt(row.generation) === rollout.generation,
+    (row) => row.wave === rollout.wave && (isPassed || BigInt(row.generation) === rollout.generation),
   );
   const verdicts = inOrder(rollout, rows);
   if (verdicts.length < (rollout.spec.gates ?? []).length) return undefined;

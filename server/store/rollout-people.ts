@@ -1,4 +1,4 @@
-import { desc, eq, sql } from "drizzle-orm";
+import { desc, eq, sql } from "./drizzle.ts";
 
 import type { RolloutId } from "../domain/ids.ts";
 import type { Approval } from "../domain/people/approval.ts";

@@ -1,9 +1,10 @@
-import { and, desc, eq, inArray, isNull, lt, or, sql, type SQL } from "drizzle-orm";
+import { and, desc, eq, inArray, isNull, lt, or, sql, type SQL } from "./drizzle.ts";
 
+import type { ComponentName } from "../domain/component.ts";
 import type { Digest, RolloutId } from "../domain/ids.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { RolloutPlan } from "../domain/rollout-plan.ts";
-import type { BundleKind, RolloutSpec } from "../domain/rollout-spec.ts";
+import type { RolloutSpec } from "../domain/rollout-spec.ts";
 import type { Rollout, RolloutState, Wave } from "../domain/rollout.ts";
 import { isWholeFleet, type Scope } from "../domain/scope.ts";
 import { param } from "./assignments.ts";
@@ -111,11 +112,23 @@ export async function countRolloutClusters(
   return new Map(rows.map(({ id, count }) => [id, count]));
 }
 
+/** How many clusters some rollouts are for, and how many of them proved it; those that left are not counted. */
+export async function countRolloutSteps(
+  db: Db,
+  ids: readonly RolloutId[],
+): Promise<ReadonlyMap<string, { readonly proved: number; readonly clusters: number }>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await db.execute<{ id: string; proved: number; clusters: number }>(sql`
+    select rollout_id as id, (count(*) filter (where state = 'proved'))::int as proved, count(*)::int as clusters
+    from rollout_clusters where rollout_id = any(${param(ids)}::text[]) and state <> 'removed' group by rollout_id`);
+  return new Map(rows.map(({ id, ...counts }) => [id, counts]));
+}
+
 /**
  * Lets one caller at a time decide which clusters are in which rollout of a kind, until the transaction ends: two
  * rollouts that are started at once could otherwise both find the same clusters free.
  */
-export async function lockRollouts(tx: Transaction, kind: BundleKind): Promise<void> {
+export async function lockRollouts(tx: Transaction, kind: ComponentName): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`falconry rollouts ${kind}`}, 0))`);
 }
 
@@ -145,6 +158,7 @@ export async function insertRollout(
     pending: rollout.pending === true,
     need: rollout.need ?? null,
     starters: rollout.starters ?? [],
+    traceparent: rollout.traceparent ?? null,
   });
   await insertClusters(tx, rollout.id, plan);
   if (isShadowing(rollout)) await touchClusters(tx, rollout.id);
@@ -180,6 +194,7 @@ function fromRow(row: typeof rollouts.$inferSelect): Rollout {
     ...(row.pending ? { pending: true } : {}),
     ...(row.need === null ? {} : { need: row.need }),
     starters: row.starters,
+    ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
     ...(row.finishedAt === null ? {} : { finishedAtMs: row.finishedAt.getTime() }),
   };
 }

@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { getTableColumns, getTableName, is } from "drizzle-orm";
-import { PgTable, getTableConfig } from "drizzle-orm/pg-core";
+import { getTableColumns, getTableConfig, getTableName, is, PgTable } from "./drizzle.ts";
 
 import { freshDatabase } from "../../test/support/postgres.ts";
 import { describeSchema } from "./describe-schema.ts";

@@ -2,13 +2,14 @@
  * The typed mirror of `migrations/`: the SQL is the truth, a test compares the two through `information_schema`.
  * Constraints that only the database enforces are not repeated here.
  */
-import { sql, type SQL } from "drizzle-orm";
-import { boolean, integer, jsonb, pgTable, primaryKey, smallint, text } from "drizzle-orm/pg-core";
+import { boolean, integer, jsonb, pgTable, primaryKey, smallint, text } from "./drizzle.ts";
 
+import type { ComponentName } from "../domain/component.ts";
+import type { SessionBegin } from "../domain/flapping.ts";
 import type { ApprovalNeed, Person } from "../domain/people/approval.ts";
 import type { Role } from "../domain/permission.ts";
 import { reportColumns } from "./backtest-schema.ts";
-import { bytea, instant, int8, scope } from "./columns.ts";
+import { bytea, instant, int8, nextChange, scope } from "./columns.ts";
 
 /** Labels of a cluster; always with `region`. */
 export type Labels = Readonly<Record<string, string>>;
@@ -21,21 +22,19 @@ export interface StoredCondition {
   readonly since: string;
 }
 
-/** Something that the server finds wrong with an agent's identity, as stored. */
+/** Something that the server finds wrong with who speaks for an agent, or how often they begin to, as stored. */
 export interface StoredSuspicion extends StoredCondition {
   /** When it was seen last. */
   readonly atMs: number;
 }
 
 /** What a bundle holds, in the words of the domain and of the database. */
-export type BundleKindName = "rules" | "shipper";
+export type BundleKindName = "rules" | "shipper" | "layer";
 
 export type TrustRole = "root" | "targets" | "snapshot" | "timestamp";
 
-/** The next number of the change counter, for `changed` columns on insert and on update. */
-export function nextChange(): SQL<bigint> {
-  return sql<bigint>`nextval('change_seq')`;
-}
+/** A role of trust metadata, or that of a layer that a team owns: "layer-payments". */
+export type StoredRole = TrustRole | `layer-${string}`;
 
 export const clusters = pgTable("clusters", {
   id: text("id").primaryKey(),
@@ -78,13 +77,15 @@ export const agents = pgTable("agents", {
   starts: int8("starts").notNull().default(0n),
   suspicions: jsonb("suspicions").$type<readonly StoredSuspicion[]>().notNull().default([]),
   auditHead: bytea("audit_head"),
+  sessionBegins: jsonb("session_begins").$type<readonly SessionBegin[]>().notNull().default([]),
+  leftAt: instant("left_at"),
 });
 
 export const agentComponents = pgTable(
   "agent_components",
   {
     agentId: text("agent_id").notNull(),
-    kind: text("kind").$type<BundleKindName>().notNull(),
+    kind: text("kind").$type<ComponentName>().notNull(),
     runningDigest: text("running_digest"),
     runningSince: instant("running_since"),
     provedGeneration: int8("proved_generation"),
@@ -97,7 +98,7 @@ export const attempts = pgTable(
   "attempts",
   {
     agentId: text("agent_id").notNull(),
-    kind: text("kind").$type<BundleKindName>().notNull(),
+    kind: text("kind").$type<ComponentName>().notNull(),
     digest: text("digest").notNull(),
     generation: int8("generation").notNull(),
     at: instant("at").notNull(),
@@ -126,7 +127,7 @@ export const bundles = pgTable("bundles", {
 export const trustMetadata = pgTable(
   "trust_metadata",
   {
-    role: text("role").$type<TrustRole>().notNull(),
+    role: text("role").$type<StoredRole>().notNull(),
     version: int8("version").notNull(),
     body: bytea("body").notNull(),
     expiresAt: instant("expires_at").notNull(),
@@ -138,7 +139,7 @@ export const trustMetadata = pgTable(
 
 export const rollouts = pgTable("rollouts", {
   id: text("id").primaryKey(),
-  kind: text("kind").$type<BundleKindName>().notNull(),
+  kind: text("kind").$type<ComponentName>().notNull(),
   digest: text("digest").notNull(),
   spec: jsonb("spec").notNull(),
   state: text("state").notNull(),
@@ -155,6 +156,7 @@ export const rollouts = pgTable("rollouts", {
   pending: boolean("pending").notNull().default(false),
   need: jsonb("need").$type<ApprovalNeed>(),
   starters: jsonb("starters").$type<readonly Person[]>().notNull().default([]),
+  traceparent: text("traceparent"),
 });
 
 export const rolloutApprovals = pgTable(
@@ -229,6 +231,16 @@ export const rolloutGates = pgTable(
 );
 
 export { backtestClusters, backtestReports, backtests } from "./backtest-schema.ts";
+export { issuers, issuerUses } from "./issuer-schema.ts";
+export {
+  notificationCursor,
+  notificationDeliveries,
+  notificationGroups,
+  notificationReceivers,
+  notificationRoutes,
+  reportSchedules,
+} from "./notification-schema.ts";
+export { responses } from "./response-schema.ts";
 
 export const shadowReports = pgTable(
   "shadow_reports",
@@ -246,6 +258,17 @@ export const assignments = pgTable("assignments", {
   changedAt: instant("changed_at").notNull(),
   changed: int8("changed").notNull().default(nextChange()),
 });
+
+export const assignmentLayers = pgTable(
+  "assignment_layers",
+  {
+    clusterId: text("cluster_id").notNull(),
+    layer: text("layer").notNull(),
+    digest: text("digest"),
+    rolloutId: text("rollout_id"),
+  },
+  (table) => [primaryKey({ columns: [table.clusterId, table.layer] })],
+);
 
 export const joinTokens = pgTable("join_tokens", {
   id: text("id").primaryKey(),
@@ -307,26 +330,16 @@ export const apiTokens = pgTable("api_tokens", {
   subject: text("subject"),
 });
 
-export const alerts = pgTable(
-  "alerts",
-  {
-    id: text("id").notNull(),
-    time: instant("time").notNull(),
-    receivedAt: instant("received_at").notNull(),
-    arrival: int8("arrival").generatedAlwaysAsIdentity(),
-    clusterId: text("cluster_id").notNull(),
-    agentId: text("agent_id").notNull(),
-    rule: text("rule").notNull(),
-    priority: smallint("priority").notNull(),
-    source: text("source").notNull(),
-    output: text("output").notNull(),
-    body: text("body").notNull(),
-    auditId: text("audit_id").notNull().default(""),
-    tags: text("tags").array().notNull().default([]),
-    rulesDigest: text("rules_digest").notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.clusterId, table.time, table.id] })],
-);
+export {
+  alertActorHours,
+  alertGroupActs,
+  alertGroups,
+  alertHours,
+  alertTotals,
+  alertIntake,
+  alerts,
+  alertSilences,
+} from "./alert-schema.ts";
 
 export const rates = pgTable(
   "rates",

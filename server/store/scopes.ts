@@ -1,4 +1,4 @@
-import { and, gt, isNull, sql, type SQL } from "drizzle-orm";
+import { and, gt, isNull, sql, type SQL } from "./drizzle.ts";
 
 import type { Scope } from "../domain/scope.ts";
 import type { Db } from "./pool.ts";

@@ -1,4 +1,4 @@
-import { sql, type SQL } from "drizzle-orm";
+import { sql, type SQL } from "./drizzle.ts";
 
 import type { Selector } from "../domain/selector.ts";
 import { param } from "./assignments.ts";

@@ -1,29 +1,37 @@
-import { sql } from "drizzle-orm";
+import { sql } from "./drizzle.ts";
 
 import type { Digest, RolloutId } from "../domain/ids.ts";
-import type { Scope } from "../domain/scope.ts";
+import type { ShadowEvidence } from "../domain/rollout-shadow.ts";
+import { type Scope, wholeFleet } from "../domain/scope.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { notifyChanged } from "./notify.ts";
-import { type CandidateReport, reportNames, reportUpdate, reportValues } from "./candidate-reports.ts";
+import {
+  type CandidateReport,
+  reportNames,
+  reportUpdate,
+  reportValues,
+  sumReports,
+} from "./candidate-reports.ts";
 import { labelsIn } from "./scopes.ts";
 
 /** A candidate that a cluster is to evaluate beside what it runs. */
 export interface DesiredShadow {
   readonly rolloutId: RolloutId;
   readonly untilMs: number;
+  readonly kind: "rules" | "layer";
   readonly path: string;
   readonly length: number;
   readonly digest: Digest;
 }
 
 /** Of the rollout `r`: that its shadow is wanted now. As `isShadowing` of the domain says it. */
-const isShadowing = sql`r.finished_at is null and r.kind = 'rules'
+const isShadowing = sql`r.finished_at is null and r.kind <> 'shipper'
   and coalesce((r.spec->>'shadowSeconds')::int, 0) > 0 and r.waves->0->>'startedAtMs' is null`;
 
-/** As JSON, for the cluster `c`. */
+/** As JSON, for the cluster `c`; of several, the one that began first. */
 export const desiredShadow = sql`(select json_build_object('rolloutId', r.id,
     'untilMs', extract(epoch from r.created_at) * 1000 + (r.spec->>'shadowSeconds')::int * 1000,
-    'path', b.target_path, 'length', b.length, 'digest', b.digest)
+    'kind', b.kind, 'path', b.target_path, 'length', b.length, 'digest', b.digest)
   from rollouts r join rollout_clusters rc on rc.rollout_id = r.id join bundles b on b.digest = r.digest
   where rc.cluster_id = c.id and rc.state = 'waiting' and ${isShadowing} order by r.created_at limit 1)`;
 
@@ -68,6 +76,12 @@ export async function removeOldShadows(db: Db, before: Date): Promise<number> {
     sql`delete from shadow_reports where updated_at < ${before.toISOString()}::timestamptz`,
   );
   return gone.rowCount ?? 0;
+}
+
+/** What the shadow of a rollout showed over all of its clusters, whoever asks. */
+export async function readShadowEvidence(db: Db, rolloutId: RolloutId): Promise<ShadowEvidence> {
+  const { evaluated, refused } = await sumReports(db, wholeFleet, { kind: "shadow", id: rolloutId });
+  return { agents: await countShadowAgents(db, wholeFleet, rolloutId), evaluated, refused };
 }
 
 /** How many agents there are that a rollout's shadow asks. */

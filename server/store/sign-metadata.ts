@@ -16,6 +16,7 @@ import {
 } from "#trust";
 
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
+import { listLayerVersions, readLayerLists } from "./layer-lists.ts";
 import { findMetadata, insertMetadata, type MetadataRow } from "./metadata.ts";
 import type { Transaction } from "./pool.ts";
 
@@ -32,14 +33,15 @@ export interface Keyring {
   waiting(root: RootView | undefined): OnlineSigners | undefined;
   /** The set for the next root: the one that waits, or a new one. */
   prepare(root: RootView | undefined): OnlineSigners;
+  /** The assignment key of this id, of whatever set; undefined when this server does not hold it. */
+  assignmentKey(keyId: string): SigningKey | undefined;
 }
 
 interface OnlineRole {
   readonly role: "snapshot" | "timestamp";
-  /** What it pins, and the name of that file. */
-  readonly pinned: MetadataRow;
-  readonly file: string;
-  readonly make: (pinned: Uint8Array, spec: OnlineSpec) => Checked<Uint8Array>;
+  /** What it has to pin: versions by file. */
+  readonly pins: ReadonlyMap<string, bigint>;
+  readonly make: (spec: OnlineSpec) => Promise<Checked<Uint8Array>>;
   readonly lifetimeMs: number;
 }
 
@@ -73,18 +75,20 @@ export async function signOnline(
     signed.push(online.role);
     return sign(tx, current, online, signers[online.role], now);
   };
+  const lists = await listLayerVersions(tx);
   const snapshot = await renew({
     role: "snapshot",
-    pinned: targets,
-    file: "targets.json",
-    make: newSnapshot,
+    pins: new Map([
+      ["targets.json", targets.version],
+      ...lists.map(([role, of]) => [`${role}.json`, of] as const),
+    ]),
+    make: async (spec) => newSnapshot(targets.body, spec, await readLayerLists(tx)),
     lifetimeMs: lifetimesMs.snapshot,
   });
   await renew({
     role: "timestamp",
-    pinned: snapshot,
-    file: "snapshot.json",
-    make: newTimestamp,
+    pins: new Map([["snapshot.json", snapshot.version]]),
+    make: async (spec) => newTimestamp(snapshot.body, spec),
     lifetimeMs: lifetimesMs.timestamp,
   });
   return accept(signed);
@@ -95,7 +99,7 @@ function isDue(current: MetadataRow, online: OnlineRole, authority: Authority, n
   const document = orBug(parseMetadata(online.role, current.body));
   if (!checkSignatures(document, authority).ok) return true;
   const meta = document.signed["meta"] as Readonly<Record<string, { readonly version?: number }>> | undefined;
-  return BigInt(meta?.[online.file]?.version ?? 0) !== online.pinned.version;
+  return [...online.pins].some(([file, version]) => BigInt(meta?.[file]?.version ?? 0) !== version);
 }
 
 async function sign(
@@ -106,7 +110,7 @@ async function sign(
   now: Date,
 ): Promise<MetadataRow> {
   const version = (current?.version ?? 0n) + 1n;
-  const unsigned = orBug(online.make(online.pinned.body, { version: Number(version), now }));
+  const unsigned = orBug(await online.make({ version: Number(version), now }));
   const body = orBug(await signMetadata(unsigned, [signer]));
   const { expires } = orBug(parseMetadata(online.role, body));
   const row = { role: online.role, version, body, expiresAt: expires, publishedAt: now };

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "./drizzle.ts";
 
 import type { Scope } from "../domain/scope.ts";
 import type { Db } from "./pool.ts";

@@ -6,8 +6,8 @@ import { loadRules } from "#engine";
 import { startPipeline } from "../../agent/pipeline/pipeline.ts";
 import type { ApplyRequest, BundleSource } from "../../agent/pipeline/pipeline.ts";
 import { facts } from "../../agent/pipeline/testing/bundles.ts";
-import { coverageLoss } from "../../server/rpc/rollout-service/coverage.ts";
-import { checkBundleLoads } from "../../server/rpc/bundle-checks.ts";
+import { coverageLoss } from "../../server/loading/coverage.ts";
+import { checkBundleLoads } from "../../server/loading/check-bundle.ts";
 import {
   buildBundle,
   checkBundle,
@@ -80,12 +80,12 @@ async function asked(bad: BadBundle): Promise<string[]> {
   const input = read(bad.bytes);
   if (input !== undefined) {
     const built = buildBundle(input);
-    if (!built.ok || !(await checkBundleLoads(built.value.bundle)).ok) refusing.push("build");
+    if (!built.ok || !checkBundleLoads(built.value.bundle).ok) refusing.push("build");
   }
   if (signRefuses(bad)) refusing.push("sign");
   const target = targetOf(bad);
   const isListed = checkBundle(target, bad.bytes, org).ok;
-  if (!parsed.ok || !isListed || !(await checkBundleLoads(parsed.value)).ok) refusing.push("push");
+  if (!parsed.ok || !isListed || !checkBundleLoads(parsed.value).ok) refusing.push("push");
   if (bad.kind === "rules" && parsed.ok && parsed.value.kind === "rules") {
     const [before, after] = [good.rules.bundle, parsed.value].map((one) =>
       loadRules(effectiveFiles(one, {})),

@@ -23,7 +23,7 @@ import type {
   SigningKey,
   TargetRef,
 } from "#trust";
-import { must } from "../../server/testing.ts";
+import { makeRoot, newKeys, valueOf } from "../../trust/fixture.ts";
 
 /** What the attacker holds: every key that a server has. */
 export interface OnlineKeys {
@@ -54,8 +54,8 @@ export function newOnline(): OnlineKeys {
 }
 
 export function newPeople(): People {
-  const three = () => [generateKey(), generateKey(), generateKey()];
-  return { root: three(), targets: three() };
+  const { root, targets } = newKeys({ root: 3, targets: 3 });
+  return { root, targets };
 }
 
 /** As many people as have to agree. */
@@ -63,22 +63,11 @@ export function quorum(keys: readonly SigningKey[]): readonly SigningKey[] {
   return keys.slice(0, threshold);
 }
 
-export async function firstRoot(people: People, online: OnlineKeys): Promise<Uint8Array> {
-  const publicKeys = (keys: readonly SigningKey[]) => keys.map((key) => key.publicKey);
-  const unsigned = newRoot({
-    org,
-    version: 1,
-    keys: {
-      root: publicKeys(people.root),
-      targets: publicKeys(people.targets),
-      snapshot: [online.snapshot.publicKey],
-      timestamp: [online.timestamp.publicKey],
-      assignment: [online.assignment.publicKey],
-    },
-    thresholds: { root: threshold, targets: threshold },
-    now: new Date(),
-  });
-  return sign(must(unsigned), quorum(people.root));
+export function firstRoot(people: People, online: OnlineKeys): Promise<Uint8Array> {
+  const { snapshot, timestamp, assignment } = online;
+  const keys = { ...people, snapshot: [snapshot], timestamp: [timestamp], assignment: [assignment] };
+  const thresholds = { root: threshold, targets: threshold };
+  return makeRoot(keys, new Date(), { org, thresholds, signers: quorum(people.root) });
 }
 
 /** The root after this one, changed as wanted, signed by whoever signs. */
@@ -87,12 +76,12 @@ export async function nextRoot(
   signers: readonly Signer[],
   change: (spec: RootSpec) => Partial<RootSpec> = () => ({}),
 ): Promise<Uint8Array> {
-  const spec = rootSpecOf(must(readRoot(root)), new Date());
-  return sign(must(newRoot({ ...spec, ...change(spec) })), signers);
+  const spec = rootSpecOf(valueOf(readRoot(root)), new Date());
+  return sign(valueOf(newRoot({ ...spec, ...change(spec) })), signers);
 }
 
 export async function sign(bytes: Uint8Array, signers: readonly Signer[]): Promise<Uint8Array> {
-  return Uint8Array.from(must(await signMetadata(bytes, signers)));
+  return Uint8Array.from(valueOf(await signMetadata(bytes, signers)));
 }
 
 export async function release(
@@ -100,11 +89,13 @@ export async function release(
   add: readonly BuiltBundle[],
   signers: readonly Signer[],
 ): Promise<Uint8Array> {
-  return sign(must(newTargets(previous, { add, now: new Date() })), signers);
+  return sign(valueOf(newTargets(previous, { add, now: new Date() })), signers);
 }
 
 export interface OnlineTimes {
   readonly version: number;
+  /** Lists of layers that the snapshot pins, by the layer's name. */
+  readonly lists?: ReadonlyMap<string, Uint8Array>;
   readonly snapshotVersion?: number;
   readonly now?: Date;
   readonly lifetimeMs?: number;
@@ -114,13 +105,14 @@ export interface OnlineTimes {
 export async function refresh(
   online: OnlineKeys,
   targets: Uint8Array,
-  { version, snapshotVersion = version, now = new Date(), lifetimeMs }: OnlineTimes,
+  { version, lists, snapshotVersion = version, now = new Date(), lifetimeMs }: OnlineTimes,
 ): Promise<Pick<Published, "snapshot" | "timestamp">> {
   const life = lifetimeMs === undefined ? {} : { lifetimeMs };
-  const snapshot = await sign(must(newSnapshot(targets, { version: snapshotVersion, now })), [
-    online.snapshot,
+  const unsigned = valueOf(newSnapshot(targets, { version: snapshotVersion, now }, lists));
+  const snapshot = await sign(unsigned, [online.snapshot]);
+  const timestamp = await sign(valueOf(newTimestamp(snapshot, { version, now, ...life })), [
+    online.timestamp,
   ]);
-  const timestamp = await sign(must(newTimestamp(snapshot, { version, now, ...life })), [online.timestamp]);
   return { snapshot, timestamp };
 }
 
@@ -165,5 +157,5 @@ export function bundleOf(
 ): BuiltBundle {
   const path = kind === "rules" ? "rules.yaml" : "fluent-bit.conf";
   const files = [{ path, content }];
-  return must(buildBundle({ org, kind, name, version, files, layers: [], ...change }));
+  return valueOf(buildBundle({ org, kind, name, version, files, layers: [], ...change }));
 }

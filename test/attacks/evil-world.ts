@@ -16,7 +16,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { BuiltBundle, Bundle, Envelope, TargetRef } from "#trust";
 import { auditLine } from "../../agent/pipeline/testing/bundles.ts";
-import { agentMain } from "../support/refusals.ts";
+import { programArgs } from "../support/built-programs.ts";
 import { assign, bundleOf, firstRoot, newOnline, newPeople, quorum, refresh, release } from "./evil-keys.ts";
 import type { OnlineKeys, People, Published } from "./evil-keys.ts";
 import { EvilServer } from "./evil-server.ts";
@@ -100,6 +100,8 @@ export class EvilWorld {
   published: Published;
   /** Of snapshot and timestamp. */
   version: number = 1;
+  /** Lists of layers that the server publishes, by the layer's name. */
+  readonly lists: Map<string, Uint8Array> = new Map();
   generation: number = 0;
   readonly #dir: string;
   #child: ChildProcess | undefined;
@@ -146,7 +148,7 @@ export class EvilWorld {
 
   /** Starts the agent, as small as it fits. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, ["--max-old-space-size=160", agentMain], {
+    const child = spawn(process.execPath, ["--max-old-space-size=160", ...programArgs("agent")], {
       env: {
         ...bareEnv(),
         FALCONRY_STATE_DIR: join(this.#dir, "state"),
@@ -165,7 +167,8 @@ export class EvilWorld {
     child.stdout.on("data", hear);
     child.stderr.on("data", hear);
     const before = this.server.heard;
-    await this.server.until(`the agent speaks: ${this.#said}`, () => this.server.heard > before);
+    // A process takes its time to start on a busy machine.
+    await this.server.until(`the agent speaks: ${this.#said}`, () => this.server.heard > before, 150_000);
   }
 
   async end(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
@@ -181,7 +184,7 @@ export class EvilWorld {
     assert.equal(this.#child?.signalCode, null, `the agent process was ended: ${this.#said}`);
   }
 
-  serve({ digest, bytes }: BuiltBundle): void {
+  serve({ digest, bytes }: Pick<BuiltBundle, "digest" | "bytes">): void {
     this.server.blobs.set(digest, () => [bytes]);
   }
 
@@ -199,7 +202,8 @@ export class EvilWorld {
   async publish(targets: Uint8Array): Promise<void> {
     this.version += 1;
     const { root } = this.published;
-    this.published = { root, targets, ...(await refresh(this.online, targets, { version: this.version })) };
+    const { version, lists } = this;
+    this.published = { root, targets, ...(await refresh(this.online, targets, { version, lists })) };
   }
 
   /** People release one more bundle, which is served from now on. */
@@ -211,9 +215,10 @@ export class EvilWorld {
 
   metadata(change: Partial<Published> = {}): NonNullable<Answer["metadata"]> {
     const all = { ...this.published, ...change };
-    return (["root", "timestamp", "snapshot", "targets"] as const).map((role) =>
+    const roles = (["root", "timestamp", "snapshot", "targets"] as const).map((role) =>
       wireMetadata(role, all[role]),
     );
+    return [...roles, ...[...this.lists].map(([layer, list]) => wireMetadata(`layer-${layer}`, list))];
   }
 
   /** An honest answer: what is published, the good bundles, the right labels. */
@@ -248,6 +253,11 @@ export class EvilWorld {
       server.running("rules") === good.rules.target.sha256 &&
       server.running("shipper") === good.shipper.target.sha256
     );
+  }
+
+  /** Writes an event that only a team's own rule may notice. */
+  list(auditId: string): void {
+    appendFileSync(this.auditLog, `${auditLine(auditId)}\n`);
   }
 
   /** Writes an event that the good rules notice. */

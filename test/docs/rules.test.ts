@@ -4,39 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { runCli } from "../support/run-cli.ts";
+import { blocksOf, commandsOf, readPage, wordsOf, yamlOf } from "./blocks.ts";
 
-const docs = join(import.meta.dirname, "..", "..", "docs");
-const guide = await readFile(join(docs, "rules.md"), "utf8");
-const reference = await readFile(join(docs, "rule-tests.md"), "utf8");
-
-interface Block {
-  readonly language: string;
-  readonly text: string;
-}
-
-function blocksOf(page: string): readonly Block[] {
-  return [...page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = "", text = ""]) => ({
-    language,
-    text,
-  }));
-}
-
-function yamlOf(page: string): readonly string[] {
-  return blocksOf(page).flatMap(({ language, text }) => (language === "yaml" ? [text] : []));
-}
-
-/** The words of a command line, without comments and what is said to the shell. */
-function words(line: string): readonly string[] {
-  const [command = ""] = line.split(/\s+(?:#|>)\s/);
-  return [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
-}
-
-const isCommand = (line: string): boolean => line.startsWith("fleetctl ");
+const guide = readPage("rules.md");
+const reference = readPage("rule-tests.md");
 
 /** The commands of the guide, each with what the guide shows right after the block that ends with it. */
-const shown = blocksOf(guide).flatMap(({ language, text }, place, all) => {
-  if (language !== "sh") return [];
-  const lines = text.trim().split("\n").filter(isCommand);
+const shown = blocksOf(guide).flatMap((block, place, all) => {
+  const lines = commandsOf(block);
   const next = all[place + 1];
   return lines.map((line, i) => ({
     line,
@@ -100,7 +75,7 @@ describe("the guide to rules does what it says", () => {
   let seen = "";
   for (const { line, output, isLast } of shown) {
     test(line, async () => {
-      const { code, out, talk } = await runCli(words(line).slice(1));
+      const { code, out, talk } = await runCli(wordsOf(line).slice(1));
       assert.equal(code, 0, talk);
       const file = / > (\S+)$/.exec(line)?.[1];
       // What tune proposes is edited by hand in the guide, so its file stays as the guide shows it.

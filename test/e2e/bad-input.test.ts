@@ -11,8 +11,10 @@ import type { Fleet } from "../../cli/local/fleet.ts";
 import { stopGenerators } from "../../cli/local/generators.ts";
 import { initTrust, onlineKeysOf } from "../../cli/trust/init-trust.ts";
 import { TrustService } from "#proto/fleet/v1/trust";
-import { freePorts, localFleet } from "../support/local-fleet.ts";
+import { freePorts } from "../support/free-ports.ts";
+import { localFleet } from "../support/local-fleet.ts";
 import { agent, joinString, query, refuses, wellSaid } from "../support/refusals.ts";
+import { programArgs } from "../support/built-programs.ts";
 import { runCli, setEnv, spawnCli } from "../support/run-cli.ts";
 import { bareEnv } from "../support/bare-env.ts";
 
@@ -309,8 +311,7 @@ async function secondUp(fleet: Fleet, root: string): Promise<void> {
   const holder = createServer();
   await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
   const { port: held } = holder.address() as AddressInfo;
-  const serverMain = join(import.meta.dirname, "..", "..", "server", "main.ts");
-  const server = spawnSync(process.execPath, [serverMain], {
+  const server = spawnSync(process.execPath, [...programArgs("server")], {
     env: {
       ...bareEnv(),
       DATABASE_URL: part(fleet, "postgres").url,

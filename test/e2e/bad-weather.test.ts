@@ -12,7 +12,8 @@ import { stopGenerators } from "../../cli/local/generators.ts";
 import { until } from "../../cli/local/until.ts";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { localFleet } from "../support/local-fleet.ts";
-import { agentMain, joinString, rows, wellSaid } from "../support/refusals.ts";
+import { joinString, rows, wellSaid } from "../support/refusals.ts";
+import { programArgs } from "../support/built-programs.ts";
 import { spawnCli } from "../support/run-cli.ts";
 import { bareEnv } from "../support/bare-env.ts";
 
@@ -159,7 +160,7 @@ async function fullDisk(t: TestContext, fleet: Fleet, since: Date): Promise<void
 
 /** Starts an agent that ends with the test; answers with what it said so far. */
 async function startAgent(t: TestContext, env: Readonly<Record<string, string>>): Promise<() => string> {
-  const child = spawn(process.execPath, [agentMain], {
+  const child = spawn(process.execPath, [...programArgs("agent")], {
     env: { ...bareEnv(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -21,14 +21,14 @@ import { certificateToPem, spkiPin } from "#trust";
 import { enroll } from "../../agent/identity/enroll.ts";
 import { readIdentity, writeIdentity } from "../../agent/identity/identity.ts";
 import { log, newHome } from "../../agent/testing.ts";
+import { programArgs } from "../support/built-programs.ts";
 import { freshDatabaseUrl } from "../support/postgres.ts";
 import { bareEnv } from "../support/bare-env.ts";
 
-const main = join(import.meta.dirname, "..", "..", "server", "main.ts");
 type Env = Readonly<Record<string, string>>;
 
 async function startServer(t: TestContext, env: Env, port: number = 0) {
-  const child = spawn(process.execPath, [main], {
+  const child = spawn(process.execPath, [...programArgs("server")], {
     env: { ...bareEnv(), FALCONRY_LISTEN: `127.0.0.1:${port}`, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -60,7 +60,7 @@ test("kill -9 of servers in the middle of replacing the CA leaves a fleet that w
     cpSync(join(folder, "a", part), join(folder, "b", part), { recursive: true });
   }
   const b = await startServer(t, env("b"));
-  const made = spawn(process.execPath, [main, "admin-token"], {
+  const made = spawn(process.execPath, [...programArgs("server"), "admin-token"], {
     env: { ...bareEnv(), ...env("a") },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -11,7 +11,7 @@ import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutService, RolloutState } from "#proto/fleet/v1/rollout";
 import { localFleet } from "../support/local-fleet.ts";
 
-const rounds = Number(process.env["FALCONRY_CHAOS_ROUNDS"] ?? "3");
+const rounds = Number(process.env["FALCONRY_CHAOS_ROUNDS"] ?? "1");
 const victims = ["agent", "server", "postgres"] as const;
 
 test(

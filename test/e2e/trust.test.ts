@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { sql } from "drizzle-orm";
+import { sql } from "../../server/store/drizzle.ts";
 import { newHome, rules, startAgentFleet, until, type AgentFleet } from "../../agent/testing.ts";
 import { must } from "../../server/testing.ts";
 import { insertMetadata } from "../../server/store/metadata.ts";

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { ApplyResult, PipelineProblem, PipelineStats } from "../../agent/pipeline/pipeline.ts";
 import { writeBundle } from "../../agent/pipeline/testing/bundles.ts";
+import { testProgram } from "../../agent/pipeline/testing/test-program.ts";
 
 export interface AgentOptions {
   readonly stateDir: string;
@@ -37,7 +38,7 @@ export class Agent {
     const command = [
       ...wrap,
       process.execPath,
-      join(import.meta.dirname, "agent-process.ts"),
+      ...testProgram("agent-process"),
       stateDir,
       dir,
       ...ports.map(String),

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { freePort } from "../support/free-ports.ts";
 
 /** What the destination does with a request. */
 export type Behaviour =
@@ -43,10 +43,11 @@ export class Sink {
     return this.#port;
   }
 
+  /** Opens the port, the same one each time: while it is closed, the system gives it to nobody else. */
   async listen(): Promise<void> {
+    if (this.#port === 0) this.#port = await freePort();
     this.#server.listen(this.#port, "127.0.0.1");
     await once(this.#server, "listening");
-    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   /** Closes the port: connections are refused until `listen`. */

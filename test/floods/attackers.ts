@@ -3,11 +3,18 @@ import { connect as connectTls } from "node:tls";
 
 import { endHeaders, endStream, frame, frameTypes, head, literal, preface, settings } from "./frames.ts";
 
-/** Attackers come from an address of their own, as strangers do; the system routes all of 127/8 to itself. */
+/** Attackers come from addresses of their own, as strangers do; the system routes all of 127/8 to itself. */
 export const attackerAddress = "127.0.0.66";
+
+/** One of 150 more addresses, for attackers that are not to pay for one another. */
+export function addressOf(attacker: number): string {
+  return `127.0.0.${100 + (attacker % 150)}`;
+}
 
 export interface Target {
   readonly port: number;
+  /** Where the attacker comes from; {@link attackerAddress} if nothing is said. */
+  readonly from?: string;
 }
 
 /** An attack writes what it has to write for as long as its connection lets it. */
@@ -224,8 +231,8 @@ export function attack(target: Target, what: Attack): Attacker {
   };
 }
 
-function open({ port }: Target, { protocol }: Attack): Socket {
-  const socket = connectTcp({ host: "127.0.0.1", port, localAddress: attackerAddress });
+function open({ port, from = attackerAddress }: Target, { protocol }: Attack): Socket {
+  const socket = connectTcp({ host: "127.0.0.1", port, localAddress: from });
   if (protocol === "tcp") return socket;
   socket.on("error", () => undefined);
   // It is the attacker's loss when it talks to another server.

@@ -6,7 +6,8 @@ import { ClusterService } from "#proto/fleet/v1/cluster";
 
 import { freshDatabaseUrl } from "../support/postgres.ts";
 import { startSimAgent } from "../support/sim-agent.ts";
-import { attack, attacks, type Attack } from "./attackers.ts";
+import { addressOf, attack, attackerAddress, attacks, type Attack } from "./attackers.ts";
+import { frame, frameTypes, preface } from "./frames.ts";
 import { adminOf, enrolMany, enrolOne } from "./good-agents.ts";
 import { startServerProcess, type ServerProcess } from "./server-process.ts";
 
@@ -40,11 +41,11 @@ test(
     const [residentBefore, loggedBefore] = [server.residentMiB(), server.loggedBytes()];
 
     const isSlow = ({ again, everyMs }: Attack) => again === undefined || everyMs !== undefined;
-    const slow = attacks.filter(isSlow).map((what) => play(server, what));
+    const slow = attacks.filter(isSlow).map((what) => play(server, what, addressOf(attacks.indexOf(what))));
     for (const what of attacks.filter((each) => !isSlow(each))) {
       await t.test(what.name, async () => {
         const before = await server.refused();
-        await play(server, what);
+        await play(server, what, addressOf(attacks.indexOf(what)));
         const after = await server.refused();
         const grown = Object.keys(after).filter((reason) => (after[reason] ?? 0) > (before[reason] ?? 0));
         const isCounted = what.counted.some((reason) => grown.includes(reason));
@@ -82,6 +83,47 @@ test(
   },
 );
 
+test("who attacks again as soon as it is cut is soon let in no more, but not where somebody proved is behind the same address", async (t) => {
+  const server = await serverProcess(t);
+  const again = attacks.find(({ name }) => name === "a head larger than any");
+  assert.ok(again !== undefined);
+  const attackFrom = async (address: string, meanwhile: () => Promise<unknown> = () => server.refused()) => {
+    const { "http1-headers": before = 0 } = await server.refused();
+    for (let i = 0; i < 50; i += 1) {
+      await play(server, again, address);
+      await meanwhile();
+    }
+    const { "http1-headers": after = 0 } = await server.refused();
+    return after - before;
+  };
+  // A thousand openings on credit: the attacks cost 100, 200, 400 and 800 of them.
+  const alone = await attackFrom(attackerAddress);
+  assert.ok(alone >= 3 && alone <= 6, `${alone} attacks were let in`);
+  assert.ok(((await server.refused())["opened-too-fast"] ?? 0) >= 40);
+
+  const shared = await adminOf(server, addressOf(1));
+  const clusters = await shared.client(ClusterService);
+  await clusters.listClusters({});
+  const beside = await attackFrom(addressOf(1), () => clusters.listClusters({}));
+  assert.ok(beside >= 9, `${beside} attacks were let in`);
+  assert.equal((await enrolMany(server, await adminOf(server), 1)).length, 1);
+});
+
+/** What a client that is ended with Ctrl-C says to the server: GOAWAY with CANCEL (8), after which it waits for the end. */
+const interrupted: Attack = {
+  name: "a client that is interrupted",
+  protocol: "h2",
+  first: Buffer.concat([preface, frame(frameTypes.goaway, 0, 0, Buffer.from([0, 0, 0, 0, 0, 0, 0, 8]))]),
+  counted: [],
+};
+
+test("a client that is interrupted again and again is let in, because leaving breaks nothing", async (t) => {
+  const server = await serverProcess(t);
+  for (let i = 0; i < 30; i += 1) await play(server, interrupted, attackerAddress);
+  const { "opened-too-fast": refused = 0, "http2-violation": violations = 0 } = await server.refused();
+  assert.deepEqual([refused, violations], [0, 0]);
+});
+
 const silence: Attack = {
   name: "silence",
   protocol: "tcp",
@@ -90,8 +132,8 @@ const silence: Attack = {
 };
 
 /** Resolves when the server has cut the attacker's connection. */
-async function play(server: ServerProcess, what: Attack): Promise<void> {
-  const attacker = attack(server, what);
+async function play({ port }: ServerProcess, what: Attack, from: string): Promise<void> {
+  const attacker = attack({ port, from }, what);
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(
     () => late.reject(new Error(`${what.name} was not cut within ${cutWithinMs} ms`)),

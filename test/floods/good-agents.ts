@@ -9,9 +9,10 @@ import { enrollAgent, publishRoot, type TestServer } from "../../server/testing.
 import type { SimIdentity } from "../support/sim-agent.ts";
 import type { ServerProcess } from "./server-process.ts";
 
-/** A person with an admin token, over a connection of their own. */
+/** A person with an admin token, over a connection of their own, from an address if one is given. */
 export async function adminOf(
   server: ServerProcess,
+  from?: string,
 ): Promise<Pick<TestServer, "client" | "bare"> & { readonly token: string }> {
   const db = openPool({ url: server.databaseUrl, connectionsMax: 2, onIdleError: () => undefined });
   const { secret } = await createApiToken(
@@ -25,7 +26,7 @@ export async function adminOf(
     createConnectTransport({
       baseUrl: server.baseUrl,
       httpVersion: "2",
-      nodeOptions: { ca: server.ca },
+      nodeOptions: { ca: server.ca, ...(from === undefined ? {} : { localAddress: from }) },
       idleConnectionTimeoutMs: 1_000,
       interceptors: [
         (next) => (request) => {

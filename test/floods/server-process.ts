@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { openState, type State } from "../../server/state.ts";
+import { programArgs } from "../support/built-programs.ts";
 import { bareEnv } from "../support/bare-env.ts";
 
 /** The real server as a process of its own, so that what kills it kills a process and not a test. */
@@ -43,8 +44,7 @@ export async function startServerProcess(
   options: ServerOptions = {},
 ): Promise<ServerProcess> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), "falconry-floods-"));
-  const main = join(import.meta.dirname, "..", "..", "server", "main.ts");
-  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), main], {
+  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), ...programArgs("server")], {
     env: {
       ...bareEnv(),
       FALCONRY_LISTEN: "127.0.0.1:0",

@@ -17,7 +17,7 @@ import { Processes } from "../../cli/local/processes.ts";
 import { shutDown } from "../../cli/local/shut-down.ts";
 import { createSteps } from "../../cli/local/steps.ts";
 import { until } from "../../cli/local/until.ts";
-import { freePorts } from "../support/local-fleet.ts";
+import { freePorts } from "../support/free-ports.ts";
 import { startSimAgent } from "../support/sim-agent.ts";
 import type { SimAgent, SimIdentity } from "../support/sim-agent.ts";
 import { median, percentile, rounded } from "./figures.ts";
@@ -36,6 +36,7 @@ export async function measurePush(agents: number, rounds: number): Promise<objec
     plan,
     machines: new Map(),
     processes: new Processes(layout.processes, layout.logs),
+    signal: new AbortController().signal,
   };
   const sims: SimAgent[] = [];
   try {
@@ -69,7 +70,7 @@ export async function measurePush(agents: number, rounds: number): Promise<objec
     };
   } finally {
     await Promise.all(sims.map((sim) => sim.stop()));
-    await shutDown(fleet);
+    await shutDown(fleet, true);
     rmSync(root, { recursive: true, force: true });
   }
 }

@@ -65,10 +65,15 @@ export class FakeBacktests {
   async *#watch(backtest: Backtest, signal: AbortSignal) {
     backtest.bytesDone = 100n;
     yield { backtest };
-    while (this.end === BacktestState.RUNNING && !signal.aborted) {
+    const isOver = () => signal.aborted || backtest.state === BacktestState.CANCELED;
+    while (this.end === BacktestState.RUNNING && !isOver()) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     if (signal.aborted) return;
+    if (isOver()) {
+      yield { backtest };
+      return;
+    }
     const { agents } = backtest;
     const sums = { new: 3n, gone: 1n, now: 4n, candidate: 6n, events: 12n, bytesDone: 200n };
     Object.assign(backtest, {

@@ -5,10 +5,12 @@ import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type Alert, AlertService } from "#proto/fleet/v1/alert";
+import { type Alert, AlertService, type TailAlertsRequest } from "#proto/fleet/v1/alert";
+import { AlertGroupService } from "#proto/fleet/v1/alert_group";
+import { AlertSilenceService } from "#proto/fleet/v1/alert_silence";
 import { AuthService } from "#proto/fleet/v1/auth";
 import { BacktestService } from "#proto/fleet/v1/backtest";
 import { BundleSchema, BundleService } from "#proto/fleet/v1/bundle";
@@ -23,6 +25,10 @@ import {
 import type { BundleKind } from "#proto/fleet/v1/common";
 import { type BundleRef, BundleRefSchema, Requirement_Operator, type Selector } from "#proto/fleet/v1/common";
 import { FreezeService } from "#proto/fleet/v1/freeze";
+import { IssuerService } from "#proto/fleet/v1/issuer";
+import { NotificationService } from "#proto/fleet/v1/notification";
+import { ReportService } from "#proto/fleet/v1/report";
+import { ResponseService } from "#proto/fleet/v1/response";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import {
   type ApiToken,
@@ -32,9 +38,13 @@ import {
   TokenService,
 } from "#proto/fleet/v1/token";
 import { TrustService } from "#proto/fleet/v1/trust";
+import { FakeAlerts } from "./fake-alerts.ts";
 import { FakeBacktests } from "./fake-backtests.ts";
 import { FakeFreezes } from "./fake-freezes.ts";
+import { FakeIssuers } from "./fake-issuers.ts";
+import { FakeNotifications } from "./fake-notifications.ts";
 import { FakeReleases } from "./fake-releases.ts";
+import { FakeReports } from "./fake-reports.ts";
 import { FakeRollouts } from "./fake-rollouts.ts";
 import { type FakeTls, fakeTls } from "./fake-tls.ts";
 
@@ -46,8 +56,20 @@ export class FakeFleet {
   readonly token: string = `at_test.${randomBytes(16).toString("hex")}`;
   readonly clusters: Cluster[] = [];
   readonly alerts: Alert[] = [];
+  /** The tails that were asked for. */
+  readonly tails: TailAlertsRequest[] = [];
+  /** Ends the newest tail, as a server does that drains. */
+  drain = (): void => {};
+  readonly alertGroups: FakeAlerts = new FakeAlerts();
+  /** Counts by parts of time, of whatever is asked for by parts. */
+  alertBuckets: bigint[] = [];
+  /** Alerts that it says were counted and not stored. */
+  notStored = 0n;
   readonly rates: RateSeries[] = [];
   readonly joinTokens: JoinToken[] = [];
+  readonly issuers = new FakeIssuers();
+  readonly notifications = new FakeNotifications();
+  readonly reports = new FakeReports();
   /** What it says of its CAs, and whom it was told to leave behind. */
   ca: GetCaResponse = create(GetCaResponseSchema);
   leftBehind: readonly string[] = [];
@@ -134,6 +156,7 @@ export class FakeFleet {
           if (queue.length > 0 || signal.aborted) resolve();
         });
       }
+      yield* queue;
     } finally {
       this.#watchers = this.#watchers.filter((other) => other !== watcher);
     }
@@ -237,6 +260,11 @@ function routes(router: Routes, fleet: FakeFleet): void {
       const usableTokenIds = fleet.joinTokens.map(({ id }) => id);
       return { cluster, agentId: agent.id, agentName: agent.name, usableTokenIds };
     },
+    getFleetSummary: () => {
+      const living = fleet.clusters.filter(({ retiredAt }) => retiredAt === undefined);
+      const regions = new Set(living.map(({ labels }) => labels["region"] ?? ""));
+      return { regions: [...regions].toSorted().map((region) => ({ region })) };
+    },
     getRates: ({ selector }) => {
       const names = new Set(fleet.matching(selector).map((cluster) => cluster.name));
       return { series: fleet.rates.filter((series) => names.has(series.clusterName)) };
@@ -249,6 +277,9 @@ function routes(router: Routes, fleet: FakeFleet): void {
     },
   });
   router.service(TokenService, tokens(fleet));
+  router.service(IssuerService, fleet.issuers.service());
+  router.service(NotificationService, fleet.notifications.service());
+  router.service(ReportService, fleet.reports.service());
   const showCa = () => ({ ca: fleet.ca });
   router.service(CaService, {
     getCa: () => fleet.ca,
@@ -263,19 +294,33 @@ function routes(router: Routes, fleet: FakeFleet): void {
   router.service(RolloutService, fleet.rollouts.service());
   router.service(BacktestService, fleet.backtests.service());
   router.service(FreezeService, fleet.freezes.service());
+  router.service(AlertGroupService, fleet.alertGroups.groupService());
+  router.service(AlertSilenceService, fleet.alertGroups.silenceService());
   router.service(AlertService, {
-    listAlerts: ({ filter, pageSize }) => {
+    listAlerts: ({ filter, pageSize, alertId, countNotStored }) => {
       const names = new Set(fleet.matching(filter?.selector).map((cluster) => cluster.name));
       const rules = filter?.rules ?? [];
+      const endMs = filter?.until === undefined ? Date.now() + 600_000 : timestampMs(filter.until);
       const alerts = fleet.alerts
         .filter((alert) => names.has(alert.clusterName))
-        .filter((alert) => rules.length === 0 || rules.includes(alert.rule));
-      return { alerts: alerts.slice(0, pageSize), nextPageToken: "" };
+        .filter((alert) => rules.length === 0 || rules.includes(alert.rule))
+        .filter(({ id }) => alertId === "" || id === alertId)
+        .filter(({ time }) => time === undefined || timestampMs(time) < endMs);
+      const notStored = countNotStored ? fleet.notStored : 0n;
+      return { alerts: alerts.slice(0, pageSize), nextPageToken: "", notStored };
     },
-    async *tailAlerts(_request, { signal }) {
-      for await (const alert of fleet.tail(signal)) yield { alerts: [alert] };
+    async *tailAlerts(request, { signal }) {
+      fleet.tails.push(request);
+      const leaving = new AbortController();
+      fleet.drain = () => leaving.abort();
+      for await (const alert of fleet.tail(AbortSignal.any([signal, leaving.signal]))) {
+        yield { alerts: [alert], place: `${fleet.alerts.length}` };
+      }
+      if (leaving.signal.aborted) throw new ConnectError("The server is going away", Code.Unavailable);
     },
-    getAlertStats: () => {
+    getAlertStats: ({ every }) => {
+      const buckets = fleet.alertBuckets;
+      if (every !== undefined) return { counts: [{ value: "Exec", count: 22n, buckets }], total: 22n };
       const counts = new Map<string, bigint>();
       for (const { rule } of fleet.alerts) counts.set(rule, (counts.get(rule) ?? 0n) + 1n);
       return {
@@ -283,6 +328,14 @@ function routes(router: Routes, fleet: FakeFleet): void {
         total: BigInt(fleet.alerts.length),
       };
     },
+  });
+  router.service(ResponseService, {
+    listResponses: ({ alertId, outcomes }) => ({
+      responses: fleet.alerts
+        .flatMap(({ responses }) => responses)
+        .filter((each) => alertId === "" || each.alertId === alertId)
+        .filter(({ outcome }) => outcomes.length === 0 || outcomes.includes(outcome)),
+    }),
   });
   router.service(BundleService, fleet.releases.service());
   router.service(TrustService, fleet.releases.trust());
@@ -308,7 +361,12 @@ function tokens(fleet: FakeFleet) {
         expiresAt: timestampFromMs(Date.now() + (request.ttlSeconds || 3600) * 1000),
       });
       fleet.joinTokens.unshift(token);
-      return { token, joinString: `falconry://${token.id}.s3cret@localhost:1?ca=sha256:00&root=sha256:00` };
+      const pin = `sha256:${"0".repeat(64)}`;
+      // Nobody listens there, so an agent that really takes it finds no server.
+      return {
+        token,
+        joinString: `falconry://${token.id}.s3cret-of-a-fake@localhost:1?ca=${pin}&root=${pin}`,
+      };
     },
     listJoinTokens: () => ({ tokens: fleet.joinTokens }),
     revokeJoinToken: ({ id }: { id: string }) => ({ token: revoke(fleet.joinTokens, id) }),

@@ -6,13 +6,18 @@ import { BundleKind, BundleRefSchema } from "#proto/fleet/v1/common";
 import type { TrustService } from "#proto/fleet/v1/trust";
 import {
   bundleDigest,
+  checkNextLayerList,
   checkNextRoot,
   checkNextTargets,
   type Checked,
+  describeLayer,
   generateKey,
+  layerOfRole,
   type OnlineKeys,
   parseBundle,
+  parseLayerRelease,
   readRoot,
+  readTargets,
   targetPath,
 } from "#trust";
 
@@ -26,6 +31,8 @@ export class FakeReleases {
   holders: { readonly rootVersion: bigint; readonly targetsVersion: bigint; readonly agents: number }[] = [];
   root: Uint8Array | undefined;
   targets: Uint8Array | undefined;
+  /** Lists of layers that teams own, by the layer's name. */
+  readonly lists: Map<string, Uint8Array> = new Map<string, Uint8Array>();
 
   trust(): ServiceImpl<typeof TrustService> {
     return {
@@ -61,7 +68,8 @@ export class FakeReleases {
         };
       },
       getMetadata: ({ role }) => {
-        const metadata = role === "root" ? this.root : role === "targets" ? this.targets : undefined;
+        const list = this.lists.get(layerOfRole(role) ?? "");
+        const metadata = role === "root" ? this.root : role === "targets" ? this.targets : list;
         if (metadata === undefined) throw new ConnectError(`There is no ${role} metadata yet`, Code.NotFound);
         return { metadata, version: 1n };
       },
@@ -112,6 +120,31 @@ export class FakeReleases {
           });
         });
         this.targets = targets;
+        this.bundles.unshift(...pushed);
+        return { bundles: pushed };
+      },
+      pushLayer: ({ layer, releases, list }) => {
+        const targets = orThrow(readTargets(this.targets ?? new Uint8Array()));
+        const before = this.lists.get(layer);
+        const view = orThrow(checkNextLayerList(targets.document, layer, before, list, new Date()));
+        const pushed = releases.map((bytes) => {
+          const { digest, release, target } = describeLayer(orThrow(parseLayerRelease(bytes)), bytes);
+          if (view.listed.get(target.path)?.sha256 !== target.sha256) {
+            throw new ConnectError(`The list does not name ${target.path}`, Code.InvalidArgument);
+          }
+          const { name, version } = release;
+          this.contents.set(digest, bytes);
+          return create(BundleSchema, {
+            ref: create(BundleRefSchema, { kind: BundleKind.LAYER, name, version, digest }),
+            length: BigInt(bytes.length),
+            targetPath: target.path,
+            targetsVersion: BigInt(view.version),
+            listed: true,
+            pushedAt: timestampFromMs(Date.now()),
+            pushedBy: "test",
+          });
+        });
+        this.lists.set(layer, list);
         this.bundles.unshift(...pushed);
         return { bundles: pushed };
       },

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { ClusterHealth, RunningSchema } from "#proto/fleet/v1/cluster";
 import type { BundleRef } from "#proto/fleet/v1/common";
@@ -14,7 +14,8 @@ import {
   type RolloutService,
   RolloutState,
 } from "#proto/fleet/v1/rollout";
-import { type RolloutSpec } from "#proto/fleet/v1/rollout_spec";
+import { GateSettingSchema, type RolloutSpec } from "#proto/fleet/v1/rollout_spec";
+import { type GateSetting, parseGates, renderLimit } from "../../server/domain/gates/gate.ts";
 import type { FakeFleet } from "./fake-fleet.ts";
 
 const waiting = [RolloutState.AWAITING_APPROVAL, RolloutState.SCHEDULED];
@@ -24,6 +25,8 @@ type ServiceOfRollouts = ServiceImpl<typeof RolloutService>;
 /** Rollouts of the fake fleet: a canary, then the rest of each region; clusters prove when the test lets them. */
 export class FakeRollouts {
   readonly all: Rollout[] = [];
+  /** What was asked for, by rollout: the wire shows only the gates that are on, with limits rounded, as the server's does. */
+  readonly asked: Map<string, RolloutSpec> = new Map<string, RolloutSpec>();
   /** Clusters that prove only when the test says so. */
   readonly held: Set<string> = new Set<string>();
   /** Clusters that refuse every bundle, with their reason. */
@@ -76,19 +79,32 @@ export class FakeRollouts {
       }),
     }));
     const digest = createHash("sha256")
-      .update(JSON.stringify([bundle.digest, groups]))
+      .update(JSON.stringify([bundle.digest, groups, gatesOf(spec), spec?.soakSeconds ?? 0]))
       .digest("hex");
     const unchanged = clusters.filter((cluster) => !moving.includes(cluster)).map(({ name }) => name);
     const diffs = [
       { to: bundle, added: ["Exec into a pod"], changed: ["Secret read"], clusterCount: moving.length },
     ];
-    return create(PlanSchema, { digest: `sha256:${digest}`, bundle, waves, unchanged, diffs });
+    const gates = shownGates(spec);
+    return create(PlanSchema, { digest: `sha256:${digest}`, bundle, waves, unchanged, diffs, gates });
+  }
+
+  /** The plan of one that has not begun, by what was asked for, whatever time it is by now. */
+  #planOf(rolloutId: string): Plan {
+    const { pending } = this.find(rolloutId);
+    if (!pending) throw new ConnectError("It has begun", Code.FailedPrecondition);
+    return this.plan(this.asked.get(rolloutId));
   }
 
   service(): ServiceOfRollouts {
     return {
-      planRollout: ({ spec }) => ({ plan: this.plan(spec) }),
+      planRollout: ({ spec, rolloutId }) => {
+        if (rolloutId !== "") return { plan: this.#planOf(rolloutId) };
+        refusePast(spec);
+        return { plan: this.plan(spec) };
+      },
       startRollout: ({ spec, planDigest }) => {
+        refusePast(spec);
         const plan = this.plan(spec);
         if (planDigest !== "" && planDigest !== plan.digest) {
           throw new ConnectError(`The plan is ${plan.digest} now, not ${planDigest}`, Code.Aborted);
@@ -100,11 +116,13 @@ export class FakeRollouts {
           waves: plan.waves,
           planDigest: plan.digest,
           createdAt: timestampFromMs(Date.now()),
-          ...(spec === undefined ? {} : { spec }),
+          pending: spec?.emergency === true,
+          ...(spec === undefined ? {} : { spec: { ...spec, gates: shownGates(spec) } }),
           ...(spec === undefined || spec.shadowSeconds === 0 ? {} : { shadow: { agents: 2, evaluated: 2 } }),
           ...(plan.bundle === undefined ? {} : { bundle: plan.bundle }),
         });
         this.all.unshift(rollout);
+        if (spec !== undefined) this.asked.set(rollout.id, spec);
         setImmediate(() => this.#step(rollout));
         return { rollout };
       },
@@ -195,7 +213,8 @@ export class FakeRollouts {
     if (!from.includes(rollout.state)) {
       throw new ConnectError("The rollout is in no state for this", Code.FailedPrecondition);
     }
-    Object.assign(rollout, { state: to, because, generation: rollout.generation + 1n });
+    const pending = rollout.pending && to === RolloutState.PAUSED;
+    Object.assign(rollout, { state: to, because, pending, generation: rollout.generation + 1n });
     setImmediate(() => this.#step(rollout));
     return { rollout };
   }
@@ -265,6 +284,24 @@ export class FakeRollouts {
       this.#watchers.delete(watcher);
     }
   }
+}
+
+function gatesOf(spec: RolloutSpec | undefined): readonly GateSetting[] {
+  const gates = parseGates(spec?.gates ?? [], spec?.emergency === true ? 0 : (spec?.soakSeconds ?? 0));
+  if (gates.ok) return gates.value;
+  throw new ConnectError("A gate cannot be read", Code.InvalidArgument);
+}
+
+function shownGates(spec: RolloutSpec | undefined) {
+  return gatesOf(spec).map((gate) =>
+    create(GateSettingSchema, { name: gate.name, limit: renderLimit(gate) }),
+  );
+}
+
+/** Nobody plans for a time that is over. */
+function refusePast(spec: RolloutSpec | undefined): void {
+  if (spec?.startAt === undefined || timestampMs(spec.startAt) > Date.now()) return;
+  throw new ConnectError("spec.start_at: is over: take a time ahead, or none", Code.InvalidArgument);
 }
 
 function clustersOf(rollout: Rollout): RolloutCluster[] {

@@ -28,7 +28,11 @@ export interface TestProvider {
 }
 
 /** The provider of the npm package `oidc-provider` on loopback, with its own forms for logging in. */
-export async function startOidcProvider(t: TestContext): Promise<TestProvider> {
+export async function startOidcProvider(
+  t: TestContext,
+  /** Where browsers may be sent back to, besides a native client on loopback. */
+  webRedirectUris: readonly string[] = [],
+): Promise<TestProvider> {
   let handle: RequestListener = (_request, response) => void response.writeHead(503).end();
   let keyFetches = 0;
   const server = createServer((request, response) => {
@@ -50,7 +54,7 @@ export async function startOidcProvider(t: TestContext): Promise<TestProvider> {
     const fields = { kid, use: "sig", alg: "RS256" };
     const jwk = { ...(await exportJWK(pair.privateKey)), ...fields };
     const publicJwk = { ...(await exportJWK(pair.publicKey)), ...fields };
-    handle = serving(issuer, jwk);
+    handle = serving(issuer, jwk, webRedirectUris);
     return { kid, jwk, publicJwk, privateKey: pair.privateKey };
   };
   let key = await makeKey();
@@ -73,7 +77,7 @@ export async function startOidcProvider(t: TestContext): Promise<TestProvider> {
   };
 }
 
-function serving(issuer: string, jwk: JWK): RequestListener {
+function serving(issuer: string, jwk: JWK, webRedirectUris: readonly string[]): RequestListener {
   const client = {
     application_type: "native" as const,
     token_endpoint_auth_method: "none" as const,
@@ -81,10 +85,17 @@ function serving(issuer: string, jwk: JWK): RequestListener {
     response_types: ["code" as const],
     redirect_uris: ["http://127.0.0.1/callback"],
   };
+  const web = {
+    ...client,
+    client_id: "console",
+    application_type: "web" as const,
+    redirect_uris: [...webRedirectUris],
+  };
   const provider = new Provider(issuer, {
     clients: [
       { ...client, client_id: "fleetctl" },
       { ...client, client_id: "another" },
+      ...(webRedirectUris.length === 0 ? [] : [web]),
     ],
     jwks: { keys: [jwk] },
     features: { deviceFlow: { enabled: true }, devInteractions: { enabled: true } },

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { sql } from "drizzle-orm";
+import { sql } from "../../server/store/drizzle.ts";
 import { freshDatabase } from "./postgres.ts";
 
 test("freshDatabase() gives two tests databases that do not see each other", async (t) => {

@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { Client } from "pg";
 import { part } from "../../cli/local/fleet.ts";
 import type { Fleet } from "../../cli/local/fleet.ts";
 import { TokenService } from "#proto/fleet/v1/token";
+import { programArgs } from "./built-programs.ts";
 import { runCli } from "./run-cli.ts";
 import type { CliResult } from "./run-cli.ts";
 import { bareEnv } from "./bare-env.ts";
 
 /** The agent's main file. */
-export const agentMain = join(import.meta.dirname, "..", "..", "agent", "main.ts");
 
 /** What a command line has to say: its exit code, its sentence, and what to try next. */
 export type Case = readonly [argv: readonly string[], code: number, says: RegExp, next: RegExp];
@@ -44,7 +43,7 @@ export async function agent(
   env: Readonly<Record<string, string>>,
   enough?: RegExp,
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [agentMain], {
+  const child = spawn(process.execPath, [...programArgs("agent")], {
     env: { ...bareEnv(), FALCONRY_STATE_DIR: stateDir, FALCONRY_NODE: "n1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

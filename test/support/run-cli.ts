@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import { runFleetctl } from "../../cli/fleetctl.ts";
 import { plain } from "../../cli/output/text.ts";
 import type { Screen } from "../../cli/screen.ts";
+import { programArgs } from "./built-programs.ts";
 
 /** What a command line did. */
 export interface CliResult {
@@ -28,6 +29,8 @@ export interface CliOptions {
   /** Sees the standard output as it grows. */
   readonly onOut?: (all: string) => void;
   readonly secret?: string;
+  /** Is given what presses a key. */
+  readonly onKeys?: (press: (key: string) => void) => void;
   /** Sees what the command tells beside its answer, as it grows. */
   readonly onTalk?: (all: string) => void;
   /** Plays the browser. */
@@ -61,6 +64,10 @@ export async function runCli(argv: readonly string[], options: CliOptions = {}):
     rows: 40,
     paint: plain,
     now: () => options.now ?? Date.now(),
+    keys: (pressed) => {
+      options.onKeys?.(pressed);
+      return () => {};
+    },
     askSecret: async () => options.secret ?? "",
     openBrowser: (url) => options.onBrowse?.(url),
     interruptible: (work) => work(options.interrupt ?? new AbortController().signal),
@@ -74,9 +81,8 @@ export async function spawnCli(
   argv: readonly string[],
   options: { readonly env?: NodeJS.ProcessEnv; readonly input?: string } = {},
 ): Promise<CliResult> {
-  const main = join(import.meta.dirname, "../../cli/main.ts");
   const env = { ...process.env, ...options.env };
-  const child = spawn(process.execPath, [main, ...argv], { env, stdio: "pipe" });
+  const child = spawn(process.execPath, [...programArgs("fleetctl"), ...argv], { env, stdio: "pipe" });
   child.stdin.end(options.input ?? "");
   const [out, talk, [code]] = await Promise.all([
     text(child.stdout),
@@ -104,10 +110,18 @@ export async function useContext(
   return file;
 }
 
+/** Which variables a test has changed. */
+const changed = new WeakMap<TestContext, Set<string>>();
+
 /** Sets an environment variable of this process until the test ends. */
 export function setEnv(t: TestContext, name: string, value: string): void {
   const before = process.env[name];
   process.env[name] = value;
+  const names = changed.get(t) ?? new Set();
+  changed.set(t, names);
+  // What was there first comes back, however often the test sets it: hooks run in the order of their registration.
+  if (names.has(name)) return;
+  names.add(name);
   t.after(() => {
     if (before === undefined) delete process.env[name];
     else process.env[name] = before;

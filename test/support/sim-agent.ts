@@ -1,4 +1,4 @@
-import { createHash, randomUUID, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, randomUUID, X509Certificate } from "node:crypto";
 
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -49,6 +49,10 @@ export interface SimState {
   observedGeneration: bigint;
   readonly running: Map<Kind, { readonly sha256: string; readonly sinceMs: number }>;
   readonly attempts: Map<Kind, Attempt>;
+  /** What it was assigned and has not come to an end with: the session ended while it fetched. */
+  unfinished: readonly TargetRef[];
+  /** The hashes of the bundles that it applied, in order. */
+  readonly applied: string[];
   labels: Readonly<Record<string, string>>;
   trusted: Trusted;
   /** PEM of the CAs that a server may be of, and the version of the list that they are from. */
@@ -74,6 +78,8 @@ export function newSimState(identity: SimIdentity): SimState {
     observedGeneration: 0n,
     running: new Map(),
     attempts: new Map(),
+    unfinished: [],
+    applied: [],
     labels: identity.labels,
     trusted: trusted.value,
     cas: [identity.ca],
@@ -82,6 +88,7 @@ export function newSimState(identity: SimIdentity): SimState {
 }
 
 export function newSimSession(identity: SimIdentity, transport: SimTransport, state: SimState): SimSession {
+  const key = createPrivateKey(identity.key);
   const session: SimSession = {
     state,
     sessionId: randomUUID(),
@@ -93,9 +100,7 @@ export function newSimSession(identity: SimIdentity, transport: SimTransport, st
       session.isHelloDue = false;
       const { sessionId, sequence } = session;
       const report = hasReport ? reportOf(identity, state, sessionId, sequence) : new Uint8Array();
-      const signed = hasReport
-        ? { report, reportSignature: Uint8Array.from(signReport(identity.key, report)) }
-        : {};
+      const signed = hasReport ? { report, reportSignature: Uint8Array.from(signReport(key, report)) } : {};
       const versions = trustedVersions(state.trusted);
       return create(SyncRequestSchema, {
         sessionId,
@@ -148,7 +153,7 @@ function reportOf(
       sequence,
       time: timestampFromMs(Date.now()),
       observedGeneration: state.observedGeneration,
-      trustedCas: state.cas.map((pem) => spkiPin(new X509Certificate(pem).raw)),
+      trustedCas: state.cas.map(pinOf),
       components: [...kinds].map((kind) => {
         const running = state.running.get(kind);
         const lastAttempt = state.attempts.get(kind);
@@ -162,6 +167,15 @@ function reportOf(
       }),
     }),
   );
+}
+
+/** Thousands of simulated agents in one process trust the same CA. */
+const pins = new Map<string, string>();
+
+function pinOf(pem: string): string {
+  const pin = pins.get(pem) ?? spkiPin(new X509Certificate(pem).raw);
+  pins.set(pem, pin);
+  return pin;
 }
 
 function digestOf(labels: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
@@ -200,18 +214,26 @@ export async function takeIn(
     if (!updated.ok) throw new Error(`${updated.refusal.code}: ${updated.refusal.message}`);
   }
   const hasCas = takeCas(identity, state, response);
-  if (response.assignment === undefined) return hasCas;
+  const isLeft = state.unfinished.length > 0;
+  if (response.assignment !== undefined) takeAssignment(identity, state, response.assignment);
+  if (response.assignment === undefined && !isLeft) return hasCas;
+  for (const target of state.unfinished) await apply(identity, state, link, target, behave);
+  state.unfinished = [];
+  return true;
+}
+
+/** From here on the server owes it nothing: what it was assigned it has to bring to an end by itself. */
+function takeAssignment(
+  identity: SimIdentity,
+  state: SimState,
+  signed: NonNullable<SyncResponse["assignment"]>,
+): void {
   const { org, clusterId } = identity;
-  const assignment = verifyAssignment(state.trusted, response.assignment, {
-    org,
-    clusterId,
-    now: new Date(),
-  });
+  const assignment = verifyAssignment(state.trusted, signed, { org, clusterId, now: new Date() });
   if (!assignment.ok) throw new Error(`${assignment.refusal.code}: ${assignment.refusal.message}`);
   state.trusted = raiseGeneration(state.trusted, assignment.value.generation);
   state.observedGeneration = BigInt(assignment.value.generation);
-  for (const target of assignment.value.targets) await apply(identity, state, link, target, behave);
-  return true;
+  state.unfinished = assignment.value.targets;
 }
 
 function takeCas({ org }: SimIdentity, state: SimState, { caBundle }: SyncResponse): boolean {
@@ -254,6 +276,7 @@ async function apply(
     return;
   }
   state.running.set(target.kind, { sha256: target.sha256, sinceMs: Date.now() });
+  state.applied.push(target.sha256);
   attempt("applied");
 }
 

@@ -14,6 +14,8 @@ const compatible = new Set([
   "CC0-1.0",
   "ISC",
   "MIT",
+  "MIT-0",
+  "PSF-2.0",
   "PostgreSQL",
   "Python-2.0",
   "Unlicense",

@@ -5,7 +5,7 @@ import { readText, repositoryFiles } from "./files.ts";
 const linesOf = (file: string): number => readText(file).split("\n").length - 1;
 const written = repositoryFiles().filter(
   (file) =>
-    /\.(ts|js|mjs|proto|sql|md|sh)$/.test(file) &&
+    /\.(tsx?|js|mjs|css|proto|sql|md|sh)$/.test(file) &&
     !file.startsWith("proto/gen/") &&
     // What the migrations come to, written by a tool and read as a diff.
     file !== "migrations/schema.sql",

@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { linesMatching, readText, repositoryFiles } from "./files.ts";
 
 const text = repositoryFiles().filter(
-  (file) => /(^|\/)[^.]+$|\.(ts|js|mjs|json|ya?ml|md|proto|sql|sh|txt|conf)$/.test(file) && !isBinary(file),
+  (file) =>
+    /(^|\/)[^.]+$|\.(tsx?|css|html|js|mjs|json|ya?ml|md|proto|sql|sh|txt|conf)$/.test(file) &&
+    !isBinary(file),
 );
 
 /** What may not stand in the repository, and why. Written in pieces, so that this file does not find itself. */

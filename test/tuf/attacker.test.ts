@@ -61,6 +61,9 @@ class Agent {
   }
 }
 
+/** Moves that were played, in all games. */
+let played = 0;
+
 interface Game {
   readonly fleet: Fleet;
   readonly attacker: Attacker;
@@ -72,6 +75,7 @@ function move(name: string, play: (game: Game) => unknown): fc.AsyncCommand<obje
   return {
     check: () => true,
     async run(_model, game) {
+      played += 1;
       const before = game.agent.held();
       await play(game);
       const after = game.agent.held();
@@ -254,7 +258,7 @@ const stolen: fc.Arbitrary<Stolen> = fc.record({
 test(
   "whoever owns the transport, the server's keys and one offline key of two can neither have anything run nor turn anything back, and new keys shut him out",
   { timeout: 3_600_000 },
-  async () => {
+  async (t) => {
     const commands = fc.commands([...honest, ...attacks], { maxCommands: 24, size: "max" });
     await fc.assert(
       fc.asyncProperty(stolen, commands, async (theft, moves) => {
@@ -277,5 +281,6 @@ test(
       // A game is short enough to read; making it shorter would take minutes.
       { numRuns: runs, endOnFailure: true },
     );
+    t.diagnostic(`${runs} games with ${played} moves`);
   },
 );

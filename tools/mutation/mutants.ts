@@ -4,6 +4,7 @@ import {
   isBinaryExpression,
   isCallExpression,
   isConditionalExpression,
+  isExpressionStatement,
   isFunctionDeclaration,
   isIfStatement,
   isPropertyAccessExpression,
@@ -75,6 +76,8 @@ const quantifiers: ReadonlyMap<string, string> = new Map([
 ]);
 
 function changes(node: Node): readonly Change[] {
+  // What is done for its effect: binds data to a key, adds to a set, writes, syncs.
+  if (isExpressionStatement(node)) return [[node, () => ";"]];
   if (isIfStatement(node)) return [[node.expression, () => "false"], ...inverted(node.expression)];
   if (isConditionalExpression(node)) {
     return [

@@ -22,10 +22,14 @@ const pipeline = startPipeline({
   },
   onProblem: (problem) => process.stdout.write(`problem ${problem.code} ${problem.message}\n`),
 });
-const applied = await pipeline.apply(JSON.parse(apply) as ApplyRequest, facts);
-process.stdout.write(`applied ${JSON.stringify(applied)}\n`);
-process.on("SIGTERM", () => void pipeline.stop());
-if (until === "until-ended") {
+
+async function run(): Promise<void> {
+  const applied = await pipeline.apply(JSON.parse(apply) as ApplyRequest, facts);
+  process.stdout.write(`applied ${JSON.stringify(applied)}\n`);
+  process.on("SIGTERM", () => void pipeline.stop());
+  if (until !== "until-ended") return;
   while (!(await pipeline.stats()).ended) await sleep(20);
   await pipeline.stop();
 }
+
+void run();

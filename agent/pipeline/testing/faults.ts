@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
+import { testProgram } from "./test-program.ts";
 import { until } from "./until.ts";
 
 /** A folder for a process that will be killed, with one for its logs in it. */
@@ -16,8 +17,6 @@ export function faultFolder(t: TestContext): string {
   return dir;
 }
 
-const driver = join(import.meta.dirname, "driver.ts");
-
 /** Starts the process and waits until its bundles run. */
 export async function startDriver(
   t: TestContext,
@@ -26,7 +25,7 @@ export async function startDriver(
   ports: { readonly sink?: number; readonly listen?: number },
   alerts: string[],
 ): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [driver, join(dir, "state"), dir, apply], {
+  const child = spawn(process.execPath, [...testProgram("driver"), join(dir, "state"), dir, apply], {
     env: { ...process.env, SINK_PORT: String(ports.sink ?? 0), LISTEN_PORT: String(ports.listen ?? 0) },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -44,8 +44,10 @@ export default class AlertsList extends FleetCommand {
     this.answer(flags.output, ListAlertsResponseSchema, answer, (wide) =>
       answer.alerts.length === 0 ? [] : renderTable(answer.alerts, alertColumns, { wide, paint }),
     );
-    if (answer.alerts.length === 0) this.talk("No alert matches.");
-    else if (nextPageToken !== "" || alerts.length > limit) {
+    if (answer.alerts.length === 0) {
+      this.talk("No alert matches.");
+      await this.talkOfNoCluster(filter.selector, flags);
+    } else if (nextPageToken !== "" || alerts.length > limit) {
       this.talk(`There are more: --limit ${limit * 10}`);
     }
   }

@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { type Bundle, BundleService, ListBundlesResponseSchema } from "#proto/fleet/v1/bundle";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { FleetCommand } from "../../fleet-command.ts";
@@ -18,14 +18,14 @@ export default class BundleList extends FleetCommand {
   static override flags = {
     kind: Flags.option({
       summary: "Only bundles of this kind.",
-      options: ["rules", "shipper"] as const,
+      options: ["rules", "shipper", "layer"] as const,
       env: envOf("kind"),
     })(),
   };
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(BundleList);
-    const kinds = { rules: BundleKind.RULES, shipper: BundleKind.SHIPPER };
+    const kinds = { rules: BundleKind.RULES, shipper: BundleKind.SHIPPER, layer: BundleKind.LAYER };
     const kind = flags.kind === undefined ? BundleKind.UNSPECIFIED : kinds[flags.kind];
     const service = await this.client(BundleService, flags);
     const response = await service.listBundles({ kind });

@@ -1,11 +1,12 @@
 import { toJson } from "@bufbuild/protobuf";
 import { BundleSchema, BundleService } from "#proto/fleet/v1/bundle";
-import type { Bundle } from "#trust";
+import { BundleKind } from "#proto/fleet/v1/common";
+import type { Bundle, LayerRelease } from "#trust";
 import { present } from "../../answer.ts";
 import { refused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { requiredArg, textFlag } from "../../flags.ts";
-import { bundleFrom } from "../../load-bundle.ts";
+import { bundleFrom, layerFrom } from "../../load-bundle.ts";
 import { type Column, renderFields, renderTable } from "../../output/table.ts";
 import { countOf } from "../../output/text.ts";
 import { ageOf, kindOf, labelsOf, nameOf } from "../../views.ts";
@@ -33,7 +34,11 @@ export default class BundleShow extends FleetCommand {
     const service = await this.client(BundleService, flags);
     const response = await service.getBundle({ bundle: args.bundle });
     const listed = present(response.bundle, "bundle");
-    const files = filesOf(bundleFrom(response.content, `bundle ${args.bundle}`));
+    const from = `bundle ${args.bundle}`;
+    const isLayer = listed.ref?.kind === BundleKind.LAYER;
+    const files = isLayer
+      ? layerFilesOf(layerFrom(response.content, from))
+      : filesOf(bundleFrom(response.content, from));
     if (flags.file !== undefined) {
       const found = files.find((file) => file.name === flags.file);
       if (found !== undefined) return this.screen.out(found.content);
@@ -42,8 +47,9 @@ export default class BundleShow extends FleetCommand {
         `fleetctl bundle show ${args.bundle}`,
       );
     }
+    const by = isLayer ? `layer-${listed.ref?.name}` : "targets";
     const released = listed.listed
-      ? `yes, in targets ${listed.targetsVersion}`
+      ? `yes, in ${by} ${listed.targetsVersion}`
       : "no longer: agents refuse to start it";
     this.answerWith(
       flags.output,
@@ -78,6 +84,10 @@ const columns: readonly Column<FileRow>[] = [
   { title: "APPLIES TO", cell: (file) => file.appliesTo },
   { title: "LINES", align: "right", cell: (file) => `${file.content.split("\n").length}` },
 ];
+
+function layerFilesOf({ files }: LayerRelease): FileRow[] {
+  return files.map(({ path, content }) => ({ name: path, appliesTo: "the layer's clusters", content }));
+}
 
 function filesOf(bundle: Bundle): FileRow[] {
   return [

@@ -1,4 +1,4 @@
-import { Args } from "@oclif/core";
+import { Args } from "../../oclif.ts";
 import { ClusterSchema, ClusterService } from "#proto/fleet/v1/cluster";
 import { present } from "../../answer.ts";
 import { misused } from "../../failure.ts";

@@ -88,5 +88,6 @@ function limitsOf(rollout: Rollout): ExplainLimits {
     failuresMax: percent > 0 ? Math.floor((counted.length * percent) / 100) : (spec?.maxFailures ?? 0),
     awaitsSilent: spec?.offline === OfflinePolicy.WAIT,
     isShadowOver: isAfterShadow(rollout),
+    isPending: rollout.pending,
   };
 }

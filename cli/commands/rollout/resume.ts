@@ -39,7 +39,9 @@ export default class RolloutResume extends RolloutCommand {
       `Resumed ${rollout.id} at generation ${rollout.generation}.`,
     ]);
     if (rollout.state === RolloutState.AWAITING_APPROVAL) {
-      this.talk(`It takes the approval of somebody else: fleetctl rollout approve ${rollout.id}`);
+      this.talk(
+        `It takes the approval of somebody else: fleetctl rollout approve ${rollout.id} --plan ${rollout.planDigest}`,
+      );
     }
     this.talk(`To follow it: fleetctl rollout watch ${rollout.id}`);
   }

@@ -11,7 +11,7 @@ const shownMax = 5;
 export default class RolloutShow extends RolloutCommand {
   static override summary = "Show one rollout with its waves and each cluster's state and reason.";
   static override description =
-    "Without an id it is the newest. Below the clusters stands what agents said when they refused the bundle or went back from it, with the end of their logs.";
+    "Without an id it is the newest. Of one that has not begun the plan is shown, too, with what changes in rules and coverage. Below the clusters stands what agents said when they refused the bundle or went back from it, with the end of their logs.";
   static override examples = [
     { description: "The newest rollout.", command: "<%= config.bin %> <%= command.id %>" },
     {
@@ -27,7 +27,10 @@ export default class RolloutShow extends RolloutCommand {
     const service = await this.client(RolloutService, flags);
     const rollout = present((await service.getRollout({ rolloutId })).rollout, "rollout");
     const isForPeople = flags.output === "table" || flags.output === "wide";
-    this.show(rollout, flags.output, isForPeople ? await this.refusals(rollout, flags) : []);
+    const more = isForPeople
+      ? [...(await this.pendingPlan(rollout, flags)), ...(await this.refusals(rollout, flags))]
+      : [];
+    this.show(rollout, flags.output, more);
   }
 
   private async refusals(rollout: Rollout, flags: Wanted): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 import { present } from "../../answer.ts";
 import { envOf, generationFlag, requiredArg } from "../../flags.ts";

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { Args } from "@oclif/core";
+import { Args } from "../../oclif.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { textFlag } from "../../flags.ts";
 import { renderCoverage } from "../../output/rule-coverage.ts";

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { type ExplainOutcome, explainRule, type RuleSet } from "#engine";
 import { exitCodes, Failure, misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";

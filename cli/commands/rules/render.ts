@@ -1,9 +1,11 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { diffRules, type TracedItem, traceRules } from "#engine";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import { ClusterService } from "#proto/fleet/v1/cluster";
-import { type Bundle, effectiveFiles, effectiveLayers, type Layer, layerId } from "#trust";
+import { TrustService } from "#proto/fleet/v1/trust";
+import { composeRules, type OwnedLayer } from "#layers";
+import { type Bundle, effectiveLayers, layerId, layerLevels } from "#trust";
 import type { Wanted } from "../../connection.ts";
 import { misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
@@ -11,7 +13,14 @@ import { envOf, labelsFrom, optionalArg, textFlag } from "../../flags.ts";
 import { renderRules } from "../../output/rendered-rules.ts";
 import { clean } from "../../output/text.ts";
 import { loadOrRefuse } from "../../rules/ready-rules.ts";
-import { bundleAt, bundleOf, clusterOf, type RenderedCluster } from "../../rules/render-source.ts";
+import {
+  bundleAt,
+  bundleOf,
+  clusterOf,
+  ownedLayersOf,
+  type RenderedCluster,
+} from "../../rules/render-source.ts";
+import { metadataOf } from "../../signing.ts";
 import { labelsOf } from "../../views.ts";
 
 export default class RulesRender extends FleetCommand {
@@ -62,24 +71,34 @@ export default class RulesRender extends FleetCommand {
         : await clusterOf(await this.client(ClusterService, flags), flags.cluster);
     const labels = { ...cluster?.labels, ...given };
     const bundle = await this.bundle(args.source, flags, cluster);
-    const files = effectiveFiles(bundle, labels);
+    const { files, taken, leftOut } = composeRules(bundle, labels, await this.owned(flags, cluster));
     const { ruleset } = loadOrRefuse(files, {});
     const items = traceRules(files);
     const shown = items.filter(({ name }) => flags.rule === undefined || name === flags.rule);
     if (shown.length === 0) {
       throw misused(`${named(bundle)} has no rule, macro or list "${flags.rule ?? ""}" for these labels`);
     }
-    const layers = effectiveLayers(bundle, labels);
+    const layers = layersOf(bundle, labels, taken);
     const format = flags.output === "json" ? "json" : "table";
     this.answerWith(
       format,
       () => ({ bundle: named(bundle), labels, layers: layers.map(layerJson), items: shown.map(itemJson) }),
       () => [...heading(bundle, labels, layers), "", ...renderRules(shown)],
     );
+    for (const { layer, code, why } of leftOut) {
+      this.talk(`Left out: the layer ${ownedId(layer)}: ${clean(why)} (${code})`);
+    }
     const again = loadOrRefuse([{ name: "rendered.yaml", content: renderRules(items).join("\n") }], {});
     const { added, removed, changed } = diffRules(ruleset, again.ruleset);
     const differ = [...added, ...removed, ...changed].map(clean);
     if (differ.length > 0) this.talk(`Read as one file, these mean something else: ${differ.join(", ")}`);
+  }
+
+  /** The layers that teams own and the cluster is assigned. */
+  private async owned(flags: Wanted, cluster: RenderedCluster | undefined): Promise<readonly OwnedLayer[]> {
+    if (cluster === undefined || cluster.layers.length === 0) return [];
+    const targets = await metadataOf(await this.client(TrustService, flags), "targets");
+    return ownedLayersOf(await this.client(BundleService, flags), targets, cluster.layers);
   }
 
   private async bundle(
@@ -111,16 +130,42 @@ function named({ name, version }: Bundle): string {
   return `${name}@${version}`;
 }
 
-function heading(bundle: Bundle, labels: Readonly<Record<string, string>>, layers: readonly Layer[]) {
-  const applied = layers.map((layer) => `${layerId(layer)} (${labelsOf(layer.selector) || "every cluster"})`);
+interface AppliedLayer {
+  readonly id: string;
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+/** Embedded layers of a level come first, and those that teams own after them, as agents put them. */
+function layersOf(
+  bundle: Bundle,
+  labels: Readonly<Record<string, string>>,
+  taken: readonly OwnedLayer[],
+): readonly AppliedLayer[] {
+  const embedded = effectiveLayers(bundle, labels);
+  return layerLevels.flatMap((level) => [
+    ...embedded
+      .filter((layer) => layer.level === level)
+      .map((layer) => ({ id: layerId(layer), selector: layer.selector })),
+    ...taken
+      .filter(({ terms }) => terms.level === level)
+      .map((layer) => ({ id: ownedId(layer), selector: layer.terms.selector })),
+  ]);
+}
+
+function ownedId({ release }: OwnedLayer): string {
+  return `${release.name}@${release.version}`;
+}
+
+function heading(bundle: Bundle, labels: Readonly<Record<string, string>>, layers: readonly AppliedLayer[]) {
+  const applied = layers.map(({ id, selector }) => `${id} (${labelsOf(selector) || "every cluster"})`);
   return [
     `# rules ${named(bundle)} for ${labelsOf(labels) || "a cluster without labels"}`,
     `# layers, the later wins: ${applied.join(", ") || "none applies"}`,
   ].map(clean);
 }
 
-function layerJson(layer: Layer) {
-  return { id: layerId(layer), selector: { ...layer.selector } };
+function layerJson({ id, selector }: AppliedLayer) {
+  return { id, selector: { ...selector } };
 }
 
 /** Lines and columns from 1, and the layer of each place. */

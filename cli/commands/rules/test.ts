@@ -1,5 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import { Args } from "@oclif/core";
+import { Args } from "../../oclif.ts";
 import { answered, exitCodes, misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { switchFlag, textFlag } from "../../flags.ts";

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { asList, countFlag, envOf, textFlag } from "../../flags.ts";

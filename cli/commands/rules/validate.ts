@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { Args } from "@oclif/core";
+import { Args } from "../../oclif.ts";
 import { falcoResults } from "#engine";
 import { exitCodes, Failure } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { askAgentProgram } from "../../agent-process.ts";
 import { timeFrom } from "../../alert-flags.ts";
 import { misused } from "../../failure.ts";

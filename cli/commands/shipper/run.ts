@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { resolve } from "node:path";
-import { Args, Flags } from "@oclif/core";
+import { Args, Flags } from "../../oclif.ts";
 import { startAgentProgram } from "../../agent-process.ts";
 import { parseDuration } from "../../duration.ts";
 import { Failure, exitCodes, misused } from "../../failure.ts";
@@ -12,7 +12,7 @@ import { readSources } from "../../sources.ts";
 export default class ShipperRun extends FleetCommand {
   static override summary = "Run a shipper config on this machine, with the pipeline that agents use.";
   static override description =
-    "Needs no server and no enrolment. Without a flag the config may read and write below the current folder and send to this machine; what it names beyond that is shown and refused until --allow-named or an allow-list says otherwise. Figures go to standard error, alerts of the output fleet too; standard output belongs to the output stdout. Ends with Ctrl-C, or with --once when everything that is there is delivered. Exit codes: 0 all delivered, 1 not allowed, or something is queued or set aside, 2 the config cannot be used.";
+    "Needs no server and no enrolment. Without a flag the config may read and write below the current folder and send to this machine; what it names beyond that is shown and refused until --allow-named or an allow-list says otherwise. Figures go to standard error, alerts of the output fleet too; standard output belongs to the output stdout. Ends with Ctrl-C, or with --once when everything that is there is delivered. Exit codes: 0 all delivered, 1 not allowed, or something is queued or set aside, 2 the config cannot be used, 130 interrupted before it ran, or a second time before all was delivered.";
   static override examples = [
     {
       description: "Try a config on a file, and see what comes out.",
@@ -78,12 +78,13 @@ export default class ShipperRun extends FleetCommand {
       statsMs: seconds * 1000,
       ...(flags.state === undefined ? {} : { stateDir: resolve(flags.state) }),
     };
-    const child = startAgentProgram("run-main", options);
     const code = await this.screen.interruptible(async (signal) => {
+      const child = startAgentProgram("run-main", options);
       // A terminal interrupts both; whoever ends only this process ends the other one with it.
       signal.addEventListener("abort", () => child.kill("SIGTERM"));
-      const [ended] = (await once(child, "close")) as [number | null];
-      return ended;
+      const [ended, by] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+      // Interrupted while it was being loaded, so that nothing of it ran, or again while it was ending.
+      return signal.aborted && (by === "SIGTERM" || by === "SIGINT") ? exitCodes.interrupted : ended;
     });
     if (code !== 0) throw new Failure(code ?? exitCodes.bug, whyOf(code));
   }
@@ -98,6 +99,8 @@ function whyOf(code: number | null): string {
       return "Not everything was delivered, or the config asks for more than it may";
     case exitCodes.usage:
       return "The config cannot be used";
+    case exitCodes.interrupted:
+      return "Interrupted before all was delivered";
     default:
       return `The pipeline ended with code ${code}`;
   }

@@ -1,4 +1,4 @@
-import { Args } from "@oclif/core";
+import { Args } from "../../oclif.ts";
 import { explainShipperConfig } from "#shipper";
 import { exitCodes, Failure } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";

@@ -1,8 +1,7 @@
-import { Flags } from "@oclif/core";
 import { CreateJoinTokenResponseSchema, TokenService } from "#proto/fleet/v1/token";
-import { misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
-import { countFlag, durationFlag, envOf, labelsFrom, listFlag, textFlag } from "../../flags.ts";
+import { countFlag, durationFlag, textFlag } from "../../flags.ts";
+import { joinLabelFlags, joinLabelsFrom } from "../../join-label-flags.ts";
 import { countOf } from "../../output/text.ts";
 import { labelsOf, leftOf } from "../../views.ts";
 
@@ -21,17 +20,7 @@ export default class TokenCreate extends FleetCommand {
     },
   ];
   static override flags = {
-    region: Flags.string({
-      summary: "Region of the cluster that joins.",
-      helpValue: "NAME",
-      env: envOf("region"),
-      required: true,
-    }),
-    environment: textFlag("environment", "Environment of the cluster that joins.", "NAME"),
-    team: textFlag("team", "Team of the cluster that joins.", "NAME"),
-    tribe: textFlag("tribe", "Tribe of the cluster that joins.", "NAME"),
-    project: textFlag("project", "Project of the cluster that joins.", "NAME"),
-    label: listFlag("label", "Further labels of the cluster that joins.", "KEY=VALUE"),
+    ...joinLabelFlags,
     cluster: textFlag("cluster", "Only a cluster of this name may join.", "NAME"),
     "cluster-uid": textFlag("cluster-uid", "Only the cluster with this UID may join.", "UID"),
     cidr: textFlag(
@@ -45,21 +34,7 @@ export default class TokenCreate extends FleetCommand {
 
   override async run(): Promise<void> {
     const { flags } = await this.parse(TokenCreate);
-    const labels = labelsFrom(flags.label, "--label");
-    for (const key of ["region", "environment", "team", "tribe", "project"] as const) {
-      const value = flags[key];
-      if (value === undefined) continue;
-      if (Object.hasOwn(labels, key)) {
-        throw misused(`The label "${key}" is given by --label and by --${key}`, "Give it once.");
-      }
-      if (!/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(value)) {
-        throw misused(
-          `--${key} "${value.slice(0, 80)}" is not a label value`,
-          "Use letters, digits, -, _ and . only, at most 63.",
-        );
-      }
-      Object.assign(labels, labelsFrom([`${key}=${value}`], `--${key}`));
-    }
+    const labels = joinLabelsFrom(flags);
     const service = await this.client(TokenService, flags);
     const response = await service.createJoinToken({
       labels,

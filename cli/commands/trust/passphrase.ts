@@ -1,11 +1,11 @@
-import { Args, Flags } from "@oclif/core";
+import { Args, Flags } from "../../oclif.ts";
 import { misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { envOf, textFlag } from "../../flags.ts";
 import { keyFlags, newPassphraseFrom, passphraseFrom, trustDirectory } from "../../signing.ts";
 import { checkPassphrase } from "../../trust/init-trust.ts";
 import { sealAnew } from "../../trust/seal-anew.ts";
-import { keyFilesOf, offlineRoles, readKeySource } from "../../trust/signers.ts";
+import { allKeyFiles, readKeySource } from "../../trust/signers.ts";
 
 export default class TrustPassphrase extends FleetCommand {
   static override summary = "Seal key files with another passphrase.";
@@ -48,7 +48,7 @@ export default class TrustPassphrase extends FleetCommand {
     const { argv, flags } = await this.parse(TrustPassphrase);
     const dir = trustDirectory(flags.dir);
     const named = argv as string[];
-    const all = named.length > 0 ? named : offlineRoles.flatMap((role) => keyFilesOf(dir, role));
+    const all = named.length > 0 ? named : allKeyFiles(dir);
     const sources = all.map(readKeySource).filter((source) => source.isKey);
     const files = sources.map(({ file }) => file);
     if (files.length === 0) {

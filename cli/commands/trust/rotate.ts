@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { TrustService } from "#proto/fleet/v1/trust";
 import type { RootView } from "#trust";
 import { misused } from "../../failure.ts";

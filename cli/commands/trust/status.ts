@@ -1,14 +1,22 @@
 import { type Client } from "@connectrpc/connect";
-import { Flags } from "@oclif/core";
+import { Flags } from "../../oclif.ts";
 import { type GetTrustResponse, type TrustHolders, TrustService } from "#proto/fleet/v1/trust";
-import { type RoleName, roleNames, rootPin } from "#trust";
+import { type LayerDelegation, type RoleName, roleNames, rootPin, shortId } from "#trust";
 import { answered, exitCodes } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { envOf } from "../../flags.ts";
 import { renderAge } from "../../output/quantity.ts";
 import { type Column, renderFields, renderTable } from "../../output/table.ts";
 import { metadataOf } from "../../signing.ts";
-import { alarmsOf, alarmStages, type RoleStanding, standingOf } from "../../trust/role-standing.ts";
+import { delegationsIn, selectorText, termsText } from "../../trust/delegations-view.ts";
+import {
+  alarmsOf,
+  alarmStages,
+  type PublishedRole,
+  type RoleStanding,
+  standingOf,
+  standingOfList,
+} from "../../trust/role-standing.ts";
 
 export default class TrustStatus extends FleetCommand {
   static override summary = "Show who may sign what, who has, what expires when, and which agents follow.";
@@ -36,7 +44,10 @@ export default class TrustStatus extends FleetCommand {
     const trust = await service.getTrust({});
     const now = this.screen.now();
     const { root, ...others } = await publishedOf(service);
-    const standing = root === undefined ? [] : standingOf({ root, ...others }, new Date(now));
+    const layers = [...delegationsIn(others.targets).values()];
+    const lists = await listsOf(service, layers, new Date(now));
+    const roles = root === undefined ? [] : standingOf({ root, ...others }, new Date(now));
+    const standing = [...roles, ...lists];
     const alarms = alarmsOf(standing, alarmStages[flags["alarm-at"]]);
     const pin = root === undefined ? "none yet" : rootPin(root);
     this.answerWith(
@@ -47,6 +58,7 @@ export default class TrustStatus extends FleetCommand {
         onlineKeys: trust.onlineKeys.map(({ role, keyId, publicKey }) => ({ role, keyId, publicKey })),
         waitingKeys: trust.waitingKeys.map(({ role, keyId, publicKey }) => ({ role, keyId, publicKey })),
         roles: standing.map(jsonOf),
+        layers: layers.map(layerJson),
         holders: trust.holders.map((each) => ({
           root: Number(each.rootVersion),
           targets: Number(each.targetsVersion),
@@ -58,6 +70,7 @@ export default class TrustStatus extends FleetCommand {
         ...head(trust, pin),
         ...(standing.length === 0 ? [] : ["", ...renderTable(standing, columns(now), { wide })]),
         ...signerLines(standing),
+        ...(layers.length === 0 ? [] : ["", ...renderTable(layers, layerColumns, { wide })]),
         ...(trust.holders.length === 0 ? [] : ["", ...renderTable(trust.holders, holderColumns, { wide })]),
       ],
     );
@@ -77,6 +90,20 @@ async function publishedOf(service: Client<typeof TrustService>) {
     if (bytes !== undefined) found[role] = bytes;
   }
   return found;
+}
+
+/** Where the lists of the layers stand that teams have released. */
+async function listsOf(
+  service: Client<typeof TrustService>,
+  layers: readonly LayerDelegation[],
+  now: Date,
+): Promise<readonly RoleStanding[]> {
+  const lists: RoleStanding[] = [];
+  for (const delegation of layers) {
+    const list = await metadataOf(service, `layer-${delegation.layer}`);
+    if (list !== undefined) lists.push(standingOfList(list, delegation, now));
+  }
+  return lists;
 }
 
 function jsonOf(standing: RoleStanding) {
@@ -127,7 +154,7 @@ function stateOf({ stage, threshold, signed }: RoleStanding): string {
 }
 
 interface SignerLine {
-  readonly role: RoleName;
+  readonly role: PublishedRole;
   readonly keyId: string;
   readonly hasSigned: boolean;
 }
@@ -135,7 +162,7 @@ interface SignerLine {
 /** Whose keys may sign what people sign, and who of them signed what is published. */
 function signerLines(standing: readonly RoleStanding[]): readonly string[] {
   const lines = standing
-    .filter(({ role }) => role === "root" || role === "targets")
+    .filter(({ role }) => role !== "snapshot" && role !== "timestamp")
     .flatMap(({ role, signed, missing }): SignerLine[] => [
       ...signed.map((keyId) => ({ role, keyId, hasSigned: true })),
       ...missing.map((keyId) => ({ role, keyId, hasSigned: false })),
@@ -148,6 +175,23 @@ function signerLines(standing: readonly RoleStanding[]): readonly string[] {
   ];
   return ["", ...renderTable(lines, signers, { wide: false })];
 }
+
+function layerJson({ authority, ...terms }: LayerDelegation) {
+  const { layer, level, prefix = null } = terms;
+  const keys = [...authority.keys.keys()];
+  const bounds = { selector: { ...terms.selector }, tune: [...terms.tune], replace: [...terms.replace] };
+  return { layer, level, prefix, ...bounds, threshold: authority.threshold, keys };
+}
+
+/** What targets metadata gives to teams. */
+const layerColumns: readonly Column<LayerDelegation>[] = [
+  { title: "LAYER", cell: ({ layer }) => layer },
+  { title: "LEVEL", cell: ({ level }) => level },
+  { title: "CLUSTERS", cell: selectorText },
+  { title: "NEEDS", cell: ({ authority }) => `${authority.threshold} of ${authority.keys.size}` },
+  { title: "KEYS", cell: ({ authority }) => [...authority.keys.keys()].map(shortId).join(", ") },
+  { title: "TERMS", cell: termsText },
+];
 
 const holderColumns: readonly Column<TrustHolders>[] = [
   { title: "AGENTS", align: "right", cell: ({ agents }) => `${agents}` },

@@ -1,13 +1,12 @@
 /** The gates over alerts by rule: too many of a rule that was there, too many of a new one, and a rule gone silent. */
-import { pastMinutes, sliceMinutes, type GateCluster, type GateFacts } from "./facts.ts";
+import { burstiness, leastAlerts, missingAlerts, nowOf, pastOf, rateOf } from "./alert-facts.ts";
+import { sliceMinutes, slicesMin, type GateCluster, type GateFacts } from "./facts.ts";
 import { renderAmount, type GateSetting, type GateVerdict } from "./gate.ts";
 import { cutOf, quorum } from "./quorum.ts";
 import { holdOutMin, readRatio, surely } from "./rates.ts";
-import { clamp, median, steadyRate, sum, trimmedMean } from "./statistics.ts";
-import { decide, fine, missingRates, type Vote } from "./vote.ts";
+import { clamp, median, sum, trimmedMean } from "./statistics.ts";
+import { decide, fine, type Vote } from "./vote.ts";
 
-/** Fewer alerts than this, in one cluster and all the time it is watched, stop nothing. */
-const leastAlerts = 10;
 /** Expected of a rule before its silence says something: chance gives none of ten once in 22,000 times. */
 const leastExpected = 10;
 /** What stands for all rules together, where the alerts of a cluster do not come to the server and only their count does. */
@@ -16,7 +15,7 @@ export const allRules = "all rules together";
 /** A rule that was there before fires more than its limit times as often in its own cluster, beyond the hold-out's drift. */
 export function judgeAlerts(setting: GateSetting, facts: GateFacts): GateVerdict {
   const { wave, size, holdOut } = facts;
-  const names = rulesOf(facts).filter((rule) => isKnown(facts, rule));
+  const names = rulesOf(facts).filter((rule) => isInBoth(facts, rule));
   const byRule = names.map((rule) => {
     const drift = ruleDrift(holdOut, rule);
     return { rule, drift, votes: wave.map((cluster) => voteOnVolume(cluster, rule, setting.limit, drift)) };
@@ -37,19 +36,25 @@ export function judgeAlerts(setting: GateSetting, facts: GateFacts): GateVerdict
   });
 }
 
-/** A rule without a past keeps to so many alerts per cluster and hour. */
+/** A rule that is new to a cluster keeps to so many alerts an hour there. To one without a past every rule is. */
 export function judgeNewAlerts(setting: GateSetting, facts: GateFacts): GateVerdict {
   const { wave, size } = facts;
-  const names = rulesOf(facts).filter((rule) => !isKnown(facts, rule));
+  const isNewTo = (cluster: GateCluster, rule: string) =>
+    !isInBoth(facts, rule) || (!cluster.hasPrevious && facts.rules !== undefined && rule !== allRules);
+  const names = rulesOf(facts).filter((rule) => wave.some((cluster) => isNewTo(cluster, rule)));
   const byRule = names.map((rule) => ({
     rule,
     votes: wave.map((cluster): Vote => {
       const missing = missingAlerts(cluster);
       if (missing !== undefined) return missing;
+      if (!isNewTo(cluster, rule)) return fine;
       const hours = cluster.watchedMinutes / 60;
       const now = nowOf(cluster, rule);
       if (now <= Math.max(leastAlerts, setting.limit * hours)) return fine;
-      return { kind: "over", by: renderAmount("new-alerts", now / hours) };
+      const rate = renderAmount("new-alerts", now / hours);
+      // Whoever reads it should not look for what the bundle changed about the rule.
+      const isYoung = isInBoth(facts, rule);
+      return { kind: "over", by: isYoung ? `${rate}, with no time before to compare with` : rate };
     }),
   }));
   const worst = byRule.toSorted((a, b) => countOver(b.votes) - countOver(a.votes))[0];
@@ -58,8 +63,15 @@ export function judgeNewAlerts(setting: GateSetting, facts: GateFacts): GateVerd
     wave,
     size,
     votes: worst?.votes ?? wave.map((cluster) => missingAlerts(cluster) ?? fine),
-    measured: worst === undefined ? "" : perHour(wave, worst.rule),
-    over: `raise too many alerts of the new rule "${worst?.rule ?? ""}"`,
+    measured:
+      worst === undefined
+        ? ""
+        : perHour(
+            wave.filter((cluster) => isNewTo(cluster, worst.rule)),
+            worst.rule,
+          ),
+    // One that was there before is loud where there is no time before, which the votes say.
+    over: `raise too many alerts of "${worst?.rule ?? ""}"${worst !== undefined && isInBoth(facts, worst.rule) ? "" : ", which is new to them"}`,
     fine: names.length === 0 ? "no new rule has fired" : "new rules keep to the limit",
   });
 }
@@ -101,33 +113,25 @@ function rulesOf({ wave }: GateFacts): readonly string[] {
   return [...new Set(wave.flatMap((cluster) => cluster.rules.map(({ rule }) => rule)))].toSorted();
 }
 
-/** With a shipper config no rule is new. */
-function isKnown({ rules, wave }: GateFacts, rule: string): boolean {
-  if (rules === undefined || rule === allRules) return true;
-  return rules.before.has(rule) && wave.some(({ hasPrevious }) => hasPrevious);
+/** Whether a rule was there before. With a shipper config no rule is new. */
+function isInBoth({ rules }: GateFacts, rule: string): boolean {
+  return rules === undefined || rule === allRules || rules.before.has(rule);
 }
 
-function missingAlerts(cluster: GateCluster): Vote | undefined {
-  const missing = missingRates(cluster);
-  if (missing !== undefined) return missing;
-  // The agent counted alerts that the store does not have: they are on their way, or the way is blocked.
-  const counted = sum(cluster.now.map(({ alerts }) => alerts));
-  const stored = sum(cluster.rules.map(({ now }) => now));
-  const isLate = counted >= leastAlerts && stored < (counted * usualShare(cluster)) / 2;
-  return isLate ? { kind: "missing", why: "alerts that agents counted have not arrived from" } : undefined;
-}
-
-/** Which share of what an agent counts comes to the server: a shipper config may send only some. */
-function usualShare({ past, rules }: GateCluster): number {
-  const counted = sum(past.map(({ alerts }) => alerts));
-  // Slices are counted from the apply backwards, so that the first ones are the hour of the rates.
-  const stored = sum(rules.map((rule) => sum(rule.past.slice(0, pastMinutes / sliceMinutes))));
-  return counted < leastAlerts ? 1 : Math.min(1, stored / counted);
+/**
+ * Whether the past of a cluster says what to expect of a rule. The count of all rules together comes with the rates, of which there
+ * may be a few minutes only; the hour has six slices, and a minute of it may be lost.
+ */
+function hasPast(cluster: GateCluster, rule: string): boolean {
+  if (!cluster.hasPrevious) return false;
+  return rule !== allRules || pastOf(cluster, rule).length >= slicesMin - 1;
 }
 
 function voteOnVolume(cluster: GateCluster, rule: string, limit: number, drift: number): Vote {
   const missing = missingAlerts(cluster);
   if (missing !== undefined) return missing;
+  // What is expected comes from its own past.
+  if (!hasPast(cluster, rule)) return fine;
   const now = nowOf(cluster, rule);
   const bound = boundOf(cluster, rule, limit, drift);
   return now <= bound ? fine : { kind: "over", by: `${now} alerts, ${Math.floor(bound)} would pass` };
@@ -140,25 +144,8 @@ function boundOf(cluster: GateCluster, rule: string, limit: number, drift: numbe
   return Math.max(leastAlerts, most + surely * Math.sqrt(2 * burstiness(cluster, rule) * most));
 }
 
-/** How uneven a rule fires by itself: 1 when by chance alone. The largest slices are left out as in the rate. */
-function burstiness(cluster: GateCluster, rule: string): number {
-  const past = pastOf(cluster, rule);
-  const rate = steadyRate(past);
-  if (!(rate > 0)) return 1;
-  const spread = sum(past.map((count) => (count - rate) ** 2)) / past.length;
-  return clamp(spread / rate, 1, 20);
-}
-
 function expectedOf(cluster: GateCluster, rule: string, drift: number): number {
-  return ((steadyRate(pastOf(cluster, rule)) * cluster.watchedMinutes) / sliceMinutes) * drift;
-}
-
-function pastOf(cluster: GateCluster, rule: string): readonly number[] {
-  return cluster.rules.find((each) => each.rule === rule)?.past ?? [];
-}
-
-function nowOf(cluster: GateCluster, rule: string): number {
-  return cluster.rules.find((each) => each.rule === rule)?.now ?? 0;
+  return ((rateOf(cluster, rule) * cluster.watchedMinutes) / sliceMinutes) * drift;
 }
 
 /** An attack on the whole fleet is no reason to stop the rules that may see it better. */
@@ -167,6 +154,7 @@ const ruleDriftMax = 10;
 /** How the rule moved where nothing changed. */
 function ruleDrift(holdOut: readonly GateCluster[], rule: string): number {
   const known = holdOut
+    .filter((cluster) => hasPast(cluster, rule))
     .map((cluster) => ({ expected: expectedOf(cluster, rule, 1), now: nowOf(cluster, rule) }))
     .filter(({ expected }) => expected >= 1);
   const expected = sum(known.map((each) => Math.min(each.expected, leastExpected)));
@@ -177,7 +165,7 @@ function ruleDrift(holdOut: readonly GateCluster[], rule: string): number {
 
 /** Whether a rule fires too often in the wave as a whole, without the clusters at both ends, where liars would be. */
 function isWide({ wave, size }: GateFacts, rule: string, limit: number, drift: number): boolean {
-  const able = wave.filter((cluster) => missingAlerts(cluster) === undefined);
+  const able = wave.filter((cluster) => hasPast(cluster, rule) && missingAlerts(cluster) === undefined);
   const cut = cutOf(size);
   if (able.length < 5 || able.length < 3 * cut) return false;
   const excess = able.map((cluster) => {
@@ -201,7 +189,11 @@ interface SilenceLook {
 
 function silenceOf(wave: readonly GateCluster[], size: number, rule: string, drift: number): SilenceLook {
   const steady = wave.filter(
-    (cluster) => missingAlerts(cluster) === undefined && firedSteadily(cluster, rule) && goesOn(cluster),
+    (cluster) =>
+      missingAlerts(cluster) === undefined &&
+      hasPast(cluster, rule) &&
+      firedSteadily(cluster, rule) &&
+      goesOn(cluster),
   );
   const silent = steady.filter((cluster) => nowOf(cluster, rule) === 0);
   const expected = silent

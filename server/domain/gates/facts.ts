@@ -1,4 +1,4 @@
-import type { BundleKind } from "../rollout-spec.ts";
+import type { ComponentName } from "../component.ts";
 
 /** One whole minute of a cluster: the counters of its agents, added up. */
 export interface Minute {
@@ -23,7 +23,9 @@ export interface RuleCount {
 /** A cluster as the gates look at it: what it did before it was given the bundle, and what it does since it proved. */
 export interface GateCluster {
   readonly name: string;
-  /** Whether it ran a bundle of the kind before. One that did not has no past to compare with, only limits to keep. */
+  /**
+   * Whether it ran a bundle of the kind before, for long enough to be compared with. One that did not has no past, only limits to keep.
+   */
   readonly hasPrevious: boolean;
   /** The whole minutes that it has been watched, also those of which nothing was heard. */
   readonly watchedMinutes: number;
@@ -33,11 +35,13 @@ export interface GateCluster {
   readonly rules: readonly RuleCount[];
   /** What became wrong on its agents since the bundle runs: "agent: code". */
   readonly troubles: readonly string[];
+  /** An agent's clock is off, so that nobody knows which of its minutes were before the bundle came. */
+  readonly isClockOff: boolean;
 }
 
 /** Everything that the gates of a wave are judged by. */
 export interface GateFacts {
-  readonly kind: BundleKind;
+  readonly kind: ComponentName;
   /** The clusters of the wave that proved, or a sample of them that nobody can foresee. */
   readonly wave: readonly GateCluster[];
   /**
@@ -47,6 +51,11 @@ export interface GateFacts {
   readonly size: number;
   /** Clusters that kept what they had, in the same time. */
   readonly holdOut: readonly GateCluster[];
+  /**
+   * Which share of the clusters that do not have the bundle has an agent whose sessions begin again and again; only asked where the
+   * wave has one.
+   */
+  readonly flappingOutside?: number;
   /** Names of rules that the bundles hold; absent for shipper configs, which change no rule. */
   readonly rules?: { readonly before: ReadonlySet<string>; readonly after: ReadonlySet<string> };
 }
@@ -59,5 +68,7 @@ export const pastMinutesMin = 10;
 /** Alerts are rarer: two hours before, in slices. */
 export const slices = 12;
 export const sliceMinutes = 10;
+/** Fewer slices show too little of how a rule fires by itself. */
+export const slicesMin = 6;
 /** What is watched is never longer than the past that rates are compared with. */
 export const watchedMinutesMax = 60;

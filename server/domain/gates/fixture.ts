@@ -75,6 +75,7 @@ export function cluster(name: string, random: () => number, more: Partial<Habits
     now: watched.map((each, i) => (i === 0 ? { ...each, alerts } : each)),
     rules,
     troubles: [],
+    isClockOff: false,
   };
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
+import { allRules } from "./alerts.ts";
 import type { GateCluster, GateFacts } from "./facts.ts";
 import { cluster, fleet, habits, randomOf, type Habits } from "./fixture.ts";
 import { parseGates, type GateName, type GateState } from "./gate.ts";
@@ -100,6 +101,78 @@ test("judgeGates() waits for what it does not see, and never passes on it", () =
   assert.equal(states(facts(young)).cost, "waits");
 });
 
+test("judgeGates() takes no minutes of a clock that is off for those after the bundle, and says whose clock it is", () => {
+  const wave = fleet(3, randomOf(12)).map((each, i) => ({ ...each, isClockOff: i === 1 }));
+  for (const { gate, state, words } of judgeGates(settings, facts(wave))) {
+    assert.equal(state, gate === "health" ? "holds" : "waits", gate);
+    if (gate !== "health") assert.match(words, /clock is off \(clock\/skew\), as it is on: c1$/);
+  }
+});
+
+test("judgeGates() does not call it a flood when a young cluster, without a past, raises alerts as its wave does", () => {
+  const wave = fleet(4, randomOf(13), { events: 600 });
+  const young = wave.map((each, i) =>
+    i > 1 ? each : { ...each, hasPrevious: false, rules: habit(each, 50), past: each.past.slice(0, 5) },
+  );
+  assert.equal(states(facts(young)).alerts, "holds");
+});
+
+test("judgeGates() stops a flood in the young clusters of a wave in which others have a past: to them every rule is new", () => {
+  const flood: Partial<Habits> = { fire: (rule) => (rule === "steady" ? 10 : 1), alerts: { steady: 30 } };
+  const old = fleet(3, randomOf(14), { events: 600, alerts: { steady: 30 } });
+  const young = fleet(2, randomOf(15), { events: 600, ...flood }).map((each) => ({
+    ...each,
+    hasPrevious: false,
+    past: each.past.slice(0, 5),
+  }));
+  const verdicts = judgeGates(settings, facts([...old, ...young]));
+  const failed = verdicts.filter(({ state }) => state === "fails");
+  assert.deepEqual(
+    failed.map(({ gate }) => gate),
+    ["new-alerts"],
+  );
+  const words =
+    /^2 of 5 raise too many alerts of "steady", 2 are enough to fail: c0 \(\d+\/h, with no time before/;
+  assert.match(failed[0]?.words ?? "", words, "the rule is none that they did not have");
+  // Those with a past are held to that, not to what a new rule may raise.
+  const loud = fleet(5, randomOf(16), { events: 600, alerts: { loud: 300 } });
+  assert.deepEqual(failing(facts(loud)), []);
+});
+
+test("judgeGates() lets one young cluster with a loud rule stop a wave of one or two, in words that name it and say that it has no past, and no larger wave", () => {
+  const loud = { events: 600, alerts: { loud: 300 } };
+  const young = { ...cluster("young", randomOf(18), loud), hasPrevious: false, past: [] };
+  const judge = (others: number) =>
+    judgeGates(settings, facts([young, ...fleet(others, randomOf(19), loud)])).find(
+      ({ gate }) => gate === "new-alerts",
+    );
+  const named = /young \(\d+\/h, with no time before to compare with\)/;
+  for (const [others, state] of [
+    [0, "fails"],
+    [1, "fails"],
+    [2, "holds"],
+    [19, "holds"],
+  ] as const) {
+    const verdict = judge(others);
+    assert.equal(verdict?.state, state, `beside ${others}`);
+    assert.match(verdict.words, named);
+  }
+});
+
+test("judgeGates() takes the count of all rules for no flood and no silence by ten minutes of the time before", () => {
+  const counted = (past: readonly number[], now: number) =>
+    fleet(3, randomOf(17), { events: 600, alerts: {} }).map((each) => ({
+      ...each,
+      rules: [{ rule: allRules, past, now }],
+    }));
+  assert.deepEqual(failing(facts(counted([2], 60))), []);
+  // Of a shipper config, whose rules nobody knows.
+  const { rules: _unknown, ...shipper } = facts(counted([60], 0));
+  assert.deepEqual(failing(shipper), []);
+  // An hour, of which a minute was lost.
+  assert.deepEqual(failing(facts(counted([2, 2, 2, 2, 2], 60))), ["alerts"]);
+});
+
 test("judgeGates() waits for alerts that agents counted and that have not arrived", () => {
   const wave = fleet(2, randomOf(10)).map((each) => ({
     ...each,
@@ -133,6 +206,20 @@ test("judgeGates() fails health when more agents are ill than may lie, and lets 
   assert.equal(states(facts(ill(1, 1))).health, "fails");
   assert.equal(states(facts(ill(100, 5))).health, "holds");
   assert.equal(states(facts(ill(100, 6))).health, "fails");
+});
+
+test("judgeGates() does not blame a bundle for sessions that begin again and again where it is not", () => {
+  const flapping = (n: number, count: number, trouble = "session/flapping") =>
+    fleet(n, randomOf(n)).map((each, i) =>
+      i < count ? { ...each, troubles: [`node-1: ${trouble}`] } : each,
+    );
+  const health = (wave: readonly GateCluster[], flappingOutside?: number) =>
+    states({ ...facts(wave), ...(flappingOutside === undefined ? {} : { flappingOutside }) }).health;
+  assert.equal(health(flapping(10, 10)), "fails");
+  assert.equal(health(flapping(10, 10), 0.1), "fails", "a few always do");
+  assert.equal(health(flapping(10, 10), 1), "waits");
+  assert.equal(health(flapping(10, 4), 0.2), "waits");
+  assert.equal(health(flapping(10, 10, "pipeline/crashed"), 1), "fails");
 });
 
 test("quorum() is always out of reach for those who may lie, and within reach without them", () => {

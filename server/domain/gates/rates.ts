@@ -127,7 +127,8 @@ function events(minutes: readonly Minute[]): readonly number[] {
 }
 
 /** What is read now over what was read before; undefined when it was too little. */
-export function readRatio({ past, now }: GateCluster): number | undefined {
+export function readRatio({ hasPrevious, past, now }: GateCluster): number | undefined {
+  if (!hasPrevious) return undefined;
   const before = steadyRate(events(past));
   return before < leastEvents || now.length === 0 ? undefined : steadyRate(events(now)) / before;
 }
@@ -145,7 +146,8 @@ function costOf(minutes: readonly Minute[]): number | undefined {
   return median(costed.map((minute) => minute.detectionUs / minute.events));
 }
 
-function costRatio({ past, now }: GateCluster): number | undefined {
+function costRatio({ hasPrevious, past, now }: GateCluster): number | undefined {
+  if (!hasPrevious) return undefined;
   const [before, after] = [costOf(past), costOf(now)];
   return before === undefined || after === undefined || before === 0 ? undefined : after / before;
 }

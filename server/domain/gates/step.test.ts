@@ -189,7 +189,7 @@ function execute(at: RolloutSnapshot, step: ReturnType<typeof planStep>): Rollou
       reason,
       generation,
       assignedAtMs: at.nowMs,
-      assignment: { generation, digest: assign, rolloutId: id },
+      assignment: { generation, rolloutId: id, ...(assign === null ? {} : { digest: assign }) },
     };
   });
   if (step.event === undefined) return { ...at, clusters };
@@ -245,5 +245,20 @@ test("watchOf() counts whole minutes, without the one of the apply and those sti
     [12, 16, 4 / minute, -50, 10],
   );
   assert.equal(watchOf(0, 0, 0).minutes, 0);
+  // What ran before was given half an hour, an hour and a half, or a moment before.
+  const pasts = [270, 210, 297].map((previous) => {
+    const { pastFromMs, alertsFromMs, slices } = watchOf(
+      300 * minute,
+      301 * minute,
+      310 * minute,
+      previous * minute,
+    );
+    return [pastFromMs / minute, alertsFromMs / minute, slices];
+  });
+  assert.deepEqual(pasts, [
+    [270, 180, 12],
+    [240, 210, 9],
+    [240, 180, 12],
+  ]);
   assert.equal(watchOf(0, 0, 500 * minute).minutes, 60);
 });

@@ -1,3 +1,4 @@
+import { shownTime } from "../people/zone.ts";
 import type { Rollout } from "../rollout.ts";
 import { watchedMinutesMin } from "./facts.ts";
 import type { GateVerdict } from "./gate.ts";
@@ -8,9 +9,18 @@ export interface GateJudgement {
   readonly judgedAtMs: number;
 }
 
-/** Why a gate stops the rollout now, or undefined. A gate that fails does not wait for the end of the soak. */
-export function gateFailure(rollout: Rollout, gates: GateJudgement | undefined): string | undefined {
-  const failed = (gates?.verdicts ?? []).filter(({ state }) => state === "fails");
+/**
+ * Why a gate stops the rollout now, or undefined. A gate that fails does not wait for the end of the soak. Of a wave that has passed and
+ * that only the hour holds up, health alone still counts: rates of a night or a weekend are no news of the bundle.
+ */
+export function gateFailure(
+  rollout: Rollout,
+  gates: GateJudgement | undefined,
+  isPassed: boolean,
+): string | undefined {
+  const failed = (gates?.verdicts ?? []).filter(
+    ({ gate, state }) => state === "fails" && (!isPassed || gate === "health"),
+  );
   if (failed.length === 0) return undefined;
   return `"${waveName(rollout)}" fails: ${failed.map(({ gate, words }) => `gate ${gate}: ${words}`).join("; ")}`;
 }
@@ -19,7 +29,10 @@ export function gateFailure(rollout: Rollout, gates: GateJudgement | undefined):
 export interface SoakedWave {
   /** When its last cluster proved. */
   readonly provedMs: number;
+  /** Of one that has passed, when the next could begin at last. */
   readonly soakedMs: number;
+  /** Only the hour held it up, so health alone is asked: see `gateFailure`. */
+  readonly isPassed: boolean;
 }
 
 export type GateWait =
@@ -33,10 +46,10 @@ export type GateWait =
 export function askGates(
   rollout: Rollout,
   gates: GateJudgement | undefined,
-  { provedMs, soakedMs }: SoakedWave,
+  { provedMs, soakedMs, isPassed }: SoakedWave,
   nowMs: number,
 ): GateWait {
-  const settings = rollout.spec.gates ?? [];
+  const settings = (rollout.spec.gates ?? []).filter(({ name }) => !isPassed || name === "health");
   if (settings.length === 0) return { kind: "passes" };
   const fromMs = watchedFromMs(rollout, provedMs);
   const isNew = gates !== undefined && gates.judgedAtMs >= fromMs;
@@ -49,8 +62,15 @@ export function askGates(
   const byMinute = settings.some(({ name }) => name !== "health") ? (watchedMinutesMin + 2) * 60_000 : 0;
   const deadlineMs = Math.max(soakedMs, fromMs + byMinute) + rollout.spec.deadlineSeconds * 1000;
   const because = open.join("; ");
-  if (nowMs < deadlineMs) return { kind: "waits", because: `"${waveName(rollout)}" has soaked; ${because}` };
-  const late = `"${waveName(rollout)}" could not be judged within ${rollout.spec.deadlineSeconds} s after its soak`;
+  if (nowMs < deadlineMs) {
+    const by = shownTime("UTC", deadlineMs);
+    return {
+      kind: "waits",
+      because: `"${waveName(rollout)}" has soaked; ${because}; fails at ${by} unless that is over`,
+    };
+  }
+  const since = isPassed ? "of when the next could begin" : "after its soak";
+  const late = `"${waveName(rollout)}" could not be judged within ${rollout.spec.deadlineSeconds} s ${since}`;
   return { kind: "late", because: `${late}: ${because}` };
 }
 

@@ -65,7 +65,13 @@ function verdict({ setting, measured }: Count, state: GateState, words: string):
 
 /** Why a cluster cannot be compared yet; undefined when it can. */
 export function missingRates(cluster: GateCluster): Vote | undefined {
-  const { now, past, watchedMinutes, hasPrevious } = cluster;
+  const { now, past, watchedMinutes, hasPrevious, isClockOff } = cluster;
+  // Minutes are by the agent's clock: one that is ahead gives those from before the bundle out for those after it.
+  if (isClockOff) {
+    const why =
+      "minutes from before and after the bundle cannot be told apart while a clock is off (clock/skew), as it is on";
+    return { kind: "missing", why };
+  }
   if (watchedMinutes < watchedMinutesMin) {
     return { kind: "missing", why: `needs ${watchedMinutesMin} whole minutes after the proof` };
   }

@@ -1,6 +1,6 @@
 import type { RolloutCluster } from "../rollout-cluster.ts";
 import type { RolloutSpec } from "../rollout-spec.ts";
-import type { RolloutSnapshot, RolloutStep } from "../rollout-step.ts";
+import type { RolloutSnapshot } from "../rollout-step.ts";
 import { windowsOf } from "./spec.ts";
 import { isOpen, nextOpening } from "./window.ts";
 import { shownTime } from "./zone.ts";
@@ -33,32 +33,31 @@ export function heldBy(spec: RolloutSpec, freeze: Freeze | undefined, nowMs: num
   return `its window ${when} (${named})`;
 }
 
-/**
- * The step without what begins a wave, while none may begin. What is under way goes on, and whatever sends clusters back
- * is not touched. A step that may begin a wave says so, because a freeze that comes in between has to stop it.
- */
-export function holdBack(snapshot: RolloutSnapshot, step: RolloutStep): RolloutStep {
-  const { rollout, clusters, freeze, nowMs } = snapshot;
-  const beginning = beginningBy(step, clusters);
-  const isNext = step.event === "wave-done";
-  if (beginning.size === 0 && !isNext) return step;
-  const why = heldBy(rollout.spec, freeze, nowMs);
-  if (why === undefined) return { ...step, begins: beginning.size > 0 };
-
-  const changes = step.changes.filter(({ id }) => !beginning.has(id));
-  if (changes.length > 0) return { ...step, changes };
-  const name = (wave: number) => rollout.waves[wave]?.name ?? "";
-  const because = isNext
-    ? `"${name(rollout.wave)}" is done; "${name(rollout.wave + 1)}" does not begin: ${why}`
-    : `"${name(rollout.wave)}" does not begin: ${why}`;
-  return { changes: [], because };
+/** What keeps clusters from being given the bundle now. */
+export interface Hold {
+  /** In words that stay the same while nothing changes. */
+  readonly why: string;
+  /** Whether it keeps this cluster, which waits, from it: what is under way goes on. */
+  readonly holds: (cluster: RolloutCluster) => boolean;
 }
 
-/** The clusters that a step gives the bundle although their wave is not under way, or that it tries again. */
-function beginningBy(step: RolloutStep, clusters: readonly RolloutCluster[]): ReadonlySet<string> {
-  const given = new Set(step.changes.filter(({ to }) => to === "assigned").map(({ id }) => id));
-  if (given.size === 0) return given;
-  const underWay = new Set(clusters.filter(({ generation }) => generation > 0n).map(({ wave }) => wave));
-  const isBeginning = (c: RolloutCluster) => given.has(c.id) && (c.generation > 0n || !underWay.has(c.wave));
-  return new Set(clusters.filter(isBeginning).map(({ id }) => id));
+/** The hold of now; undefined while everything may begin. */
+export function holdOf({
+  rollout,
+  clusters,
+  freeze,
+  nowMs,
+}: Pick<RolloutSnapshot, "rollout" | "clusters" | "freeze" | "nowMs">): Hold | undefined {
+  const why = heldBy(rollout.spec, freeze, nowMs);
+  return why === undefined ? undefined : { why, holds: beginningIn(clusters) };
+}
+
+/**
+ * Whether a cluster that is given the bundle begins: its wave is not under way, it is tried again, or it came later, so that no wave
+ * looks at it. What begins says so, because a freeze that comes in between has to stop it.
+ */
+export function beginningIn(clusters: readonly RolloutCluster[]): (cluster: RolloutCluster) => boolean {
+  const given = clusters.filter(({ generation, late }) => generation > 0n && late !== true);
+  const underWay = new Set(given.map(({ wave }) => wave));
+  return ({ generation, late, wave }) => late === true || generation > 0n || !underWay.has(wave);
 }

@@ -2,10 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
+import { usualSpec } from "../../../test/support/rollout-world.ts";
 import type { Digest, RolloutId } from "../ids.ts";
 import type { RolloutCluster, RolloutClusterState } from "../rollout-cluster.ts";
+import { sentence } from "../refusal.ts";
+import { planRollout } from "../rollout-plan.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../rollout-spec.ts";
 import { planStep, type RolloutSnapshot } from "../rollout-step.ts";
+import type { Strategy } from "../rollout-strategy.ts";
 import type { Rollout, RolloutState } from "../rollout.ts";
 import { wholeFleet } from "../scope.ts";
 import { judgeApprover, judgeNeed, standing, type Approval, type Person } from "./approval.ts";
@@ -17,15 +21,8 @@ const digestOf = (digit: string) => `sha256:${digit.repeat(64)}` as Digest;
 const [before, after] = [digestOf("a"), digestOf("b")];
 const id = "ro_1" as RolloutId;
 const spec: RolloutSpec = {
-  kind: "rules",
-  bundle: "",
-  selector: [],
-  canary: 1,
-  growth: 3,
-  regionOrder: [],
+  ...usualSpec,
   failuresMax: 1,
-  soakSeconds: 0,
-  deadlineSeconds: 600,
   onFailure: "roll-back",
 };
 const rollout: Rollout = {
@@ -110,7 +107,9 @@ test("law: while it is frozen no wave begins and nothing failed is tried again, 
       const isBeginning = free.event === "wave-done" || free.changes.some(({ to }) => to === "assigned");
       if (!isBeginning) assert.deepEqual(frozen, free);
       if (state === "rolling-back") assert.deepEqual(frozen, free);
-      const isHeld = isBeginning && frozen.changes.length === 0;
+      // What is under way beside it is told first.
+      const isMoving = clusters.some((c) => c.state === "assigned" && c.wave <= wave);
+      const isHeld = isBeginning && frozen.changes.length === 0 && !isMoving;
       if (isHeld) assert.match(frozen.because, /frozen by ada \(incident\)/);
       // An emergency is not held.
       const urgent = { ...rollout, state, wave, spec: { ...spec, people: emergency } };
@@ -133,6 +132,45 @@ test("parseRolloutSpec() makes an emergency a canary of one without soak, keeps 
     refused.refusal.problems.map(({ field }) => field),
     ["reason", "windows", "start_at", "shadow_seconds"],
   );
+});
+
+test("an emergency keeps its canary of one and its cap, however its steps, its stages and --max-failures are written", () => {
+  const fields = (change: Partial<RolloutSpec>) => {
+    const parsed = parseRolloutSpec({ ...spec, people: emergency, ...change });
+    if (parsed.ok || parsed.refusal.kind !== "invalid") return [];
+    return parsed.refusal.problems.map(({ field, why }) => `${field} ${why}`);
+  };
+  const plain: Strategy = { stages: [], steps: [], offline: "count" };
+  const all = { percent: 100 } as const;
+  const [steps, cap] = fields({ strategy: { ...plain, steps: [all], failuresPercentMax: 100 } });
+  assert.match(steps ?? "", /^steps begin with 100%: an emergency begins with one cluster/);
+  assert.match(cap ?? "", /^max_failures_percent is 100; of an emergency at most 10 percent/);
+  const stage = { name: "prod", selector: [], steps: [{ count: 2 }] };
+  assert.match(
+    fields({ strategy: { ...plain, stages: [stage] } })[0] ?? "",
+    /^stages\[0\].steps begin with 2/,
+  );
+  assert.deepEqual(
+    fields({ strategy: { ...plain, steps: [{ count: 1 }, all], failuresPercentMax: 10 } }),
+    [],
+  );
+  // Without people there is no emergency, and any waves are the person's own.
+  assert.ok(parseRolloutSpec({ ...spec, strategy: { ...plain, steps: [all] } }).ok);
+
+  const fleet = (silent: boolean) =>
+    Array.from({ length: 20 }, (_, i) => ({ id: `cl_${i}`, name: `c-${i}`, labels: {}, silent }));
+  const planned = (change: Partial<RolloutSpec>, silent: boolean) => {
+    const plan = planRollout({ ...spec, selector: [], people: emergency, ...change }, after, fleet(silent));
+    return plan.ok ? plan.value.waves[0]?.clusters.length : sentence(plan.refusal);
+  };
+  assert.equal(planned({ failuresMax: 2 }, false), 1);
+  assert.match(String(planned({ failuresMax: 20 }, false)), /of 20 clusters at most 2 may fail, not 20/);
+  const skip = { strategy: { ...plain, offline: "skip" } as const };
+  assert.match(
+    String(planned({}, true)),
+    /begins with one cluster that answers, and "c-0", with which it would begin, is silent: begin with another region/,
+  );
+  assert.match(String(planned(skip, true)), /begins with one cluster that answers, and the 20 .* are silent/);
 });
 
 const anyApproval = fc.record({

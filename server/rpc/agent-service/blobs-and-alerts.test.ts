@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { create } from "@bufbuild/protobuf";
-import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { AlertService } from "#proto/fleet/v1/alert";
+import { AlertService, type TailAlertsRequestSchema } from "#proto/fleet/v1/alert";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 
@@ -86,6 +86,7 @@ test("alerts out of bounds are refused by place, and none of the call is stored"
     { body: "x".repeat(65_537) },
     { rule: "" },
     { time: undefined },
+    { time: { seconds: 0n, nanos: -1_000 } },
   ];
   for (const more of bad) {
     const refused = await link.client.deliverAlerts({ alerts: [alert(1), alert(2, more)] }).then(
@@ -109,7 +110,9 @@ test("pages of alerts hold each one once, newest first, and filters and counts a
   ];
   t.after(() => Promise.all(links.map((link) => link.close())));
   await links[0]?.client.deliverAlerts({ alerts: Array.from({ length: 20 }, (_, i) => alert(i)) });
-  await links[1]?.client.deliverAlerts({ alerts: Array.from({ length: 5 }, (_, i) => alert(100 + i)) });
+  await links[1]?.client.deliverAlerts({
+    alerts: Array.from({ length: 5 }, (_, i) => alert(100 + i, { tags: i === 3 ? ["secrets"] : [] })),
+  });
   const service = await fleet.at.client(AlertService);
   const seen: number[] = [];
   for (let pageToken = ""; ;) {
@@ -135,6 +138,11 @@ test("pages of alerts hold each one once, newest first, and filters and counts a
     alerts.map((each) => Number.parseInt(each.id, 16)),
     [18, 12, 6],
   );
+  const tagged = await service.listAlerts({ filter: { tags: ["secrets", "rbac"] } });
+  assert.deepEqual(
+    tagged.alerts.map((each) => Number.parseInt(each.id, 16)),
+    [103],
+  );
   const stats = await service.getAlertStats({ by: "region" });
   assert.deepEqual(
     stats.counts.map((each) => [each.value, each.count]),
@@ -145,8 +153,22 @@ test("pages of alerts hold each one once, newest first, and filters and counts a
   );
   assert.equal(stats.total, 25n);
   assert.equal(await codeOf(service.getAlertStats({ by: "colour" })), "InvalidArgument");
+  const { id } = alert(12);
+  for (const [more, found] of [
+    [{ rules: [] }, 1],
+    [{ rules: ["Secret read"] }, 0],
+  ] as const) {
+    const one = await service.listAlerts({ alertId: id, filter: { selector: eu, rules: [...more.rules] } });
+    assert.deepEqual(
+      one.alerts.map((each) => each.id),
+      [id].slice(0, found),
+    );
+  }
+  assert.equal(await codeOf(service.listAlerts({ alertId: "gr_1" })), "InvalidArgument");
   assert.equal(await codeOf(service.listAlerts({ pageToken: "after:x" })), "InvalidArgument");
-  assert.equal(await codeOf(service.listAlerts({ filter: { minPriority: "Terrible" } })), "InvalidArgument");
+  for (const bad of [{ minPriority: "Terrible" }, { tags: Array.from({ length: 101 }, String) }]) {
+    assert.equal(await codeOf(service.listAlerts({ filter: bad })), "InvalidArgument");
+  }
 });
 
 test("no alert stands in the way of another cluster's that has the same id and time", async (t) => {
@@ -192,4 +214,35 @@ test("a tail shows each alert that arrives after the call once, in order", async
     (i) => (i >= (seen[0] ?? 0) && i <= n) || i >= 1000,
   );
   assert.deepEqual(seen, expected);
+});
+
+test("whoever tails alerts gets those since a time, and after a break those that came meanwhile", async (t) => {
+  const fleet = await startTestFleet(t);
+  const link = openLink("stream", await fleet.enrol("eu-1"));
+  t.after(() => link.close());
+  await link.client.deliverAlerts({ alerts: [alert(1), alert(2)] });
+  const service = await fleet.at.client(AlertService);
+  const numbers = (alerts: readonly { readonly id: string }[]) =>
+    alerts.map(({ id }) => Number.parseInt(id, 16));
+  /** The first messages of a tail, until it told so many alerts; without any, its first message. */
+  const read = async (request: MessageInitShape<typeof TailAlertsRequestSchema>, count: number) => {
+    const over = new AbortController();
+    const seen: number[] = [];
+    for await (const { alerts, place } of service.tailAlerts(request, { signal: over.signal })) {
+      seen.push(...numbers(alerts));
+      if (seen.length >= count) return { seen, place };
+    }
+    throw new Error("The tail ended");
+  };
+  // The events are months old: what counts is when they were stored.
+  const since = { filter: { since: timestampFromMs(Date.now() - 60_000) } };
+  assert.deepEqual((await read(since, 2)).seen, [1, 2]);
+  const later = { filter: { since: timestampFromMs(Date.now() + 60_000) } };
+  assert.deepEqual((await read(later, 0)).seen, []);
+  const begun = await read({}, 0);
+  assert.deepEqual(begun.seen, [], "without a time it begins now");
+  // Nobody tails while this one arrives.
+  await link.client.deliverAlerts({ alerts: [alert(3)] });
+  assert.deepEqual((await read({ ...since, place: begun.place }, 1)).seen, [3]);
+  assert.equal(await codeOf(read({ place: "after:3" }, 1)), "InvalidArgument");
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { eq } from "drizzle-orm";
+import { eq, sql } from "../../store/drizzle.ts";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
@@ -300,6 +300,38 @@ const scenarios: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     );
   },
 
+  "a change whose notification is lost reaches a waiting agent by the poll behind it": async (scene) => {
+    const { identity, state, link, session } = await arrive(scene);
+    await takeIn(identity, state, link, await link.say(session.message()));
+    const heard = link.hear((waitMs) => session.message({ waitMs }));
+    // As the server writes it, but for the notification.
+    await scene.fleet.at.db.execute(sql`update clusters set changed = nextval('change_seq'),
+      labels = labels || '{"team":"unheard"}'::jsonb where id = ${identity.clusterId}`);
+    await takeIn(identity, state, link, await heard);
+    assert.equal(state.labels["team"], "unheard");
+  },
+
+  "an agent of a newer build is spoken with as both can, and what is new about it is left out": async (
+    scene,
+  ) => {
+    const { identity, state, link, session } = await arrive(scene);
+    state.running.set("rules", { sha256: "a".repeat(64), sinceMs: 1000 });
+    state.attempts.set("rules", { ...attemptAt(1n), phase: "quarantined" });
+    const message = session.message();
+    assert.ok(message.hello);
+    message.hello.protocolMax = 7;
+    message.hello.capabilities.push("of-next-year");
+    message.hello.$unknown = [{ no: 900, wireType: 2, data: Uint8Array.of(1, 65) }];
+    assert.equal((await link.say(message)).ackSequence, 1n);
+    const { db } = scene.fleet.at;
+    assert.equal((await component(scene.fleet, identity.agentId))?.runningDigest, `sha256:${"a".repeat(64)}`);
+    assert.deepEqual(await db.select().from(attempts).where(eq(attempts.agentId, identity.agentId)), []);
+    const beyond = newSimSession(identity, scene.transport, state).message();
+    assert.ok(beyond.hello);
+    beyond.hello.protocolMin = 2;
+    assert.equal(await codeOf(link.say(beyond)), "FailedPrecondition");
+  },
+
   "a certificate in the second half of its life is to be renewed": async (scene) => {
     const { identity, state } = await arrive(scene);
     // A certificate of 24 hours looks old to a server that issues them for 72.
@@ -314,14 +346,19 @@ const scenarios: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     assert.equal((await here.link.say(here.session.message())).renewCertificate, false);
   },
 
-  "a clean goodbye is noted, and silence after it is no newer session": async (scene) => {
+  "an agent that says goodbye has left until it begins again": async (scene) => {
     const { fleet } = scene;
-    const { identity, link, session } = await arrive(scene);
+    const { identity, state, link, session } = await arrive(scene);
     await link.say(session.message());
+    // A poll that was cut short has not come.
+    session.sequence += 1n;
     await link.say(session.message({ goodbye: true }));
     const row = await standing(fleet, identity);
-    assert.notEqual(row.disconnectedAt, null);
-    assert.equal(row.transport, null);
+    assert.deepEqual([row.transport, row.disconnectedAt !== null], [null, true]);
+    assert.ok(row.leftAt !== null && row.lastSeenAt !== null && row.lastSeenAt >= row.leftAt);
+    const again = await arrive(scene, { identity, state });
+    await again.link.say(again.session.message());
+    assert.equal((await standing(fleet, identity)).leftAt, null);
   },
 };
 

@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { test, type TestContext } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { sql } from "drizzle-orm";
+import { sql } from "../../store/drizzle.ts";
 import { pino } from "pino";
 import { SyncRequestSchema, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
 import { signEnvelope, generateKey } from "#trust";
@@ -24,6 +26,7 @@ const oneCa: CaKeeper = {
     issuer: { pin: "sha256:ca", certificate: new Uint8Array(), privateKey: "" },
     trusted: [],
     trustedPins: ["sha256:ca"],
+    trustedCas: [],
     bundleVersion: 0,
     switchedAtMs: undefined,
   }),
@@ -76,6 +79,10 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
   const open = (requests: AsyncIterable<SyncRequest>) => connect(sessions.ports, caller, requests, line);
   return { db, sessions, open, gone, cuts: () => cuts };
 }
+
+setFlagsFromString("--expose-gc");
+/** Frees what nobody holds. */
+const collect = runInNewContext("gc") as () => void;
 
 const hello = { clusterUid: "uid-1", transport: "stream", protocolMin: 1, protocolMax: 1 };
 
@@ -135,8 +142,37 @@ test("an agent that takes no message is cut off, and a broadcast to others never
   await until("it is cut off", () => cuts() === 1);
   await until("its place is free and its end is noted", async () => {
     const [row] = await db.select().from(agents);
+    assert.equal(row?.leftAt, null, "it said no goodbye");
     return sessions.size === 0 && row?.disconnectedAt !== null;
   });
+});
+
+test("what an agent says for hours while nothing changes is not kept in memory", async (t) => {
+  const { open } = await setUp(t, {});
+  const heard: WeakRef<SyncRequest>[] = [];
+  let turn = Promise.withResolvers<void>();
+  async function* messages(): AsyncGenerator<SyncRequest> {
+    for (let sequence = 1n; ; sequence += 1n) {
+      const said = message(sequence);
+      heard.push(new WeakRef(said));
+      yield said;
+      await turn.promise;
+      turn = Promise.withResolvers();
+    }
+  }
+  const stream = open(messages());
+  let resting = stream.next();
+  for (let sequence = 1n; sequence <= 9n; sequence += 1n) {
+    while ((await resting).value?.ackSequence !== sequence) resting = stream.next();
+    // Asked for more than it has to say, the stream rests; only then the agent speaks again.
+    resting = stream.next();
+    if (sequence < 9n) turn.resolve();
+  }
+  await until("all but the last are gone", async () => {
+    collect();
+    return heard.slice(0, -1).every((each) => each.deref() === undefined);
+  });
+  resting.catch(() => {});
 });
 
 test("a drain sends every stream away with a time of its own to come back", async (t) => {
@@ -155,6 +191,28 @@ test("a stream that has grown old is sent away, so that servers share the agents
   const { open } = await setUp(t, { streamAgeMs: 40, reconnectWindowMs: 1_000 });
   const { said } = await readToEnd(open(quietAfter(message(1n))));
   assert.equal(said.at(-1)?.drain?.reconnectAfterMs, 500);
+});
+
+test("agents of a fleet that has grown are told a longer window to come back in, once, and a drain spreads them over it", async (t) => {
+  const { open, sessions, db } = await setUp(t, {});
+  const grown = Promise.withResolvers<void>();
+  async function* messages(): AsyncGenerator<SyncRequest> {
+    yield message(1n);
+    await grown.promise;
+    yield* quietAfter(message(2n), message(3n));
+  }
+  const stream = open(messages());
+  const windowOf = async () => (await stream.next()).value?.tuning?.reconnectWindowMs;
+  assert.equal(await windowOf(), 5_000);
+  await db.execute(sql`insert into agents (id, cluster_id, name, public_key, certificate_serial, certificate_expires_at, created_at)
+    select 'ag_of_' || i, 'cl_1', 'node-of-' || i, '\\x00', '', now(), now() from generate_series(1, 600) i`);
+  await sessions.measureFleet();
+  grown.resolve();
+  assert.equal(await windowOf(), 10_000);
+  assert.equal(await windowOf(), undefined);
+  sessions.drain(5_000);
+  const { said } = await readToEnd(stream);
+  assert.equal(said.at(-1)?.drain?.reconnectAfterMs, 5_000);
 });
 
 test("a session that was taken over through another server ends here with the next flush", async (t) => {

@@ -42,20 +42,24 @@ export async function* connect(
   line: Line,
 ): AsyncGenerator<SyncResponse> {
   const stream = openStream(ports, caller, line);
-  const messages = requests[Symbol.asyncIterator]();
   try {
-    let next = nextOf(messages);
+    const inbox = hear(requests, stream.mailbox);
     for (;;) {
-      const came = await Promise.race([next, stream.mailbox.wait()]);
+      if (!inbox.isThere) await stream.mailbox.wait();
       const { ending } = stream.mailbox;
-      if (ending !== undefined) {
-        if (ending.kind === "drain") yield* deliver(ports, line, stream.farewell(ending.reconnectAfterMs));
-        throw endingError(ending);
+      if (ending?.kind === "drain") {
+        stream.clocks.handing();
+        yield stream.farewell(ending.reconnectAfterMs);
       }
-      if (came !== undefined && came.done === true) return;
-      if (came !== undefined) next = nextOf(messages);
+      if (ending !== undefined) throw endingError(ending);
+      const came = inbox.take();
+      if (came?.done === true) return;
       const response = came === undefined ? await stream.look() : await stream.take(came.value);
-      if (response !== undefined) yield* deliver(ports, line, response);
+      if (response !== undefined) {
+        stream.clocks.handing();
+        yield response;
+        stream.clocks.handed();
+      }
       if (came?.value.goodbye === true) return;
     }
   } finally {
@@ -63,33 +67,47 @@ export async function* connect(
   }
 }
 
-function nextOf(messages: AsyncIterator<SyncRequest>): Promise<IteratorResult<SyncRequest, undefined>> {
-  const next = messages.next();
-  // Whoever awaits it hears of a failure; when the stream ends first, nobody does, and that is right.
-  next.catch(() => {});
-  return next;
+/** The messages of an agent, of which one at a time is read ahead. */
+interface Inbox {
+  readonly isThere: boolean;
+  /** What has come, if anything. Throws what broke the messages off. */
+  take(): IteratorResult<SyncRequest, undefined> | undefined;
 }
 
-/** Hands a message over, and cuts the connection when the other end does not take it in time. */
-async function* deliver(
-  ports: SessionPorts,
-  line: Line,
-  response: SyncResponse,
-): AsyncGenerator<SyncResponse> {
-  const timer = setTimeout(() => {
-    ports.log.info("closed a stream that took no message for too long");
-    line.cut();
-  }, ports.tuning.stallMs);
-  const stop = () => {
-    clearTimeout(timer);
-  };
-  line.signal.addEventListener("abort", stop, { once: true });
-  try {
-    yield response;
-  } finally {
-    stop();
-    line.signal.removeEventListener("abort", stop);
+/**
+ * Stirs the mailbox when a message has come. Nothing here may wait for the next message and the mailbox with `Promise.race`: what is raced
+ * against a mailbox that rests for hours keeps every message until then.
+ */
+function hear(requests: AsyncIterable<SyncRequest>, mailbox: Mailbox): Inbox {
+  const messages = requests[Symbol.asyncIterator]();
+  let came: IteratorResult<SyncRequest, undefined> | undefined;
+  let failure: { readonly error: unknown } | undefined;
+
+  function ask(): void {
+    came = undefined;
+    messages.next().then(
+      (result) => {
+        came = result;
+        mailbox.stir();
+      },
+      (error: unknown) => {
+        failure = { error };
+        mailbox.stir();
+      },
+    );
   }
+  ask();
+  return {
+    get isThere() {
+      return came !== undefined || failure !== undefined;
+    },
+    take: () => {
+      if (failure !== undefined) throw failure.error;
+      const taken = came;
+      if (taken !== undefined && taken.done !== true) ask();
+      return taken;
+    },
+  };
 }
 
 interface Stream {
@@ -98,12 +116,13 @@ interface Stream {
   /** What changed since the agent was last told, if anything. */
   look(): Promise<SyncResponse | undefined>;
   farewell(reconnectAfterMs: number): SyncResponse;
+  readonly clocks: Pick<Clocks, "handing" | "handed">;
   close(): void;
 }
 
 function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream {
   const mailbox = createMailbox();
-  const clocks = startClocks(ports, mailbox);
+  const clocks = startClocks(ports, mailbox, line);
   let session: Session | undefined;
   let live: LiveSession | undefined;
   let isClosed = false;
@@ -134,16 +153,18 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
     mailbox.mark();
   }
   async function takeIn(request: SyncRequest): Promise<SyncResponse> {
-    if (session === undefined && request.hello === undefined) return askHello(ports, 0n);
+    const { hello, goodbye } = request;
+    if (session === undefined && hello === undefined && !goodbye) return askHello(ports, 0n);
     const synced = orRefuse(await handleSync(ports, caller, session, request));
     const begun = synced.session === session ? undefined : synced.session;
     session = synced.session;
-    if (begun !== undefined && !isClosed) enter(begun);
+    if (begun !== undefined && !isClosed && !goodbye) enter(begun);
     return synced.response;
   }
   return {
     mailbox,
     close,
+    clocks,
     take: async (request) => {
       clocks.heard();
       try {
@@ -158,45 +179,53 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
     },
     look: () =>
       mailbox.take() && session !== undefined ? lookAgain(ports, session) : Promise.resolve(undefined),
-    farewell: (reconnectAfterMs) =>
-      create(SyncResponseSchema, {
-        ackSequence: session?.sequence ?? 0n,
-        drain: { reconnectAfterMs },
-        serverTime: timestampFromDate(ports.clock()),
-      }),
+    farewell: (reconnectAfterMs) => sendAway(ports, session?.sequence ?? 0n, reconnectAfterMs),
   };
 }
 
-/** Ends the mailbox when nothing is heard for too long, and when the stream has grown old. */
-function startClocks(ports: SessionPorts, mailbox: Mailbox): { heard(): void; stop(): void } {
-  const { silentMs, streamAgeMs, reconnectWindowMs } = ports.tuning;
-  const endSilent = () => {
-    mailbox.end({ kind: "silent" });
-  };
+interface Clocks {
+  heard(): void;
+  /** A message is handed over: the connection is cut when it is not taken in time. */
+  handing(): void;
+  handed(): void;
+  stop(): void;
+}
+
+/** Ends the mailbox when nothing is heard for too long, and when the stream has grown old; cuts who takes no message. */
+function startClocks(ports: SessionPorts, mailbox: Mailbox, line: Line): Clocks {
+  const { silentMs, stallMs, streamAgeMs, reconnectWindowMs } = ports.tuning;
   const endAged = () => {
     mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(ports.random() * reconnectWindowMs) });
   };
-  let silence = setTimeout(endSilent, silentMs);
+  const cutStalled = () => {
+    ports.log.info("closed a stream that took no message for too long");
+    line.cut();
+  };
+  const silence = setTimeout(() => mailbox.end({ kind: "silent" }), silentMs);
   const age = setTimeout(endAged, streamAgeMs * (1 + ports.random() / 2));
+  let stall: NodeJS.Timeout | undefined;
+  let isStopped = false;
   return {
     heard: () => {
-      clearTimeout(silence);
-      silence = setTimeout(endSilent, silentMs);
+      if (!isStopped) silence.refresh();
     },
+    handing: () => {
+      if (!isStopped) stall = setTimeout(cutStalled, stallMs);
+    },
+    handed: () => clearTimeout(stall),
     stop: () => {
-      clearTimeout(silence);
-      clearTimeout(age);
+      isStopped = true;
+      for (const timer of [silence, age, stall]) clearTimeout(timer);
     },
   };
 }
 
 function noteEnd(ports: SessionPorts, session: Session): void {
   const { sessionId, epoch, caller } = session;
-  endSession(ports.db, { sessionId, epoch, agentId: caller.agentId }, ports.clock()).catch(
-    (error: unknown) => {
-      ports.log.debug({ err: error }, "could not note the end of a session");
-    },
-  );
+  const ended = { sessionId, epoch, agentId: caller.agentId };
+  endSession(ports.db, ended, ports.clock()).catch((error: unknown) => {
+    ports.log.debug({ err: error }, "could not note the end of a session");
+  });
 }
 
 async function lookAgain(ports: SessionPorts, session: Session): Promise<SyncResponse | undefined> {
@@ -213,6 +242,11 @@ async function lookAgain(ports: SessionPorts, session: Session): Promise<SyncRes
 function askHello(ports: SessionPorts, ackSequence: bigint): SyncResponse {
   const serverTime = timestampFromDate(ports.clock());
   return create(SyncResponseSchema, { ackSequence, needHello: true, serverTime });
+}
+
+function sendAway(ports: SessionPorts, ackSequence: bigint, reconnectAfterMs: number): SyncResponse {
+  const serverTime = timestampFromDate(ports.clock());
+  return create(SyncResponseSchema, { ackSequence, drain: { reconnectAfterMs }, serverTime });
 }
 
 /** What a stream ends with when this side ends it. */

@@ -14,6 +14,7 @@ import {
   type SimIdentity,
 } from "../../../test/support/sim-agent.ts";
 import { openLink } from "../../../test/support/sim-link.ts";
+import { listFleetStates } from "../../store/fleet-states.ts";
 import { agents } from "../../store/schema.ts";
 import { copyState, startTestServer } from "../../testing.ts";
 import { startTestFleet, until, type TestFleet } from "./fixture.ts";
@@ -53,6 +54,26 @@ test("restarts are no news, a copy beside the agent is refused, two that take tu
   assert.deepEqual(await conditions(fleet), []);
 });
 
+test("an agent whose sessions begin again and again is shown and told until it is steady", async (t) => {
+  const fleet = await startTestFleet(t, 0);
+  const identity = await fleet.enrol("eu-1");
+  for (let starts = 1n; starts <= 5n; starts += 1n) await begin(t, identity, `process-${starts}`, starts);
+  assert.deepEqual(await conditions(fleet), []);
+  assert.equal(await begin(t, identity, "process-6", 6n), "admitted", "it speaks still");
+  assert.deepEqual(await conditions(fleet), ["session/flapping"]);
+  const { cluster } = await (await fleet.at.client(ClusterService)).getCluster({ cluster: "eu-1" });
+  assert.match(
+    cluster?.healthReason ?? "",
+    /^agent "node-1" reports session\/flapping: .* 5 of them by another process/,
+  );
+  const told = async (ms: number) => {
+    const { found: states } = await listFleetStates(fleet.at.db, new Date(Date.now() + ms));
+    return states.filter(({ facts }) => facts.rule === "Agent flapping").map(({ subject }) => subject);
+  };
+  assert.deepEqual(await told(0), ["node-1 session/flapping"]);
+  assert.deepEqual(await told(11 * 60_000), [], "it is over by itself");
+});
+
 test("a disk that was put back while the agent is gone is admitted, and people see it", async (t) => {
   const fleet = await startTestFleet(t, 0);
   const identity = await fleet.enrol("eu-1");
@@ -82,7 +103,7 @@ test("a copy that is refused cannot push the agent out by renewing its certifica
   assert.equal(await serial(), before);
 });
 
-test("a report that was recorded at one server proves nothing at another, nor does one of a session that is over", async (t) => {
+test("a report that was recorded at one server proves nothing at another, nor does one of a session that is over, and its goodbye ends no other", async (t) => {
   const fleet = await startTestFleet(t, 0);
   const beside = await startTestServer(t, { beside: fleet.at, stateDir: copyState(t, fleet.at) });
   const identity = await fleet.enrol("eu-1");
@@ -110,6 +131,16 @@ test("a report that was recorded at one server proves nothing at another, nor do
   for (const link of [old, elsewhere]) {
     assert.equal((await link.say(session.message({}, true))).needHello, true);
     session.sequence -= 1n;
+  }
+  // Its goodbye comes late, with a hello as agents of before said it.
+  assert.ok(recorded.hello);
+  for (const more of [{}, { hello: { ...recorded.hello, instanceId: "ended" } }]) {
+    assert.equal((await old.say(session.message({ ...more, goodbye: true }))).needHello, true);
+    const [row] = await fleet.at.db.select().from(agents);
+    assert.deepEqual(
+      [row?.sessionId, row?.leftAt, row?.disconnectedAt, row?.suspicions],
+      [newer.sessionId, null, null, []],
+    );
   }
   const { report, reportSignature } = recorded;
   const replayed = { ...newer.message(), report, reportSignature };

@@ -1,10 +1,11 @@
 import type { Alert, DeliverAlertsRequest } from "#proto/agent/v1/agent";
 
+import { actorOf, fieldsOf } from "../../domain/alert-fields.ts";
 import { digestFromBytes } from "../../domain/ids.ts";
 import { priorityNumber } from "../../domain/priority.ts";
 import { accept, refuse, type Outcome, type Problem } from "../../domain/refusal.ts";
 import { dateOf, text } from "../../sessions/read-request.ts";
-import type { AlertRow } from "../../store/alerts.ts";
+import type { AlertRow } from "../../store/alert-intake.ts";
 
 export const alertsMax = 500;
 const bodyBytesMax = 64 * 1024;
@@ -44,6 +45,7 @@ function readAlert(
   if (Buffer.byteLength(alert.body) > bodyBytesMax) return `body has more than ${bodyBytesMax} bytes`;
   if (alert.output.length > bodyBytesMax) return `output has more than ${bodyBytesMax} characters`;
   if (alert.tags.length > tagsMax) return `tags holds more than ${tagsMax}`;
+  const fields = fieldsOf(alert.body);
   return {
     ...from,
     id: alert.id,
@@ -57,5 +59,7 @@ function readAlert(
     auditId: text(alert.auditId, 200),
     tags: alert.tags.map((tag) => text(tag, 200)),
     rulesDigest,
+    actor: actorOf(fields),
+    fields,
   };
 }

@@ -1,35 +1,45 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-
-import type { FetchBlobRequest, FetchBlobResponseSchema } from "#proto/agent/v1/agent";
+import type { FetchBlobRequest, FetchBlobResponse } from "#proto/agent/v1/agent";
 
 import { parseDigest, type Digest } from "../../domain/ids.ts";
 import { refuse } from "../../domain/refusal.ts";
+import { piecesFrom, type Piece } from "../../sessions/blobs.ts";
 import type { SessionPorts } from "../../sessions/sessions.ts";
 import { mayFetch } from "../../store/desired.ts";
 import { orRefuse } from "../refusals.ts";
 
-const chunkBytes = 256 * 1024;
+type Ports = Pick<SessionPorts, "db" | "desired" | "blobs">;
 
 /** The bytes of a bundle from an offset. One that the cluster may not have is as missing as one that is not there. */
 export async function* fetchBlob(
-  ports: Pick<SessionPorts, "db" | "desired" | "blobs">,
+  ports: Ports,
   clusterId: string,
   request: FetchBlobRequest,
-): AsyncGenerator<MessageInitShape<typeof FetchBlobResponseSchema>> {
+): AsyncGenerator<FetchBlobResponse> {
+  for (const { message } of await findPieces(ports, clusterId, request)) yield message;
+}
+
+/** The same as they go over the wire. */
+export async function fetchFrames(
+  ports: Ports,
+  clusterId: string,
+  request: FetchBlobRequest,
+): Promise<readonly Uint8Array[]> {
+  return (await findPieces(ports, clusterId, request)).map(({ frame }) => frame);
+}
+
+async function findPieces(
+  ports: Ports,
+  clusterId: string,
+  request: FetchBlobRequest,
+): Promise<readonly Piece[]> {
   const digest = orRefuse(parseDigest("digest", request.digest));
-  const content = (await isFor(ports, clusterId, digest)) ? await ports.blobs.get(digest) : undefined;
-  if (content === undefined) return orRefuse(refuse({ kind: "not-found", what: "bundle", id: digest }));
-  if (request.offset > BigInt(content.length)) {
-    const why = `offset ${request.offset} is beyond the end: the bundle has ${content.length} bytes`;
+  const blob = (await isFor(ports, clusterId, digest)) ? await ports.blobs.get(digest) : undefined;
+  if (blob === undefined) return orRefuse(refuse({ kind: "not-found", what: "bundle", id: digest }));
+  if (request.offset > BigInt(blob.length)) {
+    const why = `offset ${request.offset} is beyond the end: the bundle has ${blob.length} bytes`;
     return orRefuse(refuse({ kind: "out-of-range", why }));
   }
-  const length = BigInt(content.length);
-  let at = Number(request.offset);
-  // At least one message, so that the length is told even when nothing is left.
-  do {
-    yield { chunk: content.subarray(at, at + chunkBytes), length };
-    at += chunkBytes;
-  } while (at < content.length);
+  return piecesFrom(blob, Number(request.offset));
 }
 
 /** What an agent that speaks with this server was told to run is known here; for the rest the database is asked. */
@@ -39,5 +49,6 @@ async function isFor(
   digest: Digest,
 ): Promise<boolean> {
   const held = await desired.held(clusterId);
-  return held?.targets.some((target) => target.digest === digest) === true || mayFetch(db, clusterId, digest);
+  const told = held === undefined ? [] : [...held.targets, ...held.layers];
+  return told.some((part) => part.digest === digest) || mayFetch(db, clusterId, digest);
 }

@@ -72,11 +72,14 @@ export async function until<T>(
   look: () => Promise<T | undefined | false> | T | undefined | false,
   withinMs: number = 10_000,
 ): Promise<T> {
-  const end = performance.now() + withinMs;
+  const began = performance.now();
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new Error(`Waited ${withinMs} ms in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 15));
+    const waitedMs = performance.now() - began;
+    if (waitedMs > withinMs) throw new Error(`Waited ${withinMs} ms in vain until ${what}`);
+    // A look is calls and queries, which take the cores from what is waited for: what has taken long may take a twentieth longer.
+    const pauseMs = Math.min(15 + waitedMs / 20, 250);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

@@ -1,16 +1,31 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import { toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
 
-import type { AgentService } from "#proto/agent/v1/agent";
+import {
+  AgentService,
+  SyncResponseSchema,
+  type FetchBlobRequestSchema,
+  type SyncRequestSchema,
+  type SyncResponse,
+} from "#proto/agent/v1/agent";
 
 import type { Permission } from "../../domain/permission.ts";
 import type { SessionPorts } from "../../sessions/sessions.ts";
-import { storeAlerts } from "../../store/alerts.ts";
+import type { TakeAlertsInTurn } from "./alert-turns.ts";
+import type { AlertRow } from "../../store/alert-intake.ts";
+import type { Database } from "../../store/pool.ts";
+import { storeResponses, type ResponseRow } from "../../store/responses.ts";
+import type { Audit } from "../audit.ts";
 import { agentOf } from "../caller.ts";
 import { cutKey } from "../cut.ts";
 import { orRefuse } from "../refusals.ts";
-import { connect } from "./connect.ts";
+import { connect, type Line } from "./connect.ts";
 import { readAlerts } from "./deliver-alerts.ts";
-import { fetchBlob } from "./fetch-blob.ts";
+import { mapped } from "../iterators.ts";
+import { onlyOf, type PlainMethod } from "../plain-call.ts";
+import { fetchBlob, fetchFrames } from "./fetch-blob.ts";
+import { readResponses } from "./report-responses.ts";
 import { sync } from "./sync.ts";
 
 export const agentPermissions = {
@@ -18,14 +33,52 @@ export const agentPermissions = {
   sync: "agent",
   fetchBlob: "agent",
   deliverAlerts: "agent",
+  reportResponses: "agent",
 } satisfies Record<keyof (typeof AgentService)["method"], Permission>;
 
-/** `onAlerts` is called when alerts were stored; it must not throw. */
-export function agentService(ports: SessionPorts, onAlerts: () => void): ServiceImpl<typeof AgentService> {
+/** What a push to thousands of agents consists of: sessions, and a bundle that is encoded once. */
+export function plainMethods(ports: SessionPorts): readonly PlainMethod[] {
+  const talk: PlainMethod<typeof SyncRequestSchema> = {
+    method: AgentService.method.connect,
+    frames: (messages, context) => encoded(connect(ports, agentOf(context), messages, lineOf(context))),
+  };
+  const fetch: PlainMethod<typeof FetchBlobRequestSchema> = {
+    method: AgentService.method.fetchBlob,
+    frames: async function* (messages, context) {
+      yield* await fetchFrames(ports, agentOf(context).clusterId, await onlyOf(messages));
+    },
+  };
+  return [talk, fetch];
+}
+
+function encoded(responses: AsyncGenerator<SyncResponse>): AsyncIterable<Uint8Array> {
+  return mapped(responses, (each) => encodeEnvelope(0, toBinary(SyncResponseSchema, each)));
+}
+
+function lineOf({ signal, values }: HandlerContext): Line {
+  return { signal, cut: values.get(cutKey) };
+}
+
+/** What agents are served with, besides their sessions. */
+export interface AgentServiceOptions {
+  readonly ports: SessionPorts;
+  readonly takeAlerts: TakeAlertsInTurn;
+  readonly db: Database;
+  readonly audit: Audit;
+  /** Called when alerts were stored; must not throw. */
+  readonly onAlerts: (rows: readonly AlertRow[]) => void;
+}
+
+export function agentService({
+  ports,
+  takeAlerts,
+  db,
+  audit,
+  onAlerts,
+}: AgentServiceOptions): ServiceImpl<typeof AgentService> {
   return {
     connect(requests, context) {
-      const { signal, values } = context;
-      return connect(ports, agentOf(context), requests, { signal, cut: values.get(cutKey) });
+      return connect(ports, agentOf(context), requests, lineOf(context));
     },
     sync(request, context) {
       return sync(ports, agentOf(context), request, context.signal);
@@ -36,9 +89,32 @@ export function agentService(ports: SessionPorts, onAlerts: () => void): Service
     async deliverAlerts(request, context) {
       const { clusterId, agentId } = agentOf(context);
       const rows = orRefuse(readAlerts(request, { clusterId, agentId }));
-      await storeAlerts(ports.db, rows, ports.clock());
-      if (rows.length > 0) onAlerts();
+      orRefuse(await takeAlerts(clusterId, rows, ports.clock()));
+      if (rows.length > 0) onAlerts(rows);
       return { accepted: rows.length };
     },
+    async reportResponses(request, context) {
+      const caller = agentOf(context);
+      const rows = orRefuse(readResponses(request, caller, ports.clock()));
+      const note = audit.note(context, request);
+      const stored = await storeResponses(
+        db,
+        caller.clusterId,
+        rows,
+        (row) => (tx) => note(tx, factsOf(row)),
+        ports.clock(),
+      );
+      return { accepted: orRefuse(stored) };
+    },
+  };
+}
+
+/** What people read of it in the audit log. */
+function factsOf({ alertId, clusterId, response, rule, action, namespace, pod, outcome, why }: ResponseRow) {
+  return {
+    target: pod === "" ? clusterId : `${clusterId}/${namespace}/${pod}`,
+    request: { response, rule, action, alert_id: alertId },
+    outcome: outcome === "done" ? "ok" : outcome,
+    why: why ?? "",
   };
 }

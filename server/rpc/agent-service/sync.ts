@@ -13,6 +13,7 @@ import {
 import { createMailbox, type Mailbox } from "../../sessions/mailbox.ts";
 import { waitMsMax } from "../../sessions/read-request.ts";
 import type { SessionPorts } from "../../sessions/sessions.ts";
+import { isDatabaseAway } from "../../store/pool.ts";
 import { orRefuse } from "../refusals.ts";
 
 /** One call of a session by long poll: takes the message in at once, and holds the answer back until it says something. */
@@ -32,6 +33,10 @@ export async function sync(
       return synced.response;
     }
     return await waitForNews(ports, session, synced, Math.min(request.waitMs, waitMsMax), signal);
+  } catch (error) {
+    // The agent begins another session for it.
+    if (isDatabaseAway(error)) ports.run.lost();
+    throw error;
   } finally {
     ports.desired.release(caller.clusterId);
   }

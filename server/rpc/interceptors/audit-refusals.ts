@@ -1,6 +1,7 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
+import { codeName } from "#traces/calls";
 
 import { createRefusalBrake } from "../../domain/audit-words.ts";
 import type { Permission } from "../../domain/permission.ts";
@@ -10,7 +11,6 @@ import type { Database } from "../../store/pool.ts";
 import { actorOf, isAudited, methodName } from "../audit.ts";
 import { summarize, targetOf } from "../audit-summary.ts";
 import { callerKey, type Caller } from "../caller.ts";
-import { codeName } from "./request-log.ts";
 
 /** A call that was refused to somebody we know. */
 export interface RefusedCall {

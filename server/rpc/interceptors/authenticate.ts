@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 
 import { createContextKey } from "@connectrpc/connect";
@@ -12,6 +13,7 @@ import { isSecret } from "../../secrets.ts";
 import type { AgentStanding } from "../../store/agents.ts";
 import { findApiToken, touchApiToken, type ApiToken } from "../../store/api-tokens.ts";
 import type { Db } from "../../store/pool.ts";
+import { readSessionCookie } from "../browser-session.ts";
 import { credentialText, type AgentCaller, type Caller, type Operator } from "../caller.ts";
 
 /** Who the certificate of a connection names. Our CA vouches for it; whether it may still come in is for the store. */
@@ -43,7 +45,7 @@ export interface Authentication {
 /** Reads the client certificate of a connection, which TLS has checked against our CA. */
 export function readPeer(
   socket: TLSSocket,
-  issuerOf: (certificate: Uint8Array) => string | undefined,
+  issuerOf: (certificate: X509Certificate) => string | undefined,
 ): Outcome<Peer> {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) {
@@ -53,13 +55,13 @@ export function readPeer(
     });
   }
   // A resumed TLS session keeps the verdict of its first handshake, which may have trusted a CA that was dropped since.
-  const ca = socket.authorized ? issuerOf(certificate.raw) : undefined;
+  const ca = socket.authorized ? issuerOf(certificate) : undefined;
   if (socket.authorized && ca === undefined) return droppedCa;
   if (ca === undefined) {
     const why = `The client certificate was refused: ${String(socket.authorizationError)}`;
     return refuse({ kind: "unauthenticated", why });
   }
-  const read = readAgentCertificate(certificate.raw);
+  const read = readAgentCertificate(certificate);
   if (!read.ok) {
     return refuse({
       kind: "unauthenticated",
@@ -83,7 +85,10 @@ const droppedCa = refuse({
   why: "The client certificate is of a CA that this fleet does not trust any more: enrol again",
 });
 
-/** Finds out who calls. An API token in the headers counts before a certificate on the connection. */
+/**
+ * Finds out who calls. An API token in the headers counts before the cookie of a browser, and both before a certificate on
+ * the connection.
+ */
 export async function authenticate(
   on: Authentication,
   headers: Headers,
@@ -92,6 +97,8 @@ export async function authenticate(
 ): Promise<Outcome<Caller>> {
   const authorization = headers.get("authorization");
   if (authorization !== null) return bearer(on.db, authorization, now);
+  const kept = readSessionCookie(headers);
+  if (kept !== undefined) return bearer(on.db, `Bearer ${kept}`, now);
   return peer.ok ? certified(on, peer.value, now) : peer;
 }
 

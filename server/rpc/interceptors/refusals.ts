@@ -4,6 +4,7 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Logger } from "pino";
 
 import { isDatabaseAway, isUnstorableText } from "../../store/pool.ts";
+import { around } from "../iterators.ts";
 
 /**
  * What leaves a method is a Connect error that was meant for the caller. Everything else is either the database being
@@ -15,20 +16,14 @@ export function refusals(log: Logger): Interceptor {
     try {
       const response = await next(request);
       if (!response.stream) return response;
-      return { ...response, message: guarded(response.message, translate) };
+      return { ...response, message: around(response.message, { value: same, failure: translate }) };
     } catch (error) {
       throw translate(error);
     }
   };
 }
 
-async function* guarded<T>(messages: AsyncIterable<T>, translate: (error: unknown) => ConnectError) {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw translate(error);
-  }
-}
+const same = <T>(message: T): T => message;
 
 export function toWire(error: unknown, signal: AbortSignal, method: string, log: Logger): ConnectError {
   if (error instanceof ConnectError) return error;

@@ -1,7 +1,9 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import { codeName } from "#traces/calls";
 
 import { callerKey, type Caller } from "../caller.ts";
+import { around } from "../iterators.ts";
 import type { Outcome } from "../../domain/refusal.ts";
 
 /** Where a finished call is counted. `code` is "ok" or the name of a Connect code. */
@@ -45,22 +47,22 @@ export function requestLog(log: Logger, observe: ObserveCall): Interceptor {
   };
 }
 
-async function* watched<T>(messages: AsyncIterable<T>, done: (error?: unknown) => void) {
-  let failure: unknown = new ConnectError("The caller went away", Code.Canceled);
-  try {
-    yield* messages;
-    failure = undefined;
-  } catch (error) {
-    failure = error;
-    throw error;
-  } finally {
-    done(failure);
-  }
-}
-
-export function codeName(error: unknown): string {
-  const code = Code[ConnectError.from(error).code] ?? "Unknown";
-  return code.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+/** Calls `done` once, when the messages have ended, failed, or are wanted no longer. */
+function watched<T>(messages: AsyncIterable<T>, done: (error?: unknown) => void): AsyncIterable<T> {
+  let isOver = false;
+  const finish = (error?: unknown) => {
+    if (!isOver) done(error);
+    isOver = true;
+  };
+  return around(messages, {
+    value: (message) => message,
+    end: finish,
+    left: () => finish(new ConnectError("The caller went away", Code.Canceled)),
+    failure: (error) => {
+      finish(error);
+      return error;
+    },
+  });
 }
 
 function callerName(caller: Outcome<Caller>): string {

@@ -1,22 +1,16 @@
 import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
+import type { FleetCluster } from "../../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { Db } from "../../store/pool.ts";
 import { readBundleContents } from "../../store/rollout-bundles.ts";
-import { diffBundles, layersOf, readBundle, type BundleChange } from "./diff.ts";
+import { layersOf } from "../../loading/diff.ts";
+import type { BundleLoader } from "../../loading/loader.ts";
+import { fewEnough, type Comparison } from "./comparison.ts";
+import { compareLayerRelease } from "./compare-layers.ts";
 import { createChangeMemory } from "./change-memory.ts";
+import { readOutlines } from "./outlines.ts";
+import { noneOwned, readOwned } from "./owned.ts";
 import type { Prepared } from "./prepare.ts";
-
-/** Clusters to which a rollout means the same: one bundle replaces another, with the same layers of each. */
-export interface Comparison {
-  /** The digest of the bundle that is replaced; empty for none. */
-  readonly from: string;
-  readonly layers: readonly string[];
-  readonly clusters: readonly string[];
-  readonly change: BundleChange;
-}
-
-/** Each takes tens of milliseconds; more than these are a fleet that one plan should not be made for. */
-const groupsMax = 200;
 
 /** A plan that is shown and then started compares the same twice, and so does every server that begins what waited. */
 const changes = createChangeMemory(500);
@@ -24,52 +18,70 @@ const changes = createChangeMemory(500);
 /** What a plan changes, for each group of clusters that it means the same to. */
 export async function compareBundles(
   db: Db,
-  { plan, bundle, fleet }: Prepared,
+  loader: BundleLoader,
+  prepared: Prepared,
 ): Promise<Outcome<readonly Comparison[]>> {
+  const { plan, bundle, fleet } = prepared;
+  if (bundle.kind === "layer") return compareLayerRelease(db, loader, prepared);
   const clusters = plan.waves.flatMap((wave) => wave.clusters);
+  const ids = clusters.map(({ id }) => id);
+  const owned = bundle.kind === "rules" ? await readOwned(db, ids) : noneOwned;
   const digests = [bundle.digest, ...new Set(clusters.flatMap(({ previous }) => previous ?? []))];
-  const contents = await readBundleContents(db, digests);
-  const bundles = new Map([...contents].map(([digest, bytes]) => [digest, readBundle(bytes)]));
+  const bundles = await readOutlines(db, bundle.kind, digests);
   const after = bundles.get(bundle.digest);
   if (after === undefined) return accept([]);
-  const labels = new Map(
-    // As agents choose layers: by the labels, and by the cluster's own name.
-    fleet.map((cluster) => [cluster.id, { ...cluster.labels, cluster: cluster.name }]),
+  const labels = new Map<string, FleetCluster["labels"]>(
+    fleet.map((cluster) => [cluster.id, cluster.labels]),
   );
-  const groups = Map.groupBy(clusters, ({ id, previous = "" }) => {
-    const before = bundles.get(previous);
+  const each = clusters.map(({ id, name, previous }) => {
     const own = labels.get(id) ?? {};
-    return JSON.stringify([
-      previous,
-      before === undefined ? [] : layersOf(before, own),
-      layersOf(after, own),
-    ]);
+    const before = previous === undefined ? undefined : bundles.get(previous);
+    const there = owned.of(id, own);
+    const [had, has] = [before === undefined ? [] : layersOf(before, own), layersOf(after, own)];
+    const key = JSON.stringify([previous, had, bundle.digest, has, there.key]);
+    const layers = [...has, ...there.names];
+    return { key, name, from: previous ?? "", labels: own, owned: there.digests, layers };
   });
-  if (groups.size > groupsMax) {
-    const why = `The clusters have ${groups.size} combinations of bundles and layers; at most ${groupsMax} are compared in one plan: choose fewer clusters`;
-    return refuse({ kind: "precondition", why });
-  }
-  const comparisons: Comparison[] = [];
-  for (const members of groups.values()) {
+  const groups = [...Map.groupBy(each, ({ key }) => key).values()];
+  const few = fewEnough(groups.length);
+  if (!few.ok) return few;
+  const asked = groups.flatMap((members) => {
     const [first] = members;
-    const from = first?.previous ?? "";
-    const own = labels.get(first?.id ?? "") ?? {};
-    const before = bundles.get(from);
-    const layersBefore = before === undefined ? [] : layersOf(before, own);
-    const key = JSON.stringify([from, layersBefore, bundle.digest, layersOf(after, own)]);
-    const change = await changes.get(key, () => diffBundles(before, after, own));
-    const names = members.map(({ name }) => name);
-    comparisons.push({ from, layers: layersOf(after, own), clusters: names, change });
-  }
-  return accept(comparisons);
+    return first === undefined ? [] : [{ ...first, clusters: members.map(({ name }) => name) }];
+  });
+  const compared = await changes.get(asked, async (pairs) => {
+    const contents = await readBundleContents(db, neededFor(pairs, bundle.digest));
+    return loader.run("compareBundles", { contents, terms: owned.terms, after: bundle.digest, pairs });
+  });
+  if (!compared.ok) return compared;
+  return accept(
+    asked.flatMap(({ from, layers, clusters: theirs }, i) => {
+      const change = compared.value[i];
+      return change === undefined ? [] : [{ from, layers, clusters: theirs, change }];
+    }),
+  );
+}
+
+/** What a thread needs to compare these, and no more. */
+function neededFor(
+  pairs: readonly { readonly from: string; readonly owned: readonly string[] }[],
+  after: string,
+): readonly string[] {
+  const wanted = new Set([after, ...pairs.flatMap(({ from, owned }) => [from, ...owned])]);
+  return [...wanted].filter((digest) => digest !== "");
 }
 
 const shownMax = 5;
 
 /** Refuses to start what makes clusters blind, unless a person said that it may. */
-export async function guardCoverage(db: Db, spec: RolloutSpec, prepared: Prepared): Promise<Outcome<true>> {
-  if (spec.kind !== "rules" || spec.allowCoverageLoss === true) return accept(true);
-  const compared = await compareBundles(db, prepared);
+export async function guardCoverage(
+  db: Db,
+  loader: BundleLoader,
+  spec: RolloutSpec,
+  prepared: Prepared,
+): Promise<Outcome<true>> {
+  if (spec.kind === "shipper" || spec.allowCoverageLoss === true) return accept(true);
+  const compared = await compareBundles(db, loader, prepared);
   if (!compared.ok) return compared;
   const lost = compared.value.flatMap(({ clusters, change: { loss } }) => {
     if (loss === undefined) return [];

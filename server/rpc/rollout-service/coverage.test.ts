@@ -3,13 +3,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { loadRules, type RuleSet } from "#engine";
+import { BundleService } from "#proto/fleet/v1/bundle";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";
-import type { Bundle, BuiltBundle } from "#trust";
+import {
+  buildLayerRelease,
+  generateKey,
+  newLayerList,
+  newTargets,
+  signMetadata,
+  type Bundle,
+  type BuiltBundle,
+} from "#trust";
 
-import { push, rulesBundle } from "../../testing.ts";
-import { startTestFleet } from "../agent-service/fixture.ts";
-import { coverageLoss } from "./coverage.ts";
+import type { Digest, RolloutId } from "../../domain/ids.ts";
+import { reassign } from "../../store/assignments.ts";
+import { must, push, rulesBundle } from "../../testing.ts";
+import { startTestFleet, type TestFleet } from "../agent-service/fixture.ts";
+import { coverageLoss } from "../../loading/coverage.ts";
 
 interface Parts {
   readonly condition?: string;
@@ -94,6 +105,13 @@ test("a rollout that makes clusters blind is shown for those it is so for, and s
       [["team/quiet"], 1, ["b"]],
     ],
   );
+  assert.deepEqual(
+    new Map(layered?.layerEffects.map(({ layers, clusterNames }) => [layers.join(), clusterNames])),
+    new Map([
+      ["", ["eu-1"]],
+      ["team/quiet", ["eu-2"]],
+    ]),
+  );
   const refusal = await start("1.1.0", false).then(
     () => assert.fail("it started"),
     (error: unknown) => ConnectError.from(error),
@@ -105,7 +123,58 @@ test("a rollout that makes clusters blind is shown for those it is so for, and s
     plan?.diffs.map(({ loss }) => [loss?.removed, loss?.requestsBefore, loss?.requestsLost]),
     [[["b"], 10, 8]],
   );
+  assert.deepEqual(plan?.layerEffects, [], "a bundle without layers is the same everywhere");
   const allowed = await start("1.2.0", true);
   const { rollout } = await rollouts.getRollout({ rolloutId: allowed.id });
   assert.deepEqual([rollout?.spec?.allowCoverageLoss, rollout?.createdBy], [true, "test admin"]);
+});
+
+/** Has the platform give a layer to team payments, and the team release it with these rules; its digest. */
+async function releaseLayer({ at, offline, targets }: TestFleet, content: string): Promise<Digest> {
+  const [key, now, layer] = [generateKey(), new Date(), "payments"];
+  const service = await at.client(BundleService);
+  const terms = {
+    level: "team",
+    selector: { team: layer },
+    prefix: layer,
+    tune: [],
+    replace: ["*"],
+  } as const;
+  const delegate = [{ layer, keys: [key.publicKey], threshold: 1, ...terms }];
+  const next = await signMetadata(must(newTargets(targets, { add: [], delegate, now })), [offline.targets]);
+  await service.pushBundles({ bundles: [], targets: Uint8Array.from(must(next)) });
+  const files = [{ path: "own.yaml", content }];
+  const release = must(buildLayerRelease({ org: "default", name: layer, version: "1.0.0", files }));
+  const list = await signMetadata(must(newLayerList(undefined, { layer, add: [release], now })), [key]);
+  const releases = [Uint8Array.from(release.bytes)];
+  await service.pushLayer({ layer, releases, list: Uint8Array.from(must(list)) });
+  return release.digest as Digest;
+}
+
+test("a rule that a team's layer turned off is lost where the labels for that layer are gone, also beside a cluster that has them", async (t) => {
+  const fleet = await startTestFleet(t, 0);
+  const bundles = [bundle("1.0.0", rule("b")), bundle("1.1.0", rule("b", { enabled: false }))];
+  fleet.targets = await push(fleet.at, fleet.offline, fleet.targets, bundles);
+  const rules = bundles[0]?.digest as Digest;
+  const layer = await releaseLayer(fleet, "- rule: b\n  enabled: false\n");
+  for (const [name, team] of [
+    ["eu-1", "payments"],
+    ["eu-2", "another"],
+  ] as const) {
+    const { clusterId } = await fleet.enrol(name, { labels: { team } });
+    await fleet.at.db.transaction(async (tx) => {
+      const nobodys = null as unknown as RolloutId;
+      await reassign(tx, "rules", nobodys, [{ clusterId, digest: rules, seen: 0n }], new Date());
+      await reassign(tx, "layer/payments", nobodys, [{ clusterId, digest: layer, seen: 1n }], new Date());
+    });
+  }
+  const spec = { kind: BundleKind.RULES, bundle: "starter@1.1.0" };
+  const { plan } = await (await fleet.at.client(RolloutService)).planRollout({ spec });
+  assert.deepEqual(
+    plan?.diffs.map(({ layers, clusterCount, loss }) => [layers, clusterCount, loss?.disabled]).toSorted(),
+    [
+      [[], 1, ["b"]],
+      [["payments@1.0.0"], 1, undefined],
+    ],
+  );
 });

@@ -1,6 +1,7 @@
 import { parseId } from "../../domain/ids.ts";
 import { accept, refuse, type Outcome } from "../../domain/refusal.ts";
 import type { ClusterChange } from "../../domain/rollout-cluster.ts";
+import type { CommittedStep, OnCommitted } from "../../domain/rollout-spans.ts";
 import type { RolloutSnapshot } from "../../domain/rollout-step.ts";
 import { atGeneration, stepRollout, type Rollout, type RolloutEvent } from "../../domain/rollout.ts";
 import type { AuditNote } from "../../store/audit-entries.ts";
@@ -15,6 +16,8 @@ import { orRefuse } from "../refusals.ts";
 export interface Decision {
   readonly rolloutId: string;
   readonly generation: bigint;
+  /** Told of the step when it is written down. */
+  readonly onCommitted?: OnCommitted | undefined;
 }
 
 /** What becomes of the clusters, and why, in the words that people read afterwards. */
@@ -57,11 +60,17 @@ export async function decide(
       const act = { who: by.name, what: event, why: because };
       const commit = { before, after, changes, seen: snapshot.clusters, act };
       const done = await commitRollout(tx, commit, now);
-      if (done.ok) await note(tx);
-      return done;
+      if (!done.ok) return done;
+      await note(tx);
+      const times = { fromMs: now.getTime(), nowMs: now.getTime() };
+      return accept<CommittedStep>({ ...commit, because, ...times });
     });
+    if (decided.ok) {
+      decision.onCommitted?.(decided.value);
+      return decided.value.after;
+    }
     // A proof that came in between moved a cluster, not the rollout: the decision still holds, on the new picture.
-    if (decided.ok || attempt === attemptsMax) return orRefuse(decided);
+    if (attempt === attemptsMax) return orRefuse(decided);
   }
 }
 

@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 
-import { checkEngine, parseBundle } from "#trust";
+import { checkEngine } from "#trust";
 import { EngineProblemSchema, type EngineProblem } from "#proto/fleet/v1/rollout";
 
 import { refuse, type Refusal } from "../../domain/refusal.ts";
 import type { Db } from "../../store/pool.ts";
-import { readBundleContents } from "../../store/rollout-bundles.ts";
+import { readOutlines } from "./outlines.ts";
 import type { Prepared } from "./prepare.ts";
 
 /**
@@ -14,15 +14,14 @@ import type { Prepared } from "./prepare.ts";
  */
 export async function findEngineProblems(db: Db, prepared: Prepared): Promise<readonly EngineProblem[]> {
   const { plan, bundle, fleet } = prepared;
-  const content = (await readBundleContents(db, [bundle.digest])).get(bundle.digest);
-  const read = content === undefined ? undefined : parseBundle(content);
-  const required = read?.ok === true ? read.value.requires?.engine : undefined;
-  if (read?.ok !== true || required === undefined) return [];
+  const outline = (await readOutlines(db, bundle.kind, [bundle.digest])).get(bundle.digest);
+  const required = outline?.requires?.engine;
+  if (outline === undefined || required === undefined) return [];
   const moving = new Set(plan.waves.flatMap((wave) => wave.clusters.map(({ id }) => id)));
   return fleet
     .filter(({ id }) => moving.has(id))
     .flatMap(({ name, engines = [] }) => {
-      const engineVersion = engines.find((engine) => !checkEngine(read.value, engine).ok);
+      const engineVersion = engines.find((engine) => !checkEngine(outline, engine).ok);
       return engineVersion === undefined
         ? []
         : [create(EngineProblemSchema, { clusterName: name, engineVersion, required })];

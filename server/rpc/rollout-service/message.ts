@@ -12,7 +12,12 @@ import {
 } from "#proto/fleet/v1/rollout";
 
 import type { GateState, GateVerdict } from "../../domain/gates/gate.ts";
-import { standing, type RolloutCluster, type RolloutClusterState } from "../../domain/rollout-cluster.ts";
+import {
+  missedSinceMs,
+  standing,
+  type RolloutCluster,
+  type RolloutClusterState,
+} from "../../domain/rollout-cluster.ts";
 import type { Scope } from "../../domain/scope.ts";
 import { waitReason } from "../../domain/rollout-turn.ts";
 import { isFinished, type Rollout, type RolloutState } from "../../domain/rollout.ts";
@@ -100,6 +105,7 @@ export function toMessage(
       }),
     ),
     createdBy: rollout.createdBy,
+    pending: rollout.pending === true && !isFinished(rollout.state),
     ...at("createdAt", rollout.createdAtMs),
     ...at("finishedAt", rollout.finishedAtMs),
   });
@@ -119,8 +125,12 @@ function toCluster(cluster: RolloutCluster, rollout: Rollout, names: ReadonlyMap
   });
 }
 
-/** Why a cluster is where it is; while it has the bundle and has not proved it, what it waits for. */
+/** Why a cluster is where it is; while it has the bundle and has not proved it, or is missed after it did, what it waits for. */
 function reasonOf(cluster: RolloutCluster, rollout: Rollout): string {
+  if (cluster.state === "proved" && rollout.state === "running") {
+    const isMissed = missedSinceMs(cluster, rollout.digest, 0) !== undefined;
+    return isMissed ? standing(cluster, rollout.digest) : cluster.reason;
+  }
   if (cluster.state === "waiting" && cluster.reason === "") return waitReason(cluster, rollout);
   const isWaiting = cluster.state === "assigned" && !isFinished(rollout.state);
   return isWaiting && cluster.reason === "" ? standing(cluster, rollout.digest) : cluster.reason;

@@ -1,4 +1,3 @@
-import type { ApprovalPolicy } from "../../domain/people/approval.ts";
 import { needText, scheduleText } from "../../domain/people/pending.ts";
 import { inScope } from "../../domain/scope.ts";
 import { atGeneration, stepRollout, type Rollout } from "../../domain/rollout.ts";
@@ -14,9 +13,10 @@ import { refuse } from "../../domain/refusal.ts";
 import { guardCoverage } from "./compare.ts";
 import { beyondScope, type Decision } from "./decide.ts";
 import { findEngineProblems, tooOld } from "./engines.ts";
+import { foresee } from "./foresee.ts";
 import { needOf } from "./held-plan.ts";
 import { personOf } from "./person.ts";
-import { preparePlan } from "./prepare.ts";
+import { preparePlan, type Planning } from "./prepare.ts";
 
 /**
  * Takes the plan as it is now for a rollout that did not begin because its own was overtaken. Approvals were for that
@@ -27,10 +27,12 @@ export async function takeNewPlan(
   { id }: Rollout,
   { generation, planDigest }: Decision & { readonly planDigest: string },
   by: Operator,
-  policy: ApprovalPolicy,
+  { approvals, loader }: Planning,
   now: Date,
   note: AuditNote,
 ): Promise<Rollout> {
+  const known = orRefuse(await findRollout(db, by.scope, id));
+  orRefuse(await foresee(db, known.scope, known.spec, loader, now));
   return db.transaction(async (tx) => {
     const found = orRefuse(await findRollout(tx, by.scope, id));
     await lockRollouts(tx, found.spec.kind);
@@ -55,10 +57,10 @@ export async function takeNewPlan(
       (cluster) => planned.has(cluster.id) && !inScope(by.scope, cluster.labels),
     );
     if (isBeyond) orRefuse(beyondScope(by, id));
-    orRefuse(await guardCoverage(tx, before.spec, prepared));
+    orRefuse(await guardCoverage(tx, loader, before.spec, prepared));
     const problems = await findEngineProblems(tx, prepared);
     if (problems.length > 0) orRefuse(tooOld(problems));
-    const need = needOf(policy, before.spec, prepared);
+    const need = needOf(approvals, before.spec, prepared);
     const { need: _old, ...rest } = before;
     const replanned: Rollout = {
       ...rest,

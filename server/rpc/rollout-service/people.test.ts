@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Client } from "@connectrpc/connect";
-import { sql } from "drizzle-orm";
+import { sql } from "../../store/drizzle.ts";
 import { AuditService } from "#proto/fleet/v1/audit";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { FreezeService } from "#proto/fleet/v1/freeze";
@@ -76,7 +76,7 @@ test("a rollout that takes a second person begins by the word of another one onl
   const { plan } = await operator.planRollout({ spec: rules });
   assert.match(plan?.approval?.why ?? "", /reaches 2 clusters/);
   const rollout = await started(operator, rules);
-  assert.equal(rollout.state, RolloutState.AWAITING_APPROVAL);
+  assert.deepEqual([rollout.state, rollout.pending], [RolloutState.AWAITING_APPROVAL, true]);
   assert.equal(rollout.approval?.needed, 1);
   assert.match(
     await refusal(operator.approveRollout(word(rollout))),
@@ -102,11 +102,29 @@ test("a rollout that takes a second person begins by the word of another one onl
   const partly = await fleet.at.client(RolloutService, "approver", scope);
   assert.match(await refusal(partly.approveRollout(word(rollout))), /^PermissionDenied .*beyond the scope/);
   assert.match(await refusal(partly.approveRollout(word(own))), /^NotFound/);
+  // Whoever may look at its plan looks at that of the rollout, whosever clusters are theirs.
+  const hidden = partly.planRollout({ rolloutId: rollout.id });
+  assert.match(await refusal(hidden), /^PermissionDenied .*beyond the scope/);
+  assert.match(await refusal(partly.planRollout({ rolloutId: own.id })), /^NotFound/);
+  const starter = await fleet.at.client(RolloutService, "operator", scope);
+  const narrow = await started(starter, { ...rules, gates: [{ name: "health", off: true }] });
+  const { plan: same } = await approver.planRollout({ rolloutId: narrow.id });
+  assert.deepEqual([same?.digest, narrow.pending], [narrow.planDigest, true]);
+  assert.deepEqual(
+    same?.waves.flatMap(({ clusters }) => clusters.map(({ clusterName }) => clusterName)),
+    ["eu-1"],
+  );
+  await starter.abortRollout({ rolloutId: narrow.id, generation: narrow.generation });
   const other = { ...word(rollout), planDigest: own.planDigest };
   assert.match(await refusal(approver.approveRollout(other)), /^Aborted .*not sha256/);
 
   await approver.approveRollout(word(rollout, "reviewed"));
   const done = await reaches(operator, rollout.id, RolloutState.SUCCEEDED);
+  assert.equal(done.pending, false);
+  assert.match(
+    await refusal(approver.planRollout({ rolloutId: rollout.id })),
+    /^FailedPrecondition .* is succeeded: only one that has not begun/,
+  );
   assert.deepEqual(
     done.history.map(({ who, what }) => [who, what]),
     [
@@ -151,6 +169,9 @@ test("an approval is for one plan: when a cluster joins, a new plan takes a new 
     /^Aborted The plan of rollout .* now, not sha256/,
   );
   const planDigest = /the plan is (sha256:\w+) now/.exec(paused.because)?.[1] ?? "";
+  // Its time is over, which is no reason not to look at what a resume would take.
+  const { plan } = await approver.planRollout({ rolloutId: first.id });
+  assert.deepEqual([plan?.digest, paused.pending], [planDigest, true]);
   const { rollout: anew } = await operator.resumeRollout({ ...target, planDigest });
   assert.ok(anew);
   assert.equal(anew.state, RolloutState.AWAITING_APPROVAL);
@@ -178,7 +199,7 @@ test("an approval that lapses before the rollout begins is asked for again; a re
   assert.deepEqual(asked.approval?.given, []);
   await approver.rejectRollout(word(asked, "not today"));
   const ended = await reaches(operator, rollout.id, RolloutState.ABORTED);
-  assert.equal(ended.because, "rejected by test approver: not today");
+  assert.deepEqual([ended.because, ended.pending], ["rejected by test approver: not today", false]);
 });
 
 test("with two servers a freeze on one holds waves on the other, what goes back goes back, and one approval begins one rollout once", async (t) => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 
 import type { Digest } from "../../domain/ids.ts";
+import type { ApprovalPolicy } from "../../domain/people/approval.ts";
 import { accept, invalid, refuse, type Outcome } from "../../domain/refusal.ts";
 import {
   canonicalPlan,
@@ -11,10 +12,18 @@ import {
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { Scope } from "../../domain/scope.ts";
 import { matchesSelector } from "../../domain/selector.ts";
+import type { BundleLoader } from "../../loading/loader.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import { readFleet } from "../../store/fleet.ts";
 import type { Db } from "../../store/pool.ts";
 import { findRolloutBundle, listReleasedNames } from "../../store/rollout-bundles.ts";
+
+/** What plans are judged by and with. */
+export interface Planning {
+  /** Whose word rollouts take before they begin. */
+  readonly approvals: ApprovalPolicy;
+  readonly loader: BundleLoader;
+}
 
 /** A plan over the fleet as it is now, with the digest that names it. */
 export interface Prepared {

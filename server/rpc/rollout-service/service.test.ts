@@ -3,7 +3,7 @@ import { test, type TestContext } from "node:test";
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Client } from "@connectrpc/connect";
-import { eq } from "drizzle-orm";
+import { eq } from "../../store/drizzle.ts";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutClusterState, RolloutService, RolloutState, type Rollout } from "#proto/fleet/v1/rollout";

@@ -8,11 +8,12 @@ import type {
   RolloutService,
   UndoRolloutRequest,
 } from "#proto/fleet/v1/rollout";
+import { isRecorded } from "#traces";
 
 import { parseId } from "../../domain/ids.ts";
-import type { ApprovalPolicy } from "../../domain/people/approval.ts";
 import type { Permission } from "../../domain/permission.ts";
 import type { Scope } from "../../domain/scope.ts";
+import type { OnCommitted } from "../../domain/rollout-spans.ts";
 import type { Rollout } from "../../domain/rollout.ts";
 import type { Signal } from "../../sessions/signal.ts";
 import type { AuditNote } from "../../store/audit-entries.ts";
@@ -20,15 +21,16 @@ import type { Database } from "../../store/pool.ts";
 import { findRollout } from "../../store/rollouts.ts";
 import type { Audit } from "../audit.ts";
 import { operatorOf, scopeOf, type Operator } from "../caller.ts";
+import { spanKey } from "../interceptors/trace-calls.ts";
 import { orRefuse } from "../refusals.ts";
 import { abort } from "./abort.ts";
 import { approve, reject } from "./approve.ts";
 import { list } from "./list.ts";
 import { loadWhole } from "./people-message.ts";
 import { pause } from "./pause.ts";
-import { plan } from "./plan.ts";
+import { planAsked } from "./plan.ts";
+import type { Planning } from "./prepare.ts";
 import { resume } from "./resume.ts";
-import { fromSpec } from "./spec.ts";
 import { shadow } from "./shadow.ts";
 import { start } from "./start.ts";
 import { undo } from "./undo.ts";
@@ -49,46 +51,48 @@ export const rolloutPermissions = {
   getShadow: "rollout:read",
 } satisfies Record<keyof (typeof RolloutService)["method"], Permission>;
 
-export interface RolloutServiceOptions {
+export interface RolloutServiceOptions extends Planning {
   readonly db: Database;
   readonly audit: Audit;
   readonly clock: () => Date;
-  /** Whose word rollouts take. */
-  readonly approvals: ApprovalPolicy;
-  /** Makes the reconciler look now. */
-  readonly nudge: () => void;
+  /** Makes the reconciler look now, although it may rest. */
+  readonly urge: () => void;
   /** Rings when rollouts may have changed. */
   readonly changes: Signal;
   /** Aborted when the server drains: streams end then. */
   readonly leaving: AbortSignal;
+  /** Told of each step that is written down here. */
+  readonly onCommitted?: OnCommitted | undefined;
 }
 
 type Decide<R> = (db: Database, decision: R, by: Operator, now: Date, note: AuditNote) => Promise<Rollout>;
 
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
-  const { db, audit, clock, approvals, nudge, changes, leaving } = options;
+  const { db, audit, clock, approvals, urge, changes, leaving, onCommitted } = options;
   async function answer(scope: Scope, rollout: Rollout) {
     return { rollout: await loadWhole(db, scope, rollout, clock()) };
   }
   async function decided(scope: Scope, rollout: Rollout) {
-    nudge();
+    urge();
     changes.ring();
     return answer(scope, rollout);
   }
   function deciding<R extends Message>(act: Decide<R>) {
     return async (request: R, context: HandlerContext) => {
       const by = operatorOf(context);
-      return decided(by.scope, await act(db, request, by, clock(), audit.note(context, request)));
+      const note = audit.note(context, request);
+      return decided(by.scope, await act(db, { ...request, onCommitted }, by, clock(), note));
     };
   }
   return {
     async planRollout(request, context) {
-      return { plan: await plan(db, scopeOf(context), orRefuse(fromSpec(request.spec)), approvals, clock()) };
+      return { plan: await planAsked(db, request, operatorOf(context), options, clock()) };
     },
     async startRollout(request, context) {
       const by = operatorOf(context);
       const note = audit.note(context, request);
-      return decided(by.scope, await start(db, request, by, approvals, clock(), note));
+      const planning = { ...options, traceparent: placeOf(context) };
+      return decided(by.scope, await start(db, request, by, planning, clock(), note));
     },
     listRollouts(request, context) {
       return list(db, scopeOf(context), request, clock());
@@ -104,10 +108,8 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     pauseRollout: deciding<PauseRolloutRequest>(pause),
     async resumeRollout(request, context) {
       const by = operatorOf(context);
-      return decided(
-        by.scope,
-        await resume(db, request, by, approvals, clock(), audit.note(context, request)),
-      );
+      const note = audit.note(context, request);
+      return decided(by.scope, await resume(db, { ...request, onCommitted }, by, options, clock(), note));
     },
     abortRollout: deciding<AbortRolloutRequest>(abort),
     undoRollout: deciding<UndoRolloutRequest>(undo),
@@ -123,4 +125,10 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
       return shadow(db, scope, orRefuse(await findRollout(db, scope, id)));
     },
   };
+}
+
+/** Where a call stands in a trace that is recorded. */
+function placeOf({ values }: HandlerContext): string | undefined {
+  const { context } = values.get(spanKey) ?? {};
+  return context !== undefined && isRecorded(context) ? context : undefined;
 }

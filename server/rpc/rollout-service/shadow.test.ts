@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { sql } from "drizzle-orm";
+import { sql } from "../../store/drizzle.ts";
 import type { SyncRequestSchema } from "#proto/agent/v1/agent";
 import { BundleKind } from "#proto/fleet/v1/common";
 import { RolloutService } from "#proto/fleet/v1/rollout";

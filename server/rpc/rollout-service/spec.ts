@@ -9,11 +9,12 @@ import {
 } from "#proto/fleet/v1/rollout_spec";
 
 import { parseGates, renderLimit } from "../../domain/gates/gate.ts";
+import { kindOf } from "../../domain/component.ts";
 import { invalid, type Outcome } from "../../domain/refusal.ts";
 import { parseRolloutSpec, type RolloutSpec } from "../../domain/rollout-spec.ts";
 import { fromStrategy, toStrategy } from "./strategy.ts";
 import { fromPeople, toPeople } from "./people-spec.ts";
-import { fromKind, fromSelector, toKind, toSelector } from "../messages.ts";
+import { componentIn, fromKind, fromSelector, toKind, toSelector } from "../messages.ts";
 
 const policies = { pause: OnFailure.PAUSE, "roll-back": OnFailure.ROLL_BACK } as const;
 
@@ -21,7 +22,9 @@ const policies = { pause: OnFailure.PAUSE, "roll-back": OnFailure.ROLL_BACK } as
 export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<RolloutSpec> {
   if (message === undefined) return invalid("spec", "is missing");
   const kind = fromKind(message.kind);
-  if (kind === undefined) return invalid("spec.kind", "has to be rules or shipper");
+  if (kind === undefined) return invalid("spec.kind", "has to be rules, shipper or layer");
+  const component = componentIn("spec.bundle", kind, message.bundle);
+  if (!component.ok) return component;
   const selector = fromSelector("spec.selector", message.selector);
   if (!selector.ok) return selector;
   if (message.onFailure > OnFailure.ROLL_BACK) {
@@ -33,7 +36,7 @@ export function fromSpec(message: RolloutSpecMessage | undefined): Outcome<Rollo
   const gates = parseGates(message.gates, message.emergency ? 0 : message.soakSeconds);
   if (!gates.ok) return gates;
   return parseRolloutSpec({
-    kind,
+    kind: component.value,
     bundle: message.bundle,
     selector: selector.value,
     canary: message.canary,
@@ -59,7 +62,7 @@ export function toGates({ gates = [] }: RolloutSpec): GateSetting[] {
 
 export function toSpec(spec: RolloutSpec): RolloutSpecMessage {
   return create(RolloutSpecSchema, {
-    kind: toKind(spec.kind),
+    kind: toKind(kindOf(spec.kind)),
     bundle: spec.bundle,
     selector: toSelector(spec.selector),
     canary: spec.canary,

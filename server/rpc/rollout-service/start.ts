@@ -15,12 +15,14 @@ import { findRollout, findRolloutByRequest, insertRollout, lockRollouts } from "
 import { insertAct } from "../../store/rollout-people.ts";
 import type { Operator } from "../caller.ts";
 import { orRefuse } from "../refusals.ts";
+import { confine } from "./confine.ts";
 import { guardCoverage } from "./compare.ts";
 import { findEngineProblems, tooOld } from "./engines.ts";
+import { foresee } from "./foresee.ts";
 import { needOf } from "./held-plan.ts";
 import { judgeStart } from "./people-spec.ts";
 import { personOf } from "./person.ts";
-import { preparePlan, type Prepared } from "./prepare.ts";
+import { preparePlan, type Planning, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
 
 /**
@@ -31,12 +33,13 @@ export async function start(
   db: Database,
   request: StartRolloutRequest,
   by: Operator,
-  policy: ApprovalPolicy,
+  { approvals, loader, traceparent }: Planning & { readonly traceparent: string | undefined },
   now: Date,
   note: AuditNote,
 ): Promise<Rollout> {
   if (request.requestId.length > 100) orRefuse(invalid("request_id", "is longer than 100 characters"));
-  const spec = orRefuse(fromSpec(request.spec));
+  const spec = orRefuse(await confine(db, orRefuse(fromSpec(request.spec))));
+  orRefuse(await foresee(db, by.scope, spec, loader, now));
   return db.transaction(async (tx) => {
     await lockRollouts(tx, spec.kind);
     const before = await repeated(tx, by.scope, request.requestId);
@@ -50,11 +53,13 @@ export async function start(
       const why = `The plan is no longer ${request.planDigest.slice(0, 80)}: the fleet or the bundle changed since. It is ${prepared.planDigest} now: look at it again and start that`;
       orRefuse(refuse({ kind: "changed", why }));
     }
-    orRefuse(await guardCoverage(tx, spec, prepared));
+    orRefuse(await guardCoverage(tx, loader, spec, prepared));
     const problems = await findEngineProblems(tx, prepared);
     if (problems.length > 0) orRefuse(tooOld(problems));
     const begun = newRollout(spec, prepared, by, now.getTime());
-    const rollout = untilItMay({ ...begun, starters: [await personOf(tx, by)] }, prepared, policy, now);
+    const known = { ...begun, starters: [await personOf(tx, by)] };
+    const traced = traceparent === undefined ? known : { ...known, traceparent };
+    const rollout = untilItMay(traced, prepared, approvals, now);
     await insertRollout(tx, rollout, prepared.plan, request.requestId);
     const why = [spec.people?.reason ?? "", rollout.pending === true ? rollout.because : ""]
       .filter((part) => part !== "")

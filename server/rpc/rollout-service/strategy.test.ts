@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { sql } from "drizzle-orm";
+import { sql } from "../../store/drizzle.ts";
 import { BundleKind, Requirement_Operator } from "#proto/fleet/v1/common";
 import { RolloutClusterState, RolloutService, RolloutState, type Rollout } from "#proto/fleet/v1/rollout";
 import { OfflinePolicy } from "#proto/fleet/v1/rollout_spec";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { sql } from "drizzle-orm";
+import { sql } from "../../../server/store/drizzle.ts";
 
 import type { Database } from "../../../server/store/pool.ts";
 import type { TestServer } from "../../../server/testing.ts";

@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { RateBucketSchema, type SyncResponse } from "#proto/agent/v1/agent";
 import { readAuditHead } from "#trust";
 
-import { reconnectDelayMs } from "../../../agent/domain/backoff.ts";
+import { reconnectDelayMs, saysAway } from "../../../agent/domain/backoff.ts";
 import { newSimSession, type SimIdentity } from "../../support/sim-agent.ts";
 import { CallError, openLeanLink, type LeanLink } from "./lean-link.ts";
 import { leanState, takeLean } from "./lean-take.ts";
@@ -65,7 +65,6 @@ export function startLeanAgent(
         session.isHelloDue = true;
       }
       isConnected = true;
-      failures = 0;
       windowMs = response.tuning?.reconnectWindowMs ?? windowMs;
       head = headOf(response) ?? head;
       asked = response.drain?.reconnectAfterMs;
@@ -84,12 +83,13 @@ export function startLeanAgent(
       },
       onEnd: (error) => {
         clearInterval(beat);
+        failures = isConnected ? 0 : failures + 1;
         isConnected = false;
         const why =
           error instanceof CallError ? error.code : ((error as NodeJS.ErrnoException).code ?? error.name);
         counters.ends.set(why, (counters.ends.get(why) ?? 0) + 1);
-        comeBackIn(asked ?? reconnectDelayMs(failures, windowMs, Math.random()));
-        failures += 1;
+        const loss = { failures, windowMs, isAway: saysAway(why) };
+        comeBackIn(asked ?? reconnectDelayMs(loss, [Math.random(), Math.random()]));
       },
     });
     say(true);

@@ -25,7 +25,7 @@ export class CallError extends Error {
 /** The protocol over HTTP/2 with as little around it as possible, so that thousands of agents fit beside the server. */
 export interface LeanLink {
   tell(request: SyncRequest): void;
-  fetch(digest: string): Promise<Uint8Array>;
+  fetch(digest: string, offset?: bigint): Promise<Uint8Array>;
   /** Leaves the server no room to send anything in, as a host that hangs; and goes on. */
   stall(): void;
   goOn(): void;
@@ -66,7 +66,7 @@ export function openLeanLink(
     tell: (request) => {
       if (!isOver && !talk.destroyed) talk.write(envelope(toBinary(SyncRequestSchema, request)));
     },
-    fetch: (digest) => fetchWhole(session, digest),
+    fetch: (digest, offset) => fetchWhole(session, digest, offset),
     stall: () => session.settings({ initialWindowSize: 0 }),
     goOn: () => session.settings({ initialWindowSize: 65_535 }),
     close: () => {
@@ -76,12 +76,13 @@ export function openLeanLink(
   };
 }
 
-async function fetchWhole(session: ClientHttp2Session, digest: string): Promise<Uint8Array> {
+async function fetchWhole(session: ClientHttp2Session, digest: string, offset = 0n): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   const call = session.request({ ...head, ":path": "/agent.v1.AgentService/FetchBlob" });
-  call.end(envelope(toBinary(FetchBlobRequestSchema, create(FetchBlobRequestSchema, { digest }))));
+  call.end(envelope(toBinary(FetchBlobRequestSchema, create(FetchBlobRequestSchema, { digest, offset }))));
   await read(call, FetchBlobResponseSchema, ({ chunk }) => chunks.push(chunk));
-  return Buffer.concat(chunks);
+  const [only] = chunks;
+  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
 }
 
 function envelope(message: Uint8Array): Buffer {
@@ -92,22 +93,48 @@ function envelope(message: Uint8Array): Buffer {
 }
 
 /** Hands over every message. Resolves when the call has ended well. */
-async function read<S extends DescMessage>(
+function read<S extends DescMessage>(
   call: ClientHttp2Stream,
   schema: S,
   take: (message: MessageShape<S>) => void,
 ): Promise<void> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const bytes of call as AsyncIterable<Buffer>) {
-    rest = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
-    while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
-      const length = rest.readUInt32BE(1);
-      const body = rest.subarray(5, 5 + length);
-      if (rest[0] === 0) take(fromBinary(schema, body));
-      else endOf(body.toString());
-      rest = rest.subarray(5 + length);
+  const done = Promise.withResolvers<void>();
+  let chunks: Buffer[] = [];
+  let length = 0;
+  let needed = headBytes;
+  call.on("data", (bytes: Buffer) => {
+    chunks.push(bytes);
+    length += bytes.length;
+    try {
+      // Many small chunks are joined once, when a whole frame is there.
+      while (length >= needed) {
+        const joined = chunks.length === 1 ? (chunks[0] ?? bytes) : Buffer.concat(chunks, length);
+        const end = headBytes + joined.readUInt32BE(1);
+        const isWhole = length >= end;
+        if (isWhole) takeFrame(joined.subarray(0, end), schema, take);
+        const rest = isWhole ? joined.subarray(end) : joined;
+        [chunks, length, needed] = [[rest], rest.length, isWhole ? headBytes : end];
+      }
+    } catch (error) {
+      done.reject(error instanceof Error ? error : new Error(String(error)));
+      call.destroy();
     }
-  }
+  });
+  call.once("error", done.reject);
+  call.once("close", () => done.resolve());
+  return done.promise;
+}
+
+const headBytes = 5;
+
+function takeFrame<S extends DescMessage>(
+  frame: Buffer,
+  schema: S,
+  take: (message: MessageShape<S>) => void,
+): void {
+  const body = frame.subarray(headBytes);
+  if (frame[0] === 0) take(fromBinary(schema, body));
+  else endOf(body.toString());
 }
 
 /** The last frame says how the call ended. */

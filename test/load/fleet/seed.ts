@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 
-import { sql } from "drizzle-orm";
+import { sql } from "../../../server/store/drizzle.ts";
 import { BundleService } from "#proto/fleet/v1/bundle";
 import {
   certificateToPem,

@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core";
+import { Flags } from "../../../oclif.ts";
 import { CreateApiTokenResponseSchema, TokenService } from "#proto/fleet/v1/token";
 import { FleetCommand } from "../../../fleet-command.ts";
 import { durationFlag, envOf, requiredArg, scopeFlag, scopeFrom } from "../../../flags.ts";

@@ -12,14 +12,14 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/enrollment.proto.
  */
 export const file_agent_v1_enrollment: GenFile = /*@__PURE__*/
-  fileDesc("ChlhZ2VudC92MS9lbnJvbGxtZW50LnByb3RvEghhZ2VudC52MSKTAQoNRW5yb2xsUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSEgoKYWdlbnRfbmFtZRgEIAEoCRILCgNjc3IYBSABKAwSFQoNYWdlbnRfdmVyc2lvbhgGIAEoCRIQCghyb290X3BpbhgHIAEoCSKaAgoORW5yb2xsUmVzcG9uc2USCwoDb3JnGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSEAoIYWdlbnRfaWQYAyABKAkSGQoRY2VydGlmaWNhdGVfY2hhaW4YBCADKAwSFwoPY2FfY2VydGlmaWNhdGVzGAUgAygMEgwKBHJvb3QYBiABKAwSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoGbGFiZWxzGAggAygLMiQuYWdlbnQudjEuRW5yb2xsUmVzcG9uc2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASImChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBILCgNjc3IYASABKAwifAoYUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSgQIAhADUg9jYV9jZXJ0aWZpY2F0ZXMyqwEKEUVucm9sbG1lbnRTZXJ2aWNlEjsKBkVucm9sbBIXLmFnZW50LnYxLkVucm9sbFJlcXVlc3QaGC5hZ2VudC52MS5FbnJvbGxSZXNwb25zZRJZChBSZW5ld0NlcnRpZmljYXRlEiEuYWdlbnQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QaIi5hZ2VudC52MS5SZW5ld0NlcnRpZmljYXRlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChlhZ2VudC92MS9lbnJvbGxtZW50LnByb3RvEghhZ2VudC52MSKyAQoNRW5yb2xsUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSEgoKYWdlbnRfbmFtZRgEIAEoCRILCgNjc3IYBSABKAwSFQoNYWdlbnRfdmVyc2lvbhgGIAEoCRIQCghyb290X3BpbhgHIAEoCRIdChVzZXJ2aWNlX2FjY291bnRfdG9rZW4YCCABKAkimgIKDkVucm9sbFJlc3BvbnNlEgsKA29yZxgBIAEoCRISCgpjbHVzdGVyX2lkGAIgASgJEhAKCGFnZW50X2lkGAMgASgJEhkKEWNlcnRpZmljYXRlX2NoYWluGAQgAygMEhcKD2NhX2NlcnRpZmljYXRlcxgFIAMoDBIMCgRyb290GAYgASgMEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKBmxhYmVscxgIIAMoCzIkLmFnZW50LnYxLkVucm9sbFJlc3BvbnNlLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiJgoXUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QSCwoDY3NyGAEgASgMInwKGFJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRIZChFjZXJ0aWZpY2F0ZV9jaGFpbhgBIAMoDBIuCgpleHBpcmVzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEoECAIQA1IPY2FfY2VydGlmaWNhdGVzMqsBChFFbnJvbGxtZW50U2VydmljZRI7CgZFbnJvbGwSFy5hZ2VudC52MS5FbnJvbGxSZXF1ZXN0GhguYWdlbnQudjEuRW5yb2xsUmVzcG9uc2USWQoQUmVuZXdDZXJ0aWZpY2F0ZRIhLmFnZW50LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0GiIuYWdlbnQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.EnrollRequest
  */
 export type EnrollRequest = Message<"agent.v1.EnrollRequest"> & {
   /**
-   * Token id and secret, as in the join string.
+   * Token id and secret, as in the join string; empty when the cluster vouches.
    *
    * @generated from field: string token = 1;
    */
@@ -63,6 +63,13 @@ export type EnrollRequest = Message<"agent.v1.EnrollRequest"> & {
    * @generated from field: string root_pin = 7;
    */
   rootPin: string;
+
+  /**
+   * Instead of `token`: a service-account token of the agent's pod, for the audience that the issuer was registered with.
+   *
+   * @generated from field: string service_account_token = 8;
+   */
+  serviceAccountToken: string;
 };
 
 /**
@@ -178,13 +185,15 @@ export const RenewCertificateResponseSchema: GenMessage<RenewCertificateResponse
  */
 export const EnrollmentService: GenService<{
   /**
-   * Trades a join token and a certificate request for an identity. The only call without a client certificate. The same
-   * request with the same key may be repeated after a lost answer: it does not use the token twice.
+   * Trades a join token, or a service-account token of the cluster, and a certificate request for an identity. The only
+   * call without a client certificate. The same request with the same key may be repeated after a lost answer: it does not
+   * use the token twice. A service-account token admits the key that came with it first, and no other.
    *
-   * Refuses with UNAUTHENTICATED when the token is unknown, expired, used up or revoked (the message says which), with
-   * INVALID_ARGUMENT when the request cannot be read, and with FAILED_PRECONDITION when the cluster's name is taken by
-   * a cluster with another UID, the token is bound to another name, UID or network, the agent was revoked after the
-   * token was made, or no root has the given pin.
+   * Refuses with UNAUTHENTICATED when the token is unknown, expired, used up or revoked, or is not of a trusted issuer of
+   * the cluster (the message says which), with INVALID_ARGUMENT when the request cannot be read, and with
+   * FAILED_PRECONDITION when the cluster's name is taken by a cluster with another UID, the token is bound to another name,
+   * UID, node or network, the agent was revoked after the token was made or the issuer trusted, or no root has the given
+   * pin.
    *
    * @generated from rpc agent.v1.EnrollmentService.Enroll
    */

@@ -6,15 +6,17 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Selector } from "./common_pb.ts";
 import { file_fleet_v1_common } from "./common_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Response } from "./response_pb.ts";
+import { file_fleet_v1_response } from "./response_pb.ts";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file fleet/v1/alert.proto.
  */
 export const file_fleet_v1_alert: GenFile = /*@__PURE__*/
-  fileDesc("ChRmbGVldC92MS9hbGVydC5wcm90bxIIZmxlZXQudjEinAIKBUFsZXJ0EgoKAmlkGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSFAoMY2x1c3Rlcl9uYW1lGAMgASgJEgwKBHJ1bGUYBCABKAkSEAoIcHJpb3JpdHkYBSABKAkSDgoGc291cmNlGAYgASgJEigKBHRpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlY2VpdmVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYCSABKAkSDAoEYm9keRgKIAEoCRIQCghhdWRpdF9pZBgLIAEoCRIMCgR0YWdzGAwgAygJEhQKDHJ1bGVzX2RpZ2VzdBgNIAEoCSKuAQoLQWxlcnRGaWx0ZXISJAoIc2VsZWN0b3IYASABKAsyEi5mbGVldC52MS5TZWxlY3RvchINCgVydWxlcxgCIAMoCRIUCgxtaW5fcHJpb3JpdHkYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJhChFMaXN0QWxlcnRzUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5mbGVldC52MS5BbGVydEZpbHRlchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJOChJMaXN0QWxlcnRzUmVzcG9uc2USHwoGYWxlcnRzGAEgAygLMg8uZmxlZXQudjEuQWxlcnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKEVRhaWxBbGVydHNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLmZsZWV0LnYxLkFsZXJ0RmlsdGVyIjUKElRhaWxBbGVydHNSZXNwb25zZRIfCgZhbGVydHMYASADKAsyDy5mbGVldC52MS5BbGVydCJJChRHZXRBbGVydFN0YXRzUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5mbGVldC52MS5BbGVydEZpbHRlchIKCgJieRgCIAEoCSJMChVHZXRBbGVydFN0YXRzUmVzcG9uc2USJAoGY291bnRzGAEgAygLMhQuZmxlZXQudjEuQWxlcnRDb3VudBINCgV0b3RhbBgCIAEoBCJXCgpBbGVydENvdW50Eg0KBXZhbHVlGAEgASgJEg0KBWNvdW50GAIgASgEEisKB2xhc3RfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMvQBCgxBbGVydFNlcnZpY2USRwoKTGlzdEFsZXJ0cxIbLmZsZWV0LnYxLkxpc3RBbGVydHNSZXF1ZXN0GhwuZmxlZXQudjEuTGlzdEFsZXJ0c1Jlc3BvbnNlEkkKClRhaWxBbGVydHMSGy5mbGVldC52MS5UYWlsQWxlcnRzUmVxdWVzdBocLmZsZWV0LnYxLlRhaWxBbGVydHNSZXNwb25zZTABElAKDUdldEFsZXJ0U3RhdHMSHi5mbGVldC52MS5HZXRBbGVydFN0YXRzUmVxdWVzdBofLmZsZWV0LnYxLkdldEFsZXJ0U3RhdHNSZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChRmbGVldC92MS9hbGVydC5wcm90bxIIZmxlZXQudjEi+AIKBUFsZXJ0EgoKAmlkGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSFAoMY2x1c3Rlcl9uYW1lGAMgASgJEgwKBHJ1bGUYBCABKAkSEAoIcHJpb3JpdHkYBSABKAkSDgoGc291cmNlGAYgASgJEigKBHRpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlY2VpdmVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYCSABKAkSDAoEYm9keRgKIAEoCRIQCghhdWRpdF9pZBgLIAEoCRIMCgR0YWdzGAwgAygJEhQKDHJ1bGVzX2RpZ2VzdBgNIAEoCRINCgVhY3RvchgOIAEoCRIQCghncm91cF9pZBgPIAEoCRISCgpzaWxlbmNlX2lkGBAgASgJEiUKCXJlc3BvbnNlcxgRIAMoCzISLmZsZWV0LnYxLlJlc3BvbnNlIs4BCgtBbGVydEZpbHRlchIkCghzZWxlY3RvchgBIAEoCzISLmZsZWV0LnYxLlNlbGVjdG9yEg0KBXJ1bGVzGAIgAygJEhQKDG1pbl9wcmlvcml0eRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHRhZ3MYBiADKAkSEAoIbWF0Y2hlcnMYByABKAkijQEKEUxpc3RBbGVydHNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLmZsZWV0LnYxLkFsZXJ0RmlsdGVyEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJEhAKCGFsZXJ0X2lkGAQgASgJEhgKEGNvdW50X25vdF9zdG9yZWQYBSABKAgilgEKEkxpc3RBbGVydHNSZXNwb25zZRIfCgZhbGVydHMYASADKAsyDy5mbGVldC52MS5BbGVydBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKbm90X3N0b3JlZBgDIAEoBBIyCg5sb29rZWRfYmFja190bxgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSQoRVGFpbEFsZXJ0c1JlcXVlc3QSJQoGZmlsdGVyGAEgASgLMhUuZmxlZXQudjEuQWxlcnRGaWx0ZXISDQoFcGxhY2UYAiABKAkiRAoSVGFpbEFsZXJ0c1Jlc3BvbnNlEh8KBmFsZXJ0cxgBIAMoCzIPLmZsZWV0LnYxLkFsZXJ0Eg0KBXBsYWNlGAIgASgJInMKFEdldEFsZXJ0U3RhdHNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLmZsZWV0LnYxLkFsZXJ0RmlsdGVyEgoKAmJ5GAIgASgJEigKBWV2ZXJ5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIncKFUdldEFsZXJ0U3RhdHNSZXNwb25zZRIkCgZjb3VudHMYASADKAsyFC5mbGVldC52MS5BbGVydENvdW50Eg0KBXRvdGFsGAIgASgEEikKBWZpcnN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJoCgpBbGVydENvdW50Eg0KBXZhbHVlGAEgASgJEg0KBWNvdW50GAIgASgEEisKB2xhc3RfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2J1Y2tldHMYBCADKAQy9AEKDEFsZXJ0U2VydmljZRJHCgpMaXN0QWxlcnRzEhsuZmxlZXQudjEuTGlzdEFsZXJ0c1JlcXVlc3QaHC5mbGVldC52MS5MaXN0QWxlcnRzUmVzcG9uc2USSQoKVGFpbEFsZXJ0cxIbLmZsZWV0LnYxLlRhaWxBbGVydHNSZXF1ZXN0GhwuZmxlZXQudjEuVGFpbEFsZXJ0c1Jlc3BvbnNlMAESUAoNR2V0QWxlcnRTdGF0cxIeLmZsZWV0LnYxLkdldEFsZXJ0U3RhdHNSZXF1ZXN0Gh8uZmxlZXQudjEuR2V0QWxlcnRTdGF0c1Jlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_fleet_v1_response, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * One alert, as an agent's engine made it.
@@ -96,6 +98,34 @@ export type Alert = Message<"fleet.v1.Alert"> & {
    * @generated from field: string rules_digest = 13;
    */
   rulesDigest: string;
+
+  /**
+   * Who did it, as the fields say; empty when they do not.
+   *
+   * @generated from field: string actor = 14;
+   */
+  actor: string;
+
+  /**
+   * The group of its rule, cluster and actor.
+   *
+   * @generated from field: string group_id = 15;
+   */
+  groupId: string;
+
+  /**
+   * The silence that it met when it arrived; empty when there was none.
+   *
+   * @generated from field: string silence_id = 16;
+   */
+  silenceId: string;
+
+  /**
+   * What agents did about it, in lists alone: tails are faster than any response.
+   *
+   * @generated from field: repeated fleet.v1.Response responses = 17;
+   */
+  responses: Response[];
 };
 
 /**
@@ -129,14 +159,35 @@ export type AlertFilter = Message<"fleet.v1.AlertFilter"> & {
   minPriority: string;
 
   /**
+   * The times of events, which may be long before the alerts are stored; in TailAlerts `since` is the time of storing.
+   *
    * @generated from field: google.protobuf.Timestamp since = 4;
    */
   since?: Timestamp | undefined;
 
   /**
+   * Without it lists of alerts end ten minutes after now, and counts with the hour of that moment: what lies further ahead is the
+   * mistake of a clock.
+   *
    * @generated from field: google.protobuf.Timestamp until = 5;
    */
   until?: Timestamp | undefined;
+
+  /**
+   * Alerts of rules that carry at least one of these tags; empty means all.
+   *
+   * @generated from field: repeated string tags = 6;
+   */
+  tags: string[];
+
+  /**
+   * Comparisons as `rule="Exec into a pod", priority>=warning, region!=eu, ka.user.name=~"system:.*"`: words of alerts (rule,
+   * priority, cluster, source, tag, output, actor), labels of the cluster (by their name, or as label.KEY), and output fields
+   * of Falco (names with a dot). Patterns are RE2's and have to fit the whole value; what is missing is an empty text.
+   *
+   * @generated from field: string matchers = 7;
+   */
+  matchers: string;
 };
 
 /**
@@ -164,6 +215,20 @@ export type ListAlertsRequest = Message<"fleet.v1.ListAlertsRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * Only this alert; empty means all. No index leads to an id alone: a filter with a time finds it at once.
+   *
+   * @generated from field: string alert_id = 4;
+   */
+  alertId: string;
+
+  /**
+   * Whether to tell how many more were not stored.
+   *
+   * @generated from field: bool count_not_stored = 5;
+   */
+  countNotStored: boolean;
 };
 
 /**
@@ -186,6 +251,25 @@ export type ListAlertsResponse = Message<"fleet.v1.ListAlertsResponse"> & {
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * Alerts beyond the bounds of their clusters, which were counted and not stored: of the clusters that the filter chooses, of the rules that
+   * it names or that carry its tags, in whole hours of its time, by when they arrived. Nothing else is known of them, so that this is
+   * the most that can be missing: those of the whole hours at both ends, of retired clusters, and of rules that are counted with all others
+   * are among them. A rule's tags are those that its alerts carried last: what a rule sent that got or lost a tag since counts by the new
+   * ones, so that more may be missing.
+   * 0 when it was not asked for.
+   *
+   * @generated from field: uint64 not_stored = 3;
+   */
+  notStored: bigint;
+
+  /**
+   * The time of the oldest alert that was looked at, whether it is among these or not; absent when no page follows.
+   *
+   * @generated from field: google.protobuf.Timestamp looked_back_to = 4;
+   */
+  lookedBackTo?: Timestamp | undefined;
 };
 
 /**
@@ -203,6 +287,14 @@ export type TailAlertsRequest = Message<"fleet.v1.TailAlertsRequest"> & {
    * @generated from field: fleet.v1.AlertFilter filter = 1;
    */
   filter?: AlertFilter | undefined;
+
+  /**
+   * The place that a tail with this filter told last, to go on there after it broke off; empty to begin. What was told
+   * shortly before may be told again.
+   *
+   * @generated from field: string place = 2;
+   */
+  place: string;
 };
 
 /**
@@ -217,9 +309,16 @@ export const TailAlertsRequestSchema: GenMessage<TailAlertsRequest> = /*@__PURE_
  */
 export type TailAlertsResponse = Message<"fleet.v1.TailAlertsResponse"> & {
   /**
+   * None when only the place moved on.
+   *
    * @generated from field: repeated fleet.v1.Alert alerts = 1;
    */
   alerts: Alert[];
+
+  /**
+   * @generated from field: string place = 2;
+   */
+  place: string;
 };
 
 /**
@@ -244,6 +343,13 @@ export type GetAlertStatsRequest = Message<"fleet.v1.GetAlertStatsRequest"> & {
    * @generated from field: string by = 2;
    */
   by: string;
+
+  /**
+   * Whole minutes; absent or zero for one count over the whole time.
+   *
+   * @generated from field: google.protobuf.Duration every = 3;
+   */
+  every?: Duration | undefined;
 };
 
 /**
@@ -258,14 +364,25 @@ export const GetAlertStatsRequestSchema: GenMessage<GetAlertStatsRequest> = /*@_
  */
 export type GetAlertStatsResponse = Message<"fleet.v1.GetAlertStatsResponse"> & {
   /**
+   * The biggest first: at most 1,000, or 100 with parts of time.
+   *
    * @generated from field: repeated fleet.v1.AlertCount counts = 1;
    */
   counts: AlertCount[];
 
   /**
+   * Of all values, also those that are not shown.
+   *
    * @generated from field: uint64 total = 2;
    */
   total: bigint;
+
+  /**
+   * When the first part of time begins; absent without `every`.
+   *
+   * @generated from field: google.protobuf.Timestamp first = 3;
+   */
+  first?: Timestamp | undefined;
 };
 
 /**
@@ -295,6 +412,13 @@ export type AlertCount = Message<"fleet.v1.AlertCount"> & {
    * @generated from field: google.protobuf.Timestamp last_at = 3;
    */
   lastAt?: Timestamp | undefined;
+
+  /**
+   * One for each part of time, the oldest first.
+   *
+   * @generated from field: repeated uint64 buckets = 4;
+   */
+  buckets: bigint[];
 };
 
 /**
@@ -311,7 +435,8 @@ export const AlertCountSchema: GenMessage<AlertCount> = /*@__PURE__*/
  */
 export const AlertService: GenService<{
   /**
-   * Lists alerts, newest first, a page at a time.
+   * Lists alerts, newest first, a page at a time. A page may hold fewer than were asked for although more follow: a call looks
+   * at a bounded number of alerts.
    *
    * Refuses with INVALID_ARGUMENT when the filter or the page token cannot be read.
    *
@@ -323,10 +448,11 @@ export const AlertService: GenService<{
     output: typeof ListAlertsResponseSchema;
   },
   /**
-   * Sends alerts as they arrive, oldest first, beginning with those that arrived after the call. It does not end by
-   * itself.
+   * Sends alerts as they arrive, oldest first, beginning with those that arrived after the call; where the filter has a
+   * `since`, with those that were stored since then, whenever their events were (some of the seconds before may be among them, because
+   * the clocks of servers differ); with a place, with those that arrived after it. It does not end by itself.
    *
-   * Refuses with INVALID_ARGUMENT when the filter cannot be read.
+   * Refuses with INVALID_ARGUMENT when the filter or the place cannot be read.
    *
    * @generated from rpc fleet.v1.AlertService.TailAlerts
    */
@@ -336,9 +462,13 @@ export const AlertService: GenService<{
     output: typeof TailAlertsResponseSchema;
   },
   /**
-   * Counts alerts by rule, priority, cluster or region.
+   * Counts alerts by rule, priority, cluster or region, and by equal parts of time when `every` is set. Filters by rule, priority
+   * and cluster read counted hours; so do those by actor and the fields that say who it was, by rule or priority over all clusters. All others,
+   * and parts that are no whole hours, look at each alert.
    *
-   * Refuses with INVALID_ARGUMENT when the filter or the grouping cannot be read.
+   * Refuses with INVALID_ARGUMENT when the filter or the grouping cannot be read, or when `every` is set without `since` or gives
+   * more than 750 parts; with RESOURCE_EXHAUSTED when more than two million alerts would have to be looked at,
+   * or the count takes longer than a statement of the database may.
    *
    * @generated from rpc fleet.v1.AlertService.GetAlertStats
    */

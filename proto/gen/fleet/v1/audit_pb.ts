@@ -19,7 +19,7 @@ export const file_fleet_v1_audit: GenFile = /*@__PURE__*/
  */
 export type AuditActor = Message<"fleet.v1.AuditActor"> & {
   /**
-   * "operator", "agent", "join-token", "server" or "command".
+   * "operator", "agent", "join-token", "issuer", "server" or "command".
    *
    * @generated from field: string kind = 1;
    */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/auth.proto.
  */
 export const file_fleet_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChNmbGVldC92MS9hdXRoLnByb3RvEghmbGVldC52MSK5AQoISWRlbnRpdHkSDAoEbmFtZRgBIAEoCRIMCgRyb2xlGAIgASgJEiEKBXNjb3BlGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIdG9rZW5faWQYBSABKAkSDgoGaXNzdWVyGAYgASgJEg8KB3N1YmplY3QYByABKAkSCwoDb3JnGAggASgJIg8KDVdob0FtSVJlcXVlc3QiNgoOV2hvQW1JUmVzcG9uc2USJAoIaWRlbnRpdHkYASABKAsyEi5mbGVldC52MS5JZGVudGl0eSIYChZHZXRMb2dpbk9wdGlvbnNSZXF1ZXN0IkwKF0dldExvZ2luT3B0aW9uc1Jlc3BvbnNlEg4KBmlzc3VlchgBIAEoCRIRCgljbGllbnRfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJIh0KDExvZ2luUmVxdWVzdBINCgV0b2tlbhgBIAEoCSJFCg1Mb2dpblJlc3BvbnNlEg4KBnNlY3JldBgBIAEoCRIkCghpZGVudGl0eRgCIAEoCzISLmZsZWV0LnYxLklkZW50aXR5Ig8KDUxvZ291dFJlcXVlc3QiEAoOTG9nb3V0UmVzcG9uc2UymQIKC0F1dGhTZXJ2aWNlEjsKBldob0FtSRIXLmZsZWV0LnYxLldob0FtSVJlcXVlc3QaGC5mbGVldC52MS5XaG9BbUlSZXNwb25zZRJWCg9HZXRMb2dpbk9wdGlvbnMSIC5mbGVldC52MS5HZXRMb2dpbk9wdGlvbnNSZXF1ZXN0GiEuZmxlZXQudjEuR2V0TG9naW5PcHRpb25zUmVzcG9uc2USOAoFTG9naW4SFi5mbGVldC52MS5Mb2dpblJlcXVlc3QaFy5mbGVldC52MS5Mb2dpblJlc3BvbnNlEjsKBkxvZ291dBIXLmZsZWV0LnYxLkxvZ291dFJlcXVlc3QaGC5mbGVldC52MS5Mb2dvdXRSZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChNmbGVldC92MS9hdXRoLnByb3RvEghmbGVldC52MSK5AQoISWRlbnRpdHkSDAoEbmFtZRgBIAEoCRIMCgRyb2xlGAIgASgJEiEKBXNjb3BlGAMgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIdG9rZW5faWQYBSABKAkSDgoGaXNzdWVyGAYgASgJEg8KB3N1YmplY3QYByABKAkSCwoDb3JnGAggASgJIg8KDVdob0FtSVJlcXVlc3QiNgoOV2hvQW1JUmVzcG9uc2USJAoIaWRlbnRpdHkYASABKAsyEi5mbGVldC52MS5JZGVudGl0eSIYChZHZXRMb2dpbk9wdGlvbnNSZXF1ZXN0IkwKF0dldExvZ2luT3B0aW9uc1Jlc3BvbnNlEg4KBmlzc3VlchgBIAEoCRIRCgljbGllbnRfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJIh0KDExvZ2luUmVxdWVzdBINCgV0b2tlbhgBIAEoCSJFCg1Mb2dpblJlc3BvbnNlEg4KBnNlY3JldBgBIAEoCRIkCghpZGVudGl0eRgCIAEoCzISLmZsZWV0LnYxLklkZW50aXR5Ig8KDUxvZ291dFJlcXVlc3QiEAoOTG9nb3V0UmVzcG9uc2UiHAoaU3RhcnRCcm93c2VyU2Vzc2lvblJlcXVlc3QiQwobU3RhcnRCcm93c2VyU2Vzc2lvblJlc3BvbnNlEiQKCGlkZW50aXR5GAEgASgLMhIuZmxlZXQudjEuSWRlbnRpdHkiGgoYRW5kQnJvd3NlclNlc3Npb25SZXF1ZXN0IhsKGUVuZEJyb3dzZXJTZXNzaW9uUmVzcG9uc2Uy2wMKC0F1dGhTZXJ2aWNlEjsKBldob0FtSRIXLmZsZWV0LnYxLldob0FtSVJlcXVlc3QaGC5mbGVldC52MS5XaG9BbUlSZXNwb25zZRJWCg9HZXRMb2dpbk9wdGlvbnMSIC5mbGVldC52MS5HZXRMb2dpbk9wdGlvbnNSZXF1ZXN0GiEuZmxlZXQudjEuR2V0TG9naW5PcHRpb25zUmVzcG9uc2USOAoFTG9naW4SFi5mbGVldC52MS5Mb2dpblJlcXVlc3QaFy5mbGVldC52MS5Mb2dpblJlc3BvbnNlEjsKBkxvZ291dBIXLmZsZWV0LnYxLkxvZ291dFJlcXVlc3QaGC5mbGVldC52MS5Mb2dvdXRSZXNwb25zZRJiChNTdGFydEJyb3dzZXJTZXNzaW9uEiQuZmxlZXQudjEuU3RhcnRCcm93c2VyU2Vzc2lvblJlcXVlc3QaJS5mbGVldC52MS5TdGFydEJyb3dzZXJTZXNzaW9uUmVzcG9uc2USXAoRRW5kQnJvd3NlclNlc3Npb24SIi5mbGVldC52MS5FbmRCcm93c2VyU2Vzc2lvblJlcXVlc3QaIy5mbGVldC52MS5FbmRCcm93c2VyU2Vzc2lvblJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * What a credential is worth.
@@ -226,6 +226,62 @@ export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
   messageDesc(file_fleet_v1_auth, 8);
 
 /**
+ * @generated from message fleet.v1.StartBrowserSessionRequest
+ */
+export type StartBrowserSessionRequest = Message<"fleet.v1.StartBrowserSessionRequest"> & {
+};
+
+/**
+ * Describes the message fleet.v1.StartBrowserSessionRequest.
+ * Use `create(StartBrowserSessionRequestSchema)` to create a new message.
+ */
+export const StartBrowserSessionRequestSchema: GenMessage<StartBrowserSessionRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_auth, 9);
+
+/**
+ * @generated from message fleet.v1.StartBrowserSessionResponse
+ */
+export type StartBrowserSessionResponse = Message<"fleet.v1.StartBrowserSessionResponse"> & {
+  /**
+   * @generated from field: fleet.v1.Identity identity = 1;
+   */
+  identity?: Identity | undefined;
+};
+
+/**
+ * Describes the message fleet.v1.StartBrowserSessionResponse.
+ * Use `create(StartBrowserSessionResponseSchema)` to create a new message.
+ */
+export const StartBrowserSessionResponseSchema: GenMessage<StartBrowserSessionResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_auth, 10);
+
+/**
+ * @generated from message fleet.v1.EndBrowserSessionRequest
+ */
+export type EndBrowserSessionRequest = Message<"fleet.v1.EndBrowserSessionRequest"> & {
+};
+
+/**
+ * Describes the message fleet.v1.EndBrowserSessionRequest.
+ * Use `create(EndBrowserSessionRequestSchema)` to create a new message.
+ */
+export const EndBrowserSessionRequestSchema: GenMessage<EndBrowserSessionRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_auth, 11);
+
+/**
+ * @generated from message fleet.v1.EndBrowserSessionResponse
+ */
+export type EndBrowserSessionResponse = Message<"fleet.v1.EndBrowserSessionResponse"> & {
+};
+
+/**
+ * Describes the message fleet.v1.EndBrowserSessionResponse.
+ * Use `create(EndBrowserSessionResponseSchema)` to create a new message.
+ */
+export const EndBrowserSessionResponseSchema: GenMessage<EndBrowserSessionResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_auth, 12);
+
+/**
  * Who the caller is, and how people become somebody by their identity provider.
  *
  * @generated from service fleet.v1.AuthService
@@ -277,6 +333,34 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof LogoutRequestSchema;
     output: typeof LogoutResponseSchema;
+  },
+  /**
+   * Has the caller's browser keep the credential of this call for the console: in a cookie that no script can read, for 12
+   * hours at most. The cookie counts only for calls with the header X-Falconry-Console, which pages of other origins
+   * cannot send; its value is the port that the browser sees.
+   *
+   * Refuses with INVALID_ARGUMENT when that header is missing, and with FAILED_PRECONDITION when the call came without an
+   * Authorization header: there is nothing to keep.
+   *
+   * @generated from rpc fleet.v1.AuthService.StartBrowserSession
+   */
+  startBrowserSession: {
+    methodKind: "unary";
+    input: typeof StartBrowserSessionRequestSchema;
+    output: typeof StartBrowserSessionResponseSchema;
+  },
+  /**
+   * Has the browser forget it. The login or API token itself stays usable: Logout ends that. For callers without an
+   * identity, too.
+   *
+   * Refuses with INVALID_ARGUMENT when the header X-Falconry-Console is missing.
+   *
+   * @generated from rpc fleet.v1.AuthService.EndBrowserSession
+   */
+  endBrowserSession: {
+    methodKind: "unary";
+    input: typeof EndBrowserSessionRequestSchema;
+    output: typeof EndBrowserSessionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fleet_v1_auth, 0);

@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { BundleRef, Selector } from "./common_pb.ts";
+import type { BundleKind, BundleRef, Selector } from "./common_pb.ts";
 import { file_fleet_v1_common } from "./common_pb.ts";
 import type { ShadowProblem, ShadowRuleSum } from "./shadow_pb.ts";
 import { file_fleet_v1_shadow } from "./shadow_pb.ts";
@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/backtest.proto.
  */
 export const file_fleet_v1_backtest: GenFile = /*@__PURE__*/
-  fileDesc("ChdmbGVldC92MS9iYWNrdGVzdC5wcm90bxIIZmxlZXQudjEiqQQKCEJhY2t0ZXN0EgoKAmlkGAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKBXN0YXRlGAUgASgOMhcuZmxlZXQudjEuQmFja3Rlc3RTdGF0ZRISCgpjcmVhdGVkX2J5GAYgASgJEi4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghjbHVzdGVycxgJIAEoDRIOCgZhZ2VudHMYCiABKA0SEAoIYW5zd2VyZWQYCyABKA0SDQoFZW5kZWQYDCABKA0SDwoHcmVmdXNlZBgNIAEoDRISCgpieXRlc19kb25lGA4gASgEEhMKC2J5dGVzX3RvdGFsGA8gASgEEg4KBmV2ZW50cxgQIAEoBBIPCgdtaXNzaW5nGBEgASgEEhEKCXVuZGVjaWRlZBgSIAEoBBIQCghmYWlsdXJlcxgTIAEoBBILCgNub3cYFCABKAQSEQoJY2FuZGlkYXRlGBUgASgEEgsKA25ldxgWIAEoBBIMCgRnb25lGBcgASgEIrwBChRTdGFydEJhY2t0ZXN0UmVxdWVzdBIOCgZidW5kbGUYASABKAkSJAoIc2VsZWN0b3IYAiABKAsyEi5mbGVldC52MS5TZWxlY3RvchIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGRlYWRsaW5lX3NlY29uZHMYBSABKA0iPQoVU3RhcnRCYWNrdGVzdFJlc3BvbnNlEiQKCGJhY2t0ZXN0GAEgASgLMhIuZmxlZXQudjEuQmFja3Rlc3QiKQoSR2V0QmFja3Rlc3RSZXF1ZXN0EhMKC2JhY2t0ZXN0X2lkGAEgASgJIo4BChNHZXRCYWNrdGVzdFJlc3BvbnNlEiQKCGJhY2t0ZXN0GAEgASgLMhIuZmxlZXQudjEuQmFja3Rlc3QSJgoFcnVsZXMYAiADKAsyFy5mbGVldC52MS5TaGFkb3dSdWxlU3VtEikKCHByb2JsZW1zGAMgAygLMhcuZmxlZXQudjEuU2hhZG93UHJvYmxlbSIrChRXYXRjaEJhY2t0ZXN0UmVxdWVzdBITCgtiYWNrdGVzdF9pZBgBIAEoCSI9ChVXYXRjaEJhY2t0ZXN0UmVzcG9uc2USJAoIYmFja3Rlc3QYASABKAsyEi5mbGVldC52MS5CYWNrdGVzdCIsChVDYW5jZWxCYWNrdGVzdFJlcXVlc3QSEwoLYmFja3Rlc3RfaWQYASABKAkiPgoWQ2FuY2VsQmFja3Rlc3RSZXNwb25zZRIkCghiYWNrdGVzdBgBIAEoCzISLmZsZWV0LnYxLkJhY2t0ZXN0KpoBCg1CYWNrdGVzdFN0YXRlEh4KGkJBQ0tURVNUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWQkFDS1RFU1RfU1RBVEVfUlVOTklORxABEhcKE0JBQ0tURVNUX1NUQVRFX0RPTkUQAhIbChdCQUNLVEVTVF9TVEFURV9DQU5DRUxFRBADEhcKE0JBQ0tURVNUX1NUQVRFX0xBVEUQBDLYAgoPQmFja3Rlc3RTZXJ2aWNlElAKDVN0YXJ0QmFja3Rlc3QSHi5mbGVldC52MS5TdGFydEJhY2t0ZXN0UmVxdWVzdBofLmZsZWV0LnYxLlN0YXJ0QmFja3Rlc3RSZXNwb25zZRJKCgtHZXRCYWNrdGVzdBIcLmZsZWV0LnYxLkdldEJhY2t0ZXN0UmVxdWVzdBodLmZsZWV0LnYxLkdldEJhY2t0ZXN0UmVzcG9uc2USUgoNV2F0Y2hCYWNrdGVzdBIeLmZsZWV0LnYxLldhdGNoQmFja3Rlc3RSZXF1ZXN0Gh8uZmxlZXQudjEuV2F0Y2hCYWNrdGVzdFJlc3BvbnNlMAESUwoOQ2FuY2VsQmFja3Rlc3QSHy5mbGVldC52MS5DYW5jZWxCYWNrdGVzdFJlcXVlc3QaIC5mbGVldC52MS5DYW5jZWxCYWNrdGVzdFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_fleet_v1_shadow, file_google_protobuf_timestamp]);
+  fileDesc("ChdmbGVldC92MS9iYWNrdGVzdC5wcm90bxIIZmxlZXQudjEiqQQKCEJhY2t0ZXN0EgoKAmlkGAEgASgJEiMKBmJ1bmRsZRgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKBXN0YXRlGAUgASgOMhcuZmxlZXQudjEuQmFja3Rlc3RTdGF0ZRISCgpjcmVhdGVkX2J5GAYgASgJEi4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghjbHVzdGVycxgJIAEoDRIOCgZhZ2VudHMYCiABKA0SEAoIYW5zd2VyZWQYCyABKA0SDQoFZW5kZWQYDCABKA0SDwoHcmVmdXNlZBgNIAEoDRISCgpieXRlc19kb25lGA4gASgEEhMKC2J5dGVzX3RvdGFsGA8gASgEEg4KBmV2ZW50cxgQIAEoBBIPCgdtaXNzaW5nGBEgASgEEhEKCXVuZGVjaWRlZBgSIAEoBBIQCghmYWlsdXJlcxgTIAEoBBILCgNub3cYFCABKAQSEQoJY2FuZGlkYXRlGBUgASgEEgsKA25ldxgWIAEoBBIMCgRnb25lGBcgASgEIuABChRTdGFydEJhY2t0ZXN0UmVxdWVzdBIOCgZidW5kbGUYASABKAkSJAoIc2VsZWN0b3IYAiABKAsyEi5mbGVldC52MS5TZWxlY3RvchIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGRlYWRsaW5lX3NlY29uZHMYBSABKA0SIgoEa2luZBgGIAEoDjIULmZsZWV0LnYxLkJ1bmRsZUtpbmQiPQoVU3RhcnRCYWNrdGVzdFJlc3BvbnNlEiQKCGJhY2t0ZXN0GAEgASgLMhIuZmxlZXQudjEuQmFja3Rlc3QiKQoSR2V0QmFja3Rlc3RSZXF1ZXN0EhMKC2JhY2t0ZXN0X2lkGAEgASgJIo4BChNHZXRCYWNrdGVzdFJlc3BvbnNlEiQKCGJhY2t0ZXN0GAEgASgLMhIuZmxlZXQudjEuQmFja3Rlc3QSJgoFcnVsZXMYAiADKAsyFy5mbGVldC52MS5TaGFkb3dSdWxlU3VtEikKCHByb2JsZW1zGAMgAygLMhcuZmxlZXQudjEuU2hhZG93UHJvYmxlbSIrChRXYXRjaEJhY2t0ZXN0UmVxdWVzdBITCgtiYWNrdGVzdF9pZBgBIAEoCSI9ChVXYXRjaEJhY2t0ZXN0UmVzcG9uc2USJAoIYmFja3Rlc3QYASABKAsyEi5mbGVldC52MS5CYWNrdGVzdCIsChVDYW5jZWxCYWNrdGVzdFJlcXVlc3QSEwoLYmFja3Rlc3RfaWQYASABKAkiPgoWQ2FuY2VsQmFja3Rlc3RSZXNwb25zZRIkCghiYWNrdGVzdBgBIAEoCzISLmZsZWV0LnYxLkJhY2t0ZXN0KpoBCg1CYWNrdGVzdFN0YXRlEh4KGkJBQ0tURVNUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWQkFDS1RFU1RfU1RBVEVfUlVOTklORxABEhcKE0JBQ0tURVNUX1NUQVRFX0RPTkUQAhIbChdCQUNLVEVTVF9TVEFURV9DQU5DRUxFRBADEhcKE0JBQ0tURVNUX1NUQVRFX0xBVEUQBDLYAgoPQmFja3Rlc3RTZXJ2aWNlElAKDVN0YXJ0QmFja3Rlc3QSHi5mbGVldC52MS5TdGFydEJhY2t0ZXN0UmVxdWVzdBofLmZsZWV0LnYxLlN0YXJ0QmFja3Rlc3RSZXNwb25zZRJKCgtHZXRCYWNrdGVzdBIcLmZsZWV0LnYxLkdldEJhY2t0ZXN0UmVxdWVzdBodLmZsZWV0LnYxLkdldEJhY2t0ZXN0UmVzcG9uc2USUgoNV2F0Y2hCYWNrdGVzdBIeLmZsZWV0LnYxLldhdGNoQmFja3Rlc3RSZXF1ZXN0Gh8uZmxlZXQudjEuV2F0Y2hCYWNrdGVzdFJlc3BvbnNlMAESUwoOQ2FuY2VsQmFja3Rlc3QSHy5mbGVldC52MS5DYW5jZWxCYWNrdGVzdFJlcXVlc3QaIC5mbGVldC52MS5DYW5jZWxCYWNrdGVzdFJlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_fleet_v1_shadow, file_google_protobuf_timestamp]);
 
 /**
  * How a backtest stands, over the clusters of the caller's scope.
@@ -187,6 +187,13 @@ export type StartBacktestRequest = Message<"fleet.v1.StartBacktestRequest"> & {
    * @generated from field: uint32 deadline_seconds = 5;
    */
   deadlineSeconds: number;
+
+  /**
+   * Rules if not given; or a layer, whose name the bundle says, on the rules that run.
+   *
+   * @generated from field: fleet.v1.BundleKind kind = 6;
+   */
+  kind: BundleKind;
 };
 
 /**
@@ -375,16 +382,17 @@ export const BacktestStateSchema: GenEnum<BacktestState> = /*@__PURE__*/
   enumDesc(file_fleet_v1_backtest, 0);
 
 /**
- * Replays a rules bundle over the last events that agents keep on their disks, beside the rules that run there. Nothing
+ * Replays a rules bundle, or a release of a layer, over the last events that agents keep on their disks, beside the rules that run there. Nothing
  * but counts and redacted samples leaves a cluster, and nothing is emitted.
  *
  * @generated from service fleet.v1.BacktestService
  */
 export const BacktestService: GenService<{
   /**
-   * Starts a backtest on the clusters of the selector that are in the caller's scope. Repeating it starts another one.
+   * Starts a backtest on the clusters of the selector that are in the caller's scope; of a layer, on those of its delegation among
+   * them. Repeating it starts another one.
    *
-   * Refuses with INVALID_ARGUMENT without a bundle, or when the time is not in the past or reaches back more than 31 days;
+   * Refuses with INVALID_ARGUMENT without a bundle, for a layer that nobody owns, or when the time is not in the past or reaches back more than 31 days;
    * with NOT_FOUND when there is no such bundle; with FAILED_PRECONDITION when it is not released any more, when the selector
    * chooses no cluster, and when a backtest runs on one of the clusters already.
    *

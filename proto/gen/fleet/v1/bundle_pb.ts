@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/bundle.proto.
  */
 export const file_fleet_v1_bundle: GenFile = /*@__PURE__*/
-  fileDesc("ChVmbGVldC92MS9idW5kbGUucHJvdG8SCGZsZWV0LnYxIsYCCgZCdW5kbGUSIAoDcmVmGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg4KBmxlbmd0aBgCIAEoBBITCgt0YXJnZXRfcGF0aBgDIAEoCRIXCg90YXJnZXRzX3ZlcnNpb24YBCABKAQSLQoJcHVzaGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwdXNoZWRfYnkYBiABKAkSFgoOYXNzaWduZWRfY291bnQYByABKA0SFQoNcnVubmluZ19jb3VudBgIIAEoDRIsCgZjb3VudHMYCSADKAsyHC5mbGVldC52MS5CdW5kbGUuQ291bnRzRW50cnkSDgoGbGlzdGVkGAogASgIGi0KC0NvdW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEiNgoSUHVzaEJ1bmRsZXNSZXF1ZXN0Eg8KB2J1bmRsZXMYASADKAwSDwoHdGFyZ2V0cxgCIAEoDCI4ChNQdXNoQnVuZGxlc1Jlc3BvbnNlEiEKB2J1bmRsZXMYASADKAsyEC5mbGVldC52MS5CdW5kbGUiOAoSTGlzdEJ1bmRsZXNSZXF1ZXN0EiIKBGtpbmQYASABKA4yFC5mbGVldC52MS5CdW5kbGVLaW5kIjgKE0xpc3RCdW5kbGVzUmVzcG9uc2USIQoHYnVuZGxlcxgBIAMoCzIQLmZsZWV0LnYxLkJ1bmRsZSIiChBHZXRCdW5kbGVSZXF1ZXN0Eg4KBmJ1bmRsZRgBIAEoCSJGChFHZXRCdW5kbGVSZXNwb25zZRIgCgZidW5kbGUYASABKAsyEC5mbGVldC52MS5CdW5kbGUSDwoHY29udGVudBgCIAEoDDLtAQoNQnVuZGxlU2VydmljZRJKCgtQdXNoQnVuZGxlcxIcLmZsZWV0LnYxLlB1c2hCdW5kbGVzUmVxdWVzdBodLmZsZWV0LnYxLlB1c2hCdW5kbGVzUmVzcG9uc2USSgoLTGlzdEJ1bmRsZXMSHC5mbGVldC52MS5MaXN0QnVuZGxlc1JlcXVlc3QaHS5mbGVldC52MS5MaXN0QnVuZGxlc1Jlc3BvbnNlEkQKCUdldEJ1bmRsZRIaLmZsZWV0LnYxLkdldEJ1bmRsZVJlcXVlc3QaGy5mbGVldC52MS5HZXRCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChVmbGVldC92MS9idW5kbGUucHJvdG8SCGZsZWV0LnYxIsYCCgZCdW5kbGUSIAoDcmVmGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEg4KBmxlbmd0aBgCIAEoBBITCgt0YXJnZXRfcGF0aBgDIAEoCRIXCg90YXJnZXRzX3ZlcnNpb24YBCABKAQSLQoJcHVzaGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwdXNoZWRfYnkYBiABKAkSFgoOYXNzaWduZWRfY291bnQYByABKA0SFQoNcnVubmluZ19jb3VudBgIIAEoDRIsCgZjb3VudHMYCSADKAsyHC5mbGVldC52MS5CdW5kbGUuQ291bnRzRW50cnkSDgoGbGlzdGVkGAogASgIGi0KC0NvdW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEiNgoSUHVzaEJ1bmRsZXNSZXF1ZXN0Eg8KB2J1bmRsZXMYASADKAwSDwoHdGFyZ2V0cxgCIAEoDCI4ChNQdXNoQnVuZGxlc1Jlc3BvbnNlEiEKB2J1bmRsZXMYASADKAsyEC5mbGVldC52MS5CdW5kbGUiQQoQUHVzaExheWVyUmVxdWVzdBINCgVsYXllchgBIAEoCRIQCghyZWxlYXNlcxgCIAMoDBIMCgRsaXN0GAMgASgMIjYKEVB1c2hMYXllclJlc3BvbnNlEiEKB2J1bmRsZXMYASADKAsyEC5mbGVldC52MS5CdW5kbGUiOAoSTGlzdEJ1bmRsZXNSZXF1ZXN0EiIKBGtpbmQYASABKA4yFC5mbGVldC52MS5CdW5kbGVLaW5kIjgKE0xpc3RCdW5kbGVzUmVzcG9uc2USIQoHYnVuZGxlcxgBIAMoCzIQLmZsZWV0LnYxLkJ1bmRsZSIiChBHZXRCdW5kbGVSZXF1ZXN0Eg4KBmJ1bmRsZRgBIAEoCSJGChFHZXRCdW5kbGVSZXNwb25zZRIgCgZidW5kbGUYASABKAsyEC5mbGVldC52MS5CdW5kbGUSDwoHY29udGVudBgCIAEoDDKzAgoNQnVuZGxlU2VydmljZRJKCgtQdXNoQnVuZGxlcxIcLmZsZWV0LnYxLlB1c2hCdW5kbGVzUmVxdWVzdBodLmZsZWV0LnYxLlB1c2hCdW5kbGVzUmVzcG9uc2USRAoJUHVzaExheWVyEhouZmxlZXQudjEuUHVzaExheWVyUmVxdWVzdBobLmZsZWV0LnYxLlB1c2hMYXllclJlc3BvbnNlEkoKC0xpc3RCdW5kbGVzEhwuZmxlZXQudjEuTGlzdEJ1bmRsZXNSZXF1ZXN0Gh0uZmxlZXQudjEuTGlzdEJ1bmRsZXNSZXNwb25zZRJECglHZXRCdW5kbGUSGi5mbGVldC52MS5HZXRCdW5kbGVSZXF1ZXN0GhsuZmxlZXQudjEuR2V0QnVuZGxlUmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * A bundle as listed in signed targets metadata.
@@ -40,6 +40,9 @@ export type Bundle = Message<"fleet.v1.Bundle"> & {
   targetPath: string;
 
   /**
+   * The newest version of targets metadata that lists it; of the layer's own list for a layer, and 0 when that may list
+   * nothing any more.
+   *
    * @generated from field: uint64 targets_version = 4;
    */
   targetsVersion: bigint;
@@ -130,6 +133,54 @@ export const PushBundlesResponseSchema: GenMessage<PushBundlesResponse> = /*@__P
   messageDesc(file_fleet_v1_bundle, 2);
 
 /**
+ * @generated from message fleet.v1.PushLayerRequest
+ */
+export type PushLayerRequest = Message<"fleet.v1.PushLayerRequest"> & {
+  /**
+   * @generated from field: string layer = 1;
+   */
+  layer: string;
+
+  /**
+   * At most 16, of at most 1 MiB.
+   *
+   * @generated from field: repeated bytes releases = 2;
+   */
+  releases: Uint8Array[];
+
+  /**
+   * The signed metadata of the role, at most 64 KiB.
+   *
+   * @generated from field: bytes list = 3;
+   */
+  list: Uint8Array;
+};
+
+/**
+ * Describes the message fleet.v1.PushLayerRequest.
+ * Use `create(PushLayerRequestSchema)` to create a new message.
+ */
+export const PushLayerRequestSchema: GenMessage<PushLayerRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_bundle, 3);
+
+/**
+ * @generated from message fleet.v1.PushLayerResponse
+ */
+export type PushLayerResponse = Message<"fleet.v1.PushLayerResponse"> & {
+  /**
+   * @generated from field: repeated fleet.v1.Bundle bundles = 1;
+   */
+  bundles: Bundle[];
+};
+
+/**
+ * Describes the message fleet.v1.PushLayerResponse.
+ * Use `create(PushLayerResponseSchema)` to create a new message.
+ */
+export const PushLayerResponseSchema: GenMessage<PushLayerResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_bundle, 4);
+
+/**
  * @generated from message fleet.v1.ListBundlesRequest
  */
 export type ListBundlesRequest = Message<"fleet.v1.ListBundlesRequest"> & {
@@ -146,7 +197,7 @@ export type ListBundlesRequest = Message<"fleet.v1.ListBundlesRequest"> & {
  * Use `create(ListBundlesRequestSchema)` to create a new message.
  */
 export const ListBundlesRequestSchema: GenMessage<ListBundlesRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_bundle, 3);
+  messageDesc(file_fleet_v1_bundle, 5);
 
 /**
  * @generated from message fleet.v1.ListBundlesResponse
@@ -163,7 +214,7 @@ export type ListBundlesResponse = Message<"fleet.v1.ListBundlesResponse"> & {
  * Use `create(ListBundlesResponseSchema)` to create a new message.
  */
 export const ListBundlesResponseSchema: GenMessage<ListBundlesResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_bundle, 4);
+  messageDesc(file_fleet_v1_bundle, 6);
 
 /**
  * @generated from message fleet.v1.GetBundleRequest
@@ -180,7 +231,7 @@ export type GetBundleRequest = Message<"fleet.v1.GetBundleRequest"> & {
  * Use `create(GetBundleRequestSchema)` to create a new message.
  */
 export const GetBundleRequestSchema: GenMessage<GetBundleRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_bundle, 5);
+  messageDesc(file_fleet_v1_bundle, 7);
 
 /**
  * @generated from message fleet.v1.GetBundleResponse
@@ -202,11 +253,11 @@ export type GetBundleResponse = Message<"fleet.v1.GetBundleResponse"> & {
  * Use `create(GetBundleResponseSchema)` to create a new message.
  */
 export const GetBundleResponseSchema: GenMessage<GetBundleResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_bundle, 6);
+  messageDesc(file_fleet_v1_bundle, 8);
 
 /**
  * Signed bundles. The server stores and hands out what was signed elsewhere; it cannot make one. Bundles belong to the
- * whole fleet: every viewer reads them, and pushing takes a credential without a scope.
+ * whole fleet: every viewer reads them, and pushing takes a credential without a scope, but for the layers of teams.
  *
  * @generated from service fleet.v1.BundleService
  */
@@ -226,6 +277,21 @@ export const BundleService: GenService<{
     methodKind: "unary";
     input: typeof PushBundlesRequestSchema;
     output: typeof PushBundlesResponseSchema;
+  },
+  /**
+   * Publishes releases of a layer that a team owns together with the list of its role, "layer-NAME", which the team's keys
+   * sign: all or nothing. Without releases the list only withdraws or renews. Pushing the same again changes nothing.
+   *
+   * Refuses as PushBundles does, and besides with FAILED_PRECONDITION when the published targets do not delegate the layer;
+   * with PERMISSION_DENIED when the delegation reaches clusters that are not in the caller's scope; and with
+   * INVALID_ARGUMENT when the release passes on none of the rules that its clusters are assigned, within its terms.
+   *
+   * @generated from rpc fleet.v1.BundleService.PushLayer
+   */
+  pushLayer: {
+    methodKind: "unary";
+    input: typeof PushLayerRequestSchema;
+    output: typeof PushLayerResponseSchema;
   },
   /**
    * Lists the bundles that the current targets metadata lists, newest first.

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/cluster.proto.
  */
 export const file_fleet_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9jbHVzdGVyLnByb3RvEghmbGVldC52MSKEBAoHQ2x1c3RlchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRItCgZsYWJlbHMYBCADKAsyHS5mbGVldC52MS5DbHVzdGVyLkxhYmVsc0VudHJ5EicKBmhlYWx0aBgFIAEoDjIXLmZsZWV0LnYxLkNsdXN0ZXJIZWFsdGgSFQoNaGVhbHRoX3JlYXNvbhgGIAEoCRIoCgphc3NpZ25tZW50GAcgASgLMhQuZmxlZXQudjEuQXNzaWdubWVudBIiCgdydW5uaW5nGAggAygLMhEuZmxlZXQudjEuUnVubmluZxIeCgVyYXRlcxgJIAEoCzIPLmZsZWV0LnYxLlJhdGVzEjAKDGxhc3Rfc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV0aXJlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWdlbnRfY291bnQYDSABKA0SHwoGYWdlbnRzGA4gAygLMg8uZmxlZXQudjEuQWdlbnQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKuAQoKQXNzaWdubWVudBISCgpnZW5lcmF0aW9uGAEgASgEEiIKBXJ1bGVzGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiQKB3NoaXBwZXIYAyABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSLgoKY2hhbmdlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcm9sbG91dF9pZBgFIAEoCSKcAQoHUnVubmluZxIjCgZidW5kbGUYASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXByb3ZlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKZ2VuZXJhdGlvbhgEIAEoBCKUAwoFQWdlbnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhEKCXRyYW5zcG9ydBgEIAEoCRIwCgxsYXN0X3NlZW5fYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGNvbm5lY3RlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOgoWY2VydGlmaWNhdGVfZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGwoTb2JzZXJ2ZWRfZ2VuZXJhdGlvbhgIIAEoBBIiCgdydW5uaW5nGAkgAygLMhEuZmxlZXQudjEuUnVubmluZxIjCghhdHRlbXB0cxgKIAMoCzIRLmZsZWV0LnYxLkF0dGVtcHQSJwoKY29uZGl0aW9ucxgLIAMoCzITLmZsZWV0LnYxLkNvbmRpdGlvbhIeCgVyYXRlcxgMIAEoCzIPLmZsZWV0LnYxLlJhdGVzIqsBCgdBdHRlbXB0EiMKBmJ1bmRsZRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAIgASgEEg0KBXBoYXNlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZkZXRhaWwYBSABKAkSJgoCYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGxvZ190YWlsGHggASgJIlUKCUNvbmRpdGlvbhIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIroBCgVSYXRlcxIqCgZtaW51dGUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmV2ZW50cxgCIAEoBBINCgVieXRlcxgDIAEoBBIOCgZhbGVydHMYBCABKAQSDwoHZHJvcHBlZBgFIAEoBBIOCgZwYXJrZWQYBiABKAQSDgoGbGFnX21zGAcgASgEEhQKDGRldGVjdGlvbl91cxgIIAEoBBIPCgdzZWNvbmRzGAkgASgNIqIBChNMaXN0Q2x1c3RlcnNSZXF1ZXN0EiQKCHNlbGVjdG9yGAEgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSFwoPaW5jbHVkZV9yZXRpcmVkGAQgASgIEiUKBW9yZGVyGAUgASgOMhYuZmxlZXQudjEuQ2x1c3Rlck9yZGVyImgKFExpc3RDbHVzdGVyc1Jlc3BvbnNlEiMKCGNsdXN0ZXJzGAEgAygLMhEuZmxlZXQudjEuQ2x1c3RlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoDSIkChFHZXRDbHVzdGVyUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIjgKEkdldENsdXN0ZXJSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlciKXAQoTTGFiZWxDbHVzdGVyUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJEjMKA3NldBgCIAMoCzImLmZsZWV0LnYxLkxhYmVsQ2x1c3RlclJlcXVlc3QuU2V0RW50cnkSDgoGcmVtb3ZlGAMgAygJGioKCFNldEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOgoUTGFiZWxDbHVzdGVyUmVzcG9uc2USIgoHY2x1c3RlchgBIAEoCzIRLmZsZWV0LnYxLkNsdXN0ZXIiJwoUUmV0aXJlQ2x1c3RlclJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCSI7ChVSZXRpcmVDbHVzdGVyUmVzcG9uc2USIgoHY2x1c3RlchgBIAEoCzIRLmZsZWV0LnYxLkNsdXN0ZXIiNAoSUmV2b2tlQWdlbnRSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSDQoFYWdlbnQYAiABKAkiqQEKE1Jldm9rZUFnZW50UmVzcG9uc2USIgoHY2x1c3RlchgBIAEoCzIRLmZsZWV0LnYxLkNsdXN0ZXISEAoIYWdlbnRfaWQYAiABKAkSEgoKYWdlbnRfbmFtZRgDIAEoCRIuCgpyZXZva2VkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYChB1c2FibGVfdG9rZW5faWRzGAUgAygJIkgKD0dldFJhdGVzUmVxdWVzdBIkCghzZWxlY3RvchgBIAEoCzISLmZsZWV0LnYxLlNlbGVjdG9yEg8KB21pbnV0ZXMYAiABKA0iOAoQR2V0UmF0ZXNSZXNwb25zZRIkCgZzZXJpZXMYASADKAsyFC5mbGVldC52MS5SYXRlU2VyaWVzIlYKClJhdGVTZXJpZXMSEgoKY2x1c3Rlcl9pZBgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSHgoFcmF0ZXMYAyADKAsyDy5mbGVldC52MS5SYXRlcyqgAQoNQ2x1c3RlckhlYWx0aBIeChpDTFVTVEVSX0hFQUxUSF9VTlNQRUNJRklFRBAAEhoKFkNMVVNURVJfSEVBTFRIX0hFQUxUSFkQARIbChdDTFVTVEVSX0hFQUxUSF9VUERBVElORxACEhsKF0NMVVNURVJfSEVBTFRIX0RFR1JBREVEEAMSGQoVQ0xVU1RFUl9IRUFMVEhfU0lMRU5UEAQqYgoMQ2x1c3Rlck9yZGVyEh0KGUNMVVNURVJfT1JERVJfVU5TUEVDSUZJRUQQABIYChRDTFVTVEVSX09SREVSX05FV0VTVBABEhkKFUNMVVNURVJfT1JERVJfVU5IRUFSRBACMtgDCg5DbHVzdGVyU2VydmljZRJNCgxMaXN0Q2x1c3RlcnMSHS5mbGVldC52MS5MaXN0Q2x1c3RlcnNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdENsdXN0ZXJzUmVzcG9uc2USRwoKR2V0Q2x1c3RlchIbLmZsZWV0LnYxLkdldENsdXN0ZXJSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Q2x1c3RlclJlc3BvbnNlEk0KDExhYmVsQ2x1c3RlchIdLmZsZWV0LnYxLkxhYmVsQ2x1c3RlclJlcXVlc3QaHi5mbGVldC52MS5MYWJlbENsdXN0ZXJSZXNwb25zZRJQCg1SZXRpcmVDbHVzdGVyEh4uZmxlZXQudjEuUmV0aXJlQ2x1c3RlclJlcXVlc3QaHy5mbGVldC52MS5SZXRpcmVDbHVzdGVyUmVzcG9uc2USSgoLUmV2b2tlQWdlbnQSHC5mbGVldC52MS5SZXZva2VBZ2VudFJlcXVlc3QaHS5mbGVldC52MS5SZXZva2VBZ2VudFJlc3BvbnNlEkEKCEdldFJhdGVzEhkuZmxlZXQudjEuR2V0UmF0ZXNSZXF1ZXN0GhouZmxlZXQudjEuR2V0UmF0ZXNSZXNwb25zZWIGcHJvdG8z", [file_fleet_v1_common, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9jbHVzdGVyLnByb3RvEghmbGVldC52MSKxBAoHQ2x1c3RlchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRItCgZsYWJlbHMYBCADKAsyHS5mbGVldC52MS5DbHVzdGVyLkxhYmVsc0VudHJ5EicKBmhlYWx0aBgFIAEoDjIXLmZsZWV0LnYxLkNsdXN0ZXJIZWFsdGgSFQoNaGVhbHRoX3JlYXNvbhgGIAEoCRIoCgphc3NpZ25tZW50GAcgASgLMhQuZmxlZXQudjEuQXNzaWdubWVudBIiCgdydW5uaW5nGAggAygLMhEuZmxlZXQudjEuUnVubmluZxIeCgVyYXRlcxgJIAEoCzIPLmZsZWV0LnYxLlJhdGVzEjAKDGxhc3Rfc2Vlbl9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV0aXJlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWdlbnRfY291bnQYDSABKA0SHwoGYWdlbnRzGA4gAygLMg8uZmxlZXQudjEuQWdlbnQSKwoMYWxlcnRfaW50YWtlGA8gASgLMhUuZmxlZXQudjEuQWxlcnRJbnRha2UaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJrCgtBbGVydEludGFrZRIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc3RvcmVkGAIgASgEEhIKCm5vdF9zdG9yZWQYAyABKAQSDQoFcnVsZXMYBCADKAki0wEKCkFzc2lnbm1lbnQSEgoKZ2VuZXJhdGlvbhgBIAEoBBIiCgVydWxlcxgCIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIkCgdzaGlwcGVyGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEi4KCmNoYW5nZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJvbGxvdXRfaWQYBSABKAkSIwoGbGF5ZXJzGAYgAygLMhMuZmxlZXQudjEuQnVuZGxlUmVmIpwBCgdSdW5uaW5nEiMKBmJ1bmRsZRgBIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcHJvdmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpnZW5lcmF0aW9uGAQgASgEIsEDCgVBZ2VudBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSEQoJdHJhbnNwb3J0GAQgASgJEjAKDGxhc3Rfc2Vlbl9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29ubmVjdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI6ChZjZXJ0aWZpY2F0ZV9leHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIbChNvYnNlcnZlZF9nZW5lcmF0aW9uGAggASgEEiIKB3J1bm5pbmcYCSADKAsyES5mbGVldC52MS5SdW5uaW5nEiMKCGF0dGVtcHRzGAogAygLMhEuZmxlZXQudjEuQXR0ZW1wdBInCgpjb25kaXRpb25zGAsgAygLMhMuZmxlZXQudjEuQ29uZGl0aW9uEh4KBXJhdGVzGAwgASgLMg8uZmxlZXQudjEuUmF0ZXMSKwoHbGVmdF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiqwEKB0F0dGVtcHQSIwoGYnVuZGxlGAEgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEhIKCmdlbmVyYXRpb24YAiABKAQSDQoFcGhhc2UYAyABKAkSDgoGcmVhc29uGAQgASgJEg4KBmRldGFpbBgFIAEoCRImCgJhdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbG9nX3RhaWwYeCABKAkiVQoJQ29uZGl0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiugEKBVJhdGVzEioKBm1pbnV0ZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZXZlbnRzGAIgASgEEg0KBWJ5dGVzGAMgASgEEg4KBmFsZXJ0cxgEIAEoBBIPCgdkcm9wcGVkGAUgASgEEg4KBnBhcmtlZBgGIAEoBBIOCgZsYWdfbXMYByABKAQSFAoMZGV0ZWN0aW9uX3VzGAggASgEEg8KB3NlY29uZHMYCSABKA0iogEKE0xpc3RDbHVzdGVyc1JlcXVlc3QSJAoIc2VsZWN0b3IYASABKAsyEi5mbGVldC52MS5TZWxlY3RvchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCRIXCg9pbmNsdWRlX3JldGlyZWQYBCABKAgSJQoFb3JkZXIYBSABKA4yFi5mbGVldC52MS5DbHVzdGVyT3JkZXIiaAoUTGlzdENsdXN0ZXJzUmVzcG9uc2USIwoIY2x1c3RlcnMYASADKAsyES5mbGVldC52MS5DbHVzdGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgNIiQKEUdldENsdXN0ZXJSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkiOAoSR2V0Q2x1c3RlclJlc3BvbnNlEiIKB2NsdXN0ZXIYASABKAsyES5mbGVldC52MS5DbHVzdGVyIpcBChNMYWJlbENsdXN0ZXJSZXF1ZXN0Eg8KB2NsdXN0ZXIYASABKAkSMwoDc2V0GAIgAygLMiYuZmxlZXQudjEuTGFiZWxDbHVzdGVyUmVxdWVzdC5TZXRFbnRyeRIOCgZyZW1vdmUYAyADKAkaKgoIU2V0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI6ChRMYWJlbENsdXN0ZXJSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlciInChRSZXRpcmVDbHVzdGVyUmVxdWVzdBIPCgdjbHVzdGVyGAEgASgJIjsKFVJldGlyZUNsdXN0ZXJSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlciI0ChJSZXZva2VBZ2VudFJlcXVlc3QSDwoHY2x1c3RlchgBIAEoCRINCgVhZ2VudBgCIAEoCSKpAQoTUmV2b2tlQWdlbnRSZXNwb25zZRIiCgdjbHVzdGVyGAEgASgLMhEuZmxlZXQudjEuQ2x1c3RlchIQCghhZ2VudF9pZBgCIAEoCRISCgphZ2VudF9uYW1lGAMgASgJEi4KCnJldm9rZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEHVzYWJsZV90b2tlbl9pZHMYBSADKAkiSAoPR2V0UmF0ZXNSZXF1ZXN0EiQKCHNlbGVjdG9yGAEgASgLMhIuZmxlZXQudjEuU2VsZWN0b3ISDwoHbWludXRlcxgCIAEoDSI4ChBHZXRSYXRlc1Jlc3BvbnNlEiQKBnNlcmllcxgBIAMoCzIULmZsZWV0LnYxLlJhdGVTZXJpZXMiVgoKUmF0ZVNlcmllcxISCgpjbHVzdGVyX2lkGAEgASgJEhQKDGNsdXN0ZXJfbmFtZRgCIAEoCRIeCgVyYXRlcxgDIAMoCzIPLmZsZWV0LnYxLlJhdGVzInQKFkdldEZsZWV0U3VtbWFyeVJlcXVlc3QSJAoIc2VsZWN0b3IYASABKAsyEi5mbGVldC52MS5TZWxlY3RvchINCgV3b3JzdBgCIAEoDRIPCgdtaW51dGVzGAMgASgNEhQKDG9ubHlfbWludXRlcxgEIAEoCCJnChdHZXRGbGVldFN1bW1hcnlSZXNwb25zZRIoCgdyZWdpb25zGAEgAygLMhcuZmxlZXQudjEuUmVnaW9uU3VtbWFyeRIiCgduZWVkaW5nGAIgAygLMhEuZmxlZXQudjEuQ2x1c3RlciKDAgoNUmVnaW9uU3VtbWFyeRIOCgZyZWdpb24YASABKAkSDwoHaGVhbHRoeRgCIAEoDRIQCgh1cGRhdGluZxgDIAEoDRIQCghkZWdyYWRlZBgEIAEoDRIOCgZzaWxlbnQYBSABKA0SGQoRZXZlbnRzX3Blcl9zZWNvbmQYBiABKAESDgoGYWxlcnRzGAcgASgEEg8KB2Ryb3BwZWQYCCABKAQSDgoGbGFnX21zGAkgASgEEigKBXdvcnN0GAogAygLMhkuZmxlZXQudjEuQ2x1c3RlclN0YW5kaW5nEicKB21pbnV0ZXMYCyADKAsyFi5mbGVldC52MS5SZWdpb25NaW51dGUiYwoPQ2x1c3RlclN0YW5kaW5nEgwKBG5hbWUYASABKAkSJwoGaGVhbHRoGAIgASgOMhcuZmxlZXQudjEuQ2x1c3RlckhlYWx0aBIZChFldmVudHNfcGVyX3NlY29uZBgDIAEoASJVCgxSZWdpb25NaW51dGUSKgoGbWludXRlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoASqgAQoNQ2x1c3RlckhlYWx0aBIeChpDTFVTVEVSX0hFQUxUSF9VTlNQRUNJRklFRBAAEhoKFkNMVVNURVJfSEVBTFRIX0hFQUxUSFkQARIbChdDTFVTVEVSX0hFQUxUSF9VUERBVElORxACEhsKF0NMVVNURVJfSEVBTFRIX0RFR1JBREVEEAMSGQoVQ0xVU1RFUl9IRUFMVEhfU0lMRU5UEAQqYgoMQ2x1c3Rlck9yZGVyEh0KGUNMVVNURVJfT1JERVJfVU5TUEVDSUZJRUQQABIYChRDTFVTVEVSX09SREVSX05FV0VTVBABEhkKFUNMVVNURVJfT1JERVJfVU5IRUFSRBACMrAECg5DbHVzdGVyU2VydmljZRJNCgxMaXN0Q2x1c3RlcnMSHS5mbGVldC52MS5MaXN0Q2x1c3RlcnNSZXF1ZXN0Gh4uZmxlZXQudjEuTGlzdENsdXN0ZXJzUmVzcG9uc2USRwoKR2V0Q2x1c3RlchIbLmZsZWV0LnYxLkdldENsdXN0ZXJSZXF1ZXN0GhwuZmxlZXQudjEuR2V0Q2x1c3RlclJlc3BvbnNlEk0KDExhYmVsQ2x1c3RlchIdLmZsZWV0LnYxLkxhYmVsQ2x1c3RlclJlcXVlc3QaHi5mbGVldC52MS5MYWJlbENsdXN0ZXJSZXNwb25zZRJQCg1SZXRpcmVDbHVzdGVyEh4uZmxlZXQudjEuUmV0aXJlQ2x1c3RlclJlcXVlc3QaHy5mbGVldC52MS5SZXRpcmVDbHVzdGVyUmVzcG9uc2USSgoLUmV2b2tlQWdlbnQSHC5mbGVldC52MS5SZXZva2VBZ2VudFJlcXVlc3QaHS5mbGVldC52MS5SZXZva2VBZ2VudFJlc3BvbnNlEkEKCEdldFJhdGVzEhkuZmxlZXQudjEuR2V0UmF0ZXNSZXF1ZXN0GhouZmxlZXQudjEuR2V0UmF0ZXNSZXNwb25zZRJWCg9HZXRGbGVldFN1bW1hcnkSIC5mbGVldC52MS5HZXRGbGVldFN1bW1hcnlSZXF1ZXN0GiEuZmxlZXQudjEuR2V0RmxlZXRTdW1tYXJ5UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_google_protobuf_timestamp]);
 
 /**
  * One Kubernetes cluster that has been enrolled.
@@ -64,7 +64,7 @@ export type Cluster = Message<"fleet.v1.Cluster"> & {
   assignment?: Assignment | undefined;
 
   /**
-   * What every agent of the cluster proves that it runs; absent while agents differ or none has proved.
+   * What every agent of the cluster proves that it runs, those that are gone left out; absent while agents differ or none has proved.
    *
    * @generated from field: repeated fleet.v1.Running running = 8;
    */
@@ -104,6 +104,13 @@ export type Cluster = Message<"fleet.v1.Cluster"> & {
    * @generated from field: repeated fleet.v1.Agent agents = 14;
    */
   agents: Agent[];
+
+  /**
+   * Only in GetCluster.
+   *
+   * @generated from field: fleet.v1.AlertIntake alert_intake = 15;
+   */
+  alertIntake?: AlertIntake | undefined;
 };
 
 /**
@@ -112,6 +119,46 @@ export type Cluster = Message<"fleet.v1.Cluster"> & {
  */
 export const ClusterSchema: GenMessage<Cluster> = /*@__PURE__*/
   messageDesc(file_fleet_v1_cluster, 0);
+
+/**
+ * What became of the alerts that a cluster sent, by the hours in which they arrived.
+ *
+ * @generated from message fleet.v1.AlertIntake
+ */
+export type AlertIntake = Message<"fleet.v1.AlertIntake"> & {
+  /**
+   * The first hour that is counted; the last is the one that is not over yet.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 1;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint64 stored = 2;
+   */
+  stored: bigint;
+
+  /**
+   * Counted and not stored, because the cluster sent more in an hour than is kept.
+   *
+   * @generated from field: uint64 not_stored = 3;
+   */
+  notStored: bigint;
+
+  /**
+   * The rules with most alerts that were not stored, at most five; an empty name stands for all rules beyond those that are counted by name.
+   *
+   * @generated from field: repeated string rules = 4;
+   */
+  rules: string[];
+};
+
+/**
+ * Describes the message fleet.v1.AlertIntake.
+ * Use `create(AlertIntakeSchema)` to create a new message.
+ */
+export const AlertIntakeSchema: GenMessage<AlertIntake> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 1);
 
 /**
  * What the server wants a cluster to run.
@@ -145,6 +192,13 @@ export type Assignment = Message<"fleet.v1.Assignment"> & {
    * @generated from field: string rollout_id = 5;
    */
   rolloutId: string;
+
+  /**
+   * Releases of layers that teams own, by name.
+   *
+   * @generated from field: repeated fleet.v1.BundleRef layers = 6;
+   */
+  layers: BundleRef[];
 };
 
 /**
@@ -152,7 +206,7 @@ export type Assignment = Message<"fleet.v1.Assignment"> & {
  * Use `create(AssignmentSchema)` to create a new message.
  */
 export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 1);
+  messageDesc(file_fleet_v1_cluster, 2);
 
 /**
  * What an agent proves that it runs: a digest it computed over what its engine or pipeline loaded, signed by its key.
@@ -186,7 +240,7 @@ export type Running = Message<"fleet.v1.Running"> & {
  * Use `create(RunningSchema)` to create a new message.
  */
 export const RunningSchema: GenMessage<Running> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 2);
+  messageDesc(file_fleet_v1_cluster, 3);
 
 /**
  * One agent of a cluster: one per control-plane node that has an audit log.
@@ -257,6 +311,13 @@ export type Agent = Message<"fleet.v1.Agent"> & {
    * @generated from field: fleet.v1.Rates rates = 12;
    */
   rates?: Rates | undefined;
+
+  /**
+   * When it said goodbye; absent when it came back since, and when it was lost. Nobody waits for one that has left beside others.
+   *
+   * @generated from field: google.protobuf.Timestamp left_at = 13;
+   */
+  leftAt?: Timestamp | undefined;
 };
 
 /**
@@ -264,7 +325,7 @@ export type Agent = Message<"fleet.v1.Agent"> & {
  * Use `create(AgentSchema)` to create a new message.
  */
 export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 3);
+  messageDesc(file_fleet_v1_cluster, 4);
 
 /**
  * What an agent tried to apply, and how that went. Separate from what it runs.
@@ -319,7 +380,7 @@ export type Attempt = Message<"fleet.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 4);
+  messageDesc(file_fleet_v1_cluster, 5);
 
 /**
  * Something that is wrong on an agent right now.
@@ -350,7 +411,7 @@ export type Condition = Message<"fleet.v1.Condition"> & {
  * Use `create(ConditionSchema)` to create a new message.
  */
 export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 5);
+  messageDesc(file_fleet_v1_cluster, 6);
 
 /**
  * Counters of one minute.
@@ -421,7 +482,7 @@ export type Rates = Message<"fleet.v1.Rates"> & {
  * Use `create(RatesSchema)` to create a new message.
  */
 export const RatesSchema: GenMessage<Rates> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 6);
+  messageDesc(file_fleet_v1_cluster, 7);
 
 /**
  * @generated from message fleet.v1.ListClustersRequest
@@ -458,7 +519,7 @@ export type ListClustersRequest = Message<"fleet.v1.ListClustersRequest"> & {
  * Use `create(ListClustersRequestSchema)` to create a new message.
  */
 export const ListClustersRequestSchema: GenMessage<ListClustersRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 7);
+  messageDesc(file_fleet_v1_cluster, 8);
 
 /**
  * @generated from message fleet.v1.ListClustersResponse
@@ -487,7 +548,7 @@ export type ListClustersResponse = Message<"fleet.v1.ListClustersResponse"> & {
  * Use `create(ListClustersResponseSchema)` to create a new message.
  */
 export const ListClustersResponseSchema: GenMessage<ListClustersResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 8);
+  messageDesc(file_fleet_v1_cluster, 9);
 
 /**
  * @generated from message fleet.v1.GetClusterRequest
@@ -506,7 +567,7 @@ export type GetClusterRequest = Message<"fleet.v1.GetClusterRequest"> & {
  * Use `create(GetClusterRequestSchema)` to create a new message.
  */
 export const GetClusterRequestSchema: GenMessage<GetClusterRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 9);
+  messageDesc(file_fleet_v1_cluster, 10);
 
 /**
  * @generated from message fleet.v1.GetClusterResponse
@@ -523,7 +584,7 @@ export type GetClusterResponse = Message<"fleet.v1.GetClusterResponse"> & {
  * Use `create(GetClusterResponseSchema)` to create a new message.
  */
 export const GetClusterResponseSchema: GenMessage<GetClusterResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 10);
+  messageDesc(file_fleet_v1_cluster, 11);
 
 /**
  * @generated from message fleet.v1.LabelClusterRequest
@@ -552,7 +613,7 @@ export type LabelClusterRequest = Message<"fleet.v1.LabelClusterRequest"> & {
  * Use `create(LabelClusterRequestSchema)` to create a new message.
  */
 export const LabelClusterRequestSchema: GenMessage<LabelClusterRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 11);
+  messageDesc(file_fleet_v1_cluster, 12);
 
 /**
  * @generated from message fleet.v1.LabelClusterResponse
@@ -569,7 +630,7 @@ export type LabelClusterResponse = Message<"fleet.v1.LabelClusterResponse"> & {
  * Use `create(LabelClusterResponseSchema)` to create a new message.
  */
 export const LabelClusterResponseSchema: GenMessage<LabelClusterResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 12);
+  messageDesc(file_fleet_v1_cluster, 13);
 
 /**
  * @generated from message fleet.v1.RetireClusterRequest
@@ -588,7 +649,7 @@ export type RetireClusterRequest = Message<"fleet.v1.RetireClusterRequest"> & {
  * Use `create(RetireClusterRequestSchema)` to create a new message.
  */
 export const RetireClusterRequestSchema: GenMessage<RetireClusterRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 13);
+  messageDesc(file_fleet_v1_cluster, 14);
 
 /**
  * @generated from message fleet.v1.RetireClusterResponse
@@ -605,7 +666,7 @@ export type RetireClusterResponse = Message<"fleet.v1.RetireClusterResponse"> & 
  * Use `create(RetireClusterResponseSchema)` to create a new message.
  */
 export const RetireClusterResponseSchema: GenMessage<RetireClusterResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 14);
+  messageDesc(file_fleet_v1_cluster, 15);
 
 /**
  * @generated from message fleet.v1.RevokeAgentRequest
@@ -631,7 +692,7 @@ export type RevokeAgentRequest = Message<"fleet.v1.RevokeAgentRequest"> & {
  * Use `create(RevokeAgentRequestSchema)` to create a new message.
  */
 export const RevokeAgentRequestSchema: GenMessage<RevokeAgentRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 15);
+  messageDesc(file_fleet_v1_cluster, 16);
 
 /**
  * @generated from message fleet.v1.RevokeAgentResponse
@@ -672,7 +733,7 @@ export type RevokeAgentResponse = Message<"fleet.v1.RevokeAgentResponse"> & {
  * Use `create(RevokeAgentResponseSchema)` to create a new message.
  */
 export const RevokeAgentResponseSchema: GenMessage<RevokeAgentResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 16);
+  messageDesc(file_fleet_v1_cluster, 17);
 
 /**
  * @generated from message fleet.v1.GetRatesRequest
@@ -696,7 +757,7 @@ export type GetRatesRequest = Message<"fleet.v1.GetRatesRequest"> & {
  * Use `create(GetRatesRequestSchema)` to create a new message.
  */
 export const GetRatesRequestSchema: GenMessage<GetRatesRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 17);
+  messageDesc(file_fleet_v1_cluster, 18);
 
 /**
  * @generated from message fleet.v1.GetRatesResponse
@@ -713,7 +774,7 @@ export type GetRatesResponse = Message<"fleet.v1.GetRatesResponse"> & {
  * Use `create(GetRatesResponseSchema)` to create a new message.
  */
 export const GetRatesResponseSchema: GenMessage<GetRatesResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 18);
+  messageDesc(file_fleet_v1_cluster, 19);
 
 /**
  * The minutes of one cluster, oldest first; a minute without a report is absent, never zero.
@@ -742,7 +803,201 @@ export type RateSeries = Message<"fleet.v1.RateSeries"> & {
  * Use `create(RateSeriesSchema)` to create a new message.
  */
 export const RateSeriesSchema: GenMessage<RateSeries> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_cluster, 19);
+  messageDesc(file_fleet_v1_cluster, 20);
+
+/**
+ * @generated from message fleet.v1.GetFleetSummaryRequest
+ */
+export type GetFleetSummaryRequest = Message<"fleet.v1.GetFleetSummaryRequest"> & {
+  /**
+   * @generated from field: fleet.v1.Selector selector = 1;
+   */
+  selector?: Selector | undefined;
+
+  /**
+   * How many clusters are told of each region, the worst first; at most 200, 0 for none.
+   *
+   * @generated from field: uint32 worst = 2;
+   */
+  worst: number;
+
+  /**
+   * Whole minutes of events that are told of each region; at most 60, 0 for none.
+   *
+   * @generated from field: uint32 minutes = 3;
+   */
+  minutes: number;
+
+  /**
+   * Tells the minutes and nothing else: no cluster is counted, and regions where nobody reported are absent.
+   *
+   * @generated from field: bool only_minutes = 4;
+   */
+  onlyMinutes: boolean;
+};
+
+/**
+ * Describes the message fleet.v1.GetFleetSummaryRequest.
+ * Use `create(GetFleetSummaryRequestSchema)` to create a new message.
+ */
+export const GetFleetSummaryRequestSchema: GenMessage<GetFleetSummaryRequest> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 21);
+
+/**
+ * @generated from message fleet.v1.GetFleetSummaryResponse
+ */
+export type GetFleetSummaryResponse = Message<"fleet.v1.GetFleetSummaryResponse"> & {
+  /**
+   * In the order of their names; at most 1,000, those with the most clusters.
+   *
+   * @generated from field: repeated fleet.v1.RegionSummary regions = 1;
+   */
+  regions: RegionSummary[];
+
+  /**
+   * Clusters that are silent or degraded, with their reasons: at most 20, silent ones first, then by name.
+   *
+   * @generated from field: repeated fleet.v1.Cluster needing = 2;
+   */
+  needing: Cluster[];
+};
+
+/**
+ * Describes the message fleet.v1.GetFleetSummaryResponse.
+ * Use `create(GetFleetSummaryResponseSchema)` to create a new message.
+ */
+export const GetFleetSummaryResponseSchema: GenMessage<GetFleetSummaryResponse> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 22);
+
+/**
+ * The clusters of one region. Rates are of the newest minute of each, as in Cluster.rates.
+ *
+ * @generated from message fleet.v1.RegionSummary
+ */
+export type RegionSummary = Message<"fleet.v1.RegionSummary"> & {
+  /**
+   * The label; empty for clusters without one.
+   *
+   * @generated from field: string region = 1;
+   */
+  region: string;
+
+  /**
+   * @generated from field: uint32 healthy = 2;
+   */
+  healthy: number;
+
+  /**
+   * @generated from field: uint32 updating = 3;
+   */
+  updating: number;
+
+  /**
+   * @generated from field: uint32 degraded = 4;
+   */
+  degraded: number;
+
+  /**
+   * @generated from field: uint32 silent = 5;
+   */
+  silent: number;
+
+  /**
+   * @generated from field: double events_per_second = 6;
+   */
+  eventsPerSecond: number;
+
+  /**
+   * @generated from field: uint64 alerts = 7;
+   */
+  alerts: bigint;
+
+  /**
+   * @generated from field: uint64 dropped = 8;
+   */
+  dropped: bigint;
+
+  /**
+   * The highest.
+   *
+   * @generated from field: uint64 lag_ms = 9;
+   */
+  lagMs: bigint;
+
+  /**
+   * The worst first, then by name.
+   *
+   * @generated from field: repeated fleet.v1.ClusterStanding worst = 10;
+   */
+  worst: ClusterStanding[];
+
+  /**
+   * Oldest first; a minute in which nobody reported is absent, never zero.
+   *
+   * @generated from field: repeated fleet.v1.RegionMinute minutes = 11;
+   */
+  minutes: RegionMinute[];
+};
+
+/**
+ * Describes the message fleet.v1.RegionSummary.
+ * Use `create(RegionSummarySchema)` to create a new message.
+ */
+export const RegionSummarySchema: GenMessage<RegionSummary> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 23);
+
+/**
+ * A cluster in a few words.
+ *
+ * @generated from message fleet.v1.ClusterStanding
+ */
+export type ClusterStanding = Message<"fleet.v1.ClusterStanding"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: fleet.v1.ClusterHealth health = 2;
+   */
+  health: ClusterHealth;
+
+  /**
+   * @generated from field: double events_per_second = 3;
+   */
+  eventsPerSecond: number;
+};
+
+/**
+ * Describes the message fleet.v1.ClusterStanding.
+ * Use `create(ClusterStandingSchema)` to create a new message.
+ */
+export const ClusterStandingSchema: GenMessage<ClusterStanding> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 24);
+
+/**
+ * What the clusters of a region did in a minute together.
+ *
+ * @generated from message fleet.v1.RegionMinute
+ */
+export type RegionMinute = Message<"fleet.v1.RegionMinute"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp minute = 1;
+   */
+  minute?: Timestamp | undefined;
+
+  /**
+   * @generated from field: double events_per_second = 2;
+   */
+  eventsPerSecond: number;
+};
+
+/**
+ * Describes the message fleet.v1.RegionMinute.
+ * Use `create(RegionMinuteSchema)` to create a new message.
+ */
+export const RegionMinuteSchema: GenMessage<RegionMinute> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_cluster, 25);
 
 /**
  * The judgement over a cluster's agents; silence is never health.
@@ -777,7 +1032,7 @@ export const ClusterHealth = {
   DEGRADED: 3,
 
   /**
-   * An agent has not been heard of for three heartbeats.
+   * An agent has not been heard of for three heartbeats, or the last one has left.
    *
    * @generated from enum value: CLUSTER_HEALTH_SILENT = 4;
    */
@@ -922,6 +1177,21 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof GetRatesRequestSchema;
     output: typeof GetRatesResponseSchema;
+  },
+  /**
+   * The fleet by region: how many clusters are how well, what they do, and the worst of them. Says in one answer of bounded
+   * size what a list of all clusters says in many pages. Retired clusters are left out. Who asks the same shares one answer:
+   * counts are up to 3 s old, minutes up to one minute.
+   *
+   * Refuses with INVALID_ARGUMENT when the selector cannot be read, or when more clusters or minutes are asked for than are
+   * told.
+   *
+   * @generated from rpc fleet.v1.ClusterService.GetFleetSummary
+   */
+  getFleetSummary: {
+    methodKind: "unary";
+    input: typeof GetFleetSummaryRequestSchema;
+    output: typeof GetFleetSummaryResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fleet_v1_cluster, 0);

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/common.proto.
  */
 export const file_fleet_v1_common: GenFile = /*@__PURE__*/
-  fileDesc("ChVmbGVldC92MS9jb21tb24ucHJvdG8SCGZsZWV0LnYxIl4KCUJ1bmRsZVJlZhIiCgRraW5kGAEgASgOMhQuZmxlZXQudjEuQnVuZGxlS2luZBIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDgoGZGlnZXN0GAQgASgJIjcKCFNlbGVjdG9yEisKDHJlcXVpcmVtZW50cxgBIAMoCzIVLmZsZWV0LnYxLlJlcXVpcmVtZW50ItYBCgtSZXF1aXJlbWVudBILCgNrZXkYASABKAkSMAoIb3BlcmF0b3IYAiABKA4yHi5mbGVldC52MS5SZXF1aXJlbWVudC5PcGVyYXRvchIOCgZ2YWx1ZXMYAyADKAkieAoIT3BlcmF0b3ISGAoUT1BFUkFUT1JfVU5TUEVDSUZJRUQQABIPCgtPUEVSQVRPUl9JThABEhMKD09QRVJBVE9SX05PVF9JThACEhMKD09QRVJBVE9SX0VYSVNUUxADEhcKE09QRVJBVE9SX05PVF9FWElTVFMQBCpZCgpCdW5kbGVLaW5kEhsKF0JVTkRMRV9LSU5EX1VOU1BFQ0lGSUVEEAASFQoRQlVORExFX0tJTkRfUlVMRVMQARIXChNCVU5ETEVfS0lORF9TSElQUEVSEAJiBnByb3RvMw");
+  fileDesc("ChVmbGVldC92MS9jb21tb24ucHJvdG8SCGZsZWV0LnYxIl4KCUJ1bmRsZVJlZhIiCgRraW5kGAEgASgOMhQuZmxlZXQudjEuQnVuZGxlS2luZBIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDgoGZGlnZXN0GAQgASgJIjcKCFNlbGVjdG9yEisKDHJlcXVpcmVtZW50cxgBIAMoCzIVLmZsZWV0LnYxLlJlcXVpcmVtZW50ItYBCgtSZXF1aXJlbWVudBILCgNrZXkYASABKAkSMAoIb3BlcmF0b3IYAiABKA4yHi5mbGVldC52MS5SZXF1aXJlbWVudC5PcGVyYXRvchIOCgZ2YWx1ZXMYAyADKAkieAoIT3BlcmF0b3ISGAoUT1BFUkFUT1JfVU5TUEVDSUZJRUQQABIPCgtPUEVSQVRPUl9JThABEhMKD09QRVJBVE9SX05PVF9JThACEhMKD09QRVJBVE9SX0VYSVNUUxADEhcKE09QRVJBVE9SX05PVF9FWElTVFMQBCpwCgpCdW5kbGVLaW5kEhsKF0JVTkRMRV9LSU5EX1VOU1BFQ0lGSUVEEAASFQoRQlVORExFX0tJTkRfUlVMRVMQARIXChNCVU5ETEVfS0lORF9TSElQUEVSEAISFQoRQlVORExFX0tJTkRfTEFZRVIQA2IGcHJvdG8z");
 
 /**
  * Names a bundle by what it is (digest) and by what people call it (name and version).
@@ -140,7 +140,7 @@ export const Requirement_OperatorSchema: GenEnum<Requirement_Operator> = /*@__PU
   enumDesc(file_fleet_v1_common, 2, 0);
 
 /**
- * What a bundle holds. A cluster runs at most one bundle of each kind.
+ * What a bundle holds. A cluster runs at most one bundle of rules and one of the shipper, and one release of each layer.
  *
  * @generated from enum fleet.v1.BundleKind
  */
@@ -163,10 +163,17 @@ export const BundleKind = {
    * @generated from enum value: BUNDLE_KIND_SHIPPER = 2;
    */
   SHIPPER: 2,
+
+  /**
+   * A release of a layer that a team owns; the bundle's name is the layer's.
+   *
+   * @generated from enum value: BUNDLE_KIND_LAYER = 3;
+   */
+  LAYER: 3,
 } as const;
 
 /**
- * What a bundle holds. A cluster runs at most one bundle of each kind.
+ * What a bundle holds. A cluster runs at most one bundle of rules and one of the shipper, and one release of each layer.
  *
  * @generated from enum fleet.v1.BundleKind
  */

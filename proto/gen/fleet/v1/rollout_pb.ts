@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fleet/v1/rollout.proto.
  */
 export const file_fleet_v1_rollout: GenFile = /*@__PURE__*/
-  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSLpAwoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIEisKCGFwcHJvdmFsGCggASgLMhkuZmxlZXQudjEuUm9sbG91dEFwcHJvdmFsEiUKB2hpc3RvcnkYKSADKAsyFC5mbGVldC52MS5Sb2xsb3V0QWN0EiAKBnNoYWRvdxhQIAEoCzIQLmZsZWV0LnYxLlNoYWRvdyJWCg9Sb2xsb3V0QXBwcm92YWwSDgoGbmVlZGVkGAEgASgNEgsKA3doeRgCIAEoCRImCgVnaXZlbhgDIAMoCzIXLmZsZWV0LnYxLkFwcHJvdmFsR2l2ZW4igAEKDUFwcHJvdmFsR2l2ZW4SDAoEbmFtZRgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCSJxCgpSb2xsb3V0QWN0EiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgN3aG8YAiABKAkSDAoEd2hhdBgDIAEoCRILCgN3aHkYBCABKAkSEwoLcGxhbl9kaWdlc3QYBSABKAkiJgoQR2V0U2hhZG93UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIogBChFHZXRTaGFkb3dSZXNwb25zZRIgCgZzaGFkb3cYASABKAsyEC5mbGVldC52MS5TaGFkb3cSJgoFcnVsZXMYAiADKAsyFy5mbGVldC52MS5TaGFkb3dSdWxlU3VtEikKCHByb2JsZW1zGAMgAygLMhcuZmxlZXQudjEuU2hhZG93UHJvYmxlbSLHAQoEV2F2ZRIMCgRuYW1lGAEgASgJEioKCGNsdXN0ZXJzGAIgAygLMhguZmxlZXQudjEuUm9sbG91dENsdXN0ZXISLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBWdhdGVzGDwgAygLMhUuZmxlZXQudjEuR2F0ZVZlcmRpY3QikwIKDlJvbGxvdXRDbHVzdGVyEhIKCmNsdXN0ZXJfaWQYASABKAkSFAoMY2x1c3Rlcl9uYW1lGAIgASgJEiwKBXN0YXRlGAMgASgOMh0uZmxlZXQudjEuUm9sbG91dENsdXN0ZXJTdGF0ZRIlCghwcmV2aW91cxgEIAEoCzITLmZsZWV0LnYxLkJ1bmRsZVJlZhISCgpnZW5lcmF0aW9uGAUgASgEEi8KC2Fzc2lnbmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwcm92ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgIIAEoCSLkAgoEUGxhbhIOCgZkaWdlc3QYASABKAkSIwoGYnVuZGxlGAIgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEh0KBXdhdmVzGAMgAygLMg4uZmxlZXQudjEuV2F2ZRIRCgl1bmNoYW5nZWQYBCADKAkSDgoGc2lsZW50GAUgAygJEiMKBWRpZmZzGAYgAygLMhQuZmxlZXQudjEuQnVuZGxlRGlmZhIwCg9lbmdpbmVfcHJvYmxlbXMYFCADKAsyFy5mbGVldC52MS5FbmdpbmVQcm9ibGVtEhcKD21heF91bmF2YWlsYWJsZRgVIAEoDRIUCgxtYXhfZmFpbHVyZXMYFiABKA0SJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlU2V0dGluZxIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIMCgRoZWxkGCkgASgJIk8KDUVuZ2luZVByb2JsZW0SFAoMY2x1c3Rlcl9uYW1lGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhAKCHJlcXVpcmVkGAMgASgJIqECCgpCdW5kbGVEaWZmEiEKBGZyb20YASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHwoCdG8YAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSDQoFYWRkZWQYAyADKAkSDwoHcmVtb3ZlZBgEIAMoCRIPCgdjaGFuZ2VkGAUgAygJEhUKDWNsdXN0ZXJfY291bnQYBiABKA0SDgoGbGF5ZXJzGAcgAygJEiQKBGxvc3MYCCABKAsyFi5mbGVldC52MS5Db3ZlcmFnZUxvc3MSFAoMcnVsZXNfYmVmb3JlGBQgASgNEhMKC3J1bGVzX2FmdGVyGBUgASgNEhMKC3RhZ3NfZ2FpbmVkGBYgAygJEhEKCXRhZ3NfbG9zdBgXIAMoCSKGAQoMQ292ZXJhZ2VMb3NzEg8KB3JlbW92ZWQYASADKAkSEAoIZGlzYWJsZWQYAiADKAkSEQoJcHJvdGVjdGVkGAMgAygJEhcKD3JlcXVlc3RzX2JlZm9yZRgEIAEoDRIVCg1yZXF1ZXN0c19sb3N0GAUgASgNEhAKCHJlcXVlc3RzGAYgAygJIjkKElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMiMwoTUGxhblJvbGxvdXRSZXNwb25zZRIcCgRwbGFuGAEgASgLMg4uZmxlZXQudjEuUGxhbiJjChNTdGFydFJvbGxvdXRSZXF1ZXN0EiMKBHNwZWMYASABKAsyFS5mbGVldC52MS5Sb2xsb3V0U3BlYxITCgtwbGFuX2RpZ2VzdBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjoKFFN0YXJ0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKE0xpc3RSb2xsb3V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKdW5maW5pc2hlZBgDIAEoCCJUChRMaXN0Um9sbG91dHNSZXNwb25zZRIjCghyb2xsb3V0cxgBIAMoCzIRLmZsZWV0LnYxLlJvbGxvdXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiOAoSR2V0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IikKE1dhdGNoUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI6ChRXYXRjaFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCI9ChNQYXVzZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI6ChRQYXVzZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJTChRSZXN1bWVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQSEwoLcGxhbl9kaWdlc3QYKCABKAkiOwoVUmVzdW1lUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE0Fib3J0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFEFib3J0Um9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IjwKElVuZG9Sb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOQoTVW5kb1JvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJQChVBcHByb3ZlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRITCgtwbGFuX2RpZ2VzdBgCIAEoCRIOCgZyZWFzb24YAyABKAkiPAoWQXBwcm92ZVJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCJPChRSZWplY3RSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhMKC3BsYW5fZGlnZXN0GAIgASgJEg4KBnJlYXNvbhgDIAEoCSI7ChVSZWplY3RSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQqmwIKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9SVU5OSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADEh0KGVJPTExPVVRfU1RBVEVfUk9MTEVEX0JBQ0sQBBIbChdST0xMT1VUX1NUQVRFX1NVQ0NFRURFRBAFEhkKFVJPTExPVVRfU1RBVEVfQUJPUlRFRBAGEiMKH1JPTExPVVRfU1RBVEVfQVdBSVRJTkdfQVBQUk9WQUwQKBIbChdST0xMT1VUX1NUQVRFX1NDSEVEVUxFRBApKo4CChNSb2xsb3V0Q2x1c3RlclN0YXRlEiUKIVJPTExPVVRfQ0xVU1RFUl9TVEFURV9VTlNQRUNJRklFRBAAEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9XQUlUSU5HEAESIgoeUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0FTU0lHTkVEEAISIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1BST1ZFRBADEiAKHFJPTExPVVRfQ0xVU1RFUl9TVEFURV9GQUlMRUQQBBIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVWRVJURUQQBRIhCh1ST0xMT1VUX0NMVVNURVJfU1RBVEVfUkVNT1ZFRBAGMr0HCg5Sb2xsb3V0U2VydmljZRJKCgtQbGFuUm9sbG91dBIcLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlBsYW5Sb2xsb3V0UmVzcG9uc2USTQoMU3RhcnRSb2xsb3V0Eh0uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlN0YXJ0Um9sbG91dFJlc3BvbnNlEk0KDExpc3RSb2xsb3V0cxIdLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1JlcXVlc3QaHi5mbGVldC52MS5MaXN0Um9sbG91dHNSZXNwb25zZRJHCgpHZXRSb2xsb3V0EhsuZmxlZXQudjEuR2V0Um9sbG91dFJlcXVlc3QaHC5mbGVldC52MS5HZXRSb2xsb3V0UmVzcG9uc2USTwoMV2F0Y2hSb2xsb3V0Eh0uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLldhdGNoUm9sbG91dFJlc3BvbnNlMAESTQoMUGF1c2VSb2xsb3V0Eh0uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVxdWVzdBoeLmZsZWV0LnYxLlBhdXNlUm9sbG91dFJlc3BvbnNlElAKDVJlc3VtZVJvbGxvdXQSHi5mbGVldC52MS5SZXN1bWVSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXNwb25zZRJNCgxBYm9ydFJvbGxvdXQSHS5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuQWJvcnRSb2xsb3V0UmVzcG9uc2USSgoLVW5kb1JvbGxvdXQSHC5mbGVldC52MS5VbmRvUm9sbG91dFJlcXVlc3QaHS5mbGVldC52MS5VbmRvUm9sbG91dFJlc3BvbnNlElMKDkFwcHJvdmVSb2xsb3V0Eh8uZmxlZXQudjEuQXBwcm92ZVJvbGxvdXRSZXF1ZXN0GiAuZmxlZXQudjEuQXBwcm92ZVJvbGxvdXRSZXNwb25zZRJQCg1SZWplY3RSb2xsb3V0Eh4uZmxlZXQudjEuUmVqZWN0Um9sbG91dFJlcXVlc3QaHy5mbGVldC52MS5SZWplY3RSb2xsb3V0UmVzcG9uc2USRAoJR2V0U2hhZG93EhouZmxlZXQudjEuR2V0U2hhZG93UmVxdWVzdBobLmZsZWV0LnYxLkdldFNoYWRvd1Jlc3BvbnNlYgZwcm90bzM", [file_fleet_v1_common, file_fleet_v1_gate, file_fleet_v1_rollout_spec, file_fleet_v1_shadow, file_google_protobuf_timestamp]);
+  fileDesc("ChZmbGVldC92MS9yb2xsb3V0LnByb3RvEghmbGVldC52MSL6AwoHUm9sbG91dBIKCgJpZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSIwoGYnVuZGxlGAMgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEiUKBXN0YXRlGAQgASgOMhYuZmxlZXQudjEuUm9sbG91dFN0YXRlEg8KB2JlY2F1c2UYBSABKAkSDAoEd2F2ZRgGIAEoDRISCgpnZW5lcmF0aW9uGAcgASgEEhMKC3BsYW5fZGlnZXN0GAggASgJEh0KBXdhdmVzGAkgAygLMg4uZmxlZXQudjEuV2F2ZRIuCgpjcmVhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY3JlYXRlZF9ieRgMIAEoCRIPCgdwYXJ0aWFsGA0gASgIEisKCGFwcHJvdmFsGCggASgLMhkuZmxlZXQudjEuUm9sbG91dEFwcHJvdmFsEiUKB2hpc3RvcnkYKSADKAsyFC5mbGVldC52MS5Sb2xsb3V0QWN0EiAKBnNoYWRvdxhQIAEoCzIQLmZsZWV0LnYxLlNoYWRvdxIPCgdwZW5kaW5nGCogASgIIlYKD1JvbGxvdXRBcHByb3ZhbBIOCgZuZWVkZWQYASABKA0SCwoDd2h5GAIgASgJEiYKBWdpdmVuGAMgAygLMhcuZmxlZXQudjEuQXBwcm92YWxHaXZlbiKAAQoNQXBwcm92YWxHaXZlbhIMCgRuYW1lGAEgASgJEiYKAmF0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAQgASgJInEKClJvbGxvdXRBY3QSJgoCYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA3dobxgCIAEoCRIMCgR3aGF0GAMgASgJEgsKA3doeRgEIAEoCRITCgtwbGFuX2RpZ2VzdBgFIAEoCSImChBHZXRTaGFkb3dSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkiiAEKEUdldFNoYWRvd1Jlc3BvbnNlEiAKBnNoYWRvdxgBIAEoCzIQLmZsZWV0LnYxLlNoYWRvdxImCgVydWxlcxgCIAMoCzIXLmZsZWV0LnYxLlNoYWRvd1J1bGVTdW0SKQoIcHJvYmxlbXMYAyADKAsyFy5mbGVldC52MS5TaGFkb3dQcm9ibGVtIscBCgRXYXZlEgwKBG5hbWUYASABKAkSKgoIY2x1c3RlcnMYAiADKAsyGC5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlchIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlVmVyZGljdCKTAgoOUm9sbG91dENsdXN0ZXISEgoKY2x1c3Rlcl9pZBgBIAEoCRIUCgxjbHVzdGVyX25hbWUYAiABKAkSLAoFc3RhdGUYAyABKA4yHS5mbGVldC52MS5Sb2xsb3V0Q2x1c3RlclN0YXRlEiUKCHByZXZpb3VzGAQgASgLMhMuZmxlZXQudjEuQnVuZGxlUmVmEhIKCmdlbmVyYXRpb24YBSABKAQSLwoLYXNzaWduZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXByb3ZlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAggASgJIpIDCgRQbGFuEg4KBmRpZ2VzdBgBIAEoCRIjCgZidW5kbGUYAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHQoFd2F2ZXMYAyADKAsyDi5mbGVldC52MS5XYXZlEhEKCXVuY2hhbmdlZBgEIAMoCRIOCgZzaWxlbnQYBSADKAkSIwoFZGlmZnMYBiADKAsyFC5mbGVldC52MS5CdW5kbGVEaWZmEjAKD2VuZ2luZV9wcm9ibGVtcxgUIAMoCzIXLmZsZWV0LnYxLkVuZ2luZVByb2JsZW0SFwoPbWF4X3VuYXZhaWxhYmxlGBUgASgNEhQKDG1heF9mYWlsdXJlcxgWIAEoDRIsCg1sYXllcl9lZmZlY3RzGBcgAygLMhUuZmxlZXQudjEuTGF5ZXJFZmZlY3QSJAoFZ2F0ZXMYPCADKAsyFS5mbGVldC52MS5HYXRlU2V0dGluZxIrCghhcHByb3ZhbBgoIAEoCzIZLmZsZWV0LnYxLlJvbGxvdXRBcHByb3ZhbBIMCgRoZWxkGCkgASgJIjQKC0xheWVyRWZmZWN0Eg4KBmxheWVycxgBIAMoCRIVCg1jbHVzdGVyX25hbWVzGAIgAygJIk8KDUVuZ2luZVByb2JsZW0SFAoMY2x1c3Rlcl9uYW1lGAEgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAIgASgJEhAKCHJlcXVpcmVkGAMgASgJIrYCCgpCdW5kbGVEaWZmEiEKBGZyb20YASABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSHwoCdG8YAiABKAsyEy5mbGVldC52MS5CdW5kbGVSZWYSDQoFYWRkZWQYAyADKAkSDwoHcmVtb3ZlZBgEIAMoCRIPCgdjaGFuZ2VkGAUgAygJEhUKDWNsdXN0ZXJfY291bnQYBiABKA0SDgoGbGF5ZXJzGAcgAygJEiQKBGxvc3MYCCABKAsyFi5mbGVldC52MS5Db3ZlcmFnZUxvc3MSFAoMcnVsZXNfYmVmb3JlGBQgASgNEhMKC3J1bGVzX2FmdGVyGBUgASgNEhMKC3RhZ3NfZ2FpbmVkGBYgAygJEhEKCXRhZ3NfbG9zdBgXIAMoCRITCgtsYXllcl9ub3RlcxgYIAMoCSKGAQoMQ292ZXJhZ2VMb3NzEg8KB3JlbW92ZWQYASADKAkSEAoIZGlzYWJsZWQYAiADKAkSEQoJcHJvdGVjdGVkGAMgAygJEhcKD3JlcXVlc3RzX2JlZm9yZRgEIAEoDRIVCg1yZXF1ZXN0c19sb3N0GAUgASgNEhAKCHJlcXVlc3RzGAYgAygJIk0KElBsYW5Sb2xsb3V0UmVxdWVzdBIjCgRzcGVjGAEgASgLMhUuZmxlZXQudjEuUm9sbG91dFNwZWMSEgoKcm9sbG91dF9pZBgCIAEoCSIzChNQbGFuUm9sbG91dFJlc3BvbnNlEhwKBHBsYW4YASABKAsyDi5mbGVldC52MS5QbGFuImMKE1N0YXJ0Um9sbG91dFJlcXVlc3QSIwoEc3BlYxgBIAEoCzIVLmZsZWV0LnYxLlJvbGxvdXRTcGVjEhMKC3BsYW5fZGlnZXN0GAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiOgoUU3RhcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiUAoTTGlzdFJvbGxvdXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCRISCgp1bmZpbmlzaGVkGAMgASgIIlQKFExpc3RSb2xsb3V0c1Jlc3BvbnNlEiMKCHJvbGxvdXRzGAEgAygLMhEuZmxlZXQudjEuUm9sbG91dBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJwoRR2V0Um9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCSI4ChJHZXRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiKQoTV2F0Y2hSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJIjoKFFdhdGNoUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ij0KE1BhdXNlUm9sbG91dFJlcXVlc3QSEgoKcm9sbG91dF9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIjoKFFBhdXNlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlMKFFJlc3VtZVJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBBITCgtwbGFuX2RpZ2VzdBgoIAEoCSI7ChVSZXN1bWVSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPQoTQWJvcnRSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAQiOgoUQWJvcnRSb2xsb3V0UmVzcG9uc2USIgoHcm9sbG91dBgBIAEoCzIRLmZsZWV0LnYxLlJvbGxvdXQiPAoSVW5kb1JvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoBCI5ChNVbmRvUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0IlAKFUFwcHJvdmVSb2xsb3V0UmVxdWVzdBISCgpyb2xsb3V0X2lkGAEgASgJEhMKC3BsYW5fZGlnZXN0GAIgASgJEg4KBnJlYXNvbhgDIAEoCSI8ChZBcHByb3ZlUm9sbG91dFJlc3BvbnNlEiIKB3JvbGxvdXQYASABKAsyES5mbGVldC52MS5Sb2xsb3V0Ik8KFFJlamVjdFJvbGxvdXRSZXF1ZXN0EhIKCnJvbGxvdXRfaWQYASABKAkSEwoLcGxhbl9kaWdlc3QYAiABKAkSDgoGcmVhc29uGAMgASgJIjsKFVJlamVjdFJvbGxvdXRSZXNwb25zZRIiCgdyb2xsb3V0GAEgASgLMhEuZmxlZXQudjEuUm9sbG91dCqbAgoMUm9sbG91dFN0YXRlEh0KGVJPTExPVVRfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVST0xMT1VUX1NUQVRFX1JVTk5JTkcQARIYChRST0xMT1VUX1NUQVRFX1BBVVNFRBACEh4KGlJPTExPVVRfU1RBVEVfUk9MTElOR19CQUNLEAMSHQoZUk9MTE9VVF9TVEFURV9ST0xMRURfQkFDSxAEEhsKF1JPTExPVVRfU1RBVEVfU1VDQ0VFREVEEAUSGQoVUk9MTE9VVF9TVEFURV9BQk9SVEVEEAYSIwofUk9MTE9VVF9TVEFURV9BV0FJVElOR19BUFBST1ZBTBAoEhsKF1JPTExPVVRfU1RBVEVfU0NIRURVTEVEECkqjgIKE1JvbGxvdXRDbHVzdGVyU3RhdGUSJQohUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASIQodUk9MTE9VVF9DTFVTVEVSX1NUQVRFX1dBSVRJTkcQARIiCh5ST0xMT1VUX0NMVVNURVJfU1RBVEVfQVNTSUdORUQQAhIgChxST0xMT1VUX0NMVVNURVJfU1RBVEVfUFJPVkVEEAMSIAocUk9MTE9VVF9DTFVTVEVSX1NUQVRFX0ZBSUxFRBAEEiIKHlJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRVZFUlRFRBAFEiEKHVJPTExPVVRfQ0xVU1RFUl9TVEFURV9SRU1PVkVEEAYyvQcKDlJvbGxvdXRTZXJ2aWNlEkoKC1BsYW5Sb2xsb3V0EhwuZmxlZXQudjEuUGxhblJvbGxvdXRSZXF1ZXN0Gh0uZmxlZXQudjEuUGxhblJvbGxvdXRSZXNwb25zZRJNCgxTdGFydFJvbGxvdXQSHS5mbGVldC52MS5TdGFydFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuU3RhcnRSb2xsb3V0UmVzcG9uc2USTQoMTGlzdFJvbGxvdXRzEh0uZmxlZXQudjEuTGlzdFJvbGxvdXRzUmVxdWVzdBoeLmZsZWV0LnYxLkxpc3RSb2xsb3V0c1Jlc3BvbnNlEkcKCkdldFJvbGxvdXQSGy5mbGVldC52MS5HZXRSb2xsb3V0UmVxdWVzdBocLmZsZWV0LnYxLkdldFJvbGxvdXRSZXNwb25zZRJPCgxXYXRjaFJvbGxvdXQSHS5mbGVldC52MS5XYXRjaFJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuV2F0Y2hSb2xsb3V0UmVzcG9uc2UwARJNCgxQYXVzZVJvbGxvdXQSHS5mbGVldC52MS5QYXVzZVJvbGxvdXRSZXF1ZXN0Gh4uZmxlZXQudjEuUGF1c2VSb2xsb3V0UmVzcG9uc2USUAoNUmVzdW1lUm9sbG91dBIeLmZsZWV0LnYxLlJlc3VtZVJvbGxvdXRSZXF1ZXN0Gh8uZmxlZXQudjEuUmVzdW1lUm9sbG91dFJlc3BvbnNlEk0KDEFib3J0Um9sbG91dBIdLmZsZWV0LnYxLkFib3J0Um9sbG91dFJlcXVlc3QaHi5mbGVldC52MS5BYm9ydFJvbGxvdXRSZXNwb25zZRJKCgtVbmRvUm9sbG91dBIcLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVxdWVzdBodLmZsZWV0LnYxLlVuZG9Sb2xsb3V0UmVzcG9uc2USUwoOQXBwcm92ZVJvbGxvdXQSHy5mbGVldC52MS5BcHByb3ZlUm9sbG91dFJlcXVlc3QaIC5mbGVldC52MS5BcHByb3ZlUm9sbG91dFJlc3BvbnNlElAKDVJlamVjdFJvbGxvdXQSHi5mbGVldC52MS5SZWplY3RSb2xsb3V0UmVxdWVzdBofLmZsZWV0LnYxLlJlamVjdFJvbGxvdXRSZXNwb25zZRJECglHZXRTaGFkb3cSGi5mbGVldC52MS5HZXRTaGFkb3dSZXF1ZXN0GhsuZmxlZXQudjEuR2V0U2hhZG93UmVzcG9uc2ViBnByb3RvMw", [file_fleet_v1_common, file_fleet_v1_gate, file_fleet_v1_rollout_spec, file_fleet_v1_shadow, file_google_protobuf_timestamp]);
 
 /**
  * A rollout that is stored.
@@ -120,6 +120,13 @@ export type Rollout = Message<"fleet.v1.Rollout"> & {
    * @generated from field: fleet.v1.Shadow shadow = 80;
    */
   shadow?: Shadow | undefined;
+
+  /**
+   * Its first wave has not begun, whatever it waits for: for people, for its time, or for somebody to take a new plan.
+   *
+   * @generated from field: bool pending = 42;
+   */
+  pending: boolean;
 };
 
 /**
@@ -454,6 +461,13 @@ export type Plan = Message<"fleet.v1.Plan"> & {
   maxFailures: number;
 
   /**
+   * Which layers apply on which of the clusters that move, those that most share first; empty when none applies anywhere.
+   *
+   * @generated from field: repeated fleet.v1.LayerEffect layer_effects = 23;
+   */
+  layerEffects: LayerEffect[];
+
+  /**
    * The gates that judge each wave.
    *
    * @generated from field: repeated fleet.v1.GateSetting gates = 60;
@@ -481,6 +495,34 @@ export type Plan = Message<"fleet.v1.Plan"> & {
  */
 export const PlanSchema: GenMessage<Plan> = /*@__PURE__*/
   messageDesc(file_fleet_v1_rollout, 8);
+
+/**
+ * Clusters on which the same layers of a bundle apply.
+ *
+ * @generated from message fleet.v1.LayerEffect
+ */
+export type LayerEffect = Message<"fleet.v1.LayerEffect"> & {
+  /**
+   * As LEVEL/NAME in their order, then those that teams own, as NAME@VERSION; empty where the base files stand alone.
+   *
+   * @generated from field: repeated string layers = 1;
+   */
+  layers: string[];
+
+  /**
+   * All of them, by name.
+   *
+   * @generated from field: repeated string cluster_names = 2;
+   */
+  clusterNames: string[];
+};
+
+/**
+ * Describes the message fleet.v1.LayerEffect.
+ * Use `create(LayerEffectSchema)` to create a new message.
+ */
+export const LayerEffectSchema: GenMessage<LayerEffect> = /*@__PURE__*/
+  messageDesc(file_fleet_v1_rollout, 9);
 
 /**
  * A cluster of which an agent cannot run a bundle.
@@ -511,7 +553,7 @@ export type EngineProblem = Message<"fleet.v1.EngineProblem"> & {
  * Use `create(EngineProblemSchema)` to create a new message.
  */
 export const EngineProblemSchema: GenMessage<EngineProblem> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 9);
+  messageDesc(file_fleet_v1_rollout, 10);
 
 /**
  * What changes when one bundle replaces another.
@@ -552,7 +594,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
   clusterCount: number;
 
   /**
-   * The layers of the new bundle that apply there, as LEVEL/NAME.
+   * The layers of the new bundle that apply there, as LEVEL/NAME, and those that teams own, as NAME@VERSION.
    *
    * @generated from field: repeated string layers = 7;
    */
@@ -588,6 +630,13 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
    * @generated from field: repeated string tags_lost = 23;
    */
   tagsLost: string[];
+
+  /**
+   * Of layers that teams own: which agents would leave out, and which contradict a layer of the bundle. Sentences.
+   *
+   * @generated from field: repeated string layer_notes = 24;
+   */
+  layerNotes: string[];
 };
 
 /**
@@ -595,7 +644,7 @@ export type BundleDiff = Message<"fleet.v1.BundleDiff"> & {
  * Use `create(BundleDiffSchema)` to create a new message.
  */
 export const BundleDiffSchema: GenMessage<BundleDiff> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 10);
+  messageDesc(file_fleet_v1_rollout, 11);
 
 /**
  * What clusters no longer notice after a rollout of rules.
@@ -649,7 +698,7 @@ export type CoverageLoss = Message<"fleet.v1.CoverageLoss"> & {
  * Use `create(CoverageLossSchema)` to create a new message.
  */
 export const CoverageLossSchema: GenMessage<CoverageLoss> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 11);
+  messageDesc(file_fleet_v1_rollout, 12);
 
 /**
  * @generated from message fleet.v1.PlanRolloutRequest
@@ -659,6 +708,13 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
    * @generated from field: fleet.v1.RolloutSpec spec = 1;
    */
   spec?: RolloutSpec | undefined;
+
+  /**
+   * Of one that was started and has not begun; instead of a spec.
+   *
+   * @generated from field: string rollout_id = 2;
+   */
+  rolloutId: string;
 };
 
 /**
@@ -666,7 +722,7 @@ export type PlanRolloutRequest = Message<"fleet.v1.PlanRolloutRequest"> & {
  * Use `create(PlanRolloutRequestSchema)` to create a new message.
  */
 export const PlanRolloutRequestSchema: GenMessage<PlanRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 12);
+  messageDesc(file_fleet_v1_rollout, 13);
 
 /**
  * @generated from message fleet.v1.PlanRolloutResponse
@@ -683,7 +739,7 @@ export type PlanRolloutResponse = Message<"fleet.v1.PlanRolloutResponse"> & {
  * Use `create(PlanRolloutResponseSchema)` to create a new message.
  */
 export const PlanRolloutResponseSchema: GenMessage<PlanRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 13);
+  messageDesc(file_fleet_v1_rollout, 14);
 
 /**
  * @generated from message fleet.v1.StartRolloutRequest
@@ -712,7 +768,7 @@ export type StartRolloutRequest = Message<"fleet.v1.StartRolloutRequest"> & {
  * Use `create(StartRolloutRequestSchema)` to create a new message.
  */
 export const StartRolloutRequestSchema: GenMessage<StartRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 14);
+  messageDesc(file_fleet_v1_rollout, 15);
 
 /**
  * @generated from message fleet.v1.StartRolloutResponse
@@ -729,7 +785,7 @@ export type StartRolloutResponse = Message<"fleet.v1.StartRolloutResponse"> & {
  * Use `create(StartRolloutResponseSchema)` to create a new message.
  */
 export const StartRolloutResponseSchema: GenMessage<StartRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 15);
+  messageDesc(file_fleet_v1_rollout, 16);
 
 /**
  * @generated from message fleet.v1.ListRolloutsRequest
@@ -758,7 +814,7 @@ export type ListRolloutsRequest = Message<"fleet.v1.ListRolloutsRequest"> & {
  * Use `create(ListRolloutsRequestSchema)` to create a new message.
  */
 export const ListRolloutsRequestSchema: GenMessage<ListRolloutsRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 16);
+  messageDesc(file_fleet_v1_rollout, 17);
 
 /**
  * @generated from message fleet.v1.ListRolloutsResponse
@@ -780,7 +836,7 @@ export type ListRolloutsResponse = Message<"fleet.v1.ListRolloutsResponse"> & {
  * Use `create(ListRolloutsResponseSchema)` to create a new message.
  */
 export const ListRolloutsResponseSchema: GenMessage<ListRolloutsResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 17);
+  messageDesc(file_fleet_v1_rollout, 18);
 
 /**
  * @generated from message fleet.v1.GetRolloutRequest
@@ -797,7 +853,7 @@ export type GetRolloutRequest = Message<"fleet.v1.GetRolloutRequest"> & {
  * Use `create(GetRolloutRequestSchema)` to create a new message.
  */
 export const GetRolloutRequestSchema: GenMessage<GetRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 18);
+  messageDesc(file_fleet_v1_rollout, 19);
 
 /**
  * @generated from message fleet.v1.GetRolloutResponse
@@ -814,7 +870,7 @@ export type GetRolloutResponse = Message<"fleet.v1.GetRolloutResponse"> & {
  * Use `create(GetRolloutResponseSchema)` to create a new message.
  */
 export const GetRolloutResponseSchema: GenMessage<GetRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 19);
+  messageDesc(file_fleet_v1_rollout, 20);
 
 /**
  * @generated from message fleet.v1.WatchRolloutRequest
@@ -831,7 +887,7 @@ export type WatchRolloutRequest = Message<"fleet.v1.WatchRolloutRequest"> & {
  * Use `create(WatchRolloutRequestSchema)` to create a new message.
  */
 export const WatchRolloutRequestSchema: GenMessage<WatchRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 20);
+  messageDesc(file_fleet_v1_rollout, 21);
 
 /**
  * @generated from message fleet.v1.WatchRolloutResponse
@@ -848,7 +904,7 @@ export type WatchRolloutResponse = Message<"fleet.v1.WatchRolloutResponse"> & {
  * Use `create(WatchRolloutResponseSchema)` to create a new message.
  */
 export const WatchRolloutResponseSchema: GenMessage<WatchRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 21);
+  messageDesc(file_fleet_v1_rollout, 22);
 
 /**
  * @generated from message fleet.v1.PauseRolloutRequest
@@ -872,7 +928,7 @@ export type PauseRolloutRequest = Message<"fleet.v1.PauseRolloutRequest"> & {
  * Use `create(PauseRolloutRequestSchema)` to create a new message.
  */
 export const PauseRolloutRequestSchema: GenMessage<PauseRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 22);
+  messageDesc(file_fleet_v1_rollout, 23);
 
 /**
  * @generated from message fleet.v1.PauseRolloutResponse
@@ -889,7 +945,7 @@ export type PauseRolloutResponse = Message<"fleet.v1.PauseRolloutResponse"> & {
  * Use `create(PauseRolloutResponseSchema)` to create a new message.
  */
 export const PauseRolloutResponseSchema: GenMessage<PauseRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 23);
+  messageDesc(file_fleet_v1_rollout, 24);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutRequest
@@ -918,7 +974,7 @@ export type ResumeRolloutRequest = Message<"fleet.v1.ResumeRolloutRequest"> & {
  * Use `create(ResumeRolloutRequestSchema)` to create a new message.
  */
 export const ResumeRolloutRequestSchema: GenMessage<ResumeRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 24);
+  messageDesc(file_fleet_v1_rollout, 25);
 
 /**
  * @generated from message fleet.v1.ResumeRolloutResponse
@@ -935,7 +991,7 @@ export type ResumeRolloutResponse = Message<"fleet.v1.ResumeRolloutResponse"> & 
  * Use `create(ResumeRolloutResponseSchema)` to create a new message.
  */
 export const ResumeRolloutResponseSchema: GenMessage<ResumeRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 25);
+  messageDesc(file_fleet_v1_rollout, 26);
 
 /**
  * @generated from message fleet.v1.AbortRolloutRequest
@@ -957,7 +1013,7 @@ export type AbortRolloutRequest = Message<"fleet.v1.AbortRolloutRequest"> & {
  * Use `create(AbortRolloutRequestSchema)` to create a new message.
  */
 export const AbortRolloutRequestSchema: GenMessage<AbortRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 26);
+  messageDesc(file_fleet_v1_rollout, 27);
 
 /**
  * @generated from message fleet.v1.AbortRolloutResponse
@@ -974,7 +1030,7 @@ export type AbortRolloutResponse = Message<"fleet.v1.AbortRolloutResponse"> & {
  * Use `create(AbortRolloutResponseSchema)` to create a new message.
  */
 export const AbortRolloutResponseSchema: GenMessage<AbortRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 27);
+  messageDesc(file_fleet_v1_rollout, 28);
 
 /**
  * @generated from message fleet.v1.UndoRolloutRequest
@@ -996,7 +1052,7 @@ export type UndoRolloutRequest = Message<"fleet.v1.UndoRolloutRequest"> & {
  * Use `create(UndoRolloutRequestSchema)` to create a new message.
  */
 export const UndoRolloutRequestSchema: GenMessage<UndoRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 28);
+  messageDesc(file_fleet_v1_rollout, 29);
 
 /**
  * @generated from message fleet.v1.UndoRolloutResponse
@@ -1013,7 +1069,7 @@ export type UndoRolloutResponse = Message<"fleet.v1.UndoRolloutResponse"> & {
  * Use `create(UndoRolloutResponseSchema)` to create a new message.
  */
 export const UndoRolloutResponseSchema: GenMessage<UndoRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 29);
+  messageDesc(file_fleet_v1_rollout, 30);
 
 /**
  * @generated from message fleet.v1.ApproveRolloutRequest
@@ -1042,7 +1098,7 @@ export type ApproveRolloutRequest = Message<"fleet.v1.ApproveRolloutRequest"> & 
  * Use `create(ApproveRolloutRequestSchema)` to create a new message.
  */
 export const ApproveRolloutRequestSchema: GenMessage<ApproveRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 30);
+  messageDesc(file_fleet_v1_rollout, 31);
 
 /**
  * @generated from message fleet.v1.ApproveRolloutResponse
@@ -1059,7 +1115,7 @@ export type ApproveRolloutResponse = Message<"fleet.v1.ApproveRolloutResponse"> 
  * Use `create(ApproveRolloutResponseSchema)` to create a new message.
  */
 export const ApproveRolloutResponseSchema: GenMessage<ApproveRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 31);
+  messageDesc(file_fleet_v1_rollout, 32);
 
 /**
  * @generated from message fleet.v1.RejectRolloutRequest
@@ -1086,7 +1142,7 @@ export type RejectRolloutRequest = Message<"fleet.v1.RejectRolloutRequest"> & {
  * Use `create(RejectRolloutRequestSchema)` to create a new message.
  */
 export const RejectRolloutRequestSchema: GenMessage<RejectRolloutRequest> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 32);
+  messageDesc(file_fleet_v1_rollout, 33);
 
 /**
  * @generated from message fleet.v1.RejectRolloutResponse
@@ -1103,7 +1159,7 @@ export type RejectRolloutResponse = Message<"fleet.v1.RejectRolloutResponse"> & 
  * Use `create(RejectRolloutResponseSchema)` to create a new message.
  */
 export const RejectRolloutResponseSchema: GenMessage<RejectRolloutResponse> = /*@__PURE__*/
-  messageDesc(file_fleet_v1_rollout, 33);
+  messageDesc(file_fleet_v1_rollout, 34);
 
 /**
  * The life of a rollout.
@@ -1244,8 +1300,11 @@ export const RolloutClusterStateSchema: GenEnum<RolloutClusterState> = /*@__PURE
  */
 export const RolloutService: GenService<{
   /**
-   * Computes what a rollout would do, without doing it. Nothing is stored.
+   * Computes what a rollout would do, and stores nothing. With a rollout_id it is the plan, made anew over the clusters of
+   * its starter, of a rollout that has not begun: unchanged when it has the rollout's plan_digest.
    *
+   * Of a rollout, refuses with NOT_FOUND, with FAILED_PRECONDITION when it has begun, and with PERMISSION_DENIED when the
+   * caller's scope does not hold every cluster that it could move.
    * Refuses with NOT_FOUND when the bundle is unknown, with INVALID_ARGUMENT when the spec is out of bounds, and with
    * FAILED_PRECONDITION when no cluster matches, the bundle is no longer listed, a matching cluster is in another
    * unfinished rollout of the kind, or the clusters differ too much to be compared.
@@ -1263,9 +1322,8 @@ export const RolloutService: GenService<{
    * Clusters that join the fleet or the selector while it runs are taken into it: once their wave is done they get the
    * bundle, too. Clusters whose labels no longer match before it is their turn leave it.
    *
-   * Refuses as PlanRollout does, with ABORTED when the plan is no longer the one of the digest, and with
-   * FAILED_PRECONDITION when coverage is lost and the spec does not allow it, or when an agent's engine is older than the
-   * bundle asks for.
+   * Refuses as PlanRollout does, with ABORTED when the plan is no longer the one of the digest, and with FAILED_PRECONDITION
+   * when coverage is lost and the spec does not allow it, or when an agent's engine is older than the bundle asks for.
    *
    * @generated from rpc fleet.v1.RolloutService.StartRollout
    */
@@ -1285,9 +1343,7 @@ export const RolloutService: GenService<{
     output: typeof ListRolloutsResponseSchema;
   },
   /**
-   * One rollout with its waves and clusters.
-   *
-   * Refuses with NOT_FOUND.
+   * One rollout with its waves and clusters. Refuses with NOT_FOUND.
    *
    * @generated from rpc fleet.v1.RolloutService.GetRollout
    */
@@ -1298,9 +1354,7 @@ export const RolloutService: GenService<{
   },
   /**
    * Sends the rollout now and whenever it changes, and ends after a state in which nothing will happen by itself. A
-   * slow reader skips intermediate pictures, never the last one.
-   *
-   * Refuses with NOT_FOUND.
+   * slow reader skips intermediate pictures, never the last one. Refuses with NOT_FOUND.
    *
    * @generated from rpc fleet.v1.RolloutService.WatchRollout
    */
@@ -1379,9 +1433,7 @@ export const RolloutService: GenService<{
     output: typeof ApproveRolloutResponseSchema;
   },
   /**
-   * Ends a rollout that has not begun, as somebody who may approve.
-   *
-   * Refuses as ApproveRollout does, but for who started it.
+   * Ends a rollout that has not begun, as somebody who may approve. Refuses as ApproveRollout does, but for who started it.
    *
    * @generated from rpc fleet.v1.RolloutService.RejectRollout
    */
@@ -1392,9 +1444,7 @@ export const RolloutService: GenService<{
   },
   /**
    * What the bundle of a rollout that begins with a shadow would change, per rule, over the clusters of the caller's
-   * scope.
-   *
-   * Refuses with NOT_FOUND, and with FAILED_PRECONDITION when the rollout began without a shadow.
+   * scope. Refuses with NOT_FOUND, and with FAILED_PRECONDITION when the rollout began without a shadow.
    *
    * @generated from rpc fleet.v1.RolloutService.GetShadow
    */

@@ -321,6 +321,8 @@ export const TrustService: GenService<{
   /**
    * The newest metadata of a role as published, byte for byte.
    *
+   * The role is "root", "targets", "snapshot" or "timestamp", or "layer-NAME" for the list of a layer that a team owns.
+   *
    * Refuses with NOT_FOUND when the role has none, and with INVALID_ARGUMENT when the role is unknown.
    *
    * @generated from rpc fleet.v1.TrustService.GetMetadata

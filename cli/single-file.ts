@@ -1,0 +1,7 @@
+/** fleetctl as one file. The first argument names another program in it; no command begins with "@". */
+if (process.argv[2] === "@generator") {
+  process.argv.splice(2, 1);
+  void import("./generator/main.ts");
+} else {
+  void import("./main.ts");
+}
