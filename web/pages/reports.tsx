@@ -113,7 +113,10 @@ function Made({ kind, week, text, identity }: MadeProps) {
     staleTime: 300_000,
     refetchOnWindowFocus: false,
   });
-  const { data: report, error } = answer;
+  // What was asked before says nothing of what is asked now: it is neither shown nor handed out while somebody types.
+  const isSettled = settled === text;
+  const report = isSettled ? answer.data : undefined;
+  const error = isSettled ? answer.error : null;
   const written = useMemo(() => report?.(hidden), [report, hidden]);
   const isReading = report === undefined && error === null;
   return (
@@ -121,9 +124,9 @@ function Made({ kind, week, text, identity }: MadeProps) {
       <div className="overview">
         {actsKinds.includes(kind) ? <Redaction hidden={hidden} onChange={setHidden} /> : undefined}
         <Downloads kind={kind} week={week?.value ?? ""} written={written}>
-          {isReading && read > 0 ? `${countText(read)} read so far` : ""}
+          {isReading && isSettled && read > 0 ? `${countText(read)} read so far` : ""}
         </Downloads>
-        <Answered answer={{ ...answer, data: written }} lines={12}>
+        <Answered answer={{ ...answer, error, data: written }} lines={12}>
           {({ sheet }) => <ReportSheet sheet={sheet} />}
         </Answered>
       </div>
