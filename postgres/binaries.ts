@@ -12,7 +12,7 @@ import {
 import { dirname, join } from "node:path";
 import { type Account, blockedAt, may } from "./account.ts";
 import { PostgresError } from "./errors.ts";
-import { sharedHome } from "./place.ts";
+import { sharedHome } from "./shared-home.ts";
 
 /** Absolute paths of programs that the cluster's account can run. */
 export interface Binaries {

@@ -6,9 +6,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
-  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -17,6 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Account, blockedAt, chooseAccount } from "./account.ts";
 import { PostgresError } from "./errors.ts";
+import { removeForgotten, removeUnfinished, sharedHome } from "./shared-home.ts";
 
 /** Where everything of one cluster is. */
 export interface Place {
@@ -29,18 +28,13 @@ export interface Place {
   readonly account: Account;
 }
 
-/** Folders that only root writes: used when the account of Postgres cannot reach a place in the checkout. */
-export const sharedHome = "/var/lib/falconry";
-
 /**
- * Settles the folders of the cluster, creating what is missing. When root keeps its state where no other account can
- * go (below /root, say), the cluster lives in {@link sharedHome} and `location.json` in `dir` points to it.
+ * Settles the folders of the cluster, creating what is missing; `dir` is a real path, and who asks holds its lock. When root keeps its state where
+ * no other account can go (below /root, say), the cluster lives in {@link sharedHome} and `location.json` in `dir` points to it.
  */
 export function settle(dir: string): Place {
-  mkdirSync(dir, { recursive: true });
-  const real = realpathSync(dir);
-  const here = join(real, "data");
-  const pointed = existsSync(here) ? undefined : readPointer(real);
+  const here = join(dir, "data");
+  const pointed = existsSync(here) ? undefined : readPointer(dir);
   const existing = existsSync(here) ? here : pointed && join(pointed, "data");
   const account = chooseAccount(existing);
   const blocked = blockedAt(here, account);
@@ -50,10 +44,10 @@ export function settle(dir: string): Place {
         `run \`chmod o+x ${blocked}\`, then start again`,
     );
   }
-  const home = pointed ?? (blocked === undefined ? real : moveOut(real));
+  const home = pointed ?? (blocked === undefined ? dir : moveOut(dir));
   const sockets = socketFolder(home);
   makePrivate(sockets, account);
-  return { dir: real, data: join(home, "data"), log: join(home, "postgres.log"), sockets, account };
+  return { dir, data: join(home, "data"), log: join(home, "postgres.log"), sockets, account };
 }
 
 function readPointer(dir: string): string | undefined {
@@ -78,23 +72,11 @@ function readPointer(dir: string): string | undefined {
 function moveOut(dir: string): string {
   mkdirSync(sharedHome, { recursive: true, mode: 0o755 });
   removeForgotten();
+  removeUnfinished(dir);
   const home = mkdtempSync(join(sharedHome, "postgres-"));
   chmodSync(home, 0o711);
   writeFileSync(join(home, "belongs-to"), `${dir}\n`);
   return home;
-}
-
-/** Stopped clusters of temporary state folders that are gone. Those of lasting folders stay: a disk may be unmounted. */
-function removeForgotten(): void {
-  for (const name of readdirSync(sharedHome)) {
-    const home = join(sharedHome, name);
-    const note = join(home, "belongs-to");
-    if (!name.startsWith("postgres-") || !existsSync(note)) continue;
-    const owner = readFileSync(note, "utf8").trim();
-    const isTemporary = owner.startsWith(`${tmpdir()}/`);
-    if (!isTemporary || existsSync(owner) || existsSync(join(home, "data", "postmaster.pid"))) continue;
-    rmSync(home, { recursive: true, force: true });
-  }
 }
 
 /** Written once the cluster exists, so that a start that failed half-way leaves no pointer to nothing. */
@@ -104,6 +86,11 @@ export function rememberPlace(place: Place): void {
   if (home === place.dir || existsSync(file)) return;
   writeFileSync(`${file}.new`, `${JSON.stringify({ home })}\n`);
   renameSync(`${file}.new`, file);
+}
+
+/** After a start that failed: a home elsewhere that never held a cluster has nothing that points to it. */
+export function forgetUnfinished(place: Place): void {
+  if (dirname(place.data) !== place.dir) removeUnfinished(place.dir);
 }
 
 /** A unix socket's path holds 107 bytes at most; below a deep state folder it moves to the folder for temporary files. */

@@ -18,6 +18,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { blockedAt } from "./account.ts";
 import { type EmbeddedPostgres, type PostgresOptions, startPostgres } from "./index.ts";
+import { forgetUnfinished, settle } from "./place.ts";
+import { sharedHome } from "./shared-home.ts";
 
 const isRoot = process.getuid?.() === 0;
 const nobody = 65_534;
@@ -220,9 +222,16 @@ test("a full disk is named, and nothing half-made stays", { skip: !isRoot && "ne
 test("root may keep its state where nobody else can go", { skip: !isRoot && "needs root" }, async (t) => {
   const dir = folder(t);
   chmodSync(dir, 0o700);
-  const first = await start(t, { dir });
+  const [killed, older] = [madeHome(t, dir, "data.new"), madeHome(t, dir, "data")];
+  const told: (readonly [string, unknown])[] = [];
+  const first = await start(t, { dir, log: (message, { home }) => told.push([message, home]) });
   t.after(() => rmSync(dirname(first.data), { recursive: true, force: true }));
   assert.match(first.data, /^\/var\/lib\/falconry\/postgres-/);
+  assert.equal(existsSync(killed), false, "what a start that was killed had begun");
+  assert.deepEqual(
+    told.filter(([, home]) => home !== undefined),
+    [["an older database of this state folder is left: remove it when nobody needs it", older]],
+  );
   await query(first.url, "create table kept as select 42 as answer");
   await first.stop();
   const second = await start(t, { dir });
@@ -242,9 +251,24 @@ test(
     const first = await start(t, { dir: gone });
     await first.stop();
     rmSync(gone, { recursive: true });
+    // As after kill -9. No process has this number.
+    writeFileSync(join(first.data, "postmaster.pid"), "4194305\n");
     const second = await start(t, { dir: next });
     t.after(() => rmSync(dirname(second.data), { recursive: true, force: true }));
     assert.equal(existsSync(first.data), false);
+  },
+);
+
+test(
+  "a start that fails before there is a database leaves no folder elsewhere",
+  { skip: !isRoot && "needs root" },
+  (t) => {
+    const dir = folder(t);
+    chmodSync(dir, 0o700);
+    const place = settle(dir);
+    assert.match(place.data, /^\/var\/lib\/falconry\/postgres-/);
+    forgetUnfinished(place);
+    assert.equal(existsSync(dirname(place.data)), false);
   },
 );
 
@@ -276,6 +300,16 @@ function folder(t: TestContext): string {
   chmodSync(dir, 0o711); // As root, the account of Postgres has to get there.
   t.after(() => t.after(() => rmSync(dir, { recursive: true, force: true })));
   return dir;
+}
+
+/** A home elsewhere as an earlier start of a state folder left it. */
+function madeHome(t: TestContext, dir: string, holds: string): string {
+  mkdirSync(sharedHome, { recursive: true, mode: 0o755 });
+  const home = mkdtempSync(join(sharedHome, "postgres-"));
+  t.after(() => rmSync(home, { recursive: true, force: true }));
+  writeFileSync(join(home, "belongs-to"), `${dir}\n`);
+  mkdirSync(join(home, holds));
+  return home;
 }
 
 let template: Promise<string> | undefined;

@@ -1,9 +1,12 @@
+import { mkdirSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
 import { findBinaries } from "./binaries.ts";
 import { Cluster } from "./cluster.ts";
 import { initialise } from "./initialise.ts";
 import { lockFolder } from "./lock.ts";
-import { settle } from "./place.ts";
+import { forgetUnfinished, type Place, settle } from "./place.ts";
 import { urlOf } from "./ready.ts";
+import { olderHomes } from "./shared-home.ts";
 
 export interface PostgresOptions {
   /** Folder of this cluster, created when missing. One process at a time may supervise it. */
@@ -52,18 +55,26 @@ const ownSettings: Readonly<Record<string, string>> = {
  * process alive by itself. Throws `PostgresError`.
  */
 export async function startPostgres(options: PostgresOptions): Promise<EmbeddedPostgres> {
-  const place = settle(options.dir);
-  const unlock = await lockFolder(place.dir);
+  mkdirSync(options.dir, { recursive: true });
+  const dir = realpathSync(options.dir);
+  const unlock = await lockFolder(dir);
+  const log = options.log ?? (() => {});
+  let settled: Place | undefined;
   try {
+    const place = settle(dir);
+    settled = place;
     const binaries = await findBinaries(place.account);
     const created = await initialise(binaries, place, options.settings?.["fsync"] !== "off");
     const cluster = new Cluster(binaries, place, {
       settings: { ...ownSettings, ...options.settings },
-      log: options.log ?? (() => {}),
+      log,
       onRestart: options.onRestart ?? (() => {}),
     });
     const how = await cluster.up(options.signal);
     const watching = cluster.keepUp();
+    for (const home of olderHomes(dir, dirname(place.data))) {
+      log("an older database of this state folder is left: remove it when nobody needs it", { home });
+    }
     let stopped: Promise<void> | undefined;
     return {
       url: urlOf(place.sockets, "falconry"),
@@ -79,6 +90,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
       stop: () => (stopped ??= cluster.down(watching).finally(unlock)),
     };
   } catch (error) {
+    if (settled !== undefined) forgetUnfinished(settled);
     unlock();
     throw error;
   }
