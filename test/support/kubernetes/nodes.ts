@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { V1ContainerStatus, V1DaemonSet, V1Node, V1Pod } from "@kubernetes/client-node";
 import type { FakeApiServer } from "./api-server.ts";
+import { ImagePulls } from "./image-pulls.ts";
 import { updateTo, type Stored } from "./managed-fields.ts";
 import { finishNamespaces } from "./namespaces.ts";
 import { startContainer, StartError, tailOf, type Running } from "./node-process.ts";
@@ -62,6 +63,7 @@ export class Nodes {
   readonly #faults: Faults;
   readonly #pods = new Map<string, PodState>();
   readonly #backoffs = new Map<string, Backoff>();
+  readonly #pulls = new ImagePulls();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(server: FakeApiServer, dir: string, faults: Faults) {
@@ -184,11 +186,8 @@ export class Nodes {
       if (state !== undefined) void probe(state, container?.readinessProbe?.exec?.command ?? []);
       return this.#say(pod, { running: {} }, state, state?.isReady === true);
     }
-    if (this.#faults.missingImages.includes(container?.image ?? "")) {
-      const message = `Back-off pulling image "${container?.image}": ErrImagePull: not found`;
-      this.#podEvent(pod, "Failed", `Failed to pull image "${container?.image}": not found`);
-      return this.#say(pod, { waiting: { reason: "ImagePullBackOff", message } }, state, false);
-    }
+    const pulled = this.#pull(pod, key, container?.image ?? "");
+    if (pulled !== undefined) return this.#say(pod, { waiting: pulled }, state, false);
     const restarts = state?.restarts ?? 0;
     const lastExit = child?.exitCode ?? state?.lastExit;
     if (state !== undefined && restarts >= 2) {
@@ -210,6 +209,23 @@ export class Nodes {
       this.#podEvent(pod, error.reason, error.message);
       const reason = error.reason === "FailedMount" ? "ContainerCreating" : error.reason;
       this.#say(pod, { waiting: { reason, message: error.message } }, state, false);
+    }
+  }
+
+  /** Why a container waits for its image; undefined when it is there. */
+  #pull(pod: V1Pod, key: string, image: string): { reason: string; message: string } | undefined {
+    const isMissing = () => this.#faults.missingImages.includes(image);
+    switch (this.#pulls.pull(key, image, isMissing, performance.now())) {
+      case "pulled":
+        return undefined;
+      case "failed":
+        this.#podEvent(pod, "Failed", `Failed to pull image "${image}": not found`);
+        return { reason: "ErrImagePull", message: "not found" };
+      case "waits":
+        return {
+          reason: "ImagePullBackOff",
+          message: `Back-off pulling image "${image}": ErrImagePull: not found`,
+        };
     }
   }
 
@@ -295,6 +311,7 @@ export class Nodes {
   async #end(key: string): Promise<void> {
     const child = this.#pods.get(key)?.running?.child;
     this.#pods.delete(key);
+    this.#pulls.forget(key);
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     child.kill("SIGTERM");
