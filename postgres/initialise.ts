@@ -17,6 +17,7 @@ export async function initialise(
   binaries: Binaries,
   place: Place,
   isDurable: boolean,
+  signal?: AbortSignal,
 ): Promise<"created" | "existing"> {
   if (existsSync(place.data)) {
     checkVersion(place.data);
@@ -31,9 +32,11 @@ export async function initialise(
   // Postgres' own C.UTF-8: the order of text does not change with the operating system.
   args.push("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C");
   if (!isDurable) args.push("--no-sync");
-  const { code, output } = await run(binaries.initdb, args, place);
+  const { code, output } = await run(binaries.initdb, args, place, signal);
   if (code !== 0) {
     rmSync(unfinished, { recursive: true, force: true });
+    if (signal?.aborted === true)
+      throw new PostgresError(`The start of Postgres in ${place.data} was interrupted`);
     throw explain("The database could not be created", place.data, output);
   }
   writeFileSync(join(unfinished, "pg_hba.conf"), accessRules);
@@ -56,8 +59,10 @@ function run(
   program: string,
   args: readonly string[],
   place: Place,
+  signal: AbortSignal | undefined,
 ): Promise<{ code: number; output: string }> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return resolve({ code: 1, output: "" });
     const child = spawn(program, args, {
       ...place.account.switchTo,
       cwd: "/",
@@ -73,6 +78,12 @@ function run(
     child.once("error", (cause) => {
       reject(new PostgresError(`${program} cannot be run: ${cause.message}`, { cause }));
     });
-    child.once("close", (code) => resolve({ code: code ?? 1, output }));
+    const end = () => child.kill("SIGTERM");
+    signal?.addEventListener("abort", end);
+    // What it started holds its output open: then all of it has ended.
+    child.once("close", (code) => {
+      signal?.removeEventListener("abort", end);
+      resolve({ code: code ?? 1, output });
+    });
   });
 }

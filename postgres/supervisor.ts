@@ -64,7 +64,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
     const place = settle(dir);
     settled = place;
     const binaries = await findBinaries(place.account);
-    const created = await initialise(binaries, place, options.settings?.["fsync"] !== "off");
+    const created = await initialise(binaries, place, options.settings?.["fsync"] !== "off", options.signal);
     const cluster = new Cluster(binaries, place, {
       settings: { ...ownSettings, ...options.settings },
       log,

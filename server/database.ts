@@ -20,17 +20,21 @@ export interface DatabaseOptions {
   readonly url: string | undefined;
   readonly stateDir: string;
   readonly log: Logger;
+  /** Ends the start of the embedded one. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Opens the external database that was named, or starts the embedded one in the state directory. The address of the
  * embedded one is left in `database.url`, so that commands beside the server find it.
  */
-export async function openDatabase({ url, stateDir, log }: DatabaseOptions): Promise<OpenDatabase> {
+export async function openDatabase(options: DatabaseOptions): Promise<OpenDatabase> {
+  const { url, stateDir, log, signal } = options;
   if (url !== undefined) return { url, stop: () => Promise.resolve() };
   const postgres = await startPostgres({
     dir: join(stateDir, "postgres"),
     log: (message, facts) => log.info(facts, message),
+    ...(signal === undefined ? {} : { signal }),
   });
   const note = join(stateDir, "database.url");
   rmSync(note, { force: true });

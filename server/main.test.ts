@@ -5,7 +5,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type AddressInfo, createServer } from "node:net";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 
 import { Client } from "pg";
@@ -59,6 +61,15 @@ async function until(child: ChildProcess, msg: string): Promise<Line> {
   throw new Error(`the server ended without "${msg}"`);
 }
 
+/** What it logs until it ends. */
+async function lines(child: ChildProcess): Promise<readonly string[]> {
+  assert.ok(child.stdout);
+  const said: string[] = [];
+  for await (const text of createInterface({ input: child.stdout }))
+    said.push((JSON.parse(text) as Line).msg);
+  return said;
+}
+
 function fetchStatus(port: number, path: string, ca: string, authorization?: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const headers = authorization === undefined ? {} : { authorization };
@@ -89,6 +100,47 @@ test("the server starts from nothing, lets in who holds an admin token, drains o
   const ended = once(child, "close");
   child.kill("SIGTERM");
   assert.deepEqual((await ended)[0], 0);
+});
+
+test("a server that is told to end while another one migrates its database ends at once, and waits there no more", async (t) => {
+  const env = { DATABASE_URL: await freshDatabaseUrl(t), FALCONRY_STATE_DIR: stateDir(t) };
+  const other = new Client({ connectionString: env.DATABASE_URL });
+  await other.connect();
+  t.after(() => other.end());
+  // As the server has it that migrates.
+  await other.query("select pg_advisory_lock(7377296838936654457)");
+  const waiting = async () => {
+    const { rows } = await other.query<{ n: number }>(
+      "select count(*)::int as n from pg_stat_activity where application_name = 'falconry-migrate' and wait_event = 'advisory' and datname = current_database()",
+    );
+    return rows[0]?.n === 1;
+  };
+  const child = start(t, [], env);
+  const log = lines(child);
+  const ended = once(child, "close");
+  while (!(await waiting())) await pause(20);
+  child.kill("SIGTERM");
+  assert.deepEqual(await ended, [0, null]);
+  assert.deepEqual((await log).slice(-2), ["stopping before it has started", "stopped"]);
+  while (await waiting()) await pause(20);
+});
+
+test("a server that is told to end while its database accepts it and says nothing ends as well", async (t) => {
+  const connected = Promise.withResolvers<void>();
+  const mute = createServer((socket) => {
+    socket.on("error", () => {});
+    connected.resolve();
+  }).listen(0, "127.0.0.1");
+  await once(mute, "listening");
+  t.after(() => mute.close());
+  const { port } = mute.address() as AddressInfo;
+  const env = { DATABASE_URL: `postgresql://f:f@127.0.0.1:${port}/f`, FALCONRY_STATE_DIR: stateDir(t) };
+  const child = start(t, [], env);
+  const ended = once(child, "close");
+  child.stdout?.resume();
+  await connected.promise;
+  child.kill("SIGINT");
+  assert.deepEqual(await ended, [0, null]);
 });
 
 test("a second start keeps CA and keys", async (t) => {

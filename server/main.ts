@@ -1,3 +1,5 @@
+import { stopSignal } from "./stop-signal.ts";
+import type { Logger } from "pino";
 import { PostgresError } from "#postgres";
 
 import packageJson from "../package.json" with { type: "json" };
@@ -25,33 +27,64 @@ function usage(): string {
   ].join("\n");
 }
 
+/** How long a start that is told to end may take to undo what it began. */
+const undoMs = 5_000;
+
 /** Runs until a signal comes, drains, and lets the process end by itself. */
 async function runServer(): Promise<void> {
   const config = readConfig(process.env);
   keepHeapClose();
   const log = createLog(config.logLevel, config.org);
   const { serve } = await import("./serve.ts");
-  const server = await serve(config, log);
+  const server = await startOrEnd(log, serve(config, log, { signal: stopSignal }));
   const { host, port } = server.publicAddress;
   log.info(
     { server: server.id, port: server.port, address: `${host}:${port}`, caPin: server.caPin },
     "listening",
   );
-  const stop = (signal: NodeJS.Signals) => {
-    log.info({ signal }, "draining");
+  const stop = () => {
+    log.info({ signal: stopSignal.reason as string }, "draining");
     server.stop().then(
       () => log.info("stopped"),
       (error: unknown) => fail(error),
     );
   };
-  // A second signal ends the process at once: the handler is gone by then.
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
+  if (stopSignal.aborted) stop();
+  else stopSignal.addEventListener("abort", stop);
+}
+
+/** A start that is told to end undoes what it began, and the process ends; also when the database hangs, which lets go of what it did with its connection. */
+async function startOrEnd<T>(log: Logger, starting: Promise<T>): Promise<T> {
+  let late: NodeJS.Timeout | undefined;
+  const giveUp = () => {
+    log.info({ signal: stopSignal.reason as string }, "stopping before it has started");
+    late = setTimeout(() => {
+      log.warn("stopped, and a part of the start hung");
+      process.exit(0);
+    }, undoMs);
+  };
+  if (stopSignal.aborted) giveUp();
+  else stopSignal.addEventListener("abort", giveUp);
+  try {
+    return await starting;
+  } catch (error) {
+    if (!stopSignal.aborted) throw error;
+    // Most often that it was ended; it may be what was in its way before.
+    log.info({ why: error instanceof Error ? error.message : String(error) }, "stopped");
+    process.exit(0);
+  } finally {
+    stopSignal.removeEventListener("abort", giveUp);
+    clearTimeout(late);
+  }
 }
 
 async function main(args: readonly string[]): Promise<void> {
   const [command, ...rest] = args;
   if (command === undefined) return runServer();
+  // What a command has not finished the database takes back when its connection breaks.
+  const end = () => process.exit(stopSignal.reason === "SIGINT" ? 130 : 143);
+  if (stopSignal.aborted) end();
+  stopSignal.addEventListener("abort", end);
   if (command === "admin-token") {
     const { adminToken } = await import("./admin-token.ts");
     process.stdout.write(`${await adminToken(rest, process.env)}\n`);

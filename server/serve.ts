@@ -59,7 +59,7 @@ import { listAgentStandings } from "./store/agents.ts";
 import { removeLogins } from "./store/api-tokens.ts";
 import { createAlertTaker } from "./sessions/take-alerts.ts";
 import type { AuditPen } from "./store/audit-entries.ts";
-import { migrate } from "./store/migrate.ts";
+import { migrate, migrationsFolder } from "./store/migrate.ts";
 import { listenForChanges } from "./store/notify.ts";
 import { openPool, type Database } from "./store/pool.ts";
 import { together } from "./together.ts";
@@ -93,6 +93,8 @@ export interface ServeOptions {
   readonly tuning?: Partial<Tuning>;
   /** Threads of somebody else, who ends them. */
   readonly threads?: Threads;
+  /** Ends the start: it throws, and what it began is undone. Nothing afterwards, which `stop` is for. */
+  readonly signal?: AbortSignal;
 }
 
 /** Brings a server up on its database, or fails with one line that says what is in the way. */
@@ -106,19 +108,25 @@ export async function serve(config: Config, log: Logger, options: ServeOptions =
   }
 }
 
+function goOn(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new Error("The start was ended", { cause: signal.reason });
+}
+
 /** Opens the database and brings it to our schema. */
 async function openMigrated(
-  config: Config,
-  log: Logger,
+  { config, log, signal }: Start,
   undo: (() => Promise<void>)[],
 ): Promise<OpenDatabase> {
-  const database = await openDatabase({ url: config.databaseUrl, stateDir: config.stateDir, log });
+  const { databaseUrl: url, stateDir } = config;
+  const database = await openDatabase({ url, stateDir, log, signal });
   undo.push(() => database.stop());
   try {
-    const applied = await migrate(database.url);
+    const applied = await migrate(database.url, migrationsFolder, signal);
     if (applied.length > 0) log.info({ applied }, "database migrated");
+    goOn(signal);
     return database;
   } catch (error) {
+    if (signal?.aborted === true) throw error;
     throw databaseFailure(error, database.url) ?? error;
   }
 }
@@ -155,14 +163,12 @@ interface Start extends ServeOptions {
   readonly log: Logger;
 }
 
-async function assemble(
-  { config, log, tuning = {}, threads }: Start,
-  undo: (() => Promise<void>)[],
-): Promise<RunningServer> {
+async function assemble(start: Start, undo: (() => Promise<void>)[]): Promise<RunningServer> {
+  const { config, log, tuning = {}, threads, signal } = start;
   const provider =
     config.oidcFile === undefined ? undefined : createProvider(readOidcFile(config.oidcFile), log);
   const state = await openState(config.stateDir, config.org, now());
-  const database = await openMigrated(config, log, undo);
+  const database = await openMigrated(start, undo);
   const db = openServerPool(config, database.url, log);
   undo.push(() => db.$client.end());
   const keeper = await openKeeper(config, db, state, log);
@@ -171,6 +177,7 @@ async function assemble(
   const audit = createAudit(pen);
   const watched = await openWatched({ config, db, log, loops: () => work.loops }, undo);
   const { metrics } = watched;
+  goOn(signal);
   const loader = openLoader(config.limits.loading, metrics, threads);
   let port = config.listenPort;
   const publicAddress = () => config.publicAddress ?? { host: "localhost", port };

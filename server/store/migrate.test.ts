@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 
 import { Client } from "pg";
@@ -98,6 +99,25 @@ test("a migration that fails leaves nothing of itself behind; those before it st
   assert.equal(row?.half, null);
   writeFileSync(join(folder, "9999_broken.sql"), "alter table rollouts drop column whole");
   assert.deepEqual(await migrate(url, folder), ["9999_broken"]);
+});
+
+test("migrations that are ended end at once: the one under way is taken back, and holds nothing for longer than a moment", async (t) => {
+  const url = await freshDatabaseUrl(t);
+  const folder = copyOfMigrations(t);
+  addMigration(folder, "9999_long", 9_000_000_000_000, "create table half (id int); select pg_sleep(600)");
+  const stop = new AbortController();
+  const migrating = migrate(url, folder, stop.signal);
+  const asks =
+    "select count(*)::int as n from pg_stat_activity where application_name = 'falconry-migrate' and datname = current_database()";
+  const sleeping = async () =>
+    (await query<{ n: number }>(url, `${asks} and wait_event = 'PgSleep'`))[0]?.n === 1;
+  while (!(await sleeping())) await delay(20);
+  stop.abort();
+  await assert.rejects(migrating, /The migrations were ended/);
+  while ((await query<{ n: number }>(url, asks))[0]?.n !== 0) await delay(20);
+  const [row] = await query<{ half: string | null }>(url, "select to_regclass('half') as half");
+  assert.equal(row?.half, null);
+  await assert.rejects(migrate(url, folder, stop.signal), /The migrations were ended/);
 });
 
 test("hours that are counted when totals come lie in the day of their totals, and go with it", async (t) => {

@@ -36,9 +36,15 @@ interface Applied {
  * servers starting at once: they take turns, and those that come later find nothing to do. Answers with the names of the migrations that
  * it applied.
  *
- * Fails when the database is newer than the code, and when an applied migration is not the text it was.
+ * Fails when the database is newer than the code, when an applied migration is not the text it was, and at once when the signal comes: then
+ * the database takes back the migration that was under way.
  */
-export async function migrate(url: string, folder: string = migrationsFolder): Promise<readonly string[]> {
+export async function migrate(
+  url: string,
+  folder: string = migrationsFolder,
+  signal?: AbortSignal,
+): Promise<readonly string[]> {
+  if (signal?.aborted === true) throw ended(signal);
   const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: 10_000,
@@ -46,8 +52,28 @@ export async function migrate(url: string, folder: string = migrationsFolder): P
   });
   // A connection that breaks in between also rejects the query in flight: that is the error to show.
   client.on("error", () => {});
+  const work = applyPending(client, folder);
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const giveUp = () => {
+      reject(ended(signal));
+      // Breaks the connection off in the middle of whatever it does; that this fails the work is what it is for.
+      void client.end().catch(() => {});
+    };
+    signal.addEventListener("abort", giveUp);
+    void work.then(resolve, reject).finally(() => signal.removeEventListener("abort", giveUp));
+  });
+}
+
+function ended(signal: AbortSignal): Error {
+  return new Error("The migrations were ended", { cause: signal.reason });
+}
+
+async function applyPending(client: Client, folder: string): Promise<readonly string[]> {
   await client.connect();
   try {
+    // By itself Postgres works on for a client that is gone, and holds what it has locked, until it has something to say to it.
+    await client.query(noticeGone);
     await client.query(`set lock_timeout = ${lockTimeoutMs}`);
     // Held by the session: a process that dies lets go of it with its connection.
     await client.query("select pg_advisory_lock($1::bigint)", [migrationLock]);
@@ -60,6 +86,10 @@ export async function migrate(url: string, folder: string = migrationsFolder): P
     await client.end();
   }
 }
+
+/** Releases before 14 do not know it. */
+const noticeGone =
+  "select set_config(name, '1s', false) from pg_settings where name = 'client_connection_check_interval'";
 
 /** Where drizzle keeps the same, so that its tools can read it. */
 const journalTable = `create schema if not exists drizzle;
