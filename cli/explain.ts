@@ -57,7 +57,7 @@ export function explainCall(error: ConnectError, place: Place): Failure {
     case Code.OutOfRange:
       return failure(error, exitCodes.refused, words, trustHints(words));
     case Code.Canceled:
-      return failure(error, exitCodes.interrupted, "Interrupted", []);
+      return failure(error, exitCodes.interrupted, "", []);
     case Code.DeadlineExceeded:
       return failure(error, exitCodes.away, `${place.server} did not answer in time`, serverHints(place));
     case Code.Unavailable:

@@ -35,9 +35,9 @@ export function misused(message: string, ...next: readonly string[]): Failure {
   return new Failure(exitCodes.usage, message, next);
 }
 
-/** The person wants it to end. */
-export function interrupted(what: string): Failure {
-  return new Failure(exitCodes.interrupted, `Interrupted ${what}`);
+/** The person wants it to end. Nothing is said when there is nothing that whoever pressed Ctrl-C does not know: `what` is what had not been done yet. */
+export function interrupted(what?: string): Failure {
+  return new Failure(exitCodes.interrupted, what === undefined ? "" : `Interrupted ${what}`);
 }
 
 /** The answer has said everything, and a script learns from the exit code how it ended. */

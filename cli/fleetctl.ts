@@ -16,7 +16,7 @@ export async function runFleetctl(argv: readonly string[], screen: Screen): Prom
   } catch (error) {
     const { explain } = await import("./explain.ts");
     const failure = explain(error);
-    if (failure.exitCode === exitCodes.interrupted || failure.message === "") return failure.exitCode;
+    if (failure.message === "") return failure.exitCode;
     screen.talk(`fleetctl: ${failure.message}\n`);
     for (const next of failure.next) screen.talk(`  try: ${next}\n`);
     if (failure.exitCode === exitCodes.bug) await keepDetails(failure, argv, screen);

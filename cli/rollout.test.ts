@@ -217,6 +217,7 @@ test("rollout watch that is interrupted says that the rollout goes on, and ends 
   const { code, talk } = await watch;
   assert.equal(code, 130);
   assert.match(talk, /The rollout goes on\. To look again: fleetctl rollout watch ro_/);
+  assert.doesNotMatch(talk, /^fleetctl: /m, "whoever pressed Ctrl-C knows that");
 });
 
 test("rollout watch on a terminal redraws one picture instead of scrolling", async (t) => {

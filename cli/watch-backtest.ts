@@ -2,7 +2,7 @@ import type { Client } from "@connectrpc/connect";
 import { type Backtest, type BacktestService, BacktestState } from "#proto/fleet/v1/backtest";
 import { present } from "./answer.ts";
 import { backtestLine } from "./backtest-view.ts";
-import { exitCodes, Failure } from "./failure.ts";
+import { interrupted } from "./failure.ts";
 import { followToRest } from "./follow.ts";
 import { liveFrame, type Screen } from "./screen.ts";
 
@@ -40,7 +40,7 @@ export async function watchBacktest(
       screen.talk(
         `Backtest ${backtestId} is cancelled. For what it gave so far: fleetctl rules backtest --show ${backtestId}\n`,
       );
-      throw new Failure(exitCodes.interrupted, "Interrupted");
+      throw interrupted();
     } finally {
       frame?.([]);
     }

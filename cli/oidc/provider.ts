@@ -1,5 +1,5 @@
 import type { Configuration, TokenEndpointResponse } from "openid-client";
-import { exitCodes, Failure, refused } from "../failure.ts";
+import { exitCodes, Failure, interrupted, refused } from "../failure.ts";
 import { startReceiver } from "./receiver.ts";
 
 /** What the server says about logging in. */
@@ -131,7 +131,7 @@ async function explained<T>(issuer: string, work: () => Promise<T>): Promise<T> 
       readonly error_description?: string;
     };
     if (name === "AbortError" || (cause as Error | undefined)?.name === "AbortError") {
-      throw new Failure(exitCodes.interrupted, "Interrupted");
+      throw interrupted();
     }
     if (code !== undefined) {
       const why = description === undefined ? code : `${description} (${code})`;

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { exitCodes, Failure } from "../failure.ts";
+import { exitCodes, Failure, interrupted } from "../failure.ts";
 
 /** Waits on this machine for the browser to come back from the identity provider. */
 export interface Receiver {
@@ -50,7 +50,7 @@ async function orGiveUp(coming: Promise<URL>, signal: AbortSignal): Promise<URL>
   const done = new AbortController();
   const ends = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
   const gone = once(ends, "abort", { signal: done.signal }).then(() => {
-    if (signal.aborted) throw new Failure(exitCodes.interrupted, "Interrupted");
+    if (signal.aborted) throw interrupted();
     throw new Failure(exitCodes.refused, "Nobody logged in within five minutes", [
       "fleetctl login --oidc",
       "fleetctl login --oidc --device   where no browser can come back to this machine",
@@ -58,7 +58,7 @@ async function orGiveUp(coming: Promise<URL>, signal: AbortSignal): Promise<URL>
   });
   // Whichever loses is of no interest any more.
   gone.catch(() => {});
-  if (ends.aborted) throw new Failure(exitCodes.interrupted, "Interrupted");
+  if (ends.aborted) throw interrupted();
   try {
     return await Promise.race([coming, gone]);
   } finally {

@@ -3,6 +3,7 @@ import { AuthService, type LoginResponse } from "#proto/fleet/v1/auth";
 import type { Connection } from "../connection.ts";
 import { changeContexts, type Context, isDue, type StoredLogin } from "../contexts.ts";
 import { refused } from "../failure.ts";
+import { shellWord } from "../onboard/plan/shell-word.ts";
 import { findProvider, type Grant, type LoginOptions } from "./provider.ts";
 
 /** A token of the fleet, for what the identity provider gave. */
@@ -40,7 +41,10 @@ export async function renewed(
     if (login === undefined || !isDue(login)) return undefined;
     if (login.refreshToken === undefined) {
       if (login.expiresAt > Date.now()) return undefined;
-      throw refused(`The login of context "${name}" is over`, `fleetctl login --oidc --name ${name}`);
+      throw refused(
+        `The login of context "${name}" is over`,
+        `fleetctl login --oidc --name ${shellWord(name)}`,
+      );
     }
     const options = { issuer: login.issuer, clientId: login.clientId, scopes: [] };
     const grant = await (await findProvider(options)).refresh(login.refreshToken);

@@ -1,5 +1,5 @@
 import type { Cluster } from "#proto/fleet/v1/cluster";
-import { exitCodes, Failure, refused } from "../failure.ts";
+import { exitCodes, Failure, interrupted, refused } from "../failure.ts";
 import type { Steps } from "../local/steps.ts";
 import { until, WaitError, type Probe } from "../local/until.ts";
 import { clean } from "../output/text.ts";
@@ -78,7 +78,7 @@ function waiter(options: OnboardOptions, ports: Ports, before: PodsBefore): Wait
     let shown = "";
     const look: typeof probe = async () => {
       if (ports.signal.aborted) {
-        throw new Failure(exitCodes.interrupted, `Interrupted while waiting for ${what}`);
+        throw interrupted(`while waiting for ${what}`);
       }
       const result = await passing(async () => {
         await refuseTrouble(options, ports, before, tellOnce);

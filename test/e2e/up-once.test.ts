@@ -187,8 +187,9 @@ test(
       const { code, talk } = await interruptWhen(t, dir, isSo);
       assert.equal(code, 130, talk);
       const lines = talk.trimEnd().split("\n");
-      assert.match(lines.at(-1) ?? "", /^ok {3}clean shutdown /, talk);
-      assert.match(lines.at(-2) ?? "", new RegExp(`^stop ${step} .* interrupted$`), talk);
+      assert.equal(lines.at(-1), "fleetctl: Interrupted before the fleet was up", talk);
+      assert.match(lines.at(-2) ?? "", /^ok {3}clean shutdown /, talk);
+      assert.match(lines.at(-3) ?? "", new RegExp(`^stop ${step} .* interrupted$`), talk);
       assert.deepEqual(processesIn(dir), [], talk);
       assert.ok(!existsSync(state("postgres", "data.new")));
     }

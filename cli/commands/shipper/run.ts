@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { Args, Flags } from "../../oclif.ts";
 import { startAgentProgram } from "../../agent-process.ts";
 import { parseDuration } from "../../duration.ts";
-import { Failure, exitCodes, misused } from "../../failure.ts";
+import { Failure, exitCodes, interrupted, misused } from "../../failure.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { asList, envOf, labelsFrom, listFlag, switchFlag, textFlag } from "../../flags.ts";
 import { readShipperFiles, variablesFrom, variablesOf } from "../../shipper-files.ts";
@@ -86,6 +86,7 @@ export default class ShipperRun extends FleetCommand {
       // Interrupted while it was being loaded, so that nothing of it ran, or again while it was ending.
       return signal.aborted && (by === "SIGTERM" || by === "SIGINT") ? exitCodes.interrupted : ended;
     });
+    if (code === exitCodes.interrupted) throw interrupted("before all was delivered");
     if (code !== 0) throw new Failure(code ?? exitCodes.bug, whyOf(code));
   }
 }
@@ -99,8 +100,6 @@ function whyOf(code: number | null): string {
       return "Not everything was delivered, or the config asks for more than it may";
     case exitCodes.usage:
       return "The config cannot be used";
-    case exitCodes.interrupted:
-      return "Interrupted before all was delivered";
     default:
       return `The pipeline ended with code ${code}`;
   }
