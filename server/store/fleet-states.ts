@@ -36,8 +36,6 @@ interface Kind {
 }
 
 const kinds: readonly Kind[] = [
-  { rules: ["Agent silent"], list: (db, now) => listAgentsAway(db, now, "Agent silent") },
-  { rules: ["Agent left"], list: (db, now) => listAgentsAway(db, now, "Agent left") },
   { rules: ["Queue full", "Agent condition"], list: listAgentConditions },
   { rules: ["Agent identity"], list: listSuspected },
   { rules: ["Agent flapping"], list: listFlapping },
@@ -49,8 +47,9 @@ const kinds: readonly Kind[] = [
 
 /** What is wrong in the fleet now, as far as the database tells. */
 export async function listFleetStates(db: Db, now: Date): Promise<FleetStates> {
-  const [found, cut]: [Occurrence[], FleetRule[]] = [[], []];
   // One after the other: a transaction has one connection.
+  const away = await listAgentsAway(db, now);
+  const [found, cut]: [Occurrence[], FleetRule[]] = [[...away.found], [...away.cut]];
   for (const { rules, list } of kinds) {
     const states = await list(db, now);
     found.push(...states);
@@ -63,42 +62,42 @@ export async function listFleetStates(db: Db, now: Date): Promise<FleetStates> {
 /**
  * Agents that nothing is heard of. As `askedAgents` has it, one that was silent for a day beside others is taken for gone. One that said
  * goodbye has left, which is told without an alarm (its node may have been replaced, or somebody ended it there) only while another
- * of its cluster is heard of: the goodbye of the last that watched is an alarm, whatever silent ones there are beside it. By
- * themselves, so that a great many nodes that are replaced leave room for the alarms.
+ * of its cluster is heard of: the goodbye of the last that watched is an alarm, whatever silent ones there are beside it. Each has a
+ * limit of its own, so that a great many nodes that are replaced leave room for the alarms.
  */
-async function listAgentsAway(
-  db: Db,
-  now: Date,
-  rule: "Agent silent" | "Agent left",
-): Promise<readonly Occurrence[]> {
+async function listAgentsAway(db: Db, now: Date): Promise<FleetStates> {
   const [silent, gone] = [before(now, silentAfterMs), before(now, goneAfterMs)];
   const ofCluster = sql`from agents o where o.cluster_id = a.cluster_id and o.revoked_at is null`;
   const { rows } = await db.execute<AwayRow>(sql`
     select * from (
-      select a.name as agent, c.name as cluster, c.labels, a.last_seen_at as since, a.created_at as created,
-        case when ${hasLeft(sql`a`, now)} then a.left_at end as "left",
-        exists (select 1 ${ofCluster} and o.last_seen_at >= ${silent}::timestamptz) as "isWatched",
-        exists (select 1 ${ofCluster} and o.last_seen_at >= ${gone}::timestamptz and not ${hasLeft(sql`o`, now)}) as "hasOthers"
-      from agents a join clusters c on c.id = a.cluster_id
-      where a.revoked_at is null and c.retired_at is null
-        and (a.last_seen_at is null or a.last_seen_at < ${silent}::timestamptz) and a.created_at < ${silent}::timestamptz
-    ) away
-    where (not "hasOthers" or since >= ${gone}::timestamptz)
-      and ("left" is not null and "isWatched") = ${rule === "Agent left"}::boolean
-    order by cluster, agent limit ${statesMax}`);
-  return rows.map((row) => awayState(rule, row));
+      select *, row_number() over (partition by rule order by cluster, agent) as n
+      from (
+        select *, case when "left" is not null and "isWatched" then 'Agent left' else 'Agent silent' end as rule
+        from (
+          select a.name as agent, c.name as cluster, c.labels, a.last_seen_at as since, a.created_at as created,
+            case when ${hasLeft(sql`a`, now)} then a.left_at end as "left",
+            exists (select 1 ${ofCluster} and o.last_seen_at >= ${silent}::timestamptz) as "isWatched",
+            exists (select 1 ${ofCluster} and o.last_seen_at >= ${gone}::timestamptz and not ${hasLeft(sql`o`, now)}) as "hasOthers"
+          from agents a join clusters c on c.id = a.cluster_id
+          where a.revoked_at is null and c.retired_at is null
+            and (a.last_seen_at is null or a.last_seen_at < ${silent}::timestamptz) and a.created_at < ${silent}::timestamptz
+        ) away where not "hasOthers" or since >= ${gone}::timestamptz
+      ) told
+    ) placed where n <= ${statesMax} order by rule desc, n`);
+  const cut = awayRules.filter((rule) => rows.filter((row) => row.rule === rule).length >= statesMax);
+  return { found: rows.map(awayState), cut: new Set(cut) };
 }
 
+const awayRules = ["Agent silent", "Agent left"] as const;
+
 type AwayRow = AgentRow & {
+  readonly rule: (typeof awayRules)[number];
   readonly since: string | null;
   readonly left: string | null;
   readonly created: string;
 };
 
-function awayState(
-  rule: "Agent silent" | "Agent left",
-  { agent, cluster, labels, since, left, created }: AwayRow,
-): Occurrence {
+function awayState({ rule, agent, cluster, labels, since, left, created }: AwayRow): Occurrence {
   const sinceMs = Date.parse(left ?? since ?? created);
   const at = new Date(sinceMs).toISOString();
   const silent = since === null ? "was never heard of" : `was last heard of at ${at}`;
