@@ -3,7 +3,7 @@ import { RE2JS } from "re2js";
 /** Letters of a pattern that somebody may have run here. */
 export const patternLettersMax = 1_024;
 /** RE2's measure of a pattern. A test costs at most so many steps for each letter of the text. */
-export const patternSizeMax = 300;
+const patternSizeMax = 300;
 
 /** What a pattern costs, or why it may not run here. */
 export type PatternVerdict =

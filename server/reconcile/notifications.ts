@@ -35,6 +35,7 @@ import {
   type KeptGroup,
 } from "../store/notification-groups.ts";
 import { listRoutes } from "../store/notification-routes.ts";
+import { inTurns } from "../store/pattern-time.ts";
 import type { Database, Transaction } from "../store/pool.ts";
 
 export interface NotificationPorts {
@@ -94,7 +95,10 @@ function gather(
     const look = looks ? await lookAt(tx, ports, now) : undefined;
     if (router !== undefined && (arrived.length > 0 || look !== undefined)) {
       const silences = await listHoldingSilences(tx, now);
-      const told = arrived.filter(({ facts }) => !silences.some(({ meets }) => meets(facts)));
+      const told: Occurrence[] = [];
+      await inTurns(arrived, (each) => {
+        if (!silences.some(({ meets }) => meets(each.facts))) told.push(each);
+      });
       await putIntoGroups(tx, router, told, look, now);
     }
     const next: Cursor = {

@@ -11,6 +11,7 @@ import {
   type Taken,
 } from "../store/alert-intake.ts";
 import { listHoldingSilences, type Silence } from "../store/alert-silences.ts";
+import { inTurns } from "../store/pattern-time.ts";
 import type { Db } from "../store/pool.ts";
 
 /** Stores the alerts of one cluster, within its bounds and marked by the silences that hold. */
@@ -31,11 +32,13 @@ export function createAlertTaker(
     if (cluster === undefined) throw new Error(`Alerts came from cluster ${clusterId}, which is not there`);
     const silences = await silencesAt(cluster.silencesVersion, now);
     const places = planIntake(rows, cluster, bounds, groupIdOf);
-    const placed = rows.flatMap((row, i): PlacedAlert[] => {
+    const placed: PlacedAlert[] = [];
+    // Whatever a cluster has written for the patterns of silences, only its own batches wait for them.
+    await inTurns(rows.entries(), ([i, row]) => {
       const place = places[i];
-      if (place === undefined) return [];
+      if (place === undefined) return;
       const silence = silences.find(({ meets }) => meets(factsOf(row, cluster)));
-      return [{ ...row, place, ...(silence === undefined ? {} : { silence }) }];
+      placed.push({ ...row, place, ...(silence === undefined ? {} : { silence }) });
     });
     const taken = await storeAlerts(db, placed, now);
     onTaken(taken);

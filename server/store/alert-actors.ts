@@ -1,13 +1,11 @@
-import { setImmediate } from "node:timers/promises";
-
 import { actorFields } from "../domain/alert-fields.ts";
 import { compileMatchers, subjectOf, type AlertMatcher } from "../domain/alert-matcher.ts";
-import { judgePattern, patternSizeMax } from "../domain/pattern.ts";
 import { withoutHours, type CountPlan, type SplitPlan, type TimeRange } from "../domain/alert-stats.ts";
 import type { HourRange } from "./alert-totals.ts";
-import { instant, isOneOf, meeting, microseconds, noFacts, type Search } from "./alerts.ts";
+import { instant, isOneOf, microseconds, noFacts, picking, type Search } from "./alerts.ts";
 import { param } from "./assignments.ts";
 import { sql, type SQL } from "./drizzle.ts";
+import { createPatternTime, PatternsTooSlow, type PatternTime } from "./pattern-time.ts";
 import type { Database, Db } from "./pool.ts";
 
 /** Hours that one call counts. */
@@ -183,14 +181,14 @@ interface Column {
 
 /**
  * Tries patterns of actors on each value that there is, and has the database look for those that they fit: the same alerts are met.
- * `rows`, called `a`, have at least the values of what is searched. Undefined when there are too many values, or trying them takes more
- * than `stepsMax` steps: that is done in the snapshot of the values, which holds a connection.
+ * `rows`, called `a`, have at least the values of what is searched. Undefined when there are too many values, or trying them takes longer
+ * than it may.
  */
 export async function settleActors(
   db: Db,
   search: Search,
   rows: SQL,
-  stepsMax: number,
+  { valuesMs, sumsMs }: PatternBounds,
 ): Promise<Search | undefined> {
   const isSettled = (matcher: AlertMatcher) => isOfActors(matcher) && matcher.name !== "rule";
   const named = Map.groupBy(search.rest.filter(isSettled), ({ name }) => name);
@@ -205,51 +203,39 @@ export async function settleActors(
   });
   const values = await readValues(db, columns, rows);
   if (values === undefined) return undefined;
-  const steps = columns.map(({ matchers }, i) => stepsOf(matchers, values[i] ?? []));
-  if (steps.reduce((sum, each) => sum + each, 0) > stepsMax) return undefined;
+  const time = createPatternTime(valuesMs);
   const others = [...search.others];
   for (const [i, each] of columns.entries()) {
-    const met = await fitting(each, values[i] ?? []);
+    const met = await fitting(each, values[i] ?? [], time).catch((error: unknown) => {
+      if (error instanceof PatternsTooSlow) return undefined;
+      throw error;
+    });
+    if (met === undefined) return undefined;
     others.push(sql`${each.column} = any(${param(met)}::${sql.raw(each.isField ? "jsonb" : "text")}[])`);
   }
   const rest = search.rest.filter((matcher) => !isSettled(matcher));
-  return { ...search, others, rest, meets: meeting(rest) };
+  return { ...search, others, rest, pick: picking(rest, createPatternTime(sumsMs)) };
 }
 
-/** Steps after which everybody else has a turn: some ten milliseconds. */
-const turnSteps = 1024 * 1024;
+/** What patterns of a question about actors may take. */
+export interface PatternBounds {
+  /** Milliseconds for the values of actors: they are tried in the snapshot in which they were read, which holds a connection. */
+  readonly valuesMs: number;
+  /** Milliseconds for what is left to be tried on sums. */
+  readonly sumsMs: number;
+}
 
-/** Those values that all patterns of a column fit. Values of fields are JSON. */
-export async function fitting(
-  { name, isField, matchers }: Omit<Column, "column">,
+/** Those values that all patterns of a column fit. Values of fields are JSON. Throws `PatternsTooSlow`. */
+function fitting(
+  { name, isField, matchers }: Column,
   values: readonly string[],
+  time: PatternTime,
 ): Promise<readonly string[]> {
   const test = compileMatchers(matchers);
-  const size = sizeOf(matchers);
-  const met: string[] = [];
-  let steps = 0;
-  for (const value of values) {
-    steps += value.length * size;
-    if (steps > turnSteps) {
-      await setImmediate();
-      steps = 0;
-    }
+  return time.pick(values, (value) => {
     const facts = isField ? { fields: { [name]: JSON.parse(value) as unknown } } : { actor: value };
-    if (test({ ...noFacts, ...facts })) met.push(value);
-  }
-  return met;
-}
-
-/** At most so many steps take all patterns for each letter. */
-function sizeOf(matchers: readonly AlertMatcher[]): number {
-  return matchers.reduce((sum, { value }) => {
-    const verdict = judgePattern(value);
-    return sum + (verdict.kind === "fits" ? verdict.size : patternSizeMax);
-  }, 0);
-}
-
-function stepsOf(matchers: readonly AlertMatcher[], values: readonly string[]): number {
-  return sizeOf(matchers) * values.reduce((sum, { length }) => sum + length, 0);
+    return test({ ...noFacts, ...facts });
+  });
 }
 
 /** The different values of each column, all read at once; undefined when there are too many. */

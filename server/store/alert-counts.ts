@@ -9,7 +9,7 @@ import {
 } from "../domain/alert-stats.ts";
 import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import { isWholeFleet } from "../domain/scope.ts";
-import { isOfActors, settleActors, splitPlan } from "./alert-actors.ts";
+import { isOfActors, settleActors, splitPlan, type PatternBounds } from "./alert-actors.ts";
 import { aboutCluster, factColumns } from "./alert-conditions.ts";
 import {
   instant,
@@ -21,6 +21,7 @@ import {
   type Search,
 } from "./alerts.ts";
 import { sql, type SQL } from "./drizzle.ts";
+import { patternsMsMax } from "./pattern-time.ts";
 import { isStatementLate, type Db } from "./pool.ts";
 
 export const alertGroupings = ["rule", "priority", "cluster", "region"] as const;
@@ -46,21 +47,20 @@ const valuesMax = { plain: 1_000, bucketed: 100 };
 const sumsMax = 200_000;
 
 /** Alerts that are looked at one by one, where no counted hour answers. */
-export interface CountBounds {
+export interface CountBounds extends PatternBounds {
   readonly lookedAtMax: number;
   /** So few are looked at in a blink, sooner than it is known who has counted what. */
   readonly fewAlerts: number;
   /** Rows of hours that were counted by actor. They stand for at least as many alerts: where there are more, these are too many as well. */
   readonly rowsMax: number;
-  /** Steps of patterns on values of actors: a second's work. */
-  readonly stepsMax: number;
 }
 
 export const countBounds: CountBounds = {
   lookedAtMax: 2_000_000,
   fewAlerts: 100_000,
   rowsMax: 2_000_000,
-  stepsMax: 64 * 1024 * 1024,
+  valuesMs: 1_000,
+  sumsMs: patternsMsMax,
 };
 
 /** Counts alerts by a value and, with `buckets`, by time. Refuses what would have to look at too many alerts. */
@@ -71,7 +71,7 @@ export async function countAlerts(
   buckets?: Buckets,
   bounds: CountBounds = countBounds,
 ): Promise<Outcome<AlertCounts>> {
-  const search = await prepareSearch(db, filter);
+  const search = await prepareSearch(db, filter, bounds.sumsMs);
   if (search === undefined) return accept({ counts: [], total: 0n });
   const asked = { filter, by, bounds, ...(buckets === undefined ? {} : { buckets }) };
   const sums = await sumUp(db, search, asked).catch((error: unknown) => {
@@ -86,7 +86,7 @@ export async function countAlerts(
       why: `More than ${sumsMax} sums: count by something with fewer values, or longer parts of time`,
     });
   }
-  return accept(gather(sums.rows.filter(sums.meets), buckets));
+  return accept(gather(await sums.pick(sums.rows), buckets));
 }
 
 function tooMuch(what: string): Outcome<AlertCounts> {
@@ -96,7 +96,7 @@ function tooMuch(what: string): Outcome<AlertCounts> {
 
 interface Sums {
   readonly rows: readonly SumRow[];
-  readonly meets: Search["meets"];
+  readonly pick: Search["pick"];
 }
 
 /** Undefined where too many alerts would have to be looked at. */
@@ -107,7 +107,7 @@ async function sumUp(db: Db, search: Search, asked: Asked): Promise<Sums | undef
       const way = await findWay(tx, search, asked);
       return way === undefined
         ? undefined
-        : { rows: await readSums(tx, way, asked), meets: way.search.meets };
+        : { rows: await readSums(tx, way, asked), pick: way.search.pick };
     },
     // What was found to be counted is read as it was then.
     { accessMode: "read only", isolationLevel: "repeatable read" },
@@ -196,7 +196,7 @@ async function settle(
   const split = await splitPlan(tx, range, plan, { ...bounds, lookedAtMax });
   if (split === undefined) return undefined;
   const rows = counted({ ...split, search: everybody, from: actorHours });
-  const settled = await settleActors(tx, search, rows, bounds.stepsMax);
+  const settled = await settleActors(tx, search, rows, bounds);
   return settled === undefined ? undefined : { ...split, search: settled, from: actorHours };
 }
 

@@ -12,6 +12,7 @@ import { param } from "./assignments.ts";
 import type { AuditNote } from "./audit-entries.ts";
 import { desc, eq, sql, type SQL } from "./drizzle.ts";
 import { wakeGroups } from "./notification-groups.ts";
+import { createPatternTime, patternsMsMax } from "./pattern-time.ts";
 import type { Database, Db, Transaction } from "./pool.ts";
 import type { Labels } from "./schema.ts";
 import { labelsIn } from "./scopes.ts";
@@ -86,7 +87,7 @@ export async function listAlertGroups(
       order by g.received_at desc, g.id desc limit ${limit}`,
   );
   const test = compileMatchers(rest);
-  const groups = found.filter((group) => test(factsOf(group)));
+  const groups = await createPatternTime(patternsMsMax).pick(found, (group) => test(factsOf(group)));
   const shown = groups.slice(0, size);
   const last = groups.length > size ? shown.at(-1) : found.length === limit ? found.at(-1) : undefined;
   return { groups: shown, ...(last === undefined ? {} : { next: last }) };

@@ -260,7 +260,7 @@ async function lookAt(
     from placed k where (k."isMet" and k.nth <= ${wanted}) or k.n = ${lookedAt}
     order by k.time desc, k.id desc, k."clusterId" desc`);
   return {
-    met: rows.filter((row) => row.isMet && search.meets(row)),
+    met: await search.pick(rows.filter((row) => row.isMet)),
     open: rows.flatMap((row) => (row.isEnd ? [{ value: row.lane, rule: row.laneRule, end: row }] : [])),
     looked: rows[0]?.looked ?? 0,
   };

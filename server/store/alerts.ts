@@ -5,6 +5,7 @@ import { aboutCluster, factColumns, splitMatchers } from "./alert-conditions.ts"
 import type { AlertRow } from "./alert-intake.ts";
 import { param } from "./assignments.ts";
 import { sql, type SQL } from "./drizzle.ts";
+import { createPatternTime, patternsMsMax, type PatternTime } from "./pattern-time.ts";
 import type { Db } from "./pool.ts";
 import type { Labels } from "./schema.ts";
 import { labelsIn } from "./scopes.ts";
@@ -65,7 +66,7 @@ export async function listArrivals(
   const terms = [search.untimed, search.times, ...others, sql`a.arrival > ${after}`, isNew];
   const { rows: keys } = await db.execute<KeyRow>(sql`
     select ${keyColumns(rest)} from alerts a where ${sql.join(terms, sql` and `)} order by a.arrival limit ${lookedAt}`);
-  const met = keys.filter(search.meets);
+  const met = await search.pick(keys);
   const shown = firstOf(met, size);
   const last = met.length > shown.length ? shown.at(-1) : keys.length === lookedAt ? keys.at(-1) : undefined;
   const upTo = last === undefined ? undefined : BigInt(last.arrival);
@@ -118,12 +119,20 @@ export interface Search {
   readonly others: readonly SQL[];
   /** What is tried on each alert here. */
   readonly rest: readonly AlertMatcher[];
-  readonly meets: (key: FactsRow) => boolean;
+  /** Those rows that meet `rest`, in the time that is left for the patterns of the whole search. Throws `PatternsTooSlow`. */
+  readonly pick: Pick;
 }
 
-/** Undefined when there can be no such alert. */
-export async function prepareSearch(db: Db, filter: AlertFilter): Promise<Search | undefined> {
-  const clusterIds = await findClusters(db, filter);
+type Pick = <K extends FactsRow>(rows: readonly K[]) => Promise<readonly K[]>;
+
+/** Undefined when there can be no such alert. Throws `PatternsTooSlow` when patterns of clusters take longer than `patternsMs`. */
+export async function prepareSearch(
+  db: Db,
+  filter: AlertFilter,
+  patternsMs: number = patternsMsMax,
+): Promise<Search | undefined> {
+  const time = createPatternTime(patternsMs);
+  const clusterIds = await findClusters(db, filter, time);
   const rules = rulesOf(filter);
   if (clusterIds?.length === 0 || rules?.length === 0) return undefined;
   const { where, rest } = splitMatchers(
@@ -144,14 +153,15 @@ export async function prepareSearch(db: Db, filter: AlertFilter): Promise<Search
     times: sql.join(times, sql` and `),
     others,
     rest,
-    meets: meeting(rest),
+    pick: picking(rest, time),
   };
 }
 
-/** A test for matchers that look at nothing of clusters. */
-export function meeting(matchers: readonly AlertMatcher[]): Search["meets"] {
+/** Picks rows by matchers that look at nothing of clusters. */
+export function picking(matchers: readonly AlertMatcher[], time: PatternTime): Pick {
+  if (matchers.length === 0) return (rows) => Promise.resolve(rows);
   const test = compileMatchers(matchers);
-  return (key) => test({ ...noFacts, ...key });
+  return (rows) => time.pick(rows, (row) => test({ ...noFacts, ...row }));
 }
 
 function namesRule({ name, operator }: AlertMatcher): boolean {
@@ -176,7 +186,11 @@ export function isOneOf(column: SQL, values: readonly string[] | undefined): SQL
 }
 
 /** The clusters that a filter leaves; undefined when it leaves all. */
-async function findClusters(db: Db, filter: AlertFilter): Promise<readonly string[] | undefined> {
+async function findClusters(
+  db: Db,
+  filter: AlertFilter,
+  time: PatternTime,
+): Promise<readonly string[] | undefined> {
   const matchers = filter.matchers.filter(aboutCluster);
   if (filter.scope.length === 0 && filter.selector.length === 0 && matchers.length === 0) return undefined;
   const { where, rest } = splitMatchers(matchers, columns);
@@ -185,7 +199,8 @@ async function findClusters(db: Db, filter: AlertFilter): Promise<readonly strin
     sql`select c.id, c.name, c.labels from clusters c where ${sql.join(terms, sql` and `)}`,
   );
   const test = compileMatchers(rest);
-  return rows.filter(({ name, labels }) => test({ ...noFacts, cluster: name, labels })).map(({ id }) => id);
+  const met = await time.pick(rows, ({ name, labels }) => test({ ...noFacts, cluster: name, labels }));
+  return met.map(({ id }) => id);
 }
 
 const columns = {

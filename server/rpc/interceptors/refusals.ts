@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Logger } from "pino";
 
+import { PatternsTooSlow } from "../../store/pattern-time.ts";
 import { isDatabaseAway, isUnstorableText } from "../../store/pool.ts";
 import { around } from "../iterators.ts";
 
@@ -37,6 +38,7 @@ export function toWire(error: unknown, signal: AbortSignal, method: string, log:
     const why = "The request holds a character that cannot be stored, such as NUL: leave it out";
     return new ConnectError(why, Code.InvalidArgument);
   }
+  if (error instanceof PatternsTooSlow) return new ConnectError(error.message, Code.ResourceExhausted);
   const reference = randomUUID();
   log.error({ err: error, method, reference }, "bug");
   return new ConnectError(
