@@ -28,7 +28,8 @@ export function checkPattern(pattern: string, at: number): number {
 /** A pattern that was checked. Its time grows with the length of the text and its own size, and both have a bound. */
 export function compilePattern(pattern: string): (text: string) => boolean {
   const compiled = RE2JS.compile(pattern);
-  return (text) => compiled.matcher(text.slice(0, testedLettersMax)).find();
+  // Whether, and not where: that is found by one table of states, where a place takes several times as long.
+  return (text) => compiled.test(text.slice(0, testedLettersMax));
 }
 
 /** Whether a value is one that a matcher asks for. A label that is not there is an empty value. */
