@@ -1,4 +1,4 @@
-import { refused } from "./failure.ts";
+import { refused, type Failure } from "./failure.ts";
 
 /** Pages asked for at most; with the largest pages far above any fleet. */
 const pagesMax = 1000;
@@ -15,5 +15,9 @@ export async function* pages<P extends { readonly nextPageToken: string }>(
     if (page.nextPageToken === token) break;
     token = page.nextPageToken;
   }
-  throw refused("The server's list does not end", "Ask for less: narrow it with -l or a limit.");
+  throw endless();
+}
+
+export function endless(): Failure {
+  return refused("The server's list does not end", "Ask for less: narrow it with -l or a limit.");
 }

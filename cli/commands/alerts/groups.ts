@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  type AlertGroup,
   AlertGroupService,
   AlertGroupState,
   ListAlertGroupsResponseSchema,
@@ -10,8 +9,8 @@ import { groupColumns } from "../../alert-group-view.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { countFlag, envOf } from "../../flags.ts";
 import { Flags } from "../../oclif.ts";
+import { lookBack, lookedTo } from "../../look-back.ts";
 import { renderTable } from "../../output/table.ts";
-import { pages } from "../../pages.ts";
 
 const { OPEN, ACKNOWLEDGED, RESOLVED } = AlertGroupState;
 
@@ -60,23 +59,28 @@ export default class AlertsGroups extends FleetCommand {
       ...wishes[flags.state],
     };
     const service = await this.client(AlertGroupService, flags);
-    const groups: AlertGroup[] = [];
-    let isMore = false;
-    for await (const page of pages((pageToken) =>
-      service.listAlertGroups({ ...wish, states: [...("states" in wish ? wish.states : [])], pageToken }),
-    )) {
-      groups.push(...page.groups);
-      isMore = page.nextPageToken !== "";
-      if (groups.length >= limit) break;
-    }
-    const answer = create(ListAlertGroupsResponseSchema, { groups: groups.slice(0, limit) });
+    const get = (pageToken: string) =>
+      service.listAlertGroups({ ...wish, states: [...("states" in wish ? wish.states : [])], pageToken });
+    const found = await lookBack(get, (page) => page.groups, {
+      limit,
+      noun: "group",
+      say: (line) => this.talk(line),
+      now: () => this.screen.now(),
+    });
+    const { isMore, stopped } = found;
+    const answer = create(ListAlertGroupsResponseSchema, {
+      groups: [...found.items],
+      ...(stopped?.at === undefined ? {} : { lookedBackTo: stopped.at }),
+    });
     const { paint } = this.screen;
     this.answer(flags.output, ListAlertGroupsResponseSchema, answer, (wide) =>
       answer.groups.length === 0 ? [] : renderTable(answer.groups, groupColumns(now), { wide, paint }),
     );
-    if (answer.groups.length === 0) {
+    if (stopped !== undefined) {
+      this.talk(`${lookedTo(stopped.at)} in ${stopped.calls} calls and no further: narrow it down`);
+    } else if (answer.groups.length === 0) {
       this.talk("No group of alerts matches.");
       await this.talkOfNoCluster(wish.filter.selector, flags);
-    } else if (isMore || groups.length > limit) this.talk(`There are more: --limit ${limit * 10}`);
+    } else if (isMore) this.talk(`There are more: --limit ${limit * 10}`);
   }
 }

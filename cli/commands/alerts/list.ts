@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { type Alert, AlertService, ListAlertsResponseSchema } from "#proto/fleet/v1/alert";
+import { AlertService, ListAlertsResponseSchema } from "#proto/fleet/v1/alert";
 import { alertFilterFrom, alertRangeFlags } from "../../alert-flags.ts";
 import { alertColumns } from "../../alert-view.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { countFlag } from "../../flags.ts";
+import { lookBack, lookedTo, untilText } from "../../look-back.ts";
 import { renderTable } from "../../output/table.ts";
-import { pages } from "../../pages.ts";
 
 export default class AlertsList extends FleetCommand {
   static override summary = "List alerts, newest first.";
@@ -30,24 +30,30 @@ export default class AlertsList extends FleetCommand {
     const limit = flags.limit ?? 50;
     const filter = alertFilterFrom(flags, this.screen.now());
     const service = await this.client(AlertService, flags);
-    const alerts: Alert[] = [];
     const get = (pageToken: string) =>
       service.listAlerts({ filter, pageToken, pageSize: Math.min(limit, 500) });
-    let nextPageToken = "";
-    for await (const page of pages(get)) {
-      alerts.push(...page.alerts);
-      nextPageToken = page.nextPageToken;
-      if (alerts.length >= limit) break;
-    }
-    const answer = create(ListAlertsResponseSchema, { alerts: alerts.slice(0, limit) });
+    const found = await lookBack(get, (page) => page.alerts, {
+      limit,
+      noun: "alert",
+      say: (line) => this.talk(line),
+      now: () => this.screen.now(),
+    });
+    const { isMore, stopped } = found;
+    const answer = create(ListAlertsResponseSchema, {
+      alerts: [...found.items],
+      ...(stopped?.at === undefined ? {} : { lookedBackTo: stopped.at }),
+    });
     const { paint } = this.screen;
     this.answer(flags.output, ListAlertsResponseSchema, answer, (wide) =>
       answer.alerts.length === 0 ? [] : renderTable(answer.alerts, alertColumns, { wide, paint }),
     );
-    if (answer.alerts.length === 0) {
+    if (stopped !== undefined) {
+      const further = stopped.at === undefined ? "" : `, or go on with --until ${untilText(stopped.at)}`;
+      this.talk(`${lookedTo(stopped.at)} in ${stopped.calls} calls and no further: narrow it down${further}`);
+    } else if (answer.alerts.length === 0) {
       this.talk("No alert matches.");
       await this.talkOfNoCluster(filter.selector, flags);
-    } else if (nextPageToken !== "" || alerts.length > limit) {
+    } else if (isMore) {
       this.talk(`There are more: --limit ${limit * 10}`);
     }
   }

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { lookBack, untilText } from "./look-back.ts";
+
+const newestMs = Date.parse("2026-11-29T12:00:00Z");
+
+/** Alerts of which one in so many calls matches; each call takes a second and looks at a minute. */
+function rareList(oneIn: number, calls: number) {
+  let [nowMs, asked] = [newestMs, 0];
+  const said: string[] = [];
+  const get = (_token: string) => {
+    asked += 1;
+    nowMs += 1_000;
+    const alerts = asked % oneIn === 0 ? [asked] : [];
+    const lookedBackTo = timestampFromMs(newestMs - asked * 60_000);
+    return Promise.resolve({ alerts, nextPageToken: asked === calls ? "" : `${asked}`, lookedBackTo });
+  };
+  const look = (limit: number) =>
+    lookBack(get, (page: { readonly alerts: readonly number[] }) => page.alerts, {
+      limit,
+      noun: "alert",
+      say: (line) => said.push(line),
+      now: () => nowMs,
+    });
+  return { look, said };
+}
+
+test("a look for what is rare among very many alerts says how far it is, and keeps what it found when it comes to no end", async () => {
+  const { look, said } = rareList(900, 100_000);
+  const { items, isMore, stopped } = await look(50);
+  assert.deepEqual([items, isMore, stopped?.calls], [[900, 1_800], true, 2_000]);
+  assert.deepEqual(said.slice(0, 2), [
+    "Looked back to 2026-11-29T11:55:00Z: 0 alerts so far.",
+    "Looked back to 2026-11-29T11:50:00Z: 0 alerts so far.",
+  ]);
+  assert.equal(said.length, 399);
+  // Where it goes on, nothing is left out: an end is before its time.
+  assert.ok(stopped?.at !== undefined);
+  assert.equal(untilText(stopped.at), new Date(newestMs - 2_000 * 60_000 + 1).toISOString());
+});
+
+test("a look ends with enough, or with the last page, and says nothing of itself when it is short", async () => {
+  const enough = rareList(1, 100);
+  assert.deepEqual(await enough.look(3), { items: [1, 2, 3], isMore: true });
+  const all = rareList(2, 4);
+  assert.deepEqual(await all.look(50), { items: [2, 4], isMore: false });
+  assert.deepEqual([...enough.said, ...all.said], []);
+  const same = () => Promise.resolve({ alerts: [], nextPageToken: "again" });
+  const how = { limit: 1, noun: "alert", say: () => {}, now: () => 0 };
+  await assert.rejects(
+    lookBack(same, (page) => page.alerts, how),
+    /does not end/,
+  );
+});
