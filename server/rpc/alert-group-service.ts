@@ -59,6 +59,7 @@ export function alertGroupService(options: AlertGroupServiceOptions): ServiceImp
         groups: groups.map((group) => toGroup(group, now)),
         nextPageToken: next === undefined ? "" : pageToken(`${next.receivedUs}:${next.id}`),
         ...(next === undefined ? {} : { lookedBackTo: fromUs(next.receivedUs) }),
+        lookedAt: toTimestamp(now),
       };
     },
     async getAlertGroup({ groupId }, context) {

@@ -25,6 +25,7 @@ import { listResponsesTo } from "../store/responses.ts";
 import { fromFilter, fromUs, toAlert } from "./alert-message.ts";
 import { scopeOf } from "./caller.ts";
 import { eitherEnd, sayWhyEnded, type Until } from "./leaving.ts";
+import { toTimestamp } from "./messages.ts";
 import { orRefuse } from "./refusals.ts";
 import { toResponse } from "./response-message.ts";
 
@@ -47,8 +48,9 @@ export function alertService(options: AlertServiceOptions): ServiceImpl<typeof A
   const { db, leaving } = options;
   return {
     async listAlerts(request, context) {
+      const now = options.clock();
       const given = orRefuse(fromFilter(scopeOf(context), request.filter));
-      const filter = { untilUs: endOfLists(options.clock()), ...given };
+      const filter = { untilUs: endOfLists(now), ...given };
       const before = orRefuse(parsePlace(request.pageToken));
       const size = pageSize(request.pageSize);
       const one = orRefuse(parseAlertId(request.alertId));
@@ -58,6 +60,7 @@ export function alertService(options: AlertServiceOptions): ServiceImpl<typeof A
         nextPageToken: next === undefined ? "" : pageToken(`${next.timeUs}:${next.id}:${next.clusterId}`),
         notStored: request.countNotStored ? await countNotStored(db, filter) : 0n,
         ...(next === undefined ? {} : { lookedBackTo: fromUs(next.timeUs) }),
+        lookedAt: toTimestamp(now),
       };
     },
     tailAlerts(request, context) {

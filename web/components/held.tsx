@@ -1,8 +1,18 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { InfiniteData } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { queryClient } from "../api/query-client.ts";
-import { heldRows, withNewest, type HeldRows, type Newest, type Order } from "../view/held.ts";
+import {
+  addNewest,
+  heldRows,
+  withNewest,
+  type HeldRows,
+  type Newest,
+  type Order,
+  type ReadBack,
+} from "../view/held.ts";
 import { countText } from "../view/quantity.ts";
+import { msOf } from "../view/time.ts";
 
 /** Pixels from the top of the page within which nobody is reading further down. */
 const topPx = 40;
@@ -18,27 +28,60 @@ export function isLookedAt(list: HTMLElement | null): boolean {
   return isPointedAt || list.querySelector(":focus-visible") !== null;
 }
 
+/** How the pages of a list are read. */
+export interface PageOf<Page, T> {
+  readonly rowsOf: (page: Page) => readonly T[];
+  /** How far back the server looked; undefined when no page follows. */
+  readonly backTo: (page: Page) => Timestamp | undefined;
+  /** When it looked. */
+  readonly lookedAt: (page: Page) => Timestamp | undefined;
+}
+
 /**
- * The first page as it is now, for a list that has more pages and is not read anew itself; undefined while nothing was heard of
+ * The front of a list as it is now, for one that has more pages and is not read anew itself; undefined while nothing was heard of
  * it since the list's own first page, `first`, came: an older answer would take away what came with that.
  */
-export function useNewest<Page extends { readonly nextPageToken: string }, T>(
-  first: unknown,
+export function useNewest<Page, T>(
+  first: Page | undefined,
   { data, dataUpdatedAt }: { readonly data: Page | undefined; readonly dataUpdatedAt: number },
-  rowsOf: (page: Page) => readonly T[],
+  pageOf: PageOf<Page, T>,
+  order: Order<T>,
 ): Newest<T> | undefined {
   const firstMs = useMemo(() => (first === undefined ? Infinity : Date.now()), [first]);
   const page = dataUpdatedAt < firstMs ? undefined : data;
-  return useMemo(
-    () => (page === undefined ? undefined : { rows: rowsOf(page), isAll: page.nextPageToken === "" }),
-    [page, rowsOf],
-  );
+  const [known, setKnown] = useState<Known<Page, T>>({ first, page: undefined, newest: undefined });
+  let now = known;
+  if (known.first !== first || known.page !== page) {
+    const before = known.first === first ? known.newest : undefined;
+    now = {
+      first,
+      page,
+      newest: page === undefined ? before : addNewest(before, newestOf(page, pageOf), order),
+    };
+    setKnown(now);
+  }
+  return now.newest;
+}
+
+interface Known<Page, T> {
+  readonly first: Page | undefined;
+  readonly page: Page | undefined;
+  readonly newest: Newest<T> | undefined;
+}
+
+function newestOf<Page, T>(page: Page, { rowsOf, backTo, lookedAt }: PageOf<Page, T>): Newest<T> {
+  const back = backTo(page);
+  return {
+    rows: rowsOf(page),
+    backMs: back === undefined ? -Infinity : (msOf(back) ?? -Infinity),
+    atMs: msOf(lookedAt(page)) ?? -Infinity,
+  };
 }
 
 interface Listed<T> {
   /** What the list is of: another key is another list, of which nothing was seen yet. */
   readonly key: string;
-  readonly rows: readonly T[];
+  readonly read: ReadBack<T>;
   readonly newest: Newest<T> | undefined;
   readonly order: Order<T>;
   /** Whether rows that are seen have to stay where they are. */
@@ -64,8 +107,8 @@ interface Seen<T> extends HeldRows<T> {
 }
 
 /** A list that is read anew every few seconds, and whose rows stay where they are while they are held. */
-export function useHeld<T>({ key, rows, newest, order, turn, restart, ...listed }: Listed<T>): Held<T> {
-  const { rows: fresh, isTorn } = useMemo(() => withNewest(newest, rows, order), [newest, rows, order]);
+export function useHeld<T>({ key, read, newest, order, turn, restart, ...listed }: Listed<T>): Held<T> {
+  const { rows: fresh, isTorn } = useMemo(() => withNewest(newest, read, order), [newest, read, order]);
   const [seen, setSeen] = useState<Seen<T>>({ key, turn, fresh, isHeld: false, rows: fresh, waiting: [] });
   const isHeld = listed.isHeld(seen.rows);
   const isSame = seen.key === key && seen.turn === turn;
@@ -117,4 +160,16 @@ export function News({ count, takeIn }: { readonly count: number; readonly takeI
       )}
     </div>
   );
+}
+
+/** What was read of a list, for `useHeld`. */
+export function useReadBack<Page, T>(
+  data: { readonly pages: readonly Page[] } | undefined,
+  { rowsOf, lookedAt }: PageOf<Page, T>,
+): ReadBack<T> {
+  return useMemo(() => {
+    const [first] = data?.pages ?? [];
+    const atMs = first === undefined ? undefined : msOf(lookedAt(first));
+    return { rows: data?.pages.flatMap(rowsOf) ?? [], atMs: atMs ?? -Infinity };
+  }, [data, rowsOf, lookedAt]);
 }

@@ -1,3 +1,4 @@
+import { useState } from "react";
 import { isSparse, lookFurther, type Pages, type Reading } from "../api/paging.ts";
 import { searchedText } from "../view/find.ts";
 import { msOf, utcText } from "../view/time.ts";
@@ -16,7 +17,8 @@ export function Searched<Page, T>({
   readonly pages: Pages<Page>;
   readonly reading: Reading<Page, T>;
 }) {
-  const { data, hasNextPage, isFetching } = pages;
+  const { data, hasNextPage } = pages;
+  const [isLooking, setLooking] = useState(false);
   if (data === undefined || !hasNextPage || !isSparse(pages, reading)) return undefined;
   const read = data.pages.flatMap(reading.rowsOf);
   const shown = read.filter(reading.isFound).length;
@@ -29,8 +31,13 @@ export function Searched<Page, T>({
       <button
         type="button"
         className="button small"
-        disabled={isFetching}
-        onClick={() => void lookFurther(pages, reading)}
+        // Not disabled, which would take the focus away from who goes by keys.
+        aria-disabled={isLooking}
+        onClick={() => {
+          if (isLooking) return;
+          setLooking(true);
+          void lookFurther(pages, reading).finally(() => setLooking(false));
+        }}
       >
         Look further back
       </button>

@@ -11,7 +11,15 @@ import { may } from "../view/may.ts";
 import { Badge, State } from "../components/badge.tsx";
 import { FilterBox } from "../components/filter-box.tsx";
 import { GroupDialog, GroupSteps, type GroupAct } from "../components/group-steps.tsx";
-import { isLookedAt, keepFirstPage, News, useHeld, useNewest } from "../components/held.tsx";
+import {
+  isLookedAt,
+  keepFirstPage,
+  News,
+  useHeld,
+  useNewest,
+  useReadBack,
+  type PageOf,
+} from "../components/held.tsx";
 import { PageHead } from "../components/panel.tsx";
 import { Link, useParam } from "../components/router.tsx";
 import { Rows, type Column } from "../components/rows.tsx";
@@ -124,9 +132,11 @@ interface ListProps extends GroupsProps {
 }
 
 const pageSize = 200;
-const none: readonly AlertGroup[] = [];
-const rowsOf = ({ groups }: ListAlertGroupsResponse): readonly AlertGroup[] => groups;
-const backTo = ({ lookedBackTo }: ListAlertGroupsResponse) => lookedBackTo;
+const pageOf: PageOf<ListAlertGroupsResponse, AlertGroup> = {
+  rowsOf: ({ groups }) => groups,
+  backTo: ({ lookedBackTo }) => lookedBackTo,
+  lookedAt: ({ lookedAt }) => lookedAt,
+};
 const order: Order<AlertGroup> = {
   keyOf: ({ id }) => id,
   msOf: ({ receivedAt }) => msOf(receivedAt) ?? 0,
@@ -151,12 +161,12 @@ function useGroups({ state, priority, matchers, words, chosen, isActing, acts }:
     enabled: isReadBack,
     refetchInterval: 5_000,
   });
-  const newer = useNewest(isReadBack ? data?.pages[0] : undefined, newest, rowsOf);
-  const all = useMemo(() => data?.pages.flatMap(({ groups }) => groups) ?? none, [data]);
+  const newer = useNewest(isReadBack ? data?.pages[0] : undefined, newest, pageOf, order);
+  const read = useReadBack(data, pageOf);
   const place = useRef<HTMLDivElement>(null);
   const held = useHeld({
     key: `${isPlaceholderData}`,
-    rows: all,
+    read,
     newest: newer,
     order,
     isHeld: (seen) =>
@@ -177,7 +187,7 @@ function List(props: ListProps) {
     () => (mayStep ? [pickOf(chosen, onChoose), ...shown] : shown),
     [chosen, onChoose, mayStep],
   );
-  const reading = { words, rowsOf, isFound: (group: AlertGroup) => isFound(group, words), backTo };
+  const reading = { ...pageOf, words, isFound: (group: AlertGroup) => isFound(group, words) };
   const rows = held.rows.filter(reading.isFound);
   const searched = <Searched rows="groups" pages={answer} reading={reading} />;
   const news = <News count={held.waiting.filter(reading.isFound).length} takeIn={held.takeIn} />;
@@ -191,17 +201,19 @@ function List(props: ListProps) {
       <div ref={place}>
         <Answered answer={answer} lines={12}>
           {() => {
-            if (rows.length === 0) return answer.hasNextPage ? searched : <NoGroup state={state} />;
+            if (rows.length === 0 && !answer.hasNextPage) return <NoGroup state={state} />;
             return (
               <>
-                <Rows
-                  label="Groups of alerts"
-                  rows={rows}
-                  columns={columns}
-                  keyOf={order.keyOf}
-                  height={50}
-                  {...readOnUnlessSparse(answer, reading)}
-                />
+                {rows.length === 0 ? undefined : (
+                  <Rows
+                    label="Groups of alerts"
+                    rows={rows}
+                    columns={columns}
+                    keyOf={order.keyOf}
+                    height={50}
+                    {...readOnUnlessSparse(answer, reading)}
+                  />
+                )}
                 {searched}
               </>
             );

@@ -5,7 +5,15 @@ import type { Identity } from "#proto/fleet/v1/auth";
 import { byPage, readOnUnlessSparse, unlessReadBack } from "../api/paging.ts";
 import { Badge } from "../components/badge.tsx";
 import { FilterBox } from "../components/filter-box.tsx";
-import { isLookedAt, keepFirstPage, News, useHeld, useNewest } from "../components/held.tsx";
+import {
+  isLookedAt,
+  keepFirstPage,
+  News,
+  useHeld,
+  useNewest,
+  useReadBack,
+  type PageOf,
+} from "../components/held.tsx";
 import { NamedAlert } from "../components/one-alert.tsx";
 import { PageHead, Panel } from "../components/panel.tsx";
 import { Link, useParam } from "../components/router.tsx";
@@ -80,9 +88,11 @@ interface Wanted {
 }
 
 const pageSize = 200;
-const none: readonly Alert[] = [];
-const rowsOf = ({ alerts }: ListAlertsResponse): readonly Alert[] => alerts;
-const backTo = ({ lookedBackTo }: ListAlertsResponse) => lookedBackTo;
+const pageOf: PageOf<ListAlertsResponse, Alert> = {
+  rowsOf: ({ alerts }) => alerts,
+  backTo: ({ lookedBackTo }) => lookedBackTo,
+  lookedAt: ({ lookedAt }) => lookedAt,
+};
 const order: Order<Alert> = {
   keyOf: ({ clusterId, id }) => `${clusterId} ${id}`,
   msOf: ({ time }) => msOf(time) ?? 0,
@@ -109,19 +119,19 @@ function useAlerts(wanted: Wanted) {
     { filter, pageSize },
     { enabled: isReadBack, refetchInterval: 5_000 },
   );
-  const newer = useNewest(isReadBack ? data?.pages[0] : undefined, newest, rowsOf);
-  const all = useMemo(() => data?.pages.flatMap(({ alerts }) => alerts) ?? none, [data]);
+  const newer = useNewest(isReadBack ? data?.pages[0] : undefined, newest, pageOf, order);
+  const read = useReadBack(data, pageOf);
   const place = useRef<HTMLDivElement>(null);
   const held = useHeld({
     key: `${isPlaceholderData} ${wanted.matchers} ${wanted.minPriority} ${wanted.rules?.join(" ")}`,
-    rows: all,
+    read,
     newest: newer,
     order,
     isHeld: () => isLookedAt(place.current),
     turn: 0,
     restart: useCallback(() => keepFirstPage(data), [data]),
   });
-  return { answer, all, held, place };
+  return { answer, all: read.rows, held, place };
 }
 
 function List({ wanted, words }: { readonly wanted: Wanted; readonly words: readonly string[] }) {
@@ -131,7 +141,7 @@ function List({ wanted, words }: { readonly wanted: Wanted; readonly words: read
     () => columnsOf(({ id, time, clusterId }) => setNamed(alertParam(id, time, clusterId))),
     [setNamed],
   );
-  const reading = { words, rowsOf, isFound: (alert: Alert) => isFound(alert, words), backTo };
+  const reading = { ...pageOf, words, isFound: (alert: Alert) => isFound(alert, words) };
   const rows = held.rows.filter(reading.isFound);
   const searched = <Searched rows="alerts" pages={answer} reading={reading} />;
   return (
@@ -139,17 +149,19 @@ function List({ wanted, words }: { readonly wanted: Wanted; readonly words: read
       <div ref={place}>
         <Answered answer={answer} lines={12}>
           {() => {
-            if (rows.length === 0) return answer.hasNextPage ? searched : <Empty>No alert matches.</Empty>;
+            if (rows.length === 0 && !answer.hasNextPage) return <Empty>No alert matches.</Empty>;
             return (
               <>
-                <Rows
-                  label="Alerts"
-                  rows={rows}
-                  columns={columns}
-                  keyOf={order.keyOf}
-                  height={50}
-                  {...readOnUnlessSparse(answer, reading)}
-                />
+                {rows.length === 0 ? undefined : (
+                  <Rows
+                    label="Alerts"
+                    rows={rows}
+                    columns={columns}
+                    keyOf={order.keyOf}
+                    height={50}
+                    {...readOnUnlessSparse(answer, reading)}
+                  />
+                )}
                 {searched}
               </>
             );

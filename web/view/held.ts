@@ -26,11 +26,46 @@ export interface Order<T> {
   readonly msOf: (row: T) => number;
 }
 
-/** The first page of a list, asked for after the list was read. */
+/** The first page of a list, asked for after the list was read, with what such pages brought before. */
 export interface Newest<T> {
   readonly rows: readonly T[];
-  /** No page follows it. */
-  readonly isAll: boolean;
+  /** How far back all rows are known: -Infinity when no page follows. */
+  readonly backMs: number;
+  /** When the server looked: later rows are not known. */
+  readonly atMs: number;
+}
+
+/** Rows that are kept in front of a list: whoever reads it begins anew when more came. */
+const newestMax = 1_000;
+/** Alerts arrive so much later than their events were: of the last seconds before a look not all were there. */
+const lateMs = 10_000;
+
+/**
+ * What is known of the front of a list when its first page was asked for once more. A page goes back so many rows, or so many that were
+ * looked at, and what matched on the one before stays where it is; only when there may be rows between the two does what was known end.
+ */
+export function addNewest<T>(before: Newest<T> | undefined, page: Newest<T>, order: Order<T>): Newest<T> {
+  if (before === undefined || page.backMs > knownTo(before, order)) return page;
+  const rows = behind(page, before.rows, order);
+  return rows.length > newestMax ? page : { ...page, rows, backMs: Math.min(page.backMs, before.backMs) };
+}
+
+/** The rows of a page and, behind them, those that were known before and are beyond it: what it should hold and does not has left. */
+function behind<T>(page: Newest<T>, known: readonly T[], { keyOf, msOf }: Order<T>): readonly T[] {
+  const keys = new Set(page.rows.map(keyOf));
+  return [...page.rows, ...known.filter((row) => !keys.has(keyOf(row)) && msOf(row) <= page.backMs)];
+}
+
+/** Up to when all rows are known. */
+function knownTo<T>({ rows: [first], atMs }: ReadBack<T>, { msOf }: Order<T>): number {
+  return Math.max(atMs - lateMs, first === undefined ? -Infinity : msOf(first));
+}
+
+/** What was read of a list page by page. */
+export interface ReadBack<T> {
+  readonly rows: readonly T[];
+  /** When the server looked for its first page. */
+  readonly atMs: number;
 }
 
 export interface Merged<T> {
@@ -39,22 +74,8 @@ export interface Merged<T> {
   readonly isTorn: boolean;
 }
 
-/**
- * What was read of a list page by page, with what its first page says now: what is new stands first, and what would stand on
- * that page and does not has left. A page may be short, and one without rows says nothing of the list unless nothing follows it.
- */
-export function withNewest<T>(
-  newest: Newest<T> | undefined,
-  read: readonly T[],
-  { keyOf, msOf }: Order<T>,
-): Merged<T> {
-  const end = newest?.rows.at(-1);
-  if (newest === undefined || (end === undefined && !newest.isAll)) return { rows: read, isTorn: false };
-  const endMs = end === undefined || newest.isAll ? -Infinity : msOf(end);
-  const keys = new Set(newest.rows.map(keyOf));
-  const first = read[0];
-  return {
-    rows: [...newest.rows, ...read.filter((row) => !keys.has(keyOf(row)) && msOf(row) <= endMs)],
-    isTorn: !newest.isAll && (first === undefined || msOf(first) < endMs),
-  };
+/** What was read of a list page by page, with what its front is now: what is new stands first, and what left it is gone. */
+export function withNewest<T>(newest: Newest<T> | undefined, read: ReadBack<T>, order: Order<T>): Merged<T> {
+  if (newest === undefined) return { rows: read.rows, isTorn: false };
+  return { rows: behind(newest, read.rows, order), isTorn: newest.backMs > knownTo(read, order) };
 }
