@@ -2,7 +2,7 @@ import { createHash, X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { TestContext } from "node:test";
 
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Download, Page } from "playwright-core";
 
 import type { TestServer } from "../../server/testing.ts";
 
@@ -74,4 +74,13 @@ export async function signIn(page: Page, token: string): Promise<void> {
   await page.getByLabel("API token").fill(token);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { name: "Fleet", level: 1 }).waitFor();
+}
+
+/** The file behind a button. */
+export async function downloadOf(page: Page, format: string): Promise<Download> {
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: format, exact: true }).click(),
+  ]);
+  return download;
 }

@@ -5,18 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
-import type { Download, Page } from "playwright-core";
 import { AlertGroupService } from "#proto/fleet/v1/alert_group";
 import { RolloutService } from "#proto/fleet/v1/rollout";
 
 import { buildConsole, consoleDist } from "../../tools/console.ts";
 import { freePorts } from "../support/free-ports.ts";
 import { startOidcProvider } from "../support/oidc-provider.ts";
-import { chromiumPath, openPage, signIn, startChromium, whyNoChromium } from "./browser.ts";
+import { chromiumPath, downloadOf, openPage, signIn, startChromium, whyNoChromium } from "./browser.ts";
 import { hostile, startConsoleFleet, type ConsoleFleet } from "./fleet.ts";
 import { deadLetters, rareAlerts, rowsChangeHands, rowsStay, severeAndAnswered } from "./alerts.ts";
 import { groupsOfAlerts, lostGroup, writesOn } from "./groups.ts";
 import { guarded, planToApprove } from "./plans.ts";
+import { contrasts, poorContrasts } from "./contrasts.ts";
 import { heading, type Story } from "./story.ts";
 import { sameNumbers } from "./same-numbers.ts";
 
@@ -199,6 +199,7 @@ const everyPage: Story = async (at, browser) => {
       "document.querySelector('#root img[src=x], #root script') !== null || document.title.includes('taken')",
     );
     assert.equal(isTaken, false, `${path}: what a cluster wrote became more than text`);
+    assert.deepEqual(await poorContrasts(page), [], `${path} is hard to read`);
     const beyond = await page.evaluate<number>(
       "document.documentElement.scrollWidth - document.documentElement.clientWidth",
     );
@@ -250,15 +251,6 @@ const reports: Story = async (at, browser) => {
   await context.close();
 };
 
-/** The file behind a button. */
-async function downloadOf(page: Page, format: string): Promise<Download> {
-  const [download] = await Promise.all([
-    page.waitForEvent("download"),
-    page.getByRole("button", { name: format, exact: true }).click(),
-  ]);
-  return download;
-}
-
 /**
  * Runs in the page: types a filter, and says whether the report of the one before is shown or could be saved then. Typing is waited for, so that a
  * wait for the answer would miss the moment.
@@ -289,44 +281,6 @@ const partsThatDoNotCome: Story = async (at, browser) => {
   await context.close();
 };
 
-const contrasts: Story = async (at, browser) => {
-  for (const colorScheme of ["light", "dark"] as const) {
-    const { page, context } = await openPage(browser, at.baseUrl, { colorScheme });
-    await signIn(page, await at.token("admin"));
-    for (const path of ["/", `/rollouts/${at.rolloutId}`]) {
-      await page.goto(path);
-      await page.getByText("starter@1.1.0").or(page.getByText(hostile)).first().waitFor();
-      assert.deepEqual(await page.evaluate(poorContrasts), [], `${colorScheme} ${path}`);
-    }
-    await context.close();
-  }
-};
-
-/** Runs in the page: texts whose contrast against what is behind them is below WCAG's AA. */
-const poorContrasts = `(() => {
-  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
-  const luminance = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-  };
-  const groundOf = (element) => {
-    for (let at = element; at !== null; at = at.parentElement) {
-      const [r, g, b, a = 1] = parse(getComputedStyle(at).backgroundColor);
-      if (a === 1 && r !== undefined) return [r, g, b];
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== "");
-    if (!own || element.closest("noscript, svg, option") !== null) continue;
-    const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(groundOf(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) found.push(element.className + " " + element.textContent.slice(0, 40) + " " + ratio.toFixed(2));
-  }
-  return [...new Set(found)];
-})()`;
-
 const stories: Readonly<Record<string, Story>> = {
   "who signs in sees the fleet, finds a cluster by keys alone, and signs out": keysAlone,
   "who signs in with the identity provider comes back to where he was, as what its claims make him":
@@ -349,9 +303,10 @@ const stories: Readonly<Record<string, Story>> = {
     lostGroup,
   "what could not be delivered is seen by who may look, and sent again by who may": deadLetters,
   "a report is read in the page, and what is redacted in it is in none of its files": reports,
-  "who ran commands in production last week is the same number by fleetctl, in a report, by Grafana's query and in the console":
+  "who ran commands in production last week, and which, is the same by fleetctl, in files of a report, by Grafana's queries and in the console":
     sameNumbers,
   "a page whose files do not come says so, and comes with another load when they do": partsThatDoNotCome,
-  "every page fits a phone, and what clusters write is text on it": everyPage,
-  "every text can be read, in both themes": contrasts,
+  "every page fits a phone and can be read there in both themes, and what clusters write is text on it":
+    everyPage,
+  "every text can be read on a wide screen, in both themes": contrasts,
 };

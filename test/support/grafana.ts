@@ -45,9 +45,17 @@ export function dashboardQueries(): readonly PanelQuery[] {
   );
 }
 
-function filled(text: string, all: string): string {
+/** The query of one panel over a time range such as `7d`. */
+export function panelOf(uid: string, title: string, range: string): string {
+  const panels = readDashboards().find((each) => each.uid === uid)?.panels ?? [];
+  const expr = panels.find((each) => each.title === title)?.targets[0]?.expr;
+  if (expr === undefined) throw new Error(`The dashboard ${uid} has no panel "${title}"`);
+  return filled(expr, ".+", range);
+}
+
+function filled(text: string, all: string, range: string = "1h"): string {
   return text
     .replaceAll(/\$__(?:auto|interval|rate_interval)/g, "1m")
-    .replaceAll("$__range", "1h")
+    .replaceAll("$__range", range)
     .replaceAll(/"\$(?:region|cluster)"/g, `"${all}"`);
 }
