@@ -105,9 +105,7 @@ async function sumUp(db: Db, search: Search, asked: Asked): Promise<Sums | undef
     async (tx) => {
       await tx.execute(sql.raw(`set local work_mem = '${sumsMemory}'; set local jit = off`));
       const way = await findWay(tx, search, asked);
-      return way === undefined
-        ? undefined
-        : { rows: await readSums(tx, way, asked), pick: way.search.pick };
+      return way === undefined ? undefined : { rows: await readSums(tx, way, asked), pick: way.search.pick };
     },
     // What was found to be counted is read as it was then.
     { accessMode: "read only", isolationLevel: "repeatable read" },

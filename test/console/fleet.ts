@@ -100,11 +100,12 @@ async function seedFleet(db: Database, { digest, clusters }: Seed): Promise<void
   await db.execute(sql`
     insert into attempts (agent_id, kind, digest, generation, at, phase, reason, detail)
     select ${agent}, 'rules', ${digest}, 1, now(), case when i % 16 = 7 then 'applying' else 'applied' end, '', '' from ${rows}`);
-  // Of ten thousand clusters an hour is more than one statement may take.
+  // Of ten thousand clusters an hour is more than one statement may take, and all of them mean the same minute.
+  const minute = sql`date_trunc('minute', ${new Date().toISOString()}::timestamptz)`;
   for (const from of [0, 10, 20, 30, 40, 50]) {
     await db.execute(sql`
       insert into rates (agent_id, cluster_id, minute, events, bytes, alerts, dropped, parked, lag_ms, detection_us, seconds)
-      select ${agent}, ${cluster}, date_trunc('minute', now()) - m * interval '1 minute',
+      select ${agent}, ${cluster}, ${minute} - m * interval '1 minute',
         (2400 + 900 * sin((m + i) / 6.0) + 40 * (i % 7))::int, 4000000, (i + m) % 4, 0, 0, 40 + 30 * (i % 5), 210000, 60
       from ${rows}, generate_series(${from}::int, ${from}::int + 9) m`);
   }
