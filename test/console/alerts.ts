@@ -9,7 +9,7 @@ import { sql } from "../../server/store/drizzle.ts";
 import { deliverAlerts } from "../../server/testing.ts";
 import { openPage, signIn } from "./browser.ts";
 import { alertId, type ConsoleFleet } from "./fleet.ts";
-import { hasFocus, heading, type Story } from "./story.ts";
+import { hasFocus, heading, untilTrue, type Story } from "./story.ts";
 
 export const severeAndAnswered: Story = async (at, browser) => {
   // However long the stories before took, there are rates of this minute and the next.
@@ -146,7 +146,7 @@ export const rowsChangeHands: Story = async (at, browser) => {
     String(Number(await last.getAttribute("data-row")) + 2),
   );
   // At rest rows stand in the document as they are seen, and the one with the focus is still there.
-  await page.waitForFunction(`${drawnRows}.every((row, i, all) => i === 0 || all[i - 1] < row)`);
+  await untilTrue(page, `${drawnRows}.every((row, i, all) => i === 0 || all[i - 1] < row)`);
   assert.deepEqual((await page.evaluate<readonly number[]>(drawnRows)).slice(0, 1), [1]);
   await page.keyboard.press("j");
   await hasFocus(page.locator("[data-row='2'] button"));
