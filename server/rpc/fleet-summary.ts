@@ -62,8 +62,11 @@ export function fleetSummaries(options: FleetSummaryOptions) {
     const { worst, minutes, onlyMinutes } = request;
     const key = JSON.stringify([scope, selector]);
     const counted = onlyMinutes ? undefined : await shareCounted(key, () => count(options, chosen));
-    const since = new Date((Math.floor(nowMs() / minuteMs) - minutes) * minuteMs);
-    const read = () => listRegionMinutes(db, chosen, since);
+    const untilMs = Math.floor(nowMs() / minuteMs) * minuteMs;
+    const since = new Date(untilMs - minutes * minuteMs);
+    // The minute in work is left out: an answer is kept until it is over, and of most clusters it is not whole.
+    const read = async () =>
+      (await listRegionMinutes(db, chosen, since)).filter((each) => each.minuteMs < untilMs);
     const byRegion = Map.groupBy(
       minutes === 0 ? [] : await shareMinutes(`${minutes} ${key}`, read),
       ({ region }) => region,

@@ -38,8 +38,14 @@ export function regionLine(
   return lineOf(sums, minutes, nowMs);
 }
 
+/** The server keeps an answer for a minute, and it is asked once a minute: so many minutes may still be on their way. */
+const onTheirWay = 2;
+
+/** Ends with the newest minute that was told. Only where that is longer ago than an answer takes did nobody report since. */
 function lineOf(sums: ReadonlyMap<number, number>, minutes: number, nowMs: number): Line {
-  const lastMs = (Math.floor(nowMs / minuteMs) - 1) * minuteMs;
+  const overMs = (Math.floor(nowMs / minuteMs) - 1) * minuteMs;
+  const newest = Array.from({ length: onTheirWay + 1 }, (_, i) => overMs - i * minuteMs);
+  const lastMs = newest.find((ms) => sums.has(ms)) ?? overMs;
   const minutesMs = Array.from({ length: minutes }, (_, i) => lastMs - (minutes - 1 - i) * minuteMs);
   return { minutesMs, values: minutesMs.map((ms) => sums.get(ms)) };
 }

@@ -123,6 +123,16 @@ test("a minute without a report is a gap in a line, never a zero", () => {
   assert.deepEqual(minutesMs, [600_000, 660_000, 720_000]);
 });
 
+test("a line ends with the newest minute that was told while the next one is on its way, and with a gap when nobody reports any more", () => {
+  const minutes = [11, 12].map((at) => ({ minute: timestampFromMs(at * 60_000), eventsPerSecond: 5 }));
+  const endAt = (now: number) => {
+    const line = regionLine([create(RegionSummarySchema, { minutes })], 3, now * 60_000);
+    return pointText(line, lastOf(line), String);
+  };
+  assert.deepEqual([13.1, 14.9, 15.9].map(endAt), Array<string>(3).fill("5 at 00:12 UTC"));
+  assert.equal(endAt(16), "nothing reported at 00:15 UTC");
+});
+
 test("a state that only a newer server knows is shown as unknown", () => {
   assert.equal(healthWord(99 as ClusterHealth).text, "unknown");
   assert.equal(rolloutWord(99 as never).text, "unknown");
