@@ -218,7 +218,7 @@ export { isName } from "./names.ts";
 export { decodeKeyFile, encodeKeyFile, isSealedKeyFile, publicKeyOfKeyFile } from "./key-file.ts";
 export { openSealed, seal, type Seal } from "./seal.ts";
 export { openCaKey, sealCaKey } from "./sealed-ca.ts";
-export { reportType, signReport, verifyReport } from "./report.ts";
+export { isReportSigned, reportType, signReport, verifyReport } from "./report.ts";
 export type { CandidateRef } from "./cluster-order.ts";
 export {
   isResponseSigned,

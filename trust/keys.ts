@@ -144,6 +144,8 @@ interface Usable {
   readonly key: KeyObject;
   /** Null where the algorithm brings its own hash. */
   readonly hash: "sha256" | null;
+  /** Its DER form in hex. */
+  readonly material: string;
 }
 
 /** Keys that were made usable before: making one costs more than a signature. Nobody writes into a key. */
@@ -153,9 +155,9 @@ const usableKeys = new WeakMap<PublicKey, Checked<Usable>>();
 export function keyObject(key: PublicKey): Checked<Usable> {
   const known = usableKeys.get(key);
   if (known !== undefined) return known;
-  const usable = makeUsable(key);
-  usableKeys.set(key, usable);
-  return usable;
+  const made = makeUsable(key);
+  usableKeys.set(key, made);
+  return made;
 }
 
 function makeUsable(key: PublicKey): Checked<Usable> {
@@ -165,12 +167,12 @@ function makeUsable(key: PublicKey): Checked<Usable> {
     if (keytype === "ed25519" && scheme === "ed25519" && isSha256(value)) {
       const x = Buffer.from(value, "hex").toString("base64url");
       const jwk = { kty: "OKP", crv: "Ed25519", x };
-      return accept({ key: createPublicKey({ key: jwk, format: "jwk" }), hash: null });
+      return usable(createPublicKey({ key: jwk, format: "jwk" }), null);
     }
     if ((keytype === "ecdsa" || keytype === scheme) && scheme === "ecdsa-sha2-nistp256") {
       const parsed = createPublicKey(value);
       if (parsed.asymmetricKeyDetails?.namedCurve === "prime256v1") {
-        return accept({ key: parsed, hash: "sha256" });
+        return usable(parsed, "sha256");
       }
     }
   } catch (error) {
@@ -182,11 +184,15 @@ function makeUsable(key: PublicKey): Checked<Usable> {
   );
 }
 
+function usable(key: KeyObject, hash: Usable["hash"]): Checked<Usable> {
+  const material = key.export({ format: "der", type: "spki" }).toString("hex");
+  return accept({ key, hash, material });
+}
+
 /** The same text for the same key, whatever its id or the way it is written. */
 export function keyMaterial(key: PublicKey): string {
   const parsed = keyObject(key);
-  if (!parsed.ok) return `unusable ${key.keyId}`;
-  return parsed.value.key.export({ format: "der", type: "spki" }).toString("hex");
+  return parsed.ok ? parsed.value.material : `unusable ${key.keyId}`;
 }
 
 /** The first 12 digits: enough to tell keys apart in a message. */

@@ -1,6 +1,7 @@
-import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 
 import { preAuthEncoding } from "./envelope.ts";
+import { isSignedByP256, signP256 } from "./p256.ts";
 
 /** What an agent may do about an alert. */
 export const responseActions = ["webhook", "label", "isolate", "delete-pod"] as const;
@@ -11,7 +12,7 @@ export const responseType = "application/vnd.falconry.response-record";
 /** Signs what an agent did about an alert with the agent's P-256 key, in PEM: 64 bytes, IEEE P1363. */
 export function signResponse(privateKey: string, record: Uint8Array): Uint8Array {
   const key = createPrivateKey(privateKey);
-  return sign("sha256", preAuthEncoding(responseType, record), { key, dsaEncoding: "ieee-p1363" });
+  return signP256(key, preAuthEncoding(responseType, record));
 }
 
 /** The key of an agent's certificate (SPKI, DER), to verify records with. Throws for what is no key. */
@@ -21,8 +22,5 @@ export function responseKey(publicKey: Uint8Array): KeyObject {
 
 /** Whether the key signed the record. */
 export function isResponseSigned(key: KeyObject, record: Uint8Array, signature: Uint8Array): boolean {
-  const options = { key, dsaEncoding: "ieee-p1363" } as const;
-  return (
-    signature.length === 64 && verify("sha256", preAuthEncoding(responseType, record), options, signature)
-  );
+  return isSignedByP256(key, preAuthEncoding(responseType, record), signature);
 }

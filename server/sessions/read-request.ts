@@ -1,9 +1,9 @@
 /** Everything an agent sends is checked here before anything else looks at it: size, shape, and whose word it is. */
-import { createPublicKey, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { isName, layersHeldMax, preAuthEncoding, reportType } from "#trust";
+import { isName, isReportSigned, layersHeldMax } from "#trust";
 import {
   EnvelopeSchema,
   StateReportSchema,
@@ -104,9 +104,7 @@ export function readReport(request: SyncRequest, speaker: Speaker): Outcome<Repo
 
 /** As `verifyReport` of the trust room, with the key at hand instead of the certificate it would take it from. */
 function isSigned({ report, reportSignature }: SyncRequest, publicKey: Uint8Array): boolean {
-  const key = keyOf(publicKey);
-  const data = preAuthEncoding(reportType, report);
-  return verify("sha256", data, { key, dsaEncoding: "ieee-p1363" }, reportSignature);
+  return isReportSigned(keyOf(publicKey), report, reportSignature);
 }
 
 const keys = new WeakMap<Uint8Array, KeyObject>();
