@@ -152,6 +152,41 @@ test("two servers that are killed again and again give each cluster the bundle o
   );
 });
 
+test("a wave is decided on one look at the fleet, so that what it waits for is said and its gates are asked however fast proofs keep coming", async (t) => {
+  const db = await freshDatabase(t);
+  const rollout = await seed(db, 4);
+  await db.execute(sql`update rollout_clusters set wave = 0`);
+  await reconcileRollouts(db, clock, nobodyAsked);
+  let proofs = 0;
+  const proveOne = async () => {
+    proofs += 1;
+    await db.execute(sql`insert into agent_components (agent_id, kind, running_digest, proved_generation, proved_at)
+      values (${`ag_${proofs}`}, 'rules', ${digest}, 1, now())`);
+  };
+  // One more has proved each time that something was written down.
+  const busy = new Proxy(db, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== "function") return value;
+      const call = value.bind(target) as (...args: unknown[]) => Promise<unknown>;
+      return key === "transaction" ? (...args: unknown[]) => call(...args).finally(proveOne) : call;
+    },
+  });
+  await proveOne();
+  await reconcileRollouts(busy, clock, nobodyAsked);
+  const found = await findRollout(db, wholeFleet, rollout.id);
+  assert.match(found.ok ? found.value.because : "", /waits for eu-02 .*eu-03 .*eu-04 /);
+  const stateOf = async () => {
+    const { rows } = await db.execute<{ state: string }>(
+      sql`select state from rollout_clusters order by cluster_id`,
+    );
+    return rows.map(({ state }) => state).join(" ");
+  };
+  assert.equal(await stateOf(), "proved assigned assigned assigned");
+  await reconcileRollouts(db, clock, nobodyAsked);
+  assert.equal(await stateOf(), "proved proved proved assigned", "the next look takes what came meanwhile");
+});
+
 test("a wave does not wait for an agent that left while another of its cluster answers, and never passes on one that left last", async (t) => {
   const db = await freshDatabase(t);
   const rollout = await seed(db, 2);

@@ -1,4 +1,5 @@
 import { isWaitingToBegin } from "../domain/people/pending.ts";
+import type { ClusterChange, RolloutCluster } from "../domain/rollout-cluster.ts";
 import { isShadowing, shadowUntilMs } from "../domain/rollout-shadow.ts";
 import { planStep, type RolloutSnapshot, type RolloutStep } from "../domain/rollout-step.ts";
 import { stepRollout, type Rollout } from "../domain/rollout.ts";
@@ -29,10 +30,10 @@ export async function reconcileRollouts(db: Db, clock: () => Date, tools: Pendin
       if (rollout.state !== "rolling-back" && rollout.pending !== true) {
         isMoved = (await admitLate(db, rollout)) > 0 || isMoved;
       }
-      let at: Rollout | undefined = rollout;
+      let at: Taken | undefined = { rollout };
       for (let i = 0; i < stepsMax && at !== undefined; i += 1) {
-        at = isWaitingToBegin(at)
-          ? await beginPending(db, at, tools, clock)
+        at = isWaitingToBegin(at.rollout)
+          ? await beginPending(db, at.rollout, tools, clock)
           : await takeStep(db, at, tools, clock);
         isMoved ||= at !== undefined;
       }
@@ -46,32 +47,38 @@ export async function reconcileRollouts(db: Db, clock: () => Date, tools: Pendin
   return isMoved;
 }
 
+/** A rollout after a step. */
+interface Taken {
+  readonly rollout: Rollout;
+  /** What the next step is decided on, when this one wrote down no more than what became of clusters. */
+  readonly seen?: RolloutSnapshot;
+}
+
 /** Begins what waited for people or for its time, or says why it may not. Undefined when it goes on waiting. */
 async function beginPending(
   db: Db,
   before: Rollout,
   tools: PendingTools,
   clock: () => Date,
-): Promise<Rollout | undefined> {
+): Promise<Taken | undefined> {
   const now = clock();
   const after = await stepPending(db, before, tools, now);
   if (after !== undefined) {
     const times = { fromMs: now.getTime(), nowMs: clock().getTime() };
     tools.onCommitted?.({ before, after, changes: [], seen: [], because: after.because, ...times });
   }
-  return after;
+  return after && { rollout: after };
 }
 
 /** Takes the next step. Undefined when there is none now, or when another server or a person was faster. */
 async function takeStep(
   db: Db,
-  before: Rollout,
+  { rollout: before, seen }: Taken,
   { loader, onProved, onCommitted }: PendingTools,
   clock: () => Date,
-): Promise<Rollout | undefined> {
-  const now = clock();
-  const seen = await readRolloutSnapshot(db, before, now);
-  const looked = { ...seen, ...(await readWithdrawn(db, before)), ...(await readShadow(db, before, now)) };
+): Promise<Taken | undefined> {
+  const looked = seen ?? (await look(db, before, clock()));
+  const now = new Date(looked.nowMs);
   const snapshot = await withGates(db, loader, looked);
   const step = planStep(snapshot);
   if (step.changes.length === 0 && step.event === undefined && step.because === before.because) {
@@ -113,7 +120,38 @@ async function takeStep(
     fromMs: now.getTime(),
     nowMs: clock().getTime(),
   });
-  return committed.value;
+  const isNoteAlone = step.event === undefined && step.changes.every(({ assign }) => assign === undefined);
+  return {
+    rollout: committed.value,
+    ...(isNoteAlone ? { seen: noted(looked, committed.value, step.changes) } : {}),
+  };
+}
+
+async function look(db: Db, rollout: Rollout, now: Date): Promise<RolloutSnapshot> {
+  const seen = await readRolloutSnapshot(db, rollout, now);
+  return { ...seen, ...(await readWithdrawn(db, rollout)), ...(await readShadow(db, rollout, now)) };
+}
+
+/**
+ * The snapshot once it is written down what became of its clusters. To read thousands of clusters again would find those that proved
+ * in between, and so on for as long as a wave proves, with no decision about the wave itself; the next activation sees them. What is
+ * decided on it is guarded as ever: clusters that are no longer so make it stale.
+ */
+function noted(seen: RolloutSnapshot, rollout: Rollout, changes: readonly ClusterChange[]): RolloutSnapshot {
+  const byId = new Map(changes.map((change) => [change.id, change]));
+  const clusters = seen.clusters.map((cluster): RolloutCluster => {
+    const change = byId.get(cluster.id);
+    if (change === undefined) return cluster;
+    const { to, reason } = change;
+    const isProof = to === "proved" || to === "reverted";
+    return {
+      ...cluster,
+      state: to,
+      reason,
+      ...(isProof ? { provedAtMs: cluster.provedAtMs ?? seen.nowMs } : {}),
+    };
+  });
+  return { ...seen, rollout, clusters };
 }
 
 /** What the shadow of a rollout showed, when it is over and the first wave is to begin by it. */
