@@ -48,6 +48,23 @@ test("a response larger than any buffer arrives whole", async (t) => {
   assert.ok(large.equals(await buffer(stream)));
 });
 
+test(
+  "a server sends a bundle whole before it hears that any of it has arrived, so that distance costs it once",
+  { timeout: 10_000 },
+  async (t) => {
+    const sent = Promise.withResolvers<void>();
+    const connection = await connectionTo(t, (stream) => {
+      stream.respond({ ":status": 200 });
+      stream.end(Buffer.alloc(200_000, "x"), () => sent.resolve());
+    });
+    const stream = await connection.request("POST", "/", {}, {});
+    stream.end();
+    // Nobody reads yet, so that nothing is given back.
+    await sent.promise;
+    assert.equal((await buffer(stream)).length, 200_000);
+  },
+);
+
 test("a response whose connection breaks is an error, never a short answer", async (t) => {
   const connection = await connectionTo(t, (stream) => {
     stream.respond({ ":status": 200 });

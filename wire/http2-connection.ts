@@ -22,32 +22,38 @@ export interface KeepAlive {
  */
 export class Http2Connection extends Http2SessionManager {
   readonly #keepAlive: KeepAlive | undefined;
-  readonly #kept = new WeakSet<ClientHttp2Session>();
+  readonly #begun = new WeakSet<ClientHttp2Session>();
 
   constructor(url: string, keepAlive?: KeepAlive, options?: SecureClientSessionOptions) {
     // Until the server has said how many calls it takes at the same time, no more than this wait for no answer: what is
     // over its bound by then would be refused.
-    super(url, {}, { peerMaxConcurrentStreams: callsUnasked, ...options });
+    const settings = { initialWindowSize: windowBytes };
+    super(url, {}, { peerMaxConcurrentStreams: callsUnasked, settings, ...options });
     this.#keepAlive = keepAlive;
   }
 
   override async request(...args: Parameters<Http2SessionManager["request"]>): Promise<ClientHttp2Stream> {
     const stream = await super.request(...args);
-    const { session } = stream;
-    if (
-      session !== undefined &&
-      this.#keepAlive !== undefined &&
-      !this.#kept.has(session as ClientHttp2Session)
-    ) {
-      this.#kept.add(session as ClientHttp2Session);
-      keepAlive(session as ClientHttp2Session, this.#keepAlive);
-    }
+    if (stream.session !== undefined) this.#begin(stream.session as ClientHttp2Session);
     takeUp(stream);
     return stream;
+  }
+
+  #begin(session: ClientHttp2Session): void {
+    if (this.#begun.has(session)) return;
+    this.#begun.add(session);
+    if (!session.destroyed) session.setLocalWindowSize(windowBytes);
+    if (this.#keepAlive !== undefined) keepAlive(session, this.#keepAlive);
   }
 }
 
 const callsUnasked = 8;
+
+/**
+ * What the other side may send before it hears that something was taken, on a call and in all: a bundle of most sizes, or one message of a
+ * larger one. By itself the protocol allows 64 KiB, each of which would take as long as the way to the server and back.
+ */
+export const windowBytes: number = 256 * 1024;
 
 function takeUp(stream: ClientHttp2Stream): void {
   const body = new PassThrough();
