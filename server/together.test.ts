@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { together } from "./together.ts";
 
-function recorded(fails: (items: readonly string[]) => Error | undefined = () => undefined) {
+function recorded(fails: (items: readonly string[]) => Error | undefined = () => undefined, restMs?: number) {
   const groups: string[][] = [];
   const ask = together<string, string>({
     work: async (items) => {
@@ -15,6 +15,7 @@ function recorded(fails: (items: readonly string[]) => Error | undefined = () =>
     },
     keyOf: (item) => item[0] ?? "",
     itemsMax: 3,
+    ...(restMs === undefined ? {} : { restMs }),
   });
   return { groups, ask };
 }
@@ -53,3 +54,27 @@ test("while the database is away everybody hears of it at once", async () => {
   );
   assert.deepEqual(groups, [["a1"], ["b1", "c1"]]);
 });
+
+test(
+  "while many ask, they wait a little for more to go with, unless there are enough; who asks alone never waits",
+  { timeout: 10_000 },
+  async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { groups, ask } = recorded(() => undefined, 50);
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await ask("a1"), "done a1");
+    assert.equal(await ask("b1"), "done b1");
+    await turn();
+    const few = ["c1", "d1"].map(ask);
+    for (let i = 0; i < 5; i += 1) await turn();
+    const more = ask("e1");
+    await turn();
+    assert.deepEqual(groups, [["a1"], ["b1"], ["c1"]]);
+    t.mock.timers.tick(50);
+    await Promise.all([...few, more]);
+    assert.deepEqual(groups.at(-1), ["d1", "e1"]);
+    await turn();
+    await Promise.all(["f1", "g1", "h1", "i1"].map(ask));
+    assert.deepEqual(groups.slice(4), [["f1"], ["g1", "h1", "i1"]]);
+  },
+);

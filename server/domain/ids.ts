@@ -90,9 +90,14 @@ export function isDigest(text: string): text is Digest {
 /** The digest of 32 raw bytes as the agent protocol carries them; undefined for any other length. */
 export function digestFromBytes(bytes: Uint8Array): Digest | undefined {
   if (bytes.length !== 32) return undefined;
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `sha256:${hex}` as Digest;
+  let digest = "sha256:";
+  for (const byte of bytes) digest += hexOfByte[byte] ?? "";
+  return digest as Digest;
 }
+
+const hexOfByte: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
 
 /** The 32 raw bytes of a digest. */
 export function digestBytes(digest: Digest): Uint8Array<ArrayBuffer> {

@@ -42,9 +42,13 @@ export function createBuckets(keysMax: number): TokenBuckets {
     const bucket = buckets.get(key) ?? { tokens: rate.burst, atMs: nowMs };
     buckets.delete(key);
     buckets.set(key, bucket);
-    const [oldest] = buckets.keys();
-    if (buckets.size > keysMax && oldest !== undefined) buckets.delete(oldest);
+    if (buckets.size > keysMax) forgetOldest();
     return bucket;
+  }
+  /** Only when there are too many: to find the first key of a Map takes longer, the more of those before it were taken out. */
+  function forgetOldest(): void {
+    const [oldest] = buckets.keys();
+    if (oldest !== undefined) buckets.delete(oldest);
   }
   return {
     take(key, rate, nowMs, cost = 1) {

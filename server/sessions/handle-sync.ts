@@ -340,7 +340,7 @@ async function auditFor(
   const update = await ports.audit.updateFor(session.auditHead);
   if (update === undefined) return {};
   return {
-    audit: { head: wireEnvelope(update.envelope), links: update.links.map((link) => Uint8Array.from(link)) },
+    audit: { head: wireEnvelope(update.envelope), links: update.links.map((link) => new Uint8Array(link)) },
   };
 }
 
@@ -369,7 +369,7 @@ async function metadataFor(ports: SyncPorts, session: Session, desired: Desired)
     lists: { ...held.lists, ...Object.fromEntries(lists.map(([layer, { version }]) => [layer, version])) },
   };
   const all = [...missing, ...lists.map(([, list]) => list)];
-  return all.map(({ role, version, body }) => ({ role, version, body: Uint8Array.from(body) }));
+  return all.map(({ role, version, body }) => ({ role, version, body: new Uint8Array(body) }));
 }
 
 /** The tuning, in the first answer of a session and when the window has changed. */

@@ -68,7 +68,7 @@ async function offerFor(
 export function wireEnvelope({ payloadType, payload, signatures }: Envelope) {
   return {
     payloadType,
-    payload: Uint8Array.from(payload),
-    signatures: signatures.map(({ keyId, signature }) => ({ keyId, signature: Uint8Array.from(signature) })),
+    payload: new Uint8Array(payload),
+    signatures: signatures.map(({ keyId, signature }) => ({ keyId, signature: new Uint8Array(signature) })),
   };
 }

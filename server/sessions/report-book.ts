@@ -4,6 +4,8 @@ import { together } from "../together.ts";
 
 /** Reports that are stored in one statement; each may hold kilobytes of logs. */
 const reportsMax = 200;
+/** While thousands of agents report, a statement takes so long by itself that some are waited for; nobody sees it. */
+const restMs = 40;
 
 /** Stores a report. False when the session was taken over by a newer one: then nothing was stored. */
 export type StoreReport = (given: GivenReport) => Promise<boolean>;
@@ -17,5 +19,6 @@ export function createReportBook(db: Db, clock: () => Date): StoreReport {
     },
     keyOf: ({ agentId }) => agentId,
     itemsMax: reportsMax,
+    restMs,
   });
 }

@@ -11,15 +11,15 @@ import { createBlobBook, type BlobBook } from "./blobs.ts";
 import type { CaKeeper } from "../ca-keeper.ts";
 import { createCaBook, type SignCas } from "./cas.ts";
 import { createClaimBook } from "./claim-book.ts";
-import { createChangeFeed, type Changed } from "./change-feed.ts";
+import { createChangeFeed } from "./change-feed.ts";
 import {
   createDesiredBook,
   rootIn,
-  type DesiredBook,
   type SignAssignment,
   type SignBacktest,
   type SignShadow,
 } from "./desired.ts";
+import { followChanges } from "./follow-changes.ts";
 import type { SyncPorts } from "./handle-sync.ts";
 import { createPresenceBook } from "./presence.ts";
 import { createRegistry, type Registry } from "./registry.ts";
@@ -129,25 +129,6 @@ export function createSessions(options: SessionsOptions): Sessions {
     get size() {
       return registry.size;
     },
-  };
-}
-
-/** Reads again what changed, ends who may not be spoken with any more, and makes the others look. */
-function followChanges(
-  desired: DesiredBook,
-  registry: Registry,
-  cas: CaKeeper,
-): (changed: Changed) => Promise<void> {
-  return async ({ clusterIds, isTrustChanged }) => {
-    if (isTrustChanged) {
-      desired.forgetTrust();
-      await cas.refresh();
-    }
-    const gone = await desired.refresh(clusterIds);
-    for (const clusterId of gone.clusterIds) registry.endCluster(clusterId, { kind: "revoked" });
-    for (const agentId of gone.agentIds) registry.endAgent(agentId, { kind: "revoked" });
-    if (isTrustChanged) registry.wakeAll();
-    else registry.wake(clusterIds);
   };
 }
 

@@ -149,3 +149,8 @@ export async function renewAssignments(db: Db, clusterIds: readonly string[], no
 export function param(values: readonly unknown[]): ReturnType<typeof sql.param> {
   return sql.param([...values]);
 }
+
+/** The same of numbers, as the text that the database reads: they need no quotes, which the driver would look for in each. */
+export function numbersParam(values: readonly (bigint | number)[]): ReturnType<typeof sql.param> {
+  return sql.param(`{${values.join(",")}}`);
+}

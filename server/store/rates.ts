@@ -1,6 +1,6 @@
 import { sql } from "./drizzle.ts";
 
-import { param } from "./assignments.ts";
+import { numbersParam, param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
 
 /** The counters of one agent and minute. */
@@ -32,7 +32,7 @@ export async function storeRates(db: Db, rows: readonly RateRow[]): Promise<void
   }
   if (newest.size === 0) return;
   const all = [...newest.values()];
-  const counts = (of: (row: RateRow) => bigint) => sql`${param(all.map((row) => String(of(row))))}::bigint[]`;
+  const counts = (of: (row: RateRow) => bigint) => sql`${numbersParam(all.map(of))}::bigint[]`;
   await db.execute(sql`
     insert into rates as r
       (agent_id, cluster_id, minute, events, bytes, alerts, dropped, parked, lag_ms, detection_us, seconds)
@@ -42,7 +42,7 @@ export async function storeRates(db: Db, rows: readonly RateRow[]): Promise<void
       ${param(all.map((row) => row.minute.toISOString()))}::timestamptz[],
       ${counts((row) => row.events)}, ${counts((row) => row.bytes)}, ${counts((row) => row.alerts)},
       ${counts((row) => row.dropped)}, ${counts((row) => row.parked)}, ${counts((row) => row.lagMs)},
-      ${counts((row) => row.detectionUs)}, ${param(all.map((row) => row.seconds))}::smallint[]
+      ${counts((row) => row.detectionUs)}, ${numbersParam(all.map((row) => row.seconds))}::smallint[]
     ) as x (agent_id, cluster_id, minute, events, bytes, alerts, dropped, parked, lag_ms, detection_us, seconds)
     order by x.minute, x.agent_id
     on conflict (minute, agent_id) do update set

@@ -2,7 +2,7 @@ import { sql, type SQL } from "./drizzle.ts";
 
 import type { Digest } from "../domain/ids.ts";
 import type { ComponentName } from "../domain/component.ts";
-import { param } from "./assignments.ts";
+import { numbersParam, param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
 import type { StoredCondition } from "./schema.ts";
 
@@ -146,7 +146,7 @@ function texts<T>(all: readonly T[], of: (each: T) => string | null): SQL {
 }
 
 function numbers<T>(all: readonly T[], of: (each: T) => bigint): SQL {
-  return sql`${param(all.map((each) => String(of(each))))}::bigint[]`;
+  return sql`${numbersParam(all.map(of))}::bigint[]`;
 }
 
 function hexOf(bytes: Uint8Array | undefined): string | null {
