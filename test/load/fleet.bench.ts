@@ -22,8 +22,8 @@ const allPhases = "baseline,push,hold,stall,reconnect,inventory";
 
 /**
  * `fleet [--agents N] [--phases LIST] [--rounds N] [--hold SECONDS] [--clusters N] [--profile DIR]`: one server process with
- * N agents on a real Postgres with durable settings. With a profile the server's CPU profile is left in DIR; the figures of
- * such a run are worth nothing.
+ * N agents on a real Postgres with durable settings. With a profile the CPU profiles of the server and of the agents are left
+ * in DIR; the figures of such a run are worth nothing.
  */
 export async function run(args: readonly string[]): Promise<object> {
   const { values } = parseArgs({
@@ -78,7 +78,7 @@ async function measure(input: Input): Promise<object> {
   const { root, bundles } = await releaseBundles(admin);
   const identities = await seedAgents(db, first, root, agents);
   const baseline = input.phases.has("baseline") ? await measureBaseline(dir, first, identities) : undefined;
-  const crowd = startCrowd(dir, identities);
+  const crowd = startCrowd(dir, identities, nodeArgs);
   const listen = { FALCONRY_LISTEN: `127.0.0.1:${first.port}` };
   const at: Bench = {
     server: first,
@@ -102,7 +102,7 @@ async function measure(input: Input): Promise<object> {
       agentFaults: { count: faultCount, faults, fetchesRepeated },
     };
   } finally {
-    crowd.stop();
+    await crowd.stop();
     await at.server.stop();
     await db.$client.end();
   }

@@ -178,9 +178,16 @@ function pinOf(pem: string): string {
   return pin;
 }
 
+/** Nobody writes into labels: they are told with every message, and counted once. */
+const digests = new WeakMap<object, Uint8Array<ArrayBuffer>>();
+
 function digestOf(labels: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
+  const known = digests.get(labels);
+  if (known !== undefined) return known;
   const pairs = Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return Uint8Array.from(createHash("sha256").update(JSON.stringify(pairs)).digest());
+  const digest = Uint8Array.from(createHash("sha256").update(JSON.stringify(pairs)).digest());
+  digests.set(labels, digest);
+  return digest;
 }
 
 export function bytesOf(hex: string): Uint8Array<ArrayBuffer> {

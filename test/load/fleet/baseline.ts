@@ -43,7 +43,7 @@ export async function measureBaseline(
       echoCpuMsEach: rounded(echo.cpuMsEach, 3),
     };
   } finally {
-    crowd.stop();
-    bare.stop();
+    await crowd.stop();
+    await bare.stop();
   }
 }

@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -8,14 +9,21 @@ import type { Order, Said, StoredIdentity } from "./protocol.ts";
 export interface Helper {
   readonly pid: number;
   ask<T extends object>(order: object): Promise<T>;
-  stop(): void;
+  /** Resolves when it has ended. */
+  stop(): Promise<void>;
 }
 
+/** `nodeArgs` are for node itself, for example a profiler. */
 export function startHelper(
   name: string,
   args: readonly string[],
+  nodeArgs: readonly string[] = [],
 ): Helper & { readonly ready: Promise<object> } {
-  const child: ChildProcess = fork(join(import.meta.dirname, `${name}.ts`), [...args], { stdio: "inherit" });
+  const child: ChildProcess = fork(join(import.meta.dirname, `${name}.ts`), [...args], {
+    stdio: "inherit",
+    execArgv: [...process.execArgv, ...nodeArgs],
+  });
+  const ended = once(child, "exit");
   const waiting = new Map<number, PromiseWithResolvers<object>>();
   let last = 0;
   const wait = (id: number) => {
@@ -41,7 +49,11 @@ export function startHelper(
       child.send({ ...order, id: last });
       return (await wait(last)) as T;
     },
-    stop: () => child.kill("SIGKILL"),
+    stop: async () => {
+      // It ends by itself when its parent has gone, and leaves its profile.
+      if (child.connected) child.disconnect();
+      await ended;
+    },
   };
 }
 
@@ -54,17 +66,21 @@ export interface Crowd {
   askFirst(order: Order): Promise<Said>;
   look(): Promise<Required<Omit<Said, "connectMs">>>;
   pids(): readonly number[];
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 const perProcess = 2_500;
 
-export function startCrowd(dir: string, identities: readonly StoredIdentity[]): Crowd {
+export function startCrowd(
+  dir: string,
+  identities: readonly StoredIdentity[],
+  nodeArgs: readonly string[] = [],
+): Crowd {
   const helpers: Helper[] = [];
   for (let at = 0; at < identities.length; at += perProcess) {
     const file = join(dir, `identities-${at}.json`);
     writeFileSync(file, JSON.stringify(identities.slice(at, at + perProcess)), { mode: 0o600 });
-    helpers.push(startHelper("agents-process", [file]));
+    helpers.push(startHelper("agents-process", [file], nodeArgs));
   }
   const [first] = helpers;
   if (first === undefined) throw new Error("There is no agent to play");
@@ -93,8 +109,8 @@ export function startCrowd(dir: string, identities: readonly StoredIdentity[]): 
       };
     },
     pids: () => helpers.map(({ pid }) => pid),
-    stop: () => {
-      for (const helper of helpers) helper.stop();
+    stop: async () => {
+      await Promise.all(helpers.map((helper) => helper.stop()));
     },
   };
 }

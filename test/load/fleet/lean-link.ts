@@ -1,4 +1,4 @@
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import { createSecureContext, type SecureContext } from "node:tls";
 
 import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import {
@@ -10,7 +10,11 @@ import {
   type SyncResponse,
 } from "#proto/agent/v1/agent";
 
+import { windowBytes } from "#wire";
+
 import type { SimAddress } from "../../support/sim-link.ts";
+import type { CallEvents } from "./lean-flow.ts";
+import { openLeanConnection, type LeanConnection } from "./lean-http2.ts";
 
 /** A call that the server refused or broke off, with what it said. */
 export class CallError extends Error {
@@ -38,51 +42,65 @@ export interface LeanEvents {
   readonly onEnd: (error: Error) => void;
 }
 
-const head = {
-  ":method": "POST",
-  "content-type": "application/connect+proto",
-  "connect-protocol-version": "1",
-};
-
 /** `localAddress` gives each agent an address of its own, as agents have. */
 export function openLeanLink(
   address: SimAddress & { readonly localAddress: string },
   { onMessage, onEnd }: LeanEvents,
 ): LeanLink {
-  const { baseUrl, ...tls } = address;
-  const session = connect(baseUrl, { ...tls, peerMaxConcurrentStreams: 8 });
+  const { baseUrl, localAddress } = address;
+  const secureContext = contextOf(address);
+  const connection = openLeanConnection({ baseUrl, secureContext, localAddress }, (error) => end(error));
   let isOver = false;
   const end = (error: Error) => {
     if (isOver) return;
     isOver = true;
-    session.destroy();
-    onEnd(error);
+    connection.destroy();
+    onEnd("code" in error ? error : new CallError("closed", error.message));
   };
-  session.on("error", end);
-  session.on("close", () => end(new CallError("closed", "the connection was closed")));
-  const talk = session.request({ ...head, ":path": "/agent.v1.AgentService/Connect" });
-  read(talk, SyncResponseSchema, onMessage).then(() => end(new CallError("ended", "the stream ended")), end);
+  let say: ((bytes: Uint8Array) => void) | undefined;
   return {
     tell: (request) => {
-      if (!isOver && !talk.destroyed) talk.write(envelope(toBinary(SyncRequestSchema, request)));
+      if (isOver) return;
+      const bytes = envelope(toBinary(SyncRequestSchema, request));
+      if (say === undefined) {
+        const done = (error?: Error) => end(error ?? new CallError("ended", "the stream ended"));
+        say = connection.call(path("Connect"), bytes, false, messages(SyncResponseSchema, onMessage, done));
+      } else say(bytes);
     },
-    fetch: (digest, offset) => fetchWhole(session, digest, offset),
-    stall: () => session.settings({ initialWindowSize: 0 }),
-    goOn: () => session.settings({ initialWindowSize: 65_535 }),
+    fetch: (digest, offset) => fetchWhole(connection, digest, offset),
+    stall: () => connection.leaveRoom(0),
+    goOn: () => connection.leaveRoom(windowBytes),
     close: () => {
       isOver = true;
-      session.destroy();
+      connection.destroy();
     },
   };
 }
 
-async function fetchWhole(session: ClientHttp2Session, digest: string, offset = 0n): Promise<Uint8Array> {
+const path = (method: string) => `/agent.v1.AgentService/${method}`;
+
+const contexts = new WeakMap<SimAddress, SecureContext>();
+
+/** Its keys and certificates, read once: a real agent does so on a machine of its own. Handshakes are whole ones each time. */
+function contextOf(address: SimAddress): SecureContext {
+  const { ca, cert, key } = address;
+  const known = contexts.get(address) ?? createSecureContext({ ca, cert, key });
+  contexts.set(address, known);
+  return known;
+}
+
+function fetchWhole(connection: LeanConnection, digest: string, offset = 0n): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const chunks: Uint8Array[] = [];
-  const call = session.request({ ...head, ":path": "/agent.v1.AgentService/FetchBlob" });
-  call.end(envelope(toBinary(FetchBlobRequestSchema, create(FetchBlobRequestSchema, { digest, offset }))));
-  await read(call, FetchBlobResponseSchema, ({ chunk }) => chunks.push(chunk));
-  const [only] = chunks;
-  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+  const request = toBinary(FetchBlobRequestSchema, create(FetchBlobRequestSchema, { digest, offset }));
+  const take = ({ chunk }: { readonly chunk: Uint8Array }) => void chunks.push(chunk);
+  const done = (error?: Error) => {
+    const [only] = chunks;
+    if (error !== undefined) reject(error);
+    else resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
+  };
+  connection.call(path("FetchBlob"), envelope(request), true, messages(FetchBlobResponseSchema, take, done));
+  return promise;
 }
 
 function envelope(message: Uint8Array): Buffer {
@@ -92,37 +110,41 @@ function envelope(message: Uint8Array): Buffer {
   return framed;
 }
 
-/** Hands over every message. Resolves when the call has ended well. */
-function read<S extends DescMessage>(
-  call: ClientHttp2Stream,
+/** Hands over every message. `done` is called once: with nothing when the call has ended well. */
+function messages<S extends DescMessage>(
   schema: S,
   take: (message: MessageShape<S>) => void,
-): Promise<void> {
-  const done = Promise.withResolvers<void>();
+  done: (error?: Error) => void,
+): CallEvents {
   let chunks: Buffer[] = [];
   let length = 0;
   let needed = headBytes;
-  call.on("data", (bytes: Buffer) => {
-    chunks.push(bytes);
-    length += bytes.length;
-    try {
-      // Many small chunks are joined once, when a whole frame is there.
-      while (length >= needed) {
-        const joined = chunks.length === 1 ? (chunks[0] ?? bytes) : Buffer.concat(chunks, length);
-        const end = headBytes + joined.readUInt32BE(1);
-        const isWhole = length >= end;
-        if (isWhole) takeFrame(joined.subarray(0, end), schema, take);
-        const rest = isWhole ? joined.subarray(end) : joined;
-        [chunks, length, needed] = [[rest], rest.length, isWhole ? headBytes : end];
+  let isDone = false;
+  const finish = (error?: Error) => {
+    if (!isDone) done(error);
+    isDone = true;
+  };
+  return {
+    onData: (bytes) => {
+      if (isDone) return;
+      chunks.push(bytes);
+      length += bytes.length;
+      try {
+        // Many small chunks are joined once, when a whole frame is there.
+        while (length >= needed) {
+          const joined = chunks.length === 1 ? (chunks[0] ?? bytes) : Buffer.concat(chunks, length);
+          const end = headBytes + joined.readUInt32BE(1);
+          const isWhole = length >= end;
+          if (isWhole) takeFrame(joined.subarray(0, end), schema, take);
+          const rest = isWhole ? joined.subarray(end) : joined;
+          [chunks, length, needed] = [[rest], rest.length, isWhole ? headBytes : end];
+        }
+      } catch (error) {
+        finish(error instanceof Error ? error : new Error(String(error)));
       }
-    } catch (error) {
-      done.reject(error instanceof Error ? error : new Error(String(error)));
-      call.destroy();
-    }
-  });
-  call.once("error", done.reject);
-  call.once("close", () => done.resolve());
-  return done.promise;
+    },
+    onEnd: finish,
+  };
 }
 
 const headBytes = 5;
