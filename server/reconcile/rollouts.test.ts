@@ -11,6 +11,7 @@ import { makeId, type Digest } from "../domain/ids.ts";
 import { planRollout } from "../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../domain/rollout-spec.ts";
 import { planAbort } from "../domain/rollout-decisions.ts";
+import { noteChanges } from "../domain/rollout-noted.ts";
 import { planStep } from "../domain/rollout-step.ts";
 import { stepRollout, type Rollout } from "../domain/rollout.ts";
 import { refuse } from "../domain/refusal.ts";
@@ -185,6 +186,21 @@ test("a wave is decided on one look at the fleet, so that what it waits for is s
   assert.equal(await stateOf(), "proved assigned assigned assigned");
   await reconcileRollouts(db, clock, nobodyAsked);
   assert.equal(await stateOf(), "proved proved proved assigned", "the next look takes what came meanwhile");
+});
+
+test("what a step leaves behind is decided on as if the fleet had been read again, for what is assigned, proved, failed and sent back", async (t) => {
+  const db = await freshDatabase(t);
+  const rollout = await seed(db, 4);
+  const changes = ["assigned", "assigned", "assigned", "proved", "failed", "reverted"] as const;
+  for (const [i, to] of changes.entries()) {
+    const now = clock();
+    const seen = await readRolloutSnapshot(db, rollout, now);
+    const assign = to === "assigned" ? { assign: digest } : to === "reverted" ? { assign: null } : {};
+    const step = [{ id: `cl_${1 + (i % 3)}`, to, reason: `because ${i}`, ...assign }];
+    const commit = { before: rollout, after: rollout, changes: step, seen: seen.clusters };
+    assert.ok((await commitRollout(db, commit, now)).ok);
+    assert.deepEqual(noteChanges(seen, rollout, step), await readRolloutSnapshot(db, rollout, now));
+  }
 });
 
 test("a wave does not wait for an agent that left while another of its cluster answers, and never passes on one that left last", async (t) => {

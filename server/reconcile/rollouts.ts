@@ -1,5 +1,5 @@
 import { isWaitingToBegin } from "../domain/people/pending.ts";
-import type { ClusterChange, RolloutCluster } from "../domain/rollout-cluster.ts";
+import { noteChanges } from "../domain/rollout-noted.ts";
 import { isShadowing, shadowUntilMs } from "../domain/rollout-shadow.ts";
 import { planStep, type RolloutSnapshot, type RolloutStep } from "../domain/rollout-step.ts";
 import { stepRollout, type Rollout } from "../domain/rollout.ts";
@@ -50,7 +50,7 @@ export async function reconcileRollouts(db: Db, clock: () => Date, tools: Pendin
 /** A rollout after a step. */
 interface Taken {
   readonly rollout: Rollout;
-  /** What the next step is decided on, when this one wrote down no more than what became of clusters. */
+  /** What the next step is decided on, when this one changed no more than clusters. */
   readonly seen?: RolloutSnapshot;
 }
 
@@ -120,38 +120,15 @@ async function takeStep(
     fromMs: now.getTime(),
     nowMs: clock().getTime(),
   });
-  const isNoteAlone = step.event === undefined && step.changes.every(({ assign }) => assign === undefined);
   return {
     rollout: committed.value,
-    ...(isNoteAlone ? { seen: noted(looked, committed.value, step.changes) } : {}),
+    ...(step.event === undefined ? { seen: noteChanges(looked, committed.value, step.changes) } : {}),
   };
 }
 
 async function look(db: Db, rollout: Rollout, now: Date): Promise<RolloutSnapshot> {
   const seen = await readRolloutSnapshot(db, rollout, now);
   return { ...seen, ...(await readWithdrawn(db, rollout)), ...(await readShadow(db, rollout, now)) };
-}
-
-/**
- * The snapshot once it is written down what became of its clusters. To read thousands of clusters again would find those that proved
- * in between, and so on for as long as a wave proves, with no decision about the wave itself; the next activation sees them. What is
- * decided on it is guarded as ever: clusters that are no longer so make it stale.
- */
-function noted(seen: RolloutSnapshot, rollout: Rollout, changes: readonly ClusterChange[]): RolloutSnapshot {
-  const byId = new Map(changes.map((change) => [change.id, change]));
-  const clusters = seen.clusters.map((cluster): RolloutCluster => {
-    const change = byId.get(cluster.id);
-    if (change === undefined) return cluster;
-    const { to, reason } = change;
-    const isProof = to === "proved" || to === "reverted";
-    return {
-      ...cluster,
-      state: to,
-      reason,
-      ...(isProof ? { provedAtMs: cluster.provedAtMs ?? seen.nowMs } : {}),
-    };
-  });
-  return { ...seen, rollout, clusters };
 }
 
 /** What the shadow of a rollout showed, when it is over and the first wave is to begin by it. */

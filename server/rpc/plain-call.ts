@@ -175,7 +175,13 @@ function finish(
 ): void {
   if (isGone(stream)) return;
   begin(stream, answer?.header);
-  stream.end(endOfStream(answer?.trailer, failure), () => {
+  const last = endOfStream(answer?.trailer, failure);
+  // A stream that both sides have ended may be over before it says so, which the platform makes an error of with its stack.
+  if (request.complete) {
+    stream.end(last);
+    return;
+  }
+  stream.end(last, () => {
     if (!request.complete && !isGone(stream)) stream.close(constants.NGHTTP2_NO_ERROR);
   });
 }
