@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { Agent, request as httpsRequest } from "node:https";
 import { connect as connectHttp2 } from "node:http2";
 import { test } from "node:test";
@@ -219,6 +221,32 @@ test("a server whose database is not migrated says so instead of ready", async (
   assert.equal(answer.status, 503);
   assert.match(answer.text, /not migrated yet: 0001_fleet/);
 });
+
+const fleet = 900;
+/** What the system lets any process have; another system than Linux keeps it elsewhere. */
+const lineMax = (() => {
+  try {
+    return Number(readFileSync("/proc/sys/net/core/somaxconn", "utf8"));
+  } catch {
+    return 0;
+  }
+})();
+
+test(
+  "a fleet that comes while the server is busy waits in line, and none of it is dropped to try again later and later",
+  { skip: lineMax <= fleet },
+  async (t) => {
+    const at = await startTestServer(t);
+    const program = `
+      let open = 0;
+      for (let i = 0; i < ${fleet}; i += 1) {
+        require("node:net").connect(${new URL(at.baseUrl).port}, "localhost", () => (open += 1) === ${fleet} && process.exit(0));
+      }
+      setTimeout(() => process.exit(1), 20_000);`;
+    // This process, in which the server is, takes nobody in until the other one has ended.
+    assert.equal(spawnSync(process.execPath, ["--eval", program]).status, 0);
+  },
+);
 
 test("a taken port is one clear sentence", async (t) => {
   const at = await startTestServer(t);

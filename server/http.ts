@@ -281,12 +281,19 @@ function openAdmission(
 
 function ignore(): void {}
 
+/**
+ * Connections that the system holds until this process takes them, one in each turn of its event loop: what a fleet that comes back is ahead
+ * of it. Beyond it the system drops what clients send first, which they repeat later and later. The system may have a lower bound
+ * (net.core.somaxconn, 4,096 where nobody changed it).
+ */
+const backlogMax = 4_096;
+
 function bind(server: Http2SecureServer, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       reject(bindFailure(error, host, port));
     });
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: backlogMax }, () => {
       resolve((server.address() as AddressInfo).port);
     });
   });
