@@ -10,10 +10,11 @@ const claimsMax = 200;
 export type ClaimSession = (claim: Claim) => Promise<Outcome<NewLease>>;
 
 /** After an outage thousands of agents come back at once: those that come while others are let in are let in together. */
-export function createClaimBook(db: Db, clock: () => Date): ClaimSession {
+export function createClaimBook(db: Db, clock: () => Date, restMs: number): ClaimSession {
   return together({
     work: (claims: readonly Claim[]) => claimSessions(db, claims, clock()),
     keyOf: ({ agentId }) => agentId,
     itemsMax: claimsMax,
+    restMs,
   });
 }

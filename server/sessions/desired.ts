@@ -79,13 +79,13 @@ export interface DesiredOptions {
   readonly signShadow: SignShadow;
   readonly signBacktest: SignBacktest;
   readonly clock: () => Date;
-  readonly tuning: Pick<Tuning, "assignmentMs" | "clockSkewMs">;
+  readonly tuning: Pick<Tuning, "assignmentMs" | "clockSkewMs" | "beginningsMs">;
 }
 
 export function createDesiredBook(options: DesiredOptions): DesiredBook {
   const { db, isTraced } = options;
   const entries = new Map<string, Entry>();
-  const load = loadTogether(db, isTraced);
+  const load = loadTogether(db, isTraced, options.tuning.beginningsMs);
   let chain: Promise<TrustChain> | undefined;
   const trustChain = () => {
     chain ??= forgetting(readTrustChain(db).then(takeApart), () => (chain = undefined));
@@ -139,7 +139,11 @@ export function createDesiredBook(options: DesiredOptions): DesiredBook {
 const loadedMax = 500;
 
 /** A fleet that comes back is read in a few queries and not in thousands. */
-function loadTogether(db: Db, isTraced: boolean): (clusterId: string) => Promise<Desired | undefined> {
+function loadTogether(
+  db: Db,
+  isTraced: boolean,
+  restMs: number,
+): (clusterId: string) => Promise<Desired | undefined> {
   return together({
     work: async (clusterIds: readonly string[]) => {
       const rows = await readDesired(db, clusterIds, isTraced);
@@ -148,6 +152,7 @@ function loadTogether(db: Db, isTraced: boolean): (clusterId: string) => Promise
     },
     keyOf: (clusterId) => clusterId,
     itemsMax: loadedMax,
+    restMs,
   });
 }
 

@@ -102,7 +102,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       desired,
       cas,
       audit: createAuditBook(db, org, clock),
-      claims: createClaimBook(db, clock),
+      claims: createClaimBook(db, clock, tuning.beginningsMs),
       presence,
       blobs: blobsOf(db, log),
       rates,

@@ -25,6 +25,8 @@ export interface Tuning {
   readonly presenceRestMs: number;
   /** How long minutes of rates wait for others to be written with. */
   readonly ratesMs: number;
+  /** While many sessions begin, those that begin together begin so long after the ones before, so that they are more. */
+  readonly beginningsMs: number;
 }
 
 export const defaultTuning: Tuning = {
@@ -40,4 +42,5 @@ export const defaultTuning: Tuning = {
   presenceMs: 5_000,
   presenceRestMs: 15_000,
   ratesMs: 100,
+  beginningsMs: 40,
 };
