@@ -220,12 +220,6 @@ export { openSealed, seal, type Seal } from "./seal.ts";
 export { openCaKey, sealCaKey } from "./sealed-ca.ts";
 export { isReportSigned, reportType, signReport, verifyReport } from "./report.ts";
 export type { CandidateRef } from "./cluster-order.ts";
-export {
-  isResponseSigned,
-  type ResponseAction,
-  responseActions,
-  responseKey,
-  signResponse,
-} from "./response.ts";
+export { isResponseSigned, type ResponseAction, responseActions, signResponse } from "./response.ts";
 export { shadowType, signShadow, verifyShadow, type ShadowOrder } from "./shadow.ts";
 export { signBacktest, verifyBacktest, type BacktestOrder } from "./backtest.ts";

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, type KeyObject } from "node:crypto";
 
 import { preAuthEncoding } from "./envelope.ts";
 import { isSignedByP256, signP256 } from "./p256.ts";
@@ -15,12 +15,7 @@ export function signResponse(privateKey: string, record: Uint8Array): Uint8Array
   return signP256(key, preAuthEncoding(responseType, record));
 }
 
-/** The key of an agent's certificate (SPKI, DER), to verify records with. Throws for what is no key. */
-export function responseKey(publicKey: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
-}
-
-/** Whether the key signed the record. */
+/** Whether the key of an agent's certificate signed the record. */
 export function isResponseSigned(key: KeyObject, record: Uint8Array, signature: Uint8Array): boolean {
   return isSignedByP256(key, preAuthEncoding(responseType, record), signature);
 }

@@ -1,3 +1,5 @@
+import type { KeyObject } from "node:crypto";
+
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 
 import type { AgentId, ApiTokenId, ClusterId } from "../domain/ids.ts";
@@ -23,8 +25,8 @@ export interface AgentCaller {
   readonly kind: "agent";
   readonly clusterId: ClusterId;
   readonly agentId: AgentId;
-  /** The key of the certificate on this connection (SPKI, DER): it has to have signed the agent's reports. */
-  readonly publicKey: Uint8Array;
+  /** The key of the certificate on this connection, as TLS has read it: it has to have signed the agent's reports. */
+  readonly publicKey: KeyObject;
   readonly certificateSerial: string;
   readonly certificateExpiresAt: Date;
   /** Pin of the CA that issued it. */

@@ -1,3 +1,5 @@
+import type { KeyObject } from "node:crypto";
+
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -35,7 +37,7 @@ import type { Tuning } from "./tuning.ts";
 export interface SyncCaller {
   readonly clusterId: string;
   readonly agentId: string;
-  readonly publicKey: Uint8Array;
+  readonly publicKey: KeyObject;
   readonly certificateExpiresAt: Date;
   /** Pin of the CA that issued the certificate of the connection. */
   readonly certificateCa: string;

@@ -1,5 +1,5 @@
 /** Everything an agent sends is checked here before anything else looks at it: size, shape, and whose word it is. */
-import { createPublicKey, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -71,7 +71,7 @@ export interface Speaker {
   readonly clusterId: string;
   readonly agentId: string;
   /** The key of the certificate on this connection. */
-  readonly publicKey: Uint8Array;
+  readonly publicKey: KeyObject;
 }
 
 /**
@@ -103,19 +103,8 @@ export function readReport(request: SyncRequest, speaker: Speaker): Outcome<Repo
 }
 
 /** As `verifyReport` of the trust room, with the key at hand instead of the certificate it would take it from. */
-function isSigned({ report, reportSignature }: SyncRequest, publicKey: Uint8Array): boolean {
-  return isReportSigned(keyOf(publicKey), report, reportSignature);
-}
-
-const keys = new WeakMap<Uint8Array, KeyObject>();
-
-/** A connection hands over the same bytes with every message: its key is read once. */
-function keyOf(publicKey: Uint8Array): KeyObject {
-  const known = keys.get(publicKey);
-  if (known !== undefined) return known;
-  const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
-  keys.set(publicKey, key);
-  return key;
+function isSigned({ report, reportSignature }: SyncRequest, key: KeyObject): boolean {
+  return isReportSigned(key, report, reportSignature);
 }
 
 function readContent(report: StateReport): Outcome<Report> {

@@ -1,3 +1,5 @@
+import type { KeyObject } from "node:crypto";
+
 import { and, eq, gt, inArray, isNull, lt, or, sql } from "./drizzle.ts";
 
 import { refuse, accept, type Outcome } from "../domain/refusal.ts";
@@ -57,7 +59,7 @@ export async function countAgents(db: Db): Promise<number> {
 /** A certificate that somebody came in with. */
 export interface CameInWith {
   readonly agentId: string;
-  readonly publicKey: Uint8Array;
+  readonly publicKey: KeyObject;
   readonly certificateSerial: string;
   readonly certificateExpiresAt: Date;
   readonly certificateCa: string;
@@ -66,8 +68,9 @@ export interface CameInWith {
 
 /** Makes a renewed certificate the agent's certificate, in place of the one that it was judged by and no other. */
 export async function adoptCertificate(db: Db, certificate: CameInWith): Promise<void> {
-  const { agentId, publicKey, certificateSerial, certificateExpiresAt, certificateCa } = certificate;
+  const { agentId, certificateSerial, certificateExpiresAt, certificateCa } = certificate;
   if (certificate.replacesSerial === undefined) return;
+  const publicKey = certificate.publicKey.export({ type: "spki", format: "der" });
   await db
     .update(agents)
     .set({ publicKey, certificateSerial, certificateExpiresAt, certificateCa })

@@ -61,7 +61,7 @@ async function setUp(t: TestContext, tuning: Partial<Tuning>, more: Partial<Sess
   const caller = {
     clusterId: "cl_1",
     agentId: "ag_1",
-    publicKey: publicKey.export({ type: "spki", format: "der" }),
+    publicKey,
     certificateExpiresAt: new Date(Date.now() + 3_600_000),
     certificateCa: "sha256:ca",
     certificateSerial: "",

@@ -15,7 +15,7 @@ const own = newKey();
 const caller = {
   clusterId: "cl_1" as ClusterId,
   agentId: "ag_1" as AgentId,
-  publicKey: own.publicKey.export({ type: "spki", format: "der" }),
+  publicKey: own.publicKey,
 };
 const now = new Date(1_790_000_000_000);
 

@@ -5,7 +5,7 @@ import {
   type ResponseRecord,
   type SignedResponse,
 } from "#proto/agent/v1/response";
-import { isResponseSigned, responseActions, responseKey } from "#trust";
+import { isResponseSigned, responseActions } from "#trust";
 
 import { hasTooManyParts } from "../../census.ts";
 import { digestFromBytes } from "../../domain/ids.ts";
@@ -38,11 +38,10 @@ export function readResponses(
     const why = `holds ${responses.length}; at most ${responsesMax} are allowed in one call`;
     return refuse({ kind: "invalid", problems: [{ field: "responses", why }] });
   }
-  const key = responseKey(caller.publicKey);
   const rows: ResponseRow[] = [];
   const problems: Problem[] = [];
   for (const [i, signed] of responses.entries()) {
-    const row = readSigned(signed, caller, key, now);
+    const row = readSigned(signed, caller, now);
     if (typeof row === "string") problems.push({ field: `responses[${i}]`, why: row });
     else rows.push(row);
   }
@@ -51,13 +50,14 @@ export function readResponses(
 
 function readSigned(
   { record: bytes, signature }: SignedResponse,
-  caller: Pick<AgentCaller, "agentId" | "clusterId">,
-  key: ReturnType<typeof responseKey>,
+  caller: Pick<AgentCaller, "agentId" | "clusterId" | "publicKey">,
   now: Date,
 ): ResponseRow | string {
   if (bytes.length > recordBytesMax) return `record has more than ${recordBytesMax} bytes`;
   if (hasTooManyParts(ResponseRecordSchema, bytes, partsMax)) return "record has too many parts";
-  if (!isResponseSigned(key, bytes, signature)) return "record is not signed by the key of the certificate";
+  if (!isResponseSigned(caller.publicKey, bytes, signature)) {
+    return "record is not signed by the key of the certificate";
+  }
   let record: ResponseRecord;
   try {
     record = fromBinary(ResponseRecordSchema, bytes);

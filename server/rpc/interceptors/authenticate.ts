@@ -1,4 +1,4 @@
-import type { X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 
 import { createContextKey } from "@connectrpc/connect";
@@ -21,7 +21,7 @@ export interface Peer {
   readonly org: string;
   readonly clusterId: ClusterId;
   readonly agentId: AgentId;
-  readonly publicKey: Uint8Array;
+  readonly publicKey: KeyObject;
   readonly serial: string;
   readonly expiresAt: Date;
   /** Pin of the CA that issued the certificate. */
@@ -73,7 +73,7 @@ export function readPeer(
     org: identity.org,
     clusterId: identity.clusterId as ClusterId,
     agentId: identity.agentId as AgentId,
-    publicKey: certificate.publicKey.export({ type: "spki", format: "der" }),
+    publicKey: certificate.publicKey,
     serial: certificate.serialNumber.toLowerCase(),
     expiresAt: expires,
     ca,
