@@ -27,6 +27,7 @@ async function carryOut(order: Order): Promise<Said> {
       const { sessions, fetchesRepeated, faults } = counters;
       return {
         connected: agents.filter(({ isConnected }) => isConnected).length,
+        leastWindowMs: Math.min(...agents.map(({ windowMs }) => windowMs)),
         sessions,
         fetchesRepeated,
         ends: Object.fromEntries(counters.ends),

@@ -101,6 +101,7 @@ export function startCrowd(
       }
       return {
         connected: sum((said) => said.connected),
+        leastWindowMs: Math.min(...all.map((said) => said.leastWindowMs ?? 0)),
         sessions: sum((said) => said.sessions),
         fetchesRepeated: sum((said) => said.fetchesRepeated),
         faultCount: sum((said) => said.faultCount),

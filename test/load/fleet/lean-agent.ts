@@ -11,6 +11,8 @@ import { leanState, takeLean } from "./lean-take.ts";
 export interface LeanAgent {
   /** Whether the server has answered in the session of now. */
   readonly isConnected: boolean;
+  /** Within which time it comes back when its session is lost, as the server said last. */
+  readonly windowMs: number;
   stall(): void;
   goOn(): void;
   stop(): void;
@@ -99,6 +101,9 @@ export function startLeanAgent(
   return {
     get isConnected() {
       return isConnected;
+    },
+    get windowMs() {
+      return windowMs;
     },
     stall: () => link?.stall(),
     goOn: () => link?.goOn(),

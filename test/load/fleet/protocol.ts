@@ -20,6 +20,7 @@ export type Order =
 
 export interface Said {
   readonly connected?: number;
+  readonly leastWindowMs?: number;
   readonly sessions?: number;
   readonly fetchesRepeated?: number;
   readonly ends?: Readonly<Record<string, number>>;
