@@ -35,8 +35,9 @@ export async function initialise(
   const { code, output } = await run(binaries.initdb, args, place, signal);
   if (code !== 0) {
     rmSync(unfinished, { recursive: true, force: true });
-    if (signal?.aborted === true)
+    if (signal?.aborted === true) {
       throw new PostgresError(`The start of Postgres in ${place.data} was interrupted`);
+    }
     throw explain("The database could not be created", place.data, output);
   }
   writeFileSync(join(unfinished, "pg_hba.conf"), accessRules);

@@ -65,8 +65,9 @@ async function until(child: ChildProcess, msg: string): Promise<Line> {
 async function lines(child: ChildProcess): Promise<readonly string[]> {
   assert.ok(child.stdout);
   const said: string[] = [];
-  for await (const text of createInterface({ input: child.stdout }))
+  for await (const text of createInterface({ input: child.stdout })) {
     said.push((JSON.parse(text) as Line).msg);
+  }
   return said;
 }
 
