@@ -1,17 +1,16 @@
 #!/usr/bin/env node
 // Plain JavaScript: outside npm scripts the system's Node runs this file, and it may be too old for anything else.
-import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { becomeNode, findNode, isNewEnough } from "./node24.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const source = join(root, "cli", "main.ts");
-const main = existsSync(source) ? source : join(root, "dist", "cli", "main.js");
 
 if (isNewEnough()) {
-  await import(pathToFileURL(main).href);
+  const load = (name) => import(pathToFileURL(join(root, "cli", name)).href);
+  (await load("compile-cache.ts")).keepCompiled(process.env);
+  await load("main.ts");
 } else {
   const node = findNode(root);
   if (node === undefined) {
@@ -20,6 +19,7 @@ if (isNewEnough()) {
     );
     process.exitCode = 2;
   } else {
-    becomeNode(node, [main, ...process.argv.slice(2)]);
+    // This file again, on the Node that can run the rest.
+    becomeNode(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)]);
   }
 }

@@ -1,6 +1,7 @@
 import { globSync } from "node:fs";
 import { join } from "node:path";
 import { manifest } from "./manifest.ts";
+import type { FleetCommand } from "./fleet-command.ts";
 import type { Command } from "./oclif.ts";
 
 /** What help and completion need of a command, without its code: plain data, so that a bundle can carry it. */
@@ -13,6 +14,8 @@ export interface CommandFacts {
   readonly flags: Command.Loadable["flags"];
 }
 
+type CommandClass = Command.Class & Pick<typeof FleetCommand, "start">;
+
 /** The ids of all commands, as `cluster:list`: from the bundle's manifest, or from the files that hold them. */
 export function commandIds(): string[] {
   if (manifest !== undefined) return Object.keys(manifest).sort();
@@ -23,18 +26,26 @@ export function commandIds(): string[] {
 }
 
 /** The class of one command. No other command's file is loaded. */
-export async function loadCommand(id: string): Promise<Command.Class> {
+export async function loadCommand(id: string): Promise<CommandClass> {
   // esbuild reads this pattern and takes in what it matches.
-  const loaded = (await import(`./commands/${id.split(":").join("/")}.ts`)) as { default: Command.Class };
+  const loaded = (await import(`./commands/${id.split(":").join("/")}.ts`)) as { default: CommandClass };
   const command = loaded.default;
   command.id = id;
   return command;
 }
 
+/** The line for a command in a list of them. */
+export async function summaryOf(id: string): Promise<string> {
+  return manifest?.[id] ?? (await loadCommand(id)).summary ?? "";
+}
+
 /** What help says of one command. */
 export async function describeCommand(id: string): Promise<CommandFacts> {
-  const known = manifest?.[id];
-  if (known !== undefined) return structuredClone(known);
+  if (manifest !== undefined) {
+    const { facts } = await import("./manifest-facts.ts");
+    const known = facts[id];
+    if (known !== undefined) return structuredClone(known);
+  }
   const { summary, description, examples, args, flags, baseFlags } = await loadCommand(id);
   const all = { ...baseFlags, ...flags };
   return { id, summary, description, examples, args: named(args), flags: named(all) } as CommandFacts;

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -136,7 +136,7 @@ export function explainPlaced(error: unknown): unknown {
 
 async function chooseContext(wanted: Wanted, env: Env): Promise<{ name: string; context: Context }> {
   const path = contextsPath(env);
-  const fromEnv = await contextOfEnv(wanted, env);
+  const fromEnv = contextOfEnv(wanted, env);
   if (fromEnv !== undefined) return { name: "FLEETCTL_TOKEN", context: fromEnv };
   const stored = await readContexts(path);
   const name = wanted.context ?? stored.current;
@@ -168,7 +168,7 @@ export function unknownContext(name: string, stored: Contexts, path: string): Er
 }
 
 /** CI needs no contexts file: server, token and CA may come from the environment, all three together. */
-async function contextOfEnv(wanted: Wanted, env: Env): Promise<Context | undefined> {
+function contextOfEnv(wanted: Wanted, env: Env): Context | undefined {
   const token = env["FLEETCTL_TOKEN"];
   if (token === undefined || token === "" || wanted.context !== undefined) return undefined;
   const caFile = env["FLEETCTL_CA_FILE"];
@@ -178,8 +178,14 @@ async function contextOfEnv(wanted: Wanted, env: Env): Promise<Context | undefin
       "Set FLEETCTL_SERVER=https://HOST:PORT and FLEETCTL_CA_FILE=FILE too, or unset FLEETCTL_TOKEN to use a context.",
     );
   }
-  const ca = await readFile(caFile, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw misused(`The CA file ${caFile} cannot be read (${error.code})`, "Check FLEETCTL_CA_FILE.");
-  });
-  return { server: parseServer(wanted.server), ca: parseCa(ca, caFile), token: token.trim() };
+  return { server: parseServer(wanted.server), ca: parseCa(textOf(caFile), caFile), token: token.trim() };
+}
+
+function textOf(caFile: string): string {
+  try {
+    return readFileSync(caFile, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw misused(`The CA file ${caFile} cannot be read (${code})`, "Check FLEETCTL_CA_FILE.");
+  }
 }

@@ -1,10 +1,9 @@
 import { X509Certificate } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Failure } from "./failure.ts";
 import { misused } from "./failure.ts";
-import { withLock } from "./lock.ts";
 
 /** A server, the CA that its certificate must come from, and a token for it. */
 export interface Context {
@@ -57,7 +56,8 @@ export function contextsPath(env: Readonly<Record<string, string | undefined>>):
 export async function readContexts(path: string): Promise<Contexts> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    // At once: the machinery that reads beside other work costs more than this file.
+    text = readFileSync(path, "utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
     if (code === "ENOENT") return { contexts: {} };
@@ -84,7 +84,9 @@ export async function changeContexts(
   path: string,
   change: (stored: Contexts) => Contexts | undefined | Promise<Contexts | undefined>,
 ): Promise<void> {
-  await makeDirectory(path);
+  makeDirectory(path);
+  // Most commands only read: what writes is loaded when one does.
+  const { withLock } = await import("./lock.ts");
   await withLock(`${path}.lock`, async () => {
     const next = await change(await readContexts(path));
     if (next !== undefined) await saveContexts(path, next);
@@ -94,7 +96,6 @@ export async function changeContexts(
 /** Replaces the contexts file at once, readable by its owner only. */
 async function saveContexts(path: string, contexts: Contexts): Promise<void> {
   try {
-    // Most commands only read: loaded when one writes.
     const { default: writeFileAtomic } = await import("write-file-atomic");
     await writeFileAtomic(path, `${JSON.stringify(contexts, undefined, 2)}\n`, { mode: 0o600 });
   } catch (error) {
@@ -102,9 +103,9 @@ async function saveContexts(path: string, contexts: Contexts): Promise<void> {
   }
 }
 
-async function makeDirectory(path: string): Promise<void> {
+function makeDirectory(path: string): void {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw unwritable(path, error);
   }

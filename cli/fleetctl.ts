@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { inspect } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
-import { commandIds, describeCommand, loadCommand } from "./catalogue.ts";
+import { commandIds, describeCommand, loadCommand, summaryOf } from "./catalogue.ts";
 import { exitCodes, type Failure, misused } from "./failure.ts";
 import { nearest } from "./nearest.ts";
 import { renderRootHelp } from "./output/root-help.ts";
@@ -46,9 +46,8 @@ async function dispatch(argv: readonly string[], screen: Screen): Promise<number
 
 async function run(id: string, argv: string[]): Promise<void> {
   const command = await loadCommand(id);
-  const { createConfig } = await import("./fleet-config.ts");
   try {
-    await command.run(argv, await createConfig());
+    await command.start(argv);
   } catch (error) {
     const { explainForCommand } = await import("./explain.ts");
     const flags = Object.keys({ ...command.baseFlags, ...command.flags });
@@ -72,13 +71,13 @@ async function help(subject: readonly string[], ids: readonly string[], screen: 
 
 /** oclif's help would load its theme, its configuration and a language of templates for these few lines. */
 async function rootHelp(named: readonly string[], screen: Screen): Promise<void> {
-  const facts = await Promise.all(named.map(describeCommand));
+  const commands = await Promise.all(named.map(async (id) => [id, await summaryOf(id)] as const));
   const described = Object.entries(topics).filter(([name]) => !name.includes(":"));
   const help = {
     description: packageJson.description,
     version: `${packageJson.name}/${packageJson.version} ${process.platform}-${process.arch} node-${process.version}`,
     topics: described.map(([name, { description }]) => [name, description] as const),
-    commands: facts.map(({ id, summary = "" }) => [id, summary] as const),
+    commands,
   };
   screen.out(renderRootHelp(help, Math.min(screen.columns, 120)));
 }

@@ -1,6 +1,4 @@
-import type { CommandFacts } from "./catalogue.ts";
-
-/** What all commands say of themselves. A bundle carries it (tools/bundle); the sources ask the commands. */
-export const manifest: Readonly<Record<string, CommandFacts>> | undefined = undefined as
-  | Readonly<Record<string, CommandFacts>>
+/** The commands and their summaries, by ids. A bundle carries them (tools/bundle); as sources the commands are asked. */
+export const manifest: Readonly<Record<string, string>> | undefined = undefined as
+  | Readonly<Record<string, string>>
   | undefined;

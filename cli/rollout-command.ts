@@ -33,7 +33,8 @@ import { planLines, watchedLines } from "./plan-view.ts";
 import { specFrom } from "./rollout-flags.ts";
 import { renderSelector } from "./selector.ts";
 import { shadowLine } from "./shadow-view.ts";
-import { kindOf, progressOf } from "./views.ts";
+import { progressOf } from "./rollout-view.ts";
+import { kindOf } from "./views.ts";
 import { watchRollout } from "./watch-rollout.ts";
 
 type StartFlags = Wanted &

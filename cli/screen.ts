@@ -1,7 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { buffer } from "node:stream/consumers";
 import { styleText } from "node:util";
 import { exitCodes } from "./failure.ts";
 import { renderFrame } from "./output/frame.ts";
@@ -82,6 +80,7 @@ export function processScreen(): Screen {
     out: (text) => void stdout.write(text),
     talk: (text) => void stderr.write(text),
     readInput: async (bytesMax) => {
+      const { buffer } = await import("node:stream/consumers");
       const all = await buffer(process.stdin.iterator({ destroyOnReturn: true }));
       return all.length > bytesMax ? undefined : all;
     },
@@ -104,7 +103,7 @@ export function processScreen(): Screen {
     now: () => Date.now(),
     askSecret,
     keys,
-    openBrowser,
+    openBrowser: (url) => void openBrowser(url),
     interruptible,
   };
 }
@@ -143,7 +142,9 @@ function keys(pressed: (key: string) => void): () => void {
 }
 
 /** Detached and unheard: the address is told as well, for where there is no browser. */
-function openBrowser(url: string): void {
+async function openBrowser(url: string): Promise<void> {
+  // What starts programs takes a tenth of a start to load, and few commands want a browser.
+  const { spawn } = await import("node:child_process");
   const [command, ...args] = { darwin: ["open"], win32: ["explorer"] }[process.platform as string] ?? [
     "xdg-open",
   ];

@@ -6,7 +6,8 @@ import type { Rollout, RolloutService } from "#proto/fleet/v1/rollout";
 import type { RateRow } from "./output/rates.ts";
 import { healths, type Health, type TopRollout, type TopRow } from "./output/top.ts";
 import { pages } from "./pages.ts";
-import { healthOf, nameOf, newestRates, progressOf, secondsOf } from "./views.ts";
+import { progressOf } from "./rollout-view.ts";
+import { healthOf, nameOf, newestRates, secondsOf } from "./views.ts";
 
 /** A cluster that was silent for so long shows as silent, not with old figures. */
 export const windowMinutes = 3;

@@ -1,12 +1,12 @@
 import type { Client } from "@connectrpc/connect";
 import type { Rollout, RolloutService } from "#proto/fleet/v1/rollout";
 import { present } from "./answer.ts";
-import { exitCodes, Failure } from "./failure.ts";
+import { interrupted } from "./failure.ts";
 import { followToRest } from "./follow.ts";
 import { newsBetween } from "./output/rollout-events.ts";
 import { isResting, renderLine, renderPicture, type RolloutProgress } from "./output/rollout.ts";
 import { liveFrame, type Screen } from "./screen.ts";
-import { progressOf } from "./views.ts";
+import { progressOf } from "./rollout-view.ts";
 
 /**
  * Follows a rollout until nothing happens by itself any more and gives its last picture. On a terminal the picture is
@@ -32,7 +32,7 @@ export async function watchRollout(
       screen.talk(
         `The rollout goes on. To look again: fleetctl rollout watch ${id}   To stop it: fleetctl rollout pause ${id}\n`,
       );
-      throw new Failure(exitCodes.interrupted, "Interrupted");
+      throw interrupted();
     } finally {
       view.end();
     }

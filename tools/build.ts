@@ -2,7 +2,7 @@ import { rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { bundle, type Program } from "./bundle/bundle.ts";
 import { bundleConsole } from "./bundle/console.ts";
-import { manifestSource } from "./bundle/manifest.ts";
+import { manifestSources } from "./bundle/manifest.ts";
 import { partsOf } from "./bundle/notices.ts";
 import { writePackage } from "./bundle/package.ts";
 import { root } from "./test-files.ts";
@@ -17,7 +17,8 @@ const programs: readonly Program[] = [
   {
     entry: "cli/single-file.ts",
     outfile: join(dist, "fleetctl.cjs"),
-    replaced: { "cli/manifest.ts": await manifestSource() },
+    replaced: await manifestSources(),
+    loadedLater: ["yaml"],
   },
   { entry: "agent/single-file.ts", outfile: join(dist, "falconry-agent.cjs") },
   { entry: "server/single-file.ts", outfile: join(dist, "falconry-server.cjs") },

@@ -25,7 +25,7 @@ const sources = join(root, "cli", "main.ts");
 const builtBefore = process.env["FALCONRY_TEST_BUILT"];
 /** Below our packages, as an installed one: that is where it finds the embedded Postgres. */
 const dist = builtBefore ?? join(root, "node_modules", ".cache", `package-${process.pid}`);
-const built = join(dist, "bin", "fleetctl.cjs");
+const built = join(dist, "fleetctl.cjs");
 /** A fleet started from sources takes three times the CPU: by itself and in the long form the first round shows that, else each program is only asked for its version. */
 const isLong = builtBefore === undefined || process.env["FALCONRY_CHAOS_ROUNDS"] !== undefined;
 

@@ -88,21 +88,25 @@ function measureCommands(dist: string, dir: string, runs: number): object {
     FLEETCTL_CONTEXT: "local",
     XDG_CACHE_HOME: join(dir, "cache"),
   };
-  const programs = {
-    file: join(dist, "fleetctl.cjs"),
-    // With V8's compile cache.
-    package: join(dist, "bin", "fleetctl.cjs"),
-    sources: join(root, "cli", "main.ts"),
-  };
-  const cases: Record<string, readonly string[]> = { node: ["-e", "0"] };
+  const programs = { built: join(dist, "fleetctl.cjs"), sources: join(root, "bin", "fleetctl.js") };
+  const cases: Record<string, Case> = { node: { args: ["-e", "0"], env } };
   for (const [name, program] of Object.entries(programs)) {
-    cases[`--help, ${name}`] = [program, "--help"];
-    cases[`cluster list, ${name}`] = [program, "cluster", "list"];
+    // As the first start ever, and as any other.
+    for (const [how, more] of [
+      ["nothing kept", { NODE_DISABLE_COMPILE_CACHE: "1" }],
+      ["compiled code kept", {}],
+    ] as const) {
+      cases[`--help, ${name}, ${how}`] = { args: [program, "--help"], env: { ...env, ...more } };
+      cases[`cluster list, ${name}, ${how}`] = {
+        args: [program, "cluster", "list"],
+        env: { ...env, ...more },
+      };
+    }
   }
   const samples = new Map<string, Sample>(Object.keys(cases).map((name) => [name, { ms: [], cpuMs: [] }]));
   // The first round fills caches, and does not count.
   for (let round = 0; round <= runs; round++) {
-    for (const [name, args] of Object.entries(cases)) {
+    for (const [name, { args, env }] of Object.entries(cases)) {
       const cpu = childrenCpuMs();
       const began = performance.now();
       const { status, stderr } = spawnSync(process.execPath, args, { env, encoding: "utf8" });
@@ -119,6 +123,11 @@ function measureCommands(dist: string, dir: string, runs: number): object {
       { ms: Math.round(median(ms)), cpuMs: median(cpuMs), ofBareNode: rounded(median(ms) / bare, 2) },
     ]),
   );
+}
+
+interface Case {
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
 }
 
 interface Sample {

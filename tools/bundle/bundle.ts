@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { build, type BuildOptions, type Metafile } from "esbuild";
-import { fileUrl, packHeavy } from "./heavy.ts";
+import { basename, dirname, join } from "node:path";
+import { build, type BuildOptions, type Metafile, transform } from "esbuild";
+import { requireLater } from "./later.ts";
+import { leanConnect } from "./lean-connect.ts";
+import { pack, type Piece } from "./pack.ts";
 import { ourSources } from "./sources.ts";
 
 /** One program, as one file. */
@@ -11,58 +13,68 @@ export interface Program {
   readonly outfile: string;
   /** Sources that a bundle has otherwise: paths from the top folder. */
   readonly replaced?: Readonly<Record<string, string>>;
+  /** Libraries in the CommonJS way that a source loads by `createRequire()` when it needs them: pieces of their own. */
+  readonly loadedLater?: readonly string[];
 }
 
-/** Told in words that any Node understands. */
-const refuseOldNode =
-  'if (Number(process.versions.node.split(".", 1)[0]) < 24) { process.stderr.write(' +
-  '"This needs Node 24 or newer, and this is " + process.version + ": install one, then try again\\n"); process.exit(2); }';
+const common = {
+  platform: "node",
+  target: "node24",
+  legalComments: "none",
+  minifySyntax: true,
+  minifyWhitespace: true,
+} as const satisfies BuildOptions;
 
 /**
- * Bundles a program with all that it needs but Node into one CommonJS file. CommonJS because a bundle of ES modules loads all of
- * Node's own modules that anything in it names before it begins; this one loads each when it is needed. Identifiers keep their
- * names, so that a stack trace can be read. Returns what went in.
+ * Bundles a program with all that it needs but Node into one CommonJS file, in pieces by what is loaded together: each `import()` of the sources
+ * begins one. CommonJS because a bundle of ES modules loads all of Node's own modules that anything in it names before it begins; this one
+ * loads each when it is needed. Identifiers keep their names, so that a stack trace can be read. Returns what went in.
  */
 export async function bundle(root: string, program: Program): Promise<readonly Metafile[]> {
-  const metafiles: Metafile[] = [];
-  const options: BuildOptions = {
-    absWorkingDir: root,
-    bundle: true,
-    platform: "node",
-    format: "cjs",
-    target: "node24",
-    mainFields: ["module", "main"],
-    legalComments: "none",
-    minifySyntax: true,
-    minifyWhitespace: true,
-    logLevel: "warning",
-    // Found beside the program or not at all: native code, and what only looks whether it is there.
-    external: ["pg-native", "typescript"],
-    define: {
-      "import.meta.url": "__fileUrl",
-      "import.meta.dirname": "__dirname",
-      "import.meta.filename": "__filename",
-    },
-  };
-  const replaced = new Map(
-    Object.entries(program.replaced ?? {}).map(([path, text]) => [join(root, path), text]),
-  );
-  const { metafile, outputFiles } = await build({
-    ...options,
-    entryPoints: [program.entry],
-    outfile: program.outfile,
-    metafile: true,
-    write: false,
-    banner: { js: `#!/usr/bin/env node\n${refuseOldNode}\n${fileUrl}` },
-    plugins: [packHeavy(options, (inner) => metafiles.push(inner)), ourSources(root, replaced)],
-  });
+  const { metafile, outputFiles } = await split(root, program);
+  const pieces = await Promise.all(outputFiles.map(({ path, text }) => pieceOf(`./${basename(path)}`, text)));
+  const first = `./${basename(program.entry, ".ts")}.js`;
   mkdirSync(dirname(program.outfile), { recursive: true });
-  for (const { path, text } of outputFiles) writeFileSync(path, inAscii(text), { mode: 0o755 });
-  return [metafile, ...metafiles];
+  writeFileSync(program.outfile, await pack(pieces, first), { mode: 0o755 });
+  return [metafile];
 }
 
-/** One letter beyond ASCII, in a pattern of some library, and V8 keeps all of a file with two bytes a letter. */
-function inAscii(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- that is what ASCII is
-  return text.replaceAll(/[^\x00-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+function split(root: string, { entry, replaced = {}, loadedLater = [] }: Program) {
+  const sources = new Map(Object.entries(replaced).map(([path, text]) => [join(root, path), text]));
+  return build({
+    ...common,
+    absWorkingDir: root,
+    bundle: true,
+    splitting: true,
+    // What esbuild splits.
+    format: "esm",
+    mainFields: ["module", "main"],
+    logLevel: "warning",
+    entryPoints: [entry, ...loadedLater.map((name) => ({ in: name, out: `lib-${name}` }))],
+    entryNames: "[name]",
+    chunkNames: "[name]-[hash]",
+    outdir: root,
+    metafile: true,
+    write: false,
+    // Found beside the program or not at all: native code, and what only looks whether it is there.
+    external: ["pg-native", "typescript"],
+    // The same with its WebAssembly inside, which the other one reads from a file.
+    alias: { "@platformatic/wasm-utils": "@platformatic/wasm-utils/bundled" },
+    define: {
+      "import.meta.url": "__self.url",
+      "import.meta.dirname": "__self.dirname",
+      "import.meta.filename": "__self.filename",
+    },
+    plugins: [
+      requireLater(/\/@oclif\/core\/lib\/.*\.js$/),
+      leanConnect(root),
+      ourSources(root, sources, loadedLater),
+    ],
+  });
+}
+
+async function pieceOf(name: string, text: string): Promise<Piece> {
+  const options = { ...common, format: "cjs", supported: { "dynamic-import": false } } as const;
+  const { code } = await transform(text, options);
+  return { name, text: code.includes("__self") ? `const __self=require("#self");${code}` : code };
 }

@@ -1,9 +1,16 @@
 import { commandIds, describeCommand } from "../../cli/catalogue.ts";
 
-/** The source of `cli/manifest.ts` in a bundle: what all commands say of themselves, read when it is first asked for. */
-export async function manifestSource(): Promise<string> {
-  const facts = await Promise.all(commandIds().map(async (id) => [id, await describeCommand(id)] as const));
-  // V8 reads JSON faster than code.
-  const json = JSON.stringify(JSON.stringify(Object.fromEntries(facts)));
-  return `export const manifest = JSON.parse(${json});`;
+/** The sources that a bundle of fleetctl has otherwise: what its commands say of themselves, as data. */
+export async function manifestSources(): Promise<Readonly<Record<string, string>>> {
+  const facts = await Promise.all(commandIds().map(describeCommand));
+  const summaries = facts.map(({ id, summary = "" }) => [id, summary] as const);
+  return {
+    "cli/manifest.ts": `export const manifest = ${asCode(Object.fromEntries(summaries))};`,
+    "cli/manifest-facts.ts": `export const facts = ${asCode(Object.fromEntries(facts.map((each) => [each.id, each])))};`,
+  };
+}
+
+/** V8 reads JSON faster than code. */
+function asCode(value: object): string {
+  return `JSON.parse(${JSON.stringify(JSON.stringify(value))})`;
 }

@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Part } from "./notices.ts";
 import { renderNotices } from "./notices.ts";
@@ -15,9 +15,6 @@ export function writePackage(root: string, dist: string, parts: readonly Part[])
     });
   }
   writeFileSync(join(dist, "THIRD-PARTY-NOTICES.txt"), renderNotices(parts));
-  mkdirSync(join(dist, "bin"), { recursive: true });
-  writeFileSync(join(dist, "bin", "fleetctl.cjs"), fleetctlStart);
-  chmodSync(join(dist, "bin", "fleetctl.cjs"), 0o755);
   writeFileSync(join(dist, "package.json"), `${JSON.stringify(packageJson(root), undefined, 2)}\n`);
 }
 
@@ -36,26 +33,11 @@ function packageJson(root: string): object {
     license,
     engines: { node: ">=24" },
     bin: {
-      fleetctl: "bin/fleetctl.cjs",
+      fleetctl: "fleetctl.cjs",
       "falconry-agent": "falconry-agent.cjs",
       "falconry-server": "falconry-server.cjs",
     },
-    files: ["*.cjs", "bin", "console", "migrations", "rules", "deploy", "THIRD-PARTY-NOTICES.txt"],
+    files: ["*.cjs", "console", "migrations", "rules", "deploy", "THIRD-PARTY-NOTICES.txt"],
     optionalDependencies: Object.fromEntries(embedded),
   };
 }
-
-/**
- * How the package starts fleetctl: with a folder of the person's own in which V8 keeps what it compiled. Not the common one that
- * Node would take, in the folder for temporary files: somebody else might have put something there.
- */
-const fleetctlStart = `#!/usr/bin/env node
-const { enableCompileCache } = require("node:module");
-const { homedir } = require("node:os");
-const { join } = require("node:path");
-if (enableCompileCache !== undefined) {
-  const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  enableCompileCache(process.env.NODE_COMPILE_CACHE || join(cache, "falconry", "compiled"));
-}
-require("../fleetctl.cjs");
-`;

@@ -4,7 +4,8 @@ import { RolloutService, type Rollout } from "#proto/fleet/v1/rollout";
 import { listFlag } from "../../flags.ts";
 import { pages } from "../../pages.ts";
 import { redactionsFrom, SheetCommand, weekMs, writingFlags } from "../../report/report-command.ts";
-import { kindOf, nameOf, progressOf } from "../../views.ts";
+import { progressOf } from "../../rollout-view.ts";
+import { kindOf, nameOf } from "../../views.ts";
 
 /** Rollouts that one report reads, newest first. */
 const rolloutsMax = 2_000;

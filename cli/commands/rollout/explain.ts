@@ -14,7 +14,8 @@ import {
 import { wrap } from "../../output/wrap.ts";
 import { loadClusters, refusalsOf } from "../../refusals.ts";
 import { isAfterShadow, RolloutCommand } from "../../rollout-command.ts";
-import { healthOf, progressOf } from "../../views.ts";
+import { progressOf } from "../../rollout-view.ts";
+import { healthOf } from "../../views.ts";
 
 export default class RolloutExplain extends RolloutCommand {
   static override summary = "Say in a paragraph why a rollout is not moving, and what to type.";

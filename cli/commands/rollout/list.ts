@@ -5,7 +5,8 @@ import { countFlag, switchFlag } from "../../flags.ts";
 import { type Column, renderTable } from "../../output/table.ts";
 import { pages } from "../../pages.ts";
 import { renderSelector } from "../../selector.ts";
-import { ageOf, kindOf, nameOf, progressOf } from "../../views.ts";
+import { progressOf } from "../../rollout-view.ts";
+import { ageOf, kindOf, nameOf } from "../../views.ts";
 
 export default class RolloutList extends FleetCommand {
   static override summary = "List rollouts, newest first.";

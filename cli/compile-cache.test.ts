@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { temporaryDirectory } from "../test/support/run-cli.ts";
+import { compiledFolder } from "./compile-cache.ts";
+
+test("compiled code of fleetctl is kept where only the person can put it, and nowhere when there is no such place", async (t) => {
+  const home = await temporaryDirectory(t);
+  const uid = process.getuid?.() ?? -1;
+  const below = (...names: readonly string[]) => join(home, ...names, "falconry", "compiled");
+  assert.equal(compiledFolder({ HOME: home }, uid), below(".cache"));
+  assert.equal(compiledFolder({ HOME: "/nowhere", XDG_CACHE_HOME: home }, uid), below());
+  assert.equal(compiledFolder({ HOME: home }, uid + 1), undefined, "the home of who called sudo");
+  assert.equal(compiledFolder({ HOME: join(home, "none") }, uid), undefined);
+  assert.equal(compiledFolder({}, uid), undefined);
+  chmodSync(home, 0o777);
+  assert.equal(compiledFolder({ HOME: home }, uid), undefined, "everybody may write there");
+});

@@ -1,0 +1,35 @@
+import { readFileSync } from "node:fs";
+import type { Plugin } from "esbuild";
+
+/** As TypeScript writes an import for CommonJS: `const ejs_1 = __importDefault(require("ejs"));`. */
+const required =
+  /^(?:const|let|var) (\w+) = ((?:__importStar|__importDefault)\()?require\(("[^"]+"|'[^']+')\)(\))?;$/gm;
+
+const later = `function __later(load) {
+  let loaded;
+  const now = () => (loaded ??= load());
+  return new Proxy({}, { get: (_, name) => now()[name], has: (_, name) => name in now() });
+}
+`;
+
+/**
+ * Has files load what they require when they first use it, as each of them asks for members of it alone. oclif loads at once what finds plugins, draws spinners and
+ * renders help; a command that runs uses little of that.
+ */
+export function requireLater(files: RegExp): Plugin {
+  return {
+    name: "require-later",
+    setup(plugin) {
+      plugin.onLoad({ filter: files }, ({ path }) => {
+        const text = readFileSync(path, "utf8");
+        const contents = text.replaceAll(
+          required,
+          (_, name: string, open = "", what: string, close = "") =>
+            `const ${name} = __later(() => ${open}require(${what})${close});`,
+        );
+        // Below the directive and the helpers, wherever: a function is known in all of its file.
+        return { contents: contents + later, loader: "js" };
+      });
+    },
+  };
+}
