@@ -170,7 +170,8 @@ test("a wave is decided on one look at the fleet, so that what it waits for is s
       const value: unknown = Reflect.get(target, key);
       if (typeof value !== "function") return value;
       const call = value.bind(target) as (...args: unknown[]) => Promise<unknown>;
-      return key === "transaction" ? (...args: unknown[]) => call(...args).finally(proveOne) : call;
+      if (key !== "transaction") return call;
+      return (...args: unknown[]) => call(...args).then((result) => proveOne().then(() => result));
     },
   });
   await proveOne();
