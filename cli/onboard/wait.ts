@@ -1,5 +1,5 @@
 import type { Cluster } from "#proto/fleet/v1/cluster";
-import { exitCodes, Failure, interrupted, refused } from "../failure.ts";
+import { interrupted, refused } from "../failure.ts";
 import type { Steps } from "../local/steps.ts";
 import { until, WaitError, type Probe } from "../local/until.ts";
 import { clean } from "../output/text.ts";
