@@ -12,7 +12,11 @@ test("compiled code of fleetctl is kept where only the person can put it, and no
   assert.equal(compiledFolder({ HOME: home }, uid), below(".cache"));
   assert.equal(compiledFolder({ HOME: "/nowhere", XDG_CACHE_HOME: home }, uid), below());
   assert.equal(compiledFolder({ HOME: home }, uid + 1), undefined, "the home of who called sudo");
-  assert.equal(compiledFolder({ HOME: join(home, "none") }, uid), undefined);
+  assert.equal(
+    compiledFolder({ XDG_CACHE_HOME: join(home, "to", "be", "made") }, uid),
+    below("to", "be", "made"),
+  );
+  assert.equal(compiledFolder({ XDG_CACHE_HOME: "/tmp/nobody-made-this" }, uid), undefined);
   assert.equal(compiledFolder({}, uid), undefined);
   chmodSync(home, 0o777);
   assert.equal(compiledFolder({ HOME: home }, uid), undefined, "everybody may write there");

@@ -1,6 +1,6 @@
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { enableCompileCache } from "node:module";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -15,12 +15,17 @@ export function keepCompiled(env: Env): void {
   if (folder !== undefined) enableCompileCache(folder);
 }
 
-/** Undefined where the folder that it would lie in is missing, or is not the user's own: as under sudo, which may keep the home of who calls it. */
+/** Undefined where what there is of the folder that it would lie in is not the user's own: as under sudo, which may keep the home of who calls it. */
 export function compiledFolder(env: Env, uid: number): string | undefined {
   const [named, home] = [env["XDG_CACHE_HOME"] ?? "", env["HOME"] ?? ""];
   const own = named === "" ? home : named;
   if (own === "") return undefined;
-  const found = statSync(own, { throwIfNoEntry: false });
-  const isOwn = found?.uid === uid && (found.mode & 0o002) === 0;
+  const found = nearest(resolve(own));
+  const isOwn = found.uid === uid && (found.mode & 0o002) === 0;
   return isOwn ? join(named === "" ? join(home, ".cache") : named, "falconry", "compiled") : undefined;
+}
+
+/** The folder, or the one in which it would be made. */
+function nearest(folder: string): Stats {
+  return statSync(folder, { throwIfNoEntry: false }) ?? nearest(dirname(folder));
 }
