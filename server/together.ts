@@ -41,6 +41,7 @@ export function together<I, O>(options: TogetherOptions<I, O>): (item: I) => Pro
       isCrowded = waiting.length > 0;
       for (const [i, each] of group.entries()) each.resolve(done[i] as O);
     } catch (error) {
+      isCrowded = waiting.length > 0;
       const isAlone = group.length === 1;
       if (isAlone || isDatabaseAway(error)) for (const each of group) each.reject(error);
       else for (const each of group) await carryOut([each]);

@@ -4,16 +4,11 @@ import { test } from "node:test";
 
 import { sql } from "../store/drizzle.ts";
 
-import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts";
-import { usualSpec } from "../../test/support/rollout-world.ts";
+import { freshDatabase } from "../../test/support/postgres.ts";
 import { layerComponent } from "../domain/component.ts";
-import { makeId, type Digest } from "../domain/ids.ts";
-import { planRollout } from "../domain/rollout-plan.ts";
-import type { RolloutSpec } from "../domain/rollout-spec.ts";
 import { planAbort } from "../domain/rollout-decisions.ts";
-import { noteChanges } from "../domain/rollout-noted.ts";
 import { planStep } from "../domain/rollout-step.ts";
-import { stepRollout, type Rollout } from "../domain/rollout.ts";
+import { stepRollout } from "../domain/rollout.ts";
 import { refuse } from "../domain/refusal.ts";
 import type { BundleLoader } from "../loading/loader.ts";
 import { rulesBundle, testLoader } from "../testing.ts";
@@ -23,54 +18,10 @@ import { readFleet } from "../store/fleet.ts";
 import type { Database } from "../store/pool.ts";
 import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
 import { commitRollout } from "../store/rollout-commits.ts";
-import { findRollout, insertRollout } from "../store/rollouts.ts";
+import { findRollout } from "../store/rollouts.ts";
 import { reconcileRollouts } from "./rollouts.ts";
+import { clock, digest, prove, seed } from "./rollout-fixture.ts";
 import { nobodyAsked } from "./testing.ts";
-
-const digest = `sha256:${"b".repeat(64)}` as Digest;
-const clock = () => new Date();
-const spec: RolloutSpec = {
-  ...usualSpec,
-  growth: 1,
-};
-
-/** Clusters with an agent each that is heard of, a bundle, and a rollout of it in waves of one. */
-async function seed(db: TestDatabase, count: number, more: Partial<Rollout> = {}): Promise<Rollout> {
-  await db.execute(sql`insert into bundles (digest, kind, name, version, target_path, length, content, targets_version,
-    pushed_at, pushed_by) values (${digest}, 'rules', 'starter', '1.0.0', 'p', 1, '\\x00', 1, now(), 'test')`);
-  await db.execute(sql`insert into clusters (id, name, uid, labels, created_at)
-    select 'cl_' || n, 'eu-' || to_char(n, 'FM00'), 'uid-' || n, '{"region":"eu"}', now() from generate_series(1, ${count}::int) n`);
-  await db.execute(sql`insert into agents (id, cluster_id, name, public_key, certificate_serial, certificate_expires_at,
-    created_at, last_seen_at)
-    select 'ag_' || n, 'cl_' || n, 'node-1', '\\x00', '', now(), now(), now() from generate_series(1, ${count}::int) n`);
-  const plan = planRollout(spec, digest, await readFleet(db, wholeFleet, "rules", clock()));
-  assert.ok(plan.ok);
-  const rollout: Rollout = {
-    id: makeId("rollout", new Uint8Array(10)),
-    spec,
-    digest,
-    state: "running",
-    because: "",
-    wave: 0,
-    generation: 1n,
-    planDigest: "",
-    waves: plan.value.waves.map(({ name }) => ({ name })),
-    createdBy: "test",
-    scope: wholeFleet,
-    createdAtMs: Date.now(),
-    ...more,
-  };
-  await db.transaction((tx) => insertRollout(tx, rollout, plan.value, ""));
-  return rollout;
-}
-
-/** What agents do: everybody proves what they are assigned. */
-async function prove(db: TestDatabase): Promise<void> {
-  await db.execute(sql`insert into agent_components (agent_id, kind, running_digest, proved_generation, proved_at)
-    select g.id, 'rules', a.rules_digest, a.generation, now() from agents g join assignments a using (cluster_id)
-    on conflict (agent_id, kind) do update set running_digest = excluded.running_digest,
-      proved_generation = excluded.proved_generation, proved_at = excluded.proved_at`);
-}
 
 class Killed extends Error {}
 
@@ -151,57 +102,6 @@ test("two servers that are killed again and again give each cluster the bundle o
     rows.every((row) => !row.early),
     "a wave began before the one before it had proved",
   );
-});
-
-test("a wave is decided on one look at the fleet, so that what it waits for is said and its gates are asked however fast proofs keep coming", async (t) => {
-  const db = await freshDatabase(t);
-  const rollout = await seed(db, 4);
-  await db.execute(sql`update rollout_clusters set wave = 0`);
-  await reconcileRollouts(db, clock, nobodyAsked);
-  let proofs = 0;
-  const proveOne = async () => {
-    proofs += 1;
-    await db.execute(sql`insert into agent_components (agent_id, kind, running_digest, proved_generation, proved_at)
-      values (${`ag_${proofs}`}, 'rules', ${digest}, 1, now())`);
-  };
-  // One more has proved each time that something was written down.
-  const busy = new Proxy(db, {
-    get: (target, key) => {
-      const value: unknown = Reflect.get(target, key);
-      if (typeof value !== "function") return value;
-      const call = value.bind(target) as (...args: unknown[]) => Promise<unknown>;
-      if (key !== "transaction") return call;
-      return (...args: unknown[]) => call(...args).then((result) => proveOne().then(() => result));
-    },
-  });
-  await proveOne();
-  await reconcileRollouts(busy, clock, nobodyAsked);
-  const found = await findRollout(db, wholeFleet, rollout.id);
-  assert.match(found.ok ? found.value.because : "", /waits for eu-02 .*eu-03 .*eu-04 /);
-  const stateOf = async () => {
-    const { rows } = await db.execute<{ state: string }>(
-      sql`select state from rollout_clusters order by cluster_id`,
-    );
-    return rows.map(({ state }) => state).join(" ");
-  };
-  assert.equal(await stateOf(), "proved assigned assigned assigned");
-  await reconcileRollouts(db, clock, nobodyAsked);
-  assert.equal(await stateOf(), "proved proved proved assigned", "the next look takes what came meanwhile");
-});
-
-test("what a step leaves behind is decided on as if the fleet had been read again, for what is assigned, proved, failed and sent back", async (t) => {
-  const db = await freshDatabase(t);
-  const rollout = await seed(db, 4);
-  const changes = ["assigned", "assigned", "assigned", "proved", "failed", "reverted"] as const;
-  for (const [i, to] of changes.entries()) {
-    const now = clock();
-    const seen = await readRolloutSnapshot(db, rollout, now);
-    const assign = to === "assigned" ? { assign: digest } : to === "reverted" ? { assign: null } : {};
-    const step = [{ id: `cl_${1 + (i % 3)}`, to, reason: `because ${i}`, ...assign }];
-    const commit = { before: rollout, after: rollout, changes: step, seen: seen.clusters };
-    assert.ok((await commitRollout(db, commit, now)).ok);
-    assert.deepEqual(noteChanges(seen, rollout, step), await readRolloutSnapshot(db, rollout, now));
-  }
 });
 
 test("a wave does not wait for an agent that left while another of its cluster answers, and never passes on one that left last", async (t) => {

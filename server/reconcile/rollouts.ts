@@ -50,7 +50,7 @@ export async function reconcileRollouts(db: Db, clock: () => Date, tools: Pendin
 /** A rollout after a step. */
 interface Taken {
   readonly rollout: Rollout;
-  /** What the next step is decided on, when this one changed no more than clusters. */
+  /** What the next step is decided on, when this one changed no more than clusters, unless the wave itself is to change. */
   readonly seen?: RolloutSnapshot;
 }
 
@@ -74,9 +74,10 @@ async function beginPending(
 async function takeStep(
   db: Db,
   { rollout: before, seen }: Taken,
-  { loader, onProved, onCommitted }: PendingTools,
+  tools: PendingTools,
   clock: () => Date,
 ): Promise<Taken | undefined> {
+  const { loader, onProved, onCommitted } = tools;
   const looked = seen ?? (await look(db, before, clock()));
   const now = new Date(looked.nowMs);
   const snapshot = await withGates(db, loader, looked);
@@ -84,6 +85,8 @@ async function takeStep(
   if (step.changes.length === 0 && step.event === undefined && step.because === before.because) {
     return undefined;
   }
+  // What becomes of the wave is decided on a look of its own: its time has to be later than that of the proofs that it rests on.
+  if (seen !== undefined && step.event !== undefined) return takeStep(db, { rollout: before }, tools, clock);
   const stepped =
     step.event === undefined
       ? ({ ok: true, value: { ...before, because: step.because } } as const)
