@@ -83,6 +83,35 @@ test("an alert that arrives while the partition of its day is made waits, and li
   assert.deepEqual(inDay.rows, [{ id: "a" }]);
 });
 
+test("who reads while alerts move into the partition of their day finds them, and not that they are nowhere", async (t) => {
+  const db = await freshDatabase(t);
+  const start = new Date("2026-03-01T12:00:00Z");
+  await db.insert(alerts).values(alert("a", start, start));
+  const waiting = async (wanted: number) => {
+    for (let found = 0; found < wanted;) {
+      const { rows } = await db.execute<{ count: number }>(sql`
+        select count(*)::int as count from pg_locks where not granted
+          and database = (select oid from pg_database where datname = current_database())`);
+      found = rows[0]?.count ?? 0;
+    }
+  };
+  const work = await db.transaction(async (tx) => {
+    await tx.execute(sql`select 1 from alerts_default`);
+    const made = createPartition(
+      db,
+      "alerts",
+      { name: "alerts_20260301", day: Math.floor(start.getTime() / dayMs) },
+      10_000,
+    );
+    await waiting(1);
+    const read = db.$client.query("select id from alerts");
+    await waiting(2);
+    return { made, read };
+  });
+  await work.made;
+  assert.deepEqual((await work.read).rows, [{ id: "a" }]);
+});
+
 test("alerts arrive although somebody reads for long while the partition of a day is made, which is tried again later", async (t) => {
   const db = await freshDatabase(t);
   const start = new Date("2026-03-01T12:00:00Z");

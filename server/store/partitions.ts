@@ -52,6 +52,12 @@ export async function createPartition(
     await tx.execute(sql`create table ${child} (like ${parent} including defaults including constraints)`);
     // Readers wait for the blink in which rows move. Behind a long one nobody could add rows to any day, so that this is given up first.
     await tx.execute(sql.raw(`set local lock_timeout = ${waitMs}`));
+    // Readers, too, find the partitions first: one that found them and then waits for the default one would come to it when its rows have
+    // moved, and find them in neither. They wait before that, but only where there is something to move.
+    const { rows: early } = await tx.execute(
+      sql`select 1 from ${rest} where ${column} >= ${from} and ${column} < ${to} limit 1`,
+    );
+    if (early.length > 0) await tx.execute(sql`lock table only ${parent} in access exclusive mode`);
     await tx.execute(sql`lock table ${rest} in access exclusive mode`);
     await tx.execute(sql`
       with moved as (delete from ${rest} where ${column} >= ${from} and ${column} < ${to} returning *)
