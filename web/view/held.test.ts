@@ -95,30 +95,43 @@ test("who looked further back for what is rare keeps all that was found when one
   assert.equal(many.rows.length, 1_000, "a list does not grow for ever");
 });
 
-test("whatever comes, moves or leaves: a list that is not torn misses no row, and keeps none that left above the end of its first page", () => {
-  const change = fc.record({ what: fc.constantFrom("come", "move", "leave"), at: fc.nat(30) });
+/** Between two things that happen; so short that rows come late over several of them. */
+const stepMs = 4_000;
+/** Up to ten seconds late, or ten minutes ahead where a cluster's clock is wrong. */
+const offMs = fc.oneof(
+  fc.constant(0),
+  fc.integer({ min: -9_999, max: 0 }),
+  fc.integer({ min: 0, max: 600_000 }),
+);
+
+test("whatever comes, also late or from clocks that are ahead, moves or leaves: a list that is not torn misses no row, and keeps none that left above the end of its first page", () => {
+  const change = fc.record({ what: fc.constantFrom("come", "move", "leave"), at: fc.nat(30), off: offMs });
+  const newestFirst = (rows: readonly Row[]) => rows.toSorted((one, other) => other.ms - one.ms);
   const lists = fc.record({
-    length: fc.nat(20),
+    offs: fc.array(offMs, { maxLength: 20 }),
     readMax: fc.integer({ min: 1, max: 20 }),
     pageMax: fc.integer({ min: 1, max: 8 }),
     looks: fc.array(fc.array(change, { maxLength: 6 }), { minLength: 1, maxLength: 4 }),
   });
   fc.assert(
-    fc.property(lists, ({ length, readMax, pageMax, looks }) => {
-      const before: readonly Row[] = Array.from({ length }, (_, i) => ({ id: `${i} `, ms: -i * readAt }));
-      const read = { rows: before.slice(0, readMax), atMs: readAt / 2 };
+    fc.property(lists, ({ offs, readMax, pageMax, looks }) => {
+      // A part of a millisecond tells rows of the same time apart.
+      const msAt = (n: number, off: number) => n * stepMs + off + n / 1_000;
+      const before = newestFirst(offs.map((off, i) => ({ id: `${i} `, ms: msAt(-i, off) })));
+      const read = { rows: before.slice(0, readMax), atMs: stepMs / 2 };
       let [after, newest, n]: [readonly Row[], Newest<Row> | undefined, number] = [before, undefined, 0];
       for (const changes of looks) {
-        for (const { what, at } of changes) {
+        for (const { what, at, off } of changes) {
           const found = after[at % Math.max(1, after.length)];
           after = after.filter((row) => what === "come" || row !== found);
           if (what === "leave" || (what === "move" && found === undefined)) continue;
           n += 1;
-          after = [{ id: what === "move" ? (found?.id ?? "") : `new${n} `, ms: n * readAt }, ...after];
+          const id = what === "move" ? (found?.id ?? "") : `new${n} `;
+          after = newestFirst([{ id, ms: msAt(n, off) }, ...after]);
         }
         const rows = after.slice(0, pageMax);
         const backMs = after.length <= pageMax ? -Infinity : (rows.at(-1)?.ms ?? Infinity);
-        newest = addNewest(newest, { rows, backMs, atMs: (n + 0.5) * readAt }, order);
+        newest = addNewest(newest, { rows, backMs, atMs: (n + 0.5) * stepMs }, order);
       }
       const { rows, isTorn } = withNewest(newest, read, order);
       const keys = rows.map(order.keyOf);

@@ -56,9 +56,13 @@ function behind<T>(page: Newest<T>, known: readonly T[], { keyOf, msOf }: Order<
   return [...page.rows, ...known.filter((row) => !keys.has(keyOf(row)) && msOf(row) <= page.backMs)];
 }
 
-/** Up to when all rows are known. */
+/**
+ * Up to when all rows are known. What the first row says of it counts only where the server does not say when it looked: a row of a cluster
+ * whose clock is ahead is later than others that are still to come.
+ */
 function knownTo<T>({ rows: [first], atMs }: ReadBack<T>, { msOf }: Order<T>): number {
-  return Math.max(atMs - lateMs, first === undefined ? -Infinity : msOf(first));
+  if (atMs !== -Infinity) return atMs - lateMs;
+  return first === undefined ? -Infinity : msOf(first);
 }
 
 /** What was read of a list page by page. */
