@@ -38,8 +38,8 @@ export function regionLine(
   return lineOf(sums, minutes, nowMs);
 }
 
-/** The server keeps an answer for a minute, and it is asked once a minute: so many minutes may still be on their way. */
-const onTheirWay = 2;
+/** The server keeps an answer for a minute, and it is asked once a minute: two minutes may still be on their way, and a third while an answer takes its time. */
+const onTheirWay = 3;
 
 /** Ends with the newest minute that was told. Only where that is longer ago than an answer takes did nobody report since. */
 function lineOf(sums: ReadonlyMap<number, number>, minutes: number, nowMs: number): Line {

@@ -129,8 +129,8 @@ test("a line ends with the newest minute that was told while the next one is on 
     const line = regionLine([create(RegionSummarySchema, { minutes })], 3, now * 60_000);
     return pointText(line, lastOf(line), String);
   };
-  assert.deepEqual([13.1, 14.9, 15.9].map(endAt), Array<string>(3).fill("5 at 00:12 UTC"));
-  assert.equal(endAt(16), "nothing reported at 00:15 UTC");
+  assert.deepEqual([13.1, 14.9, 15.9, 16.9].map(endAt), Array<string>(4).fill("5 at 00:12 UTC"));
+  assert.equal(endAt(17), "nothing reported at 00:16 UTC");
 });
 
 test("a state that only a newer server knows is shown as unknown", () => {
