@@ -3,6 +3,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { AlertSchema } from "#proto/fleet/v1/alert";
 import { AlertGroupSchema, AlertGroupState } from "#proto/fleet/v1/alert_group";
 import { serveFleet } from "../test/support/fake-fleet.ts";
@@ -111,6 +112,21 @@ test("alerts show takes the id of an alert that alerts list prints, with its fie
   const other = await runCli(["alerts", "show", "cd".repeat(32)], { now });
   assert.equal(other.code, 1);
   assert.match(other.talk, /No alert since 24h has the id (cd){32}/);
+});
+
+test("alerts list shows what it found when a later call is refused, says how far it came, and ends as refused", async (t) => {
+  const { fleet, context } = await serveFleet(t);
+  await useContext(t, context);
+  fleet.addCluster("eu-1", {});
+  fleet.raise(
+    create(AlertSchema, { id: "ab".repeat(32), time: minutesAgo(5), clusterName: "eu-1", rule: "Exec" }),
+  );
+  fleet.laterPages = new ConnectError("Trying the patterns took too long", Code.InvalidArgument);
+  const { code, out, talk } = await runCli(["alerts", "list"], { now });
+  assert.equal(code, 1);
+  assert.match(out, /eu-1 .*Exec/);
+  assert.match(talk, /^Looked further back in 1 call until one failed: narrow it down\n/);
+  assert.match(talk, /Trying the patterns took too long/);
 });
 
 test("alerts show finds an alert of a clock that is ahead, says which other clusters have its id, and refuses --since for a group", async (t) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { lookBack, untilText } from "./look-back.ts";
+import { lookBack, stoppedText, untilText } from "./look-back.ts";
 
 const newestMs = Date.parse("2026-11-29T12:00:00Z");
 
@@ -38,6 +38,27 @@ test("a look for what is rare among very many alerts says how far it is, and kee
   // Where it goes on, nothing is left out: an end is before its time.
   assert.ok(stopped?.at !== undefined);
   assert.equal(untilText(stopped.at), new Date(newestMs - 2_000 * 60_000 + 1).toISOString());
+});
+
+test("what a look found is kept when a later call fails, with how far it came and why; a first call that fails is all there is to say", async () => {
+  const lookedBackTo = timestampFromMs(newestMs);
+  const failure = new Error("away");
+  const failingAt = (nth: number) => {
+    let calls = 0;
+    const get = () => {
+      calls += 1;
+      if (calls === nth) return Promise.reject(failure);
+      return Promise.resolve({ alerts: [calls], nextPageToken: `${calls}`, lookedBackTo });
+    };
+    const how = { limit: 50, noun: "alert", say: () => {}, now: () => 0 };
+    return lookBack(get, (page: { readonly alerts: readonly number[] }) => page.alerts, how);
+  };
+  const { items, isMore, stopped } = await failingAt(3);
+  assert.deepEqual([items, isMore], [[1, 2], true]);
+  assert.ok(stopped !== undefined);
+  assert.deepEqual(stopped, { at: lookedBackTo, calls: 2, failure });
+  assert.equal(stoppedText(stopped), "Looked back to 2026-11-29T12:00:00Z in 2 calls until one failed");
+  await assert.rejects(failingAt(1), failure);
 });
 
 test("a look ends with enough, or with the last page, and says nothing of itself when it is short", async () => {

@@ -27,12 +27,20 @@ export interface Found<T> {
   readonly items: readonly T[];
   readonly isMore: boolean;
   /** Where a look ended that did not come to the end. */
-  readonly stopped?: { readonly at: Timestamp | undefined; readonly calls: number };
+  readonly stopped?: Stopped;
+}
+
+interface Stopped {
+  readonly at: Timestamp | undefined;
+  /** Those that were answered. */
+  readonly calls: number;
+  /** What the next call failed with, when that is why: to be thrown when all else is said. */
+  readonly failure?: unknown;
 }
 
 /**
- * Looks back page by page, of which many may be empty, until there are enough, nothing follows, or so many calls were made; what was found is
- * never thrown away. Throws when a server sends the same token twice.
+ * Looks back page by page, of which many may be empty, until there are enough, nothing follows, so many calls were made, or one failed after
+ * others were answered; what was found is never thrown away. Throws when the first call fails, or a server sends the same token twice.
  */
 export async function lookBack<P extends LookedPage, T>(
   get: (pageToken: string) => Promise<P>,
@@ -41,8 +49,16 @@ export async function lookBack<P extends LookedPage, T>(
 ): Promise<Found<T>> {
   const items: T[] = [];
   let [token, saidMs] = ["", now()];
+  let before: P | undefined;
   for (let calls = 1; ; calls += 1) {
-    const page = await get(token);
+    let page: P;
+    try {
+      page = await get(token);
+    } catch (failure) {
+      if (before === undefined) throw failure;
+      return { items, isMore: true, stopped: { at: before.lookedBackTo, calls: calls - 1, failure } };
+    }
+    before = page;
     items.push(...itemsOf(page));
     const isMore = page.nextPageToken !== "";
     if (!isMore || items.length >= limit) {
@@ -55,6 +71,12 @@ export async function lookBack<P extends LookedPage, T>(
     saidMs = now();
     say(`${lookedTo(page.lookedBackTo)}: ${countOf(items.length, noun)} so far.`);
   }
+}
+
+/** That a look did not come to the end, in words. */
+export function stoppedText({ at, calls, failure }: Stopped): string {
+  const why = failure === undefined ? "and no further" : "until one failed";
+  return `${lookedTo(at)} in ${countOf(calls, "call")} ${why}`;
 }
 
 /** How far back was looked, in words. */

@@ -56,6 +56,8 @@ export class FakeFleet {
   readonly token: string = `at_test.${randomBytes(16).toString("hex")}`;
   readonly clusters: Cluster[] = [];
   readonly alerts: Alert[] = [];
+  /** What every page of alerts but the first is refused with; without it there is one page. */
+  laterPages: ConnectError | undefined;
   /** The tails that were asked for. */
   readonly tails: TailAlertsRequest[] = [];
   /** Ends the newest tail, as a server does that drains. */
@@ -297,17 +299,16 @@ function routes(router: Routes, fleet: FakeFleet): void {
   router.service(AlertGroupService, fleet.alertGroups.groupService());
   router.service(AlertSilenceService, fleet.alertGroups.silenceService());
   router.service(AlertService, {
-    listAlerts: ({ filter, pageSize, alertId, countNotStored }) => {
+    listAlerts: ({ filter, pageSize, pageToken, alertId, countNotStored }) => {
+      if (fleet.laterPages && pageToken !== "") throw fleet.laterPages;
       const names = new Set(fleet.matching(filter?.selector).map((cluster) => cluster.name));
       const rules = filter?.rules ?? [];
       const endMs = filter?.until === undefined ? Date.now() + 600_000 : timestampMs(filter.until);
       const alerts = fleet.alerts
-        .filter((alert) => names.has(alert.clusterName))
-        .filter((alert) => rules.length === 0 || rules.includes(alert.rule))
-        .filter(({ id }) => alertId === "" || id === alertId)
-        .filter(({ time }) => time === undefined || timestampMs(time) < endMs);
+        .filter(({ clusterName, rule }) => names.has(clusterName) && (!rules[0] || rules.includes(rule)))
+        .filter(({ id, time }) => ["", id].includes(alertId) && (!time || timestampMs(time) < endMs));
       const notStored = countNotStored ? fleet.notStored : 0n;
-      return { alerts: alerts.slice(0, pageSize), nextPageToken: "", notStored };
+      return { alerts: alerts.slice(0, pageSize), nextPageToken: fleet.laterPages ? "later" : "", notStored };
     },
     async *tailAlerts(request, { signal }) {
       fleet.tails.push(request);

@@ -9,7 +9,7 @@ import { groupColumns } from "../../alert-group-view.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { countFlag, envOf } from "../../flags.ts";
 import { Flags } from "../../oclif.ts";
-import { lookBack, lookedTo } from "../../look-back.ts";
+import { lookBack, stoppedText } from "../../look-back.ts";
 import { renderTable } from "../../output/table.ts";
 
 const { OPEN, ACKNOWLEDGED, RESOLVED } = AlertGroupState;
@@ -77,7 +77,8 @@ export default class AlertsGroups extends FleetCommand {
       answer.groups.length === 0 ? [] : renderTable(answer.groups, groupColumns(now), { wide, paint }),
     );
     if (stopped !== undefined) {
-      this.talk(`${lookedTo(stopped.at)} in ${stopped.calls} calls and no further: narrow it down`);
+      this.talk(`${stoppedText(stopped)}: narrow it down`);
+      if (stopped.failure !== undefined) throw stopped.failure;
     } else if (answer.groups.length === 0) {
       this.talk("No group of alerts matches.");
       await this.talkOfNoCluster(wish.filter.selector, flags);

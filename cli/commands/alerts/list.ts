@@ -4,7 +4,7 @@ import { alertFilterFrom, alertRangeFlags } from "../../alert-flags.ts";
 import { alertColumns } from "../../alert-view.ts";
 import { FleetCommand } from "../../fleet-command.ts";
 import { countFlag } from "../../flags.ts";
-import { lookBack, lookedTo, untilText } from "../../look-back.ts";
+import { lookBack, stoppedText, untilText } from "../../look-back.ts";
 import { renderTable } from "../../output/table.ts";
 
 export default class AlertsList extends FleetCommand {
@@ -49,7 +49,8 @@ export default class AlertsList extends FleetCommand {
     );
     if (stopped !== undefined) {
       const further = stopped.at === undefined ? "" : `, or go on with --until ${untilText(stopped.at)}`;
-      this.talk(`${lookedTo(stopped.at)} in ${stopped.calls} calls and no further: narrow it down${further}`);
+      this.talk(`${stoppedText(stopped)}: narrow it down${further}`);
+      if (stopped.failure !== undefined) throw stopped.failure;
     } else if (answer.alerts.length === 0) {
       this.talk("No alert matches.");
       await this.talkOfNoCluster(filter.selector, flags);
