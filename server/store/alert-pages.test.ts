@@ -24,6 +24,44 @@ function countLooks(db: Database) {
   return spied;
 }
 
+test("a page whose patterns take long keeps no connection meanwhile, so that others are served and the database does not end its transaction", async (t) => {
+  const { db, deliver } = await openStore(t);
+  await deliver(Array.from({ length: 20 }, (_, n) => rowOf({ cluster: 0, rule: 0, actor: 0, minute: n }, n)));
+  let open = 0;
+  /** How many transactions were open when a pattern looked at an alert. */
+  const openAtTries: number[] = [];
+  const spied = {
+    execute: (query: SQL) => db.execute(query),
+    transaction: async (work: (tx: Db) => Promise<unknown>) => {
+      open += 1;
+      try {
+        return await db.transaction(async (tx) => {
+          const execute = async (query: SQL) => {
+            const found = await tx.execute(query);
+            for (const row of found.rows) {
+              const { actor } = row;
+              Object.defineProperty(row, "actor", {
+                enumerable: true,
+                get: () => {
+                  openAtTries.push(open);
+                  return actor;
+                },
+              });
+            }
+            return found;
+          };
+          return work({ execute } as unknown as Db);
+        });
+      } finally {
+        open -= 1;
+      }
+    },
+  };
+  const page = await listAlerts(spied as unknown as Db, filterOf('actor=~"a.*e"'), 5);
+  assert.equal(page.alerts.length, 5);
+  assert.deepEqual(new Set(openAtTries), new Set([0]));
+});
+
 test("pages put together are all alerts that a filter leaves, in order, whichever way and however little each call looks at", async (t) => {
   const { db, deliver } = await openStore(t);
   const made = fc.sample(alertMade, { numRuns: 120, seed: 7 });

@@ -53,13 +53,7 @@ export async function listAlerts(
 ): Promise<AlertPage> {
   const search = await prepareSearch(db, filter);
   if (search === undefined) return { alerts: [] };
-  const { met, edge } = await db.transaction(
-    async (tx) => {
-      await tx.execute(inOrder);
-      return lookAround(tx, search, { size, before, bounds });
-    },
-    { accessMode: "read only" },
-  );
+  const { met, edge } = await lookAround(db, search, { size, before, bounds });
   const shown = firstOf(met, size);
   const last = met.length > shown.length ? shown.at(-1) : edge;
   return { alerts: await readAlerts(db, shown), ...(last === undefined ? {} : { next: positionOf(last) }) };
@@ -234,7 +228,10 @@ interface Round {
 
 type LookRow = KeyRow & { lane: string; laneRule: string; isMet: boolean; isEnd: boolean; looked: number };
 
-/** Looks at the next alerts of some lanes: what is met among them, newest first, and which lanes may have more. */
+/**
+ * Looks at the next alerts of some lanes: what is met among them, newest first, and which lanes may have more. Patterns, which take their
+ * time, are tried when the transaction is over: they keep no connection.
+ */
 async function lookAt(
   db: Db,
   search: Search,
@@ -249,7 +246,7 @@ async function lookAt(
   const isDirect = rest.length === 0 && others.length === 0;
   const lookedAt = isDirect ? Math.min(size + 1, inLane) : inLane;
   const wanted = rest.length > 0 ? lookedAt * next.length : size + 1;
-  const { rows } = await db.execute<LookRow>(sql`
+  const asked = sql`
     with looked as materialized (
       select lane.value as lane, lane.rule as "laneRule", a.time, ${keyColumns(rest)}, (${sql.join([sql`true`, ...others], sql` and `)}) as "isMet", a.n
       from ${laneRows(lanes, next, search, before, lookedAt)}
@@ -258,7 +255,14 @@ async function lookAt(
     )
     select k.*, k.n = ${lookedAt} as "isEnd", (select count(*)::int from looked) as looked
     from placed k where (k."isMet" and k.nth <= ${wanted}) or k.n = ${lookedAt}
-    order by k.time desc, k.id desc, k."clusterId" desc`);
+    order by k.time desc, k.id desc, k."clusterId" desc`;
+  const { rows } = await db.transaction(
+    async (tx) => {
+      await tx.execute(inOrder);
+      return tx.execute<LookRow>(asked);
+    },
+    { accessMode: "read only" },
+  );
   return {
     met: await search.pick(rows.filter((row) => row.isMet)),
     open: rows.flatMap((row) => (row.isEnd ? [{ value: row.lane, rule: row.laneRule, end: row }] : [])),
