@@ -151,6 +151,34 @@ test("routes choose by labels, fields and priority; what a silence covers is not
   assert.deepEqual(world.got(), ["Exec 1"]);
 });
 
+test("alerts that silences take long on are told bit by bit, each once, because the database ends a transaction that says nothing for too long", async (t) => {
+  const world = await startWorld(t);
+  const silence = { id: "si_1", matchers: "output=~x.*", scope: wholeFleet, reason: "known", author: "ada" };
+  await addSilence(world.db, { ...silence, createdAt: at(-1), expiresAt: at(9_999) }, note);
+  await storeAlerts(
+    world.db,
+    Array.from({ length: 50 }, () => alert()),
+    at(0),
+  );
+  await world.look(0);
+  const counted = async () => {
+    const groups = await world.db.select().from(notificationGroups);
+    return groups.flatMap(({ entries }) => entries).reduce((sum, { count }) => sum + count, 0);
+  };
+  // Seconds pass whenever somebody looks at the clock: with each alert more than silences may take.
+  let nowMs = 0;
+  const clock = t.mock.method(performance, "now", () => (nowMs += 2_000));
+  await world.look(1);
+  const first = await counted();
+  assert.ok(first > 0 && first < 50, `${first} were taken up by one look`);
+  for (const second of [2, 3, 4, 5]) await world.look(second);
+  clock.mock.restore();
+  assert.equal(await counted(), 50);
+  await world.look(60);
+  await world.deliver(60);
+  assert.deepEqual(world.got(), ["Exec 50"]);
+});
+
 test("what somebody acknowledged is not repeated, and what somebody resolved is told to be over within the interval", async (t) => {
   const world = await startWorld(t);
   await storeAlerts(world.db, [alert()], at(0));

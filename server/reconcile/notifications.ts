@@ -35,7 +35,7 @@ import {
   type KeptGroup,
 } from "../store/notification-groups.ts";
 import { listRoutes } from "../store/notification-routes.ts";
-import { inTurns } from "../store/pattern-time.ts";
+import { inTurns, itemsWithin } from "../store/pattern-time.ts";
 import type { Database, Transaction } from "../store/pool.ts";
 
 export interface NotificationPorts {
@@ -49,6 +49,8 @@ export interface NotificationPorts {
 
 /** Alerts that are routed in one transaction. */
 const batchMax = 1_000;
+/** Milliseconds in which silences are tried on them: the transaction has the fleet's cursor, and may say nothing for ten seconds. */
+const silencesMs = 3_000;
 /** Rounds of one activation; the next one goes on. */
 const roundsMax = 20;
 /** How often the states of the fleet are looked at. */
@@ -87,22 +89,18 @@ function gather(
       isSettled && router !== undefined && cursor.seenArrival > cursor.arrival
         ? await listArrived(tx, cursor.arrival, cursor.seenArrival, batchMax)
         : [];
-    const isMore = arrived.length === batchMax;
+    const { told, last: lastTried } = await tryArrived(tx, arrived, now);
+    const isMore = arrived.length === batchMax || lastTried !== arrived.at(-1);
     const isTaken = isSettled && !isMore;
     // Either way, because another server's clock may be ahead.
     const sinceLookMs = Math.abs(now.getTime() - cursor.lookedAt.getTime());
     const looks = router !== undefined && sinceLookMs >= statesEveryMs;
     const look = looks ? await lookAt(tx, ports, now) : undefined;
     if (router !== undefined && (arrived.length > 0 || look !== undefined)) {
-      const silences = await listHoldingSilences(tx, now);
-      const told: Occurrence[] = [];
-      await inTurns(arrived, (each) => {
-        if (!silences.some(({ meets }) => meets(each.facts))) told.push(each);
-      });
       await putIntoGroups(tx, router, told, look, now);
     }
     const next: Cursor = {
-      arrival: isTaken ? cursor.seenArrival : (arrived.at(-1)?.arrival ?? cursor.arrival),
+      arrival: isTaken ? cursor.seenArrival : (lastTried?.arrival ?? cursor.arrival),
       // What is there now may still miss one that has its place already and is not written yet: it is awaited next time.
       ...(isTaken
         ? { seenArrival: later(last, cursor.seenArrival), seenXid: later(horizon.xid, cursor.seenXid) }
@@ -112,6 +110,25 @@ function gather(
     await saveCursor(tx, next);
     return isMore;
   });
+}
+
+type Arrived = Awaited<ReturnType<typeof listArrived>>[number];
+
+/** Those of the first alerts, as many as there is time for, that no silence covers; and the last that was tried. */
+async function tryArrived(
+  tx: Transaction,
+  arrived: readonly Arrived[],
+  now: Date,
+): Promise<{ readonly told: readonly Occurrence[]; readonly last: Arrived | undefined }> {
+  if (arrived.length === 0) return { told: [], last: undefined };
+  const silences = await listHoldingSilences(tx, now);
+  const told: Occurrence[] = [];
+  let last: Arrived | undefined;
+  await inTurns(itemsWithin(arrived, silencesMs), (each) => {
+    if (!silences.some(({ meets }) => meets(each.facts))) told.push(each);
+    last = each;
+  });
+  return { told, last };
 }
 
 /** Another server may have looked since this one did. */

@@ -20,26 +20,57 @@ export class PatternsTooSlow extends Error {
 export interface PatternTime {
   /** Those items that pass a test, in their order. Everybody else has turns meanwhile. Throws `PatternsTooSlow`. */
   readonly pick: <T>(items: readonly T[], test: (item: T) => boolean) => Promise<readonly T[]>;
+  /** The same of the first items, as many as there is time for, at least one: for who goes on with the next. */
+  readonly pickFirst: <T>(items: readonly T[], test: (item: T) => boolean) => Promise<Picked<T>>;
+}
+
+export interface Picked<T> {
+  readonly met: readonly T[];
+  /** How many items were tried. */
+  readonly tried: number;
 }
 
 /**
  * Time for the patterns of one question. It is measured and not counted in letters, because the same pattern costs a hundred times as much
  * on texts that were made for it as on those that people write: each letter is a step for every part of the pattern there, and one look into
- * a table here.
+ * a table here. With `endsAfterMs` the time is also over so many milliseconds from now, whoever else had turns meanwhile.
  */
-export function createPatternTime(msMax: number): PatternTime {
+export function createPatternTime(msMax: number, endsAfterMs: number = Infinity): PatternTime {
+  const endMs = performance.now() + endsAfterMs;
   let leftMs = msMax;
+  const tryAll = <T>(items: Iterable<T>, work: (item: T) => void) =>
+    inTurns(items, work, (ms) => {
+      leftMs -= ms;
+      if (leftMs < 0 || performance.now() > endMs) throw new PatternsTooSlow();
+    });
   return {
     async pick(items, test) {
       const met: (typeof items)[number][] = [];
-      const tryOne = (item: (typeof items)[number]) => void (test(item) && met.push(item));
-      await inTurns(items, tryOne, (ms) => {
-        leftMs -= ms;
-        if (leftMs < 0) throw new PatternsTooSlow();
-      });
+      await tryAll(items, (item) => void (test(item) && met.push(item)));
       return met;
     },
+    async pickFirst(items, test) {
+      const met: (typeof items)[number][] = [];
+      let tried = 0;
+      const tryOne = (item: (typeof items)[number]) => {
+        if (test(item)) met.push(item);
+        tried += 1;
+      };
+      await tryAll(items, tryOne).catch((error: unknown) => {
+        if (!(error instanceof PatternsTooSlow)) throw error;
+      });
+      return { met, tried };
+    },
   };
+}
+
+/** Items until so many milliseconds are over, whoever has turns meanwhile; at least one, so that who goes on with the next comes to the end. */
+export function* itemsWithin<T>(items: Iterable<T>, ms: number): Generator<T> {
+  const endMs = performance.now() + ms;
+  for (const item of items) {
+    yield item;
+    if (performance.now() > endMs) return;
+  }
 }
 
 /** Works on items one after the other, while everybody else has turns. `spent` hears of the milliseconds that each turn took. */
