@@ -167,6 +167,12 @@ export async function splitPlan(
 
 const hourUs = 3_600_000_000n;
 
+/**
+ * Milliseconds after which patterns end that are tried on values, although others had turns meanwhile: the transaction that waits for them
+ * may say nothing for ten seconds.
+ */
+const valuesEndMs = 5_000;
+
 /** Values of actors and their fields that patterns are tried on, of all that are asked for together. */
 const valuesMax = { count: 50_000, bytes: 4 * 1024 * 1024 };
 
@@ -203,7 +209,7 @@ export async function settleActors(
   });
   const values = await readValues(db, columns, rows);
   if (values === undefined) return undefined;
-  const time = createPatternTime(valuesMs);
+  const time = createPatternTime(valuesMs, valuesEndMs);
   const others = [...search.others];
   for (const [i, each] of columns.entries()) {
     const met = await fitting(each, values[i] ?? [], time).catch((error: unknown) => {
@@ -214,7 +220,7 @@ export async function settleActors(
     others.push(sql`${each.column} = any(${param(met)}::${sql.raw(each.isField ? "jsonb" : "text")}[])`);
   }
   const rest = search.rest.filter((matcher) => !isSettled(matcher));
-  return { ...search, others, rest, pick: picking(rest, createPatternTime(sumsMs)) };
+  return { ...search, others, rest, ...picking(rest, createPatternTime(sumsMs)) };
 }
 
 /** What patterns of a question about actors may take. */

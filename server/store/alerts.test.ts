@@ -232,6 +232,25 @@ test("a look of a tail loads nothing that was told, and sees past it", async (t)
   }
 });
 
+test("a tail whose patterns take long sees all alerts, a part with each look, and does not stop at the same place for ever", async (t) => {
+  const { db, deliver } = await openStore(t);
+  await deliver(...Array.from({ length: 10 }, (_, i) => alert(i, { tags: [`n${i % 2}`] })));
+  const filter = { ...everything, matchers: [{ name: "tag", operator: "=~", value: ".*1" } as const] };
+  // A second passes whenever somebody looks at the clock: no look has the time for ten.
+  let nowMs = 0;
+  t.mock.method(performance, "now", () => (nowMs += 1_000));
+  const [seen, told]: [string[], bigint[]] = [[], []];
+  let looks = 0;
+  for (let isAll = false; !isAll && looks < 20; looks += 1) {
+    const look = await listArrivals(db, filter, { after: 0n, told }, 200);
+    seen.push(...look.alerts.map(({ id }) => id));
+    told.push(...look.looked);
+    isAll = look.lookedUpTo === undefined;
+  }
+  assert.deepEqual(seen.toSorted(), [1, 3, 5, 7, 9].map(idOf));
+  assert.ok(looks > 2 && looks < 20, `${looks} looks`);
+});
+
 test("a range within two hours that hold too many alerts is refused by its minutes", async (t) => {
   const { db, deliver } = await openStore(t);
   await deliver(alert(1), alert(2));

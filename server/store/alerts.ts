@@ -5,7 +5,7 @@ import { aboutCluster, factColumns, splitMatchers } from "./alert-conditions.ts"
 import type { AlertRow } from "./alert-intake.ts";
 import { param } from "./assignments.ts";
 import { sql, type SQL } from "./drizzle.ts";
-import { createPatternTime, patternsMsMax, type PatternTime } from "./pattern-time.ts";
+import { createPatternTime, patternsMsMax, type Picked, type PatternTime } from "./pattern-time.ts";
 import type { Db } from "./pool.ts";
 import type { Labels } from "./schema.ts";
 import { labelsIn } from "./scopes.ts";
@@ -51,7 +51,10 @@ export interface ArrivalPlace {
   readonly told: readonly bigint[];
 }
 
-/** The first alerts that came after a place in the order of arrival and were not looked at, oldest first, at most `size`. */
+/**
+ * The first alerts that came after a place in the order of arrival and were not looked at, oldest first, at most `size`. Where patterns take
+ * long the look ends where their time did. Throws `PatternsTooSlow` when those of clusters take all of it.
+ */
 export async function listArrivals(
   db: Db,
   filter: AlertFilter,
@@ -64,11 +67,13 @@ export async function listArrivals(
   const lookedAt = rest.length > 0 ? Math.max(size, arrivalsMax) : size;
   const isNew = told.length === 0 ? sql`true` : sql`a.arrival <> all(${param(told.map(String))}::bigint[])`;
   const terms = [search.untimed, search.times, ...others, sql`a.arrival > ${after}`, isNew];
-  const { rows: keys } = await db.execute<KeyRow>(sql`
+  const { rows } = await db.execute<KeyRow>(sql`
     select ${keyColumns(rest)} from alerts a where ${sql.join(terms, sql` and `)} order by a.arrival limit ${lookedAt}`);
-  const met = await search.pick(keys);
+  const { met, tried } = await search.pickFirst(rows);
+  const keys = rows.slice(0, tried);
   const shown = firstOf(met, size);
-  const last = met.length > shown.length ? shown.at(-1) : keys.length === lookedAt ? keys.at(-1) : undefined;
+  const isAll = tried === rows.length && rows.length < lookedAt;
+  const last = met.length > shown.length ? shown.at(-1) : isAll ? undefined : keys.at(-1);
   const upTo = last === undefined ? undefined : BigInt(last.arrival);
   const looked = keys.map(({ arrival }) => BigInt(arrival));
   return {
@@ -108,7 +113,7 @@ export async function placeAt(db: Db, receivedUs: bigint): Promise<bigint> {
 }
 
 /** A filter, taken apart by who can answer it how fast. */
-export interface Search {
+export interface Search extends Picks {
   /** The only clusters and rules that are asked for; undefined for all. */
   readonly clusterIds: readonly string[] | undefined;
   readonly rules: readonly string[] | undefined;
@@ -119,11 +124,15 @@ export interface Search {
   readonly others: readonly SQL[];
   /** What is tried on each alert here. */
   readonly rest: readonly AlertMatcher[];
-  /** Those rows that meet `rest`, in the time that is left for the patterns of the whole search. Throws `PatternsTooSlow`. */
-  readonly pick: Pick;
 }
 
-type Pick = <K extends FactsRow>(rows: readonly K[]) => Promise<readonly K[]>;
+/** Chooses the rows that meet `rest`, in the time that is left for the patterns of the whole search. */
+interface Picks {
+  /** Throws `PatternsTooSlow`. */
+  readonly pick: <K extends FactsRow>(rows: readonly K[]) => Promise<readonly K[]>;
+  /** Of the first rows, as many as there is time for, at least one. */
+  readonly pickFirst: <K extends FactsRow>(rows: readonly K[]) => Promise<Picked<K>>;
+}
 
 /** Undefined when there can be no such alert. Throws `PatternsTooSlow` when patterns of clusters take longer than `patternsMs`. */
 export async function prepareSearch(
@@ -153,15 +162,21 @@ export async function prepareSearch(
     times: sql.join(times, sql` and `),
     others,
     rest,
-    pick: picking(rest, time),
+    ...picking(rest, time),
   };
 }
 
 /** Picks rows by matchers that look at nothing of clusters. */
-export function picking(matchers: readonly AlertMatcher[], time: PatternTime): Pick {
-  if (matchers.length === 0) return (rows) => Promise.resolve(rows);
+export function picking(matchers: readonly AlertMatcher[], time: PatternTime): Picks {
+  if (matchers.length === 0) {
+    return {
+      pick: (rows) => Promise.resolve(rows),
+      pickFirst: (rows) => Promise.resolve({ met: rows, tried: rows.length }),
+    };
+  }
   const test = compileMatchers(matchers);
-  return (rows) => time.pick(rows, (row) => test({ ...noFacts, ...row }));
+  const meets = (row: FactsRow) => test({ ...noFacts, ...row });
+  return { pick: (rows) => time.pick(rows, meets), pickFirst: (rows) => time.pickFirst(rows, meets) };
 }
 
 function namesRule({ name, operator }: AlertMatcher): boolean {
