@@ -38,7 +38,8 @@ export function toWire(error: unknown, signal: AbortSignal, method: string, log:
     const why = "The request holds a character that cannot be stored, such as NUL: leave it out";
     return new ConnectError(why, Code.InvalidArgument);
   }
-  if (error instanceof PatternsTooSlow) return new ConnectError(error.message, Code.ResourceExhausted);
+  // Nothing that passes: the same patterns take as long the next time.
+  if (error instanceof PatternsTooSlow) return new ConnectError(error.message, Code.InvalidArgument);
   const reference = randomUUID();
   log.error({ err: error, method, reference }, "bug");
   return new ConnectError(
