@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -251,8 +252,9 @@ test(
     const first = await start(t, { dir: gone });
     await first.stop();
     rmSync(gone, { recursive: true });
-    // As after kill -9. No process has this number.
+    // As after kill -9, long ago. No process has this number.
     writeFileSync(join(first.data, "postmaster.pid"), "4194305\n");
+    utimesSync(join(first.data, "postmaster.pid"), 0, 0);
     const second = await start(t, { dir: next });
     t.after(() => rmSync(dirname(second.data), { recursive: true, force: true }));
     assert.equal(existsSync(first.data), false);
