@@ -60,6 +60,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   const unlock = await lockFolder(dir);
   const log = options.log ?? (() => {});
   let settled: Place | undefined;
+  let end = async () => {};
   try {
     const place = settle(dir);
     settled = place;
@@ -72,6 +73,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
     });
     const how = await cluster.up(options.signal);
     const watching = cluster.keepUp();
+    end = () => cluster.down(watching);
     for (const home of olderHomes(dir, dirname(place.data))) {
       log("an older database of this state folder is left: remove it when nobody needs it", { home });
     }
@@ -87,11 +89,15 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
       get restarts() {
         return cluster.restarts;
       },
-      stop: () => (stopped ??= cluster.down(watching).finally(unlock)),
+      stop: () => (stopped ??= end().finally(unlock)),
     };
   } catch (error) {
-    if (settled !== undefined) forgetUnfinished(settled);
-    unlock();
+    try {
+      await end();
+      if (settled !== undefined) forgetUnfinished(settled);
+    } finally {
+      unlock();
+    }
     throw error;
   }
 }
