@@ -15,17 +15,22 @@ export function keepCompiled(env: Env): void {
   if (folder !== undefined) enableCompileCache(folder);
 }
 
-/** Undefined where what there is of the folder that it would lie in is not the user's own: as under sudo, which may keep the home of who calls it. */
+/** Undefined where what there is of the folder that it would lie in is not the user's own, or closed to them: as under sudo and su, which may keep the variables of who calls them. */
 export function compiledFolder(env: Env, uid: number): string | undefined {
   const [named, home] = [env["XDG_CACHE_HOME"] ?? "", env["HOME"] ?? ""];
   const own = named === "" ? home : named;
   if (own === "") return undefined;
   const found = nearest(resolve(own));
-  const isOwn = found.uid === uid && (found.mode & 0o002) === 0;
+  const isOwn = found !== undefined && found.uid === uid && (found.mode & 0o002) === 0;
   return isOwn ? join(named === "" ? join(home, ".cache") : named, "falconry", "compiled") : undefined;
 }
 
-/** The folder, or the one in which it would be made. */
-function nearest(folder: string): Stats {
-  return statSync(folder, { throwIfNoEntry: false }) ?? nearest(dirname(folder));
+/** The folder, or the one in which it would be made; undefined where one may not even look. */
+function nearest(folder: string): Stats | undefined {
+  try {
+    return statSync(folder, { throwIfNoEntry: false }) ?? nearest(dirname(folder));
+  } catch {
+    // Nothing that a command needs, and nothing that it has to say anything about.
+    return undefined;
+  }
 }
