@@ -52,6 +52,23 @@ test("four servers that start at once on an empty database migrate it exactly on
   assert.equal(Number(rows[0]?.count), applied[0]?.length);
 });
 
+test("a database that cannot watch over its connections is migrated all the same", async (t) => {
+  const url = await freshDatabaseUrl(t);
+  // As Postgres refuses it where the system does not tell it that a client is gone.
+  await query(
+    url,
+    `create schema refusing;
+    create function refusing.set_config(text, text, boolean) returns text language plpgsql as
+    $$ begin raise 'invalid value for parameter "%": %', $1, $2 using errcode = '22023'; end $$`,
+  );
+  const refusing = `${url}${url.includes("?") ? "&" : "?"}options=-csearch_path%3Drefusing,pg_catalog,public`;
+  await assert.rejects(
+    query(refusing, "select set_config('a', 'b', false)"),
+    /invalid value for parameter "a"/,
+  );
+  assert.deepEqual(await migrate(refusing), []);
+});
+
 test("a database that a newer server migrated is refused, and told so", async (t) => {
   const url = await freshDatabaseUrl(t);
   const newer = copyOfMigrations(t);

@@ -73,7 +73,7 @@ async function applyPending(client: Client, folder: string): Promise<readonly st
   await client.connect();
   try {
     // By itself Postgres works on for a client that is gone, and holds what it has locked, until it has something to say to it.
-    await client.query(noticeGone);
+    await client.query(noticeGone).catch((error: unknown) => livesOn(client, error));
     await client.query(`set lock_timeout = ${lockTimeoutMs}`);
     // Held by the session: a process that dies lets go of it with its connection.
     await client.query("select pg_advisory_lock($1::bigint)", [migrationLock]);
@@ -87,7 +87,14 @@ async function applyPending(client: Client, folder: string): Promise<readonly st
   }
 }
 
-/** Releases before 14 do not know it. */
+/** A database that refuses a setting is one to go on with; one whose connection broke is not, and then this throws what broke it. */
+async function livesOn(client: Client, error: unknown): Promise<void> {
+  await client.query("select 1").catch(() => {
+    throw error;
+  });
+}
+
+/** Releases before 14 do not know it, and those on systems that do not tell of a connection that was closed refuse it. */
 const noticeGone =
   "select set_config(name, '1s', false) from pg_settings where name = 'client_connection_check_interval'";
 
