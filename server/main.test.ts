@@ -126,7 +126,8 @@ test("a server that is told to end while another one migrates its database ends 
   while (await waiting()) await pause(20);
 });
 
-test("a server that is told to end while its database accepts it and says nothing ends as well", async (t) => {
+/** A database that accepts who connects, and says nothing. */
+async function muteDatabase(t: TestContext): Promise<{ url: string; connected: Promise<void> }> {
   const connected = Promise.withResolvers<void>();
   const mute = createServer((socket) => {
     socket.on("error", () => {});
@@ -135,13 +136,26 @@ test("a server that is told to end while its database accepts it and says nothin
   await once(mute, "listening");
   t.after(() => mute.close());
   const { port } = mute.address() as AddressInfo;
-  const env = { DATABASE_URL: `postgresql://f:f@127.0.0.1:${port}/f`, FALCONRY_STATE_DIR: stateDir(t) };
-  const child = start(t, [], env);
+  return { url: `postgresql://f:f@127.0.0.1:${port}/f`, connected: connected.promise };
+}
+
+test("a server that is told to end while its database accepts it and says nothing ends as well", async (t) => {
+  const { url, connected } = await muteDatabase(t);
+  const child = start(t, [], { DATABASE_URL: url, FALCONRY_STATE_DIR: stateDir(t) });
   const ended = once(child, "close");
   child.stdout?.resume();
-  await connected.promise;
+  await connected;
   child.kill("SIGINT");
   assert.deepEqual(await ended, [0, null]);
+});
+
+test("a command that is told to end dies by the signal, which systemd takes for no failure", async (t) => {
+  const { url, connected } = await muteDatabase(t);
+  const child = start(t, ["migrate"], { DATABASE_URL: url, FALCONRY_STATE_DIR: stateDir(t) });
+  const ended = once(child, "close");
+  await connected;
+  child.kill("SIGTERM");
+  assert.deepEqual(await ended, [null, "SIGTERM"]);
 });
 
 test("a second start keeps CA and keys", async (t) => {

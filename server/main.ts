@@ -1,4 +1,5 @@
-import { stopSignal } from "./stop-signal.ts";
+import { stopSignal, type StopSignal } from "./stop-signal.ts";
+import { constants } from "node:os";
 import type { Logger } from "pino";
 import { PostgresError } from "#postgres";
 
@@ -27,8 +28,8 @@ function usage(): string {
   ].join("\n");
 }
 
-/** How long a start that is told to end may take to undo what it began. */
-const undoMs = 5_000;
+/** How long a start that is told to end may take to undo what it began. The embedded database has 20 s to write everything down; compose and Kubernetes kill after 30. */
+const undoMs = { external: 5_000, embedded: 25_000 };
 
 /** Runs until a signal comes, drains, and lets the process end by itself. */
 async function runServer(): Promise<void> {
@@ -36,7 +37,8 @@ async function runServer(): Promise<void> {
   keepHeapClose();
   const log = createLog(config.logLevel, config.org);
   const { serve } = await import("./serve.ts");
-  const server = await startOrEnd(log, serve(config, log, { signal: stopSignal }));
+  const lateMs = config.databaseUrl === undefined ? undoMs.embedded : undoMs.external;
+  const server = await startOrEnd(log, serve(config, log, { signal: stopSignal }), lateMs);
   const { host, port } = server.publicAddress;
   log.info(
     { server: server.id, port: server.port, address: `${host}:${port}`, caPin: server.caPin },
@@ -54,14 +56,14 @@ async function runServer(): Promise<void> {
 }
 
 /** A start that is told to end undoes what it began, and the process ends; also when the database hangs, which lets go of what it did with its connection. */
-async function startOrEnd<T>(log: Logger, starting: Promise<T>): Promise<T> {
+async function startOrEnd<T>(log: Logger, starting: Promise<T>, lateMs: number): Promise<T> {
   let late: NodeJS.Timeout | undefined;
   const giveUp = () => {
     log.info({ signal: stopSignal.reason as string }, "stopping before it has started");
     late = setTimeout(() => {
       log.warn("stopped, and a part of the start hung");
       process.exit(0);
-    }, undoMs);
+    }, lateMs);
   };
   if (stopSignal.aborted) giveUp();
   else stopSignal.addEventListener("abort", giveUp);
@@ -78,13 +80,20 @@ async function startOrEnd<T>(log: Logger, starting: Promise<T>): Promise<T> {
   }
 }
 
+/** Ends a command. What it has not finished the database takes back when its connection breaks. */
+function dieBy(signal: StopSignal): never {
+  // As if nobody had listened: an exit code of ours would be a failure to systemd, which was told to stop it.
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  // The first process of a container does not die by a signal of its own.
+  return process.exit(128 + constants.signals[signal]);
+}
+
 async function main(args: readonly string[]): Promise<void> {
   const [command, ...rest] = args;
   if (command === undefined) return runServer();
-  // What a command has not finished the database takes back when its connection breaks.
-  const end = () => process.exit(stopSignal.reason === "SIGINT" ? 130 : 143);
-  if (stopSignal.aborted) end();
-  stopSignal.addEventListener("abort", end);
+  if (stopSignal.aborted) dieBy(stopSignal.reason as StopSignal);
+  stopSignal.addEventListener("abort", () => dieBy(stopSignal.reason as StopSignal));
   if (command === "admin-token") {
     const { adminToken } = await import("./admin-token.ts");
     process.stdout.write(`${await adminToken(rest, process.env)}\n`);

@@ -1,7 +1,10 @@
 import { constants } from "node:os";
 
 const controller = new AbortController();
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
+const signals = ["SIGTERM", "SIGINT"] as const;
+export type StopSignal = (typeof signals)[number];
+
+for (const signal of signals) {
   process.on(signal, () => {
     // Whoever asks twice does not want to wait.
     if (controller.signal.aborted) process.exit(128 + constants.signals[signal]);
