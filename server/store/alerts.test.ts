@@ -12,7 +12,9 @@ import type { AlertRow } from "./alert-intake.ts";
 import { addSilence, removeSilence } from "./alert-silences.ts";
 import { listAlerts, type AlertPosition } from "./alert-pages.ts";
 import { listArrivals, placeAt, type AlertFilter } from "./alerts.ts";
+import { countNotStored } from "./alerts-not-stored.ts";
 import { sql } from "./drizzle.ts";
+import { PatternsTooSlow } from "./pattern-time.ts";
 
 const clusterId = "cl_1";
 const firstS = 1_790_000_000;
@@ -249,6 +251,25 @@ test("a tail whose patterns take long sees all alerts, a part with each look, an
   }
   assert.deepEqual(seen.toSorted(), [1, 3, 5, 7, 9].map(idOf));
   assert.ok(looks > 2 && looks < 20, `${looks} looks`);
+});
+
+test("what was counted and not stored is counted by a pattern of rules too, which is refused when it takes too long", async (t) => {
+  const { db } = await openStore(t);
+  const take = createAlertTaker(db, { ...defaultIntakeBounds, storedPerHourMax: 1 });
+  await take(
+    clusterId,
+    Array.from({ length: 10 }, (_, i) => alert(i, { rule: i < 5 ? "Exec" : "Secret" })),
+    now,
+  );
+  const rules = (value: string) => ({
+    ...everything,
+    matchers: [{ name: "rule", operator: "=~", value } as const],
+  });
+  const counted = [await countNotStored(db, rules("E.*")), await countNotStored(db, rules("S.*"))];
+  assert.deepEqual(counted, [4n, 4n]);
+  let nowMs = 0;
+  t.mock.method(performance, "now", () => (nowMs += 4_000));
+  await assert.rejects(countNotStored(db, rules("E.*")), PatternsTooSlow);
 });
 
 test("a range within two hours that hold too many alerts is refused by its minutes", async (t) => {
