@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { fakeTls } from "../test/support/fake-tls.ts";
 import { programArgs } from "../test/support/built-programs.ts";
-import { temporaryDirectory, useContext } from "../test/support/run-cli.ts";
+import { spawnCli, temporaryDirectory, useContext } from "../test/support/run-cli.ts";
 
 const run = promisify(execFile);
 
@@ -70,6 +70,12 @@ test(
     assert.deepEqual(loadedOf(helping, [...needless, "zlib", "http2", "tls", "crypto", "fs/promises"]), []);
   },
 );
+
+test("fleetctl says what argument is missing, which it has to take words apart for, and does not call it a bug", async () => {
+  const missing = await spawnCli(["rules", "validate"]);
+  assert.equal(missing.code, 2, missing.talk);
+  assert.match(missing.talk, /FILES is missing: /);
+});
 
 /** What a file loads before its first line runs, by files of ours: not what it asks for later. */
 function staticImports(file: string, seen: Set<string> = new Set()): Set<string> {

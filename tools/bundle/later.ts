@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 import type { Plugin } from "esbuild";
 
-/** As TypeScript writes an import for CommonJS: `const ejs_1 = __importDefault(require("ejs"));`. */
+/**
+ * As TypeScript writes an import for CommonJS: `const ejs_1 = __importDefault(require("ejs"));`, `const cli_1 = require("./cli");`. It takes members of these and
+ * nothing else. What somebody required by hand, `const wordwrap = require('wordwrap');`, may be a function, which nothing can stand for before it is loaded.
+ */
 const required =
-  /^(?:const|let|var) (\w+) = ((?:__importStar|__importDefault)\()?require\(("[^"]+"|'[^']+')\)(\))?;$/gm;
+  /^(?:const|let|var) (?:(\w+) = (__importStar|__importDefault)\(require\(("[^"]+")\)\)|(\w+_\d+) = require\(("[^"]+")\));$/gm;
 
 const later = `function __later(load) {
   let loaded;
@@ -24,8 +27,10 @@ export function requireLater(files: RegExp): Plugin {
         const text = readFileSync(path, "utf8");
         const contents = text.replaceAll(
           required,
-          (_, name: string, open = "", what: string, close = "") =>
-            `const ${name} = __later(() => ${open}require(${what})${close});`,
+          (_, wrapped?: string, wrap?: string, what?: string, name?: string, plain?: string) =>
+            wrapped === undefined
+              ? `const ${name} = __later(() => require(${plain}));`
+              : `const ${wrapped} = __later(() => ${wrap}(require(${what})));`,
         );
         // Below the directive and the helpers, wherever: a function is known in all of its file.
         return { contents: contents + later, loader: "js" };
