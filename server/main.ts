@@ -73,6 +73,8 @@ async function startOrEnd<T>(log: Logger, starting: Promise<T>, lateMs: number):
     if (!stopSignal.aborted) throw error;
     // Most often that it was ended; it may be what was in its way before.
     log.info({ why: error instanceof Error ? error.message : String(error) }, "stopped");
+    // At an exit the log writes what waits at once, which overtakes a line that is being written.
+    await new Promise((resolve) => log.flush(resolve));
     process.exit(0);
   } finally {
     stopSignal.removeEventListener("abort", giveUp);

@@ -8,9 +8,8 @@ import { sql } from "../store/drizzle.ts";
 import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
 import { commitRollout } from "../store/rollout-commits.ts";
 import { findRollout } from "../store/rollouts.ts";
-import { clock, digest, prove, seed } from "./rollout-fixture.ts";
 import { reconcileRollouts } from "./rollouts.ts";
-import { nobodyAsked } from "./testing.ts";
+import { clock, digest, nobodyAsked, prove, seed } from "./testing.ts";
 
 test("a wave is decided on one look at the fleet, so that what it waits for is said and its gates are asked however fast proofs keep coming", async (t) => {
   const db = await freshDatabase(t);

@@ -20,8 +20,7 @@ import { readRolloutSnapshot } from "../store/rollout-clusters.ts";
 import { commitRollout } from "../store/rollout-commits.ts";
 import { findRollout } from "../store/rollouts.ts";
 import { reconcileRollouts } from "./rollouts.ts";
-import { clock, digest, prove, seed } from "./rollout-fixture.ts";
-import { nobodyAsked } from "./testing.ts";
+import { clock, digest, nobodyAsked, prove, seed } from "./testing.ts";
 
 class Killed extends Error {}
 
