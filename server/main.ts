@@ -73,9 +73,11 @@ async function startOrEnd<T>(log: Logger, starting: Promise<T>, lateMs: number):
     if (!stopSignal.aborted) throw error;
     // Most often that it was ended; it may be what was in its way before.
     log.info({ why: error instanceof Error ? error.message : String(error) }, "stopped");
-    // At an exit the log writes what waits at once, which overtakes a line that is being written.
-    await new Promise((resolve) => log.flush(resolve));
-    process.exit(0);
+    // It ends by itself, so that the last lines are written in their order; an exit would have them overtake one that is being written. Nobody waits
+    // for what would keep it.
+    clearTimeout(late);
+    setTimeout(() => process.exit(0), 1_000).unref();
+    return await new Promise<never>(() => {});
   } finally {
     stopSignal.removeEventListener("abort", giveUp);
     clearTimeout(late);
