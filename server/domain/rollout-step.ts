@@ -59,11 +59,13 @@ export function planStep(snapshot: RolloutSnapshot): RolloutStep {
   if (rollout.state === "rolling-back") return planRollBack(snapshot);
 
   const changes = judge(snapshot);
+  // Clusters would wait for their deadline for what no agent starts. It is also why some have failed by then, which would say less.
+  if (snapshot.withdrawn !== undefined && rollout.state !== "paused") {
+    return stopFor(snapshot, snapshot.withdrawn, changes);
+  }
   const stop = tooManyFailed(snapshot, changes);
   if (stop !== undefined) return stop;
   if (rollout.state === "paused") return { changes, because: rollout.because };
-  // Clusters would wait for their deadline for what no agent starts.
-  if (snapshot.withdrawn !== undefined) return stopFor(snapshot, snapshot.withdrawn, changes);
   // Whatever is decided about clusters is stored before the wave is looked at again, so that each step has one reason.
   if (changes.length > 0) return { changes, because: tell(changes) };
   const failure = gateFailure(rollout, snapshot.gates, waveInWork(snapshot).isPassed);
