@@ -39,6 +39,7 @@ async function runServer(): Promise<void> {
   const { serve } = await import("./serve.ts");
   const lateMs = config.databaseUrl === undefined ? undoMs.embedded : undoMs.external;
   const server = await startOrEnd(log, serve(config, log, { signal: stopSignal }), lateMs);
+  if (server === undefined) return;
   const { host, port } = server.publicAddress;
   log.info(
     { server: server.id, port: server.port, address: `${host}:${port}`, caPin: server.caPin },
@@ -55,8 +56,11 @@ async function runServer(): Promise<void> {
   else stopSignal.addEventListener("abort", stop);
 }
 
-/** A start that is told to end undoes what it began, and the process ends; also when the database hangs, which lets go of what it did with its connection. */
-async function startOrEnd<T>(log: Logger, starting: Promise<T>, lateMs: number): Promise<T> {
+/**
+ * What was started. Undefined when it was told to end meanwhile: then what it began is undone, and the process ends; also when the database hangs, which
+ * lets go of what it did with its connection.
+ */
+async function startOrEnd<T>(log: Logger, starting: Promise<T>, lateMs: number): Promise<T | undefined> {
   let late: NodeJS.Timeout | undefined;
   const giveUp = () => {
     log.info({ signal: stopSignal.reason as string }, "stopping before it has started");
@@ -75,9 +79,8 @@ async function startOrEnd<T>(log: Logger, starting: Promise<T>, lateMs: number):
     log.info({ why: error instanceof Error ? error.message : String(error) }, "stopped");
     // It ends by itself, so that the last lines are written in their order; an exit would have them overtake one that is being written. Nobody waits
     // for what would keep it.
-    clearTimeout(late);
     setTimeout(() => process.exit(0), 1_000).unref();
-    return await new Promise<never>(() => {});
+    return undefined;
   } finally {
     stopSignal.removeEventListener("abort", giveUp);
     clearTimeout(late);

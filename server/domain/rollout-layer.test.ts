@@ -81,3 +81,16 @@ test("planStep() stops a rollout of what was taken back at once and says why, wh
     assert.deepEqual([at.rollout.state, at.clusters[0]?.state], [state, cluster]);
   }
 });
+
+test("planStep() says that a layer was taken back, and not that clusters failed, when agents have refused it by then", () => {
+  const at = world();
+  const generation = generationOf(at);
+  say(at, {
+    attempt: { digest: after, generation, phase: "rejected", reason: "trust/not-delegated", detail: "" },
+  });
+  assert.doesNotMatch(planStep(at).because, /taken back/);
+  const { changes, event, because } = planStep({ ...at, withdrawn: "the layer was taken back" });
+  assert.equal(because, "the layer was taken back");
+  execute(at, changes, event);
+  assert.deepEqual([at.rollout.state, at.clusters[0]?.state], ["paused", "failed"]);
+});

@@ -35,7 +35,8 @@ import {
   type KeptGroup,
 } from "../store/notification-groups.ts";
 import { listRoutes } from "../store/notification-routes.ts";
-import { inTurns, itemsWithin } from "../store/pattern-time.ts";
+import { itemsWithin } from "../store/pattern-time.ts";
+import { inTurns } from "../turns.ts";
 import type { Database, Transaction } from "../store/pool.ts";
 
 export interface NotificationPorts {
@@ -124,10 +125,10 @@ async function tryArrived(
   const silences = await listHoldingSilences(tx, now);
   const told: Occurrence[] = [];
   let last: Arrived | undefined;
-  await inTurns(itemsWithin(arrived, silencesMs), (each) => {
+  for await (const each of inTurns(itemsWithin(arrived, silencesMs))) {
     if (!silences.some(({ meets }) => meets(each.facts))) told.push(each);
     last = each;
-  });
+  }
   return { told, last };
 }
 

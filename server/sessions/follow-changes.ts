@@ -14,7 +14,7 @@ export function followChanges(
       desired.forgetTrust();
       await cas.refresh();
     }
-    for (const some of inTurns(clusterIds, toldAtOnce)) {
+    for (const some of groupsOf(clusterIds, toldAtOnce)) {
       const gone = await desired.refresh(some);
       for (const clusterId of gone.clusterIds) registry.endCluster(clusterId, { kind: "revoked" });
       for (const agentId of gone.agentIds) registry.endAgent(agentId, { kind: "revoked" });
@@ -30,7 +30,7 @@ export function followChanges(
  */
 const toldAtOnce = 200;
 
-function* inTurns<T>(all: Iterable<T>, most: number): Generator<readonly T[]> {
+function* groupsOf<T>(all: Iterable<T>, most: number): Generator<readonly T[]> {
   let turn: T[] = [];
   for (const each of all) {
     turn.push(each);

@@ -11,7 +11,7 @@ import {
   type Taken,
 } from "../store/alert-intake.ts";
 import { listHoldingSilences, type Silence } from "../store/alert-silences.ts";
-import { inTurns } from "../store/pattern-time.ts";
+import { inTurns } from "../turns.ts";
 import type { Db } from "../store/pool.ts";
 
 /** Stores the alerts of one cluster, within its bounds and marked by the silences that hold. */
@@ -34,12 +34,12 @@ export function createAlertTaker(
     const places = planIntake(rows, cluster, bounds, groupIdOf);
     const placed: PlacedAlert[] = [];
     // Whatever a cluster has written for the patterns of silences, only its own batches wait for them.
-    await inTurns(rows.entries(), ([i, row]) => {
+    for await (const [i, row] of inTurns(rows.entries())) {
       const place = places[i];
-      if (place === undefined) return;
+      if (place === undefined) continue;
       const silence = silences.find(({ meets }) => meets(factsOf(row, cluster)));
       placed.push({ ...row, place, ...(silence === undefined ? {} : { silence }) });
-    });
+    }
     const taken = await storeAlerts(db, placed, now);
     onTaken(taken);
     return taken;

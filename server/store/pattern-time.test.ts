@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { compileMatchers, parseMatchers } from "../domain/alert-matcher.ts";
 import { noFacts } from "./alerts.ts";
-import { createPatternTime, inTurns, itemsWithin, PatternsTooSlow } from "./pattern-time.ts";
+import { workInTurns } from "../turns.ts";
+import { createPatternTime, itemsWithin, PatternsTooSlow } from "./pattern-time.ts";
 
 /** Texts of two letters in no order, of which a pattern that counts has to remember each place: nothing that it saw before helps it. */
 function madeForIt(count: number): readonly string[] {
@@ -64,7 +65,7 @@ test("patterns that somebody waits for with a transaction end in time although o
   await assert.rejects(createPatternTime(60_000, 5_000).pick(items, slow), PatternsTooSlow);
   assert.ok(nowMs < 10_000, `it took ${nowMs} ms`);
   const tried: number[] = [];
-  await inTurns(itemsWithin(items, 3_000), (item) => void (slow() && tried.push(item)));
+  await workInTurns(itemsWithin(items, 3_000), (item) => void (slow() && tried.push(item)));
   assert.deepEqual(tried, items.slice(0, tried.length));
   assert.ok(tried.length > 0 && tried.length < 10, `${tried.length} were tried`);
 });

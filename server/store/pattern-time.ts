@@ -1,10 +1,7 @@
-import { setImmediate } from "node:timers/promises";
+import { workInTurns } from "../turns.ts";
 
 /** Milliseconds that the patterns of one question may take of the server, which has others to serve. */
 export const patternsMsMax = 3_000;
-
-/** So long nobody else has a turn; a single test is never cut, whatever it takes. */
-const turnMs = 10;
 
 /** The patterns of a question took longer than they may: what they would have found is not known. */
 export class PatternsTooSlow extends Error {
@@ -38,15 +35,14 @@ export interface Picked<T> {
 export function createPatternTime(msMax: number, endsAfterMs: number = Infinity): PatternTime {
   const endMs = performance.now() + endsAfterMs;
   let leftMs = msMax;
-  const tryAll = <T>(items: Iterable<T>, work: (item: T) => void) =>
-    inTurns(items, work, (ms) => {
-      leftMs -= ms;
-      if (leftMs < 0 || performance.now() > endMs) throw new PatternsTooSlow();
-    });
+  const onTurn = (ms: number) => {
+    leftMs -= ms;
+    if (leftMs < 0 || performance.now() > endMs) throw new PatternsTooSlow();
+  };
   return {
     async pick(items, test) {
       const met: (typeof items)[number][] = [];
-      await tryAll(items, (item) => void (test(item) && met.push(item)));
+      await workInTurns(items, (item) => void (test(item) && met.push(item)), onTurn);
       return met;
     },
     async pickFirst(items, test) {
@@ -56,7 +52,7 @@ export function createPatternTime(msMax: number, endsAfterMs: number = Infinity)
         if (test(item)) met.push(item);
         tried += 1;
       };
-      await tryAll(items, tryOne).catch((error: unknown) => {
+      await workInTurns(items, tryOne, onTurn).catch((error: unknown) => {
         if (!(error instanceof PatternsTooSlow)) throw error;
       });
       return { met, tried };
@@ -71,22 +67,4 @@ export function* itemsWithin<T>(items: Iterable<T>, ms: number): Generator<T> {
     yield item;
     if (performance.now() > endMs) return;
   }
-}
-
-/** Works on items one after the other, while everybody else has turns. `spent` hears of the milliseconds that each turn took. */
-export async function inTurns<T>(
-  items: Iterable<T>,
-  work: (item: T) => void,
-  spent: (ms: number) => void = () => {},
-): Promise<void> {
-  let begunMs = performance.now();
-  for (const item of items) {
-    work(item);
-    const ms = performance.now() - begunMs;
-    if (ms <= turnMs) continue;
-    spent(ms);
-    await setImmediate();
-    begunMs = performance.now();
-  }
-  spent(performance.now() - begunMs);
 }

@@ -8,7 +8,7 @@ import { parseScope, wholeFleet, type Scope } from "../../domain/scope.ts";
 import { startTestServer, type TestServer } from "../../testing.ts";
 import { cutLate } from "./api.ts";
 import { ask, beganMs, falcoLine, morning, storeClusters, storeSeen, type Answered } from "./fixture.ts";
-import { inTurns, queryLimits, type QueryLimits } from "./reading.ts";
+import { queryLimits, type QueryLimits } from "./reading.ts";
 import { requests } from "./requests.ts";
 
 const ns = (seconds: number) => `${beganMs + 1000 * seconds}000000`;
@@ -337,24 +337,6 @@ test("who takes an answer drop by drop is cut off, and who took it is not", (t) 
   assert.deepEqual(cut, []);
   t.mock.timers.tick(1);
   assert.deepEqual(cut, ["slow"]);
-});
-
-test("a query that looks at many lines lets others have their turn, and ends when nobody waits for it", async () => {
-  let [isTheirTurn, seen] = [false, 0];
-  setImmediate(() => (isTheirTurn = true));
-  const look = async () => {
-    for await (const line of inTurns(
-      Array.from({ length: 1_000 }, (_, index) => index),
-      () => {
-        if (isTheirTurn) throw new Error("nobody waits");
-      },
-    )) {
-      seen = line;
-      for (const until = performance.now() + 1; performance.now() < until;);
-    }
-  };
-  await assert.rejects(look(), /nobody waits/);
-  assert.ok(seen < 999, String(seen));
 });
 
 /** Last, because it stores more alerts. */

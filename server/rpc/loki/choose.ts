@@ -7,7 +7,8 @@ import { priorities, priorityWord } from "../../domain/priority.ts";
 import { isWholeFleet } from "../../domain/scope.ts";
 import { listLogClusters, listLogRules, type LogChoice } from "../../store/alert-logs.ts";
 import { bad } from "./answer.ts";
-import { inTurns, type Reading } from "./reading.ts";
+import { inTurns } from "../../turns.ts";
+import type { Reading } from "./reading.ts";
 
 /** The streams that a selector chooses of those that somebody may see. */
 export interface Chosen {

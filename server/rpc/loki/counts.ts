@@ -13,7 +13,8 @@ import { countLogs, type CountBy, type LogChoice } from "../../store/alert-logs.
 import { bad, orBad } from "./answer.ts";
 import { choose, type Chosen } from "./choose.ts";
 import { scan } from "./lines.ts";
-import { inTurns, type Reading } from "./reading.ts";
+import { inTurns } from "../../turns.ts";
+import type { Reading } from "./reading.ts";
 
 /** What an expression is worth at each step. */
 export async function measure(

@@ -5,7 +5,8 @@ import { compilePipeline } from "../../domain/logql/pipeline.ts";
 import { readLogs, type LogChoice, type LogLine, type LogPlace } from "../../store/alert-logs.ts";
 import { bad } from "./answer.ts";
 import { choose, type Chosen } from "./choose.ts";
-import { inTurns, type Reading } from "./reading.ts";
+import { inTurns } from "../../turns.ts";
+import type { Reading } from "./reading.ts";
 
 /** Lines of one set of labels, as Loki writes them. */
 export interface StreamOfLines {

@@ -1,5 +1,3 @@
-import { setImmediate } from "node:timers/promises";
-
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import type { Scope } from "../../domain/scope.ts";
@@ -40,22 +38,6 @@ export interface Reading {
   readonly stats: { lines: number; bytes: number; values: number; readonly begunMs: number };
   /** Throws when the query took too long, or nobody waits for it any more. */
   readonly check: () => void;
-}
-
-/** So long the server does nothing else. */
-const turnMs = 10;
-
-/** Gives items one after the other, and lets everything else in the server have its turn now and then. Throws what `check` does. */
-export async function* inTurns<T>(items: Iterable<T>, check: () => void): AsyncGenerator<T> {
-  let begunMs = performance.now();
-  for (const item of items) {
-    if (performance.now() - begunMs > turnMs) {
-      await setImmediate();
-      check();
-      begunMs = performance.now();
-    }
-    yield item;
-  }
 }
 
 export interface ReadingOptions {

@@ -24,7 +24,8 @@ import { choose, type Chosen } from "./choose.ts";
 import { lokiService, type LokiDoor } from "./door.ts";
 import { createStreams, readLines, type StreamOfLines } from "./lines.ts";
 import { lokiPath, splitUrl, type LokiOptions } from "./options.ts";
-import { inTurns, queryLimits, reading, type Reading } from "./reading.ts";
+import { inTurns } from "../../turns.ts";
+import { queryLimits, reading, type Reading } from "./reading.ts";
 
 export interface TailsOptions extends LokiOptions, Pick<GateOptions, "observe" | "log"> {
   readonly door: LokiDoor;
