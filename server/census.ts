@@ -3,6 +3,8 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 /** A message becomes an object with a place for each of its fields, so it weighs more than a value. */
 const messageWeight = 4;
+/** The smallest part is an empty message, of two bytes. */
+const partsPerByteMax = messageWeight / 2;
 /** The decoder refuses deeper ones by itself. */
 const depthMax = 100;
 
@@ -12,6 +14,8 @@ const depthMax = 100;
  * Malformed bytes are counted up to where they break: the decoder gets no further either.
  */
 export function hasTooManyParts(schema: DescMessage, bytes: Uint8Array, max: number): boolean {
+  // Most messages are too short for it.
+  if (bytes.length * partsPerByteMax <= max) return false;
   try {
     return countParts(schema, bytes, max, 0) > max;
   } catch {

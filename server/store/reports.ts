@@ -5,6 +5,7 @@ import type { ComponentName } from "../domain/component.ts";
 import { numbersParam, param } from "./assignments.ts";
 import type { Db } from "./pool.ts";
 import type { StoredCondition } from "./schema.ts";
+import { sessionHolds } from "./sessions.ts";
 
 /** A state report whose signature was checked, in bounds. */
 export interface Report {
@@ -80,8 +81,8 @@ export async function storeReports(
       ) as x (id, session_id, epoch, observed, conditions, cas, head)
     ), held as (
       -- One order for everybody, so that servers that write about the same agents do not lock each other out.
-      select g.id from agents g join given x on g.id = x.id and g.session_id = x.session_id and g.session_epoch = x.epoch
-      where g.revoked_at is null order by g.id for no key update of g
+      select g.id from agents g join given x on g.id = x.id
+      where ${sessionHolds} order by g.id for no key update of g
     ), fence as (
       update agents g set observed_generation = x.observed, conditions = x.conditions::jsonb, last_seen_at = ${at},
         trusted_cas = array(select jsonb_array_elements_text(x.cas::jsonb)),

@@ -36,6 +36,7 @@ import { confine } from "./confine.ts";
 import type { CoverageLoss } from "../../loading/coverage.ts";
 import { beyondScope } from "./decide.ts";
 import { findEngineProblems } from "./engines.ts";
+import { noteShown } from "./foresee.ts";
 import type { TagChange } from "../../loading/tags.ts";
 import { needOf } from "./held-plan.ts";
 import { toApproval } from "./people-message.ts";
@@ -99,6 +100,7 @@ async function picture(
   const clusters = prepared.plan.waves.flatMap((wave) => wave.clusters);
   const names = await findBundleNames(db, [...new Set(clusters.flatMap(({ previous }) => previous ?? []))]);
   const compared = orRefuse(await compareBundles(db, loader, prepared));
+  noteShown(prepared.planDigest);
   const need = needOf(approvals, spec, prepared);
   const freeze = await findFreeze(db, now);
   const held = heldBy(spec, freeze === undefined ? undefined : toFreeze(freeze), now.getTime());

@@ -39,7 +39,7 @@ export async function start(
 ): Promise<Rollout> {
   if (request.requestId.length > 100) orRefuse(invalid("request_id", "is longer than 100 characters"));
   const spec = orRefuse(await confine(db, orRefuse(fromSpec(request.spec))));
-  orRefuse(await foresee(db, by.scope, spec, loader, now));
+  orRefuse(await foresee(db, by.scope, spec, loader, now, request.planDigest));
   return db.transaction(async (tx) => {
     await lockRollouts(tx, spec.kind);
     const before = await repeated(tx, by.scope, request.requestId);

@@ -70,6 +70,8 @@ export interface Crowd {
 }
 
 const perProcess = 2_500;
+/** Real agents have a heap each: to go through that of thousands again and again would only take from the machine. */
+const heapArgs = ["--initial-old-space-size=2048"];
 
 export function startCrowd(
   dir: string,
@@ -80,7 +82,7 @@ export function startCrowd(
   for (let at = 0; at < identities.length; at += perProcess) {
     const file = join(dir, `identities-${at}.json`);
     writeFileSync(file, JSON.stringify(identities.slice(at, at + perProcess)), { mode: 0o600 });
-    helpers.push(startHelper("agents-process", [file], nodeArgs));
+    helpers.push(startHelper("agents-process", [file], [...heapArgs, ...nodeArgs]));
   }
   const [first] = helpers;
   if (first === undefined) throw new Error("There is no agent to play");
