@@ -214,9 +214,9 @@ export class Draft {
   }
 }
 
-/** Appends members as an object. What lies side by side in the same bytes is copied at once. */
+/** Appends members as an object, and has room for a newline. What lies side by side in the same bytes is copied at once. */
 export function writeObject(arena: Arena, members: readonly Member[]): void {
-  let size = 2;
+  let size = 3;
   for (const { key, value } of members) size += key.end - key.start + value.end - value.start + 2;
   arena.reserve(size);
   arena.putByte(0x7b);

@@ -39,11 +39,13 @@ export class EsBulk {
   /** `}}`, the line break, the brace of the record; with the time key; and the tag behind the time. */
   readonly #open: Buffer = Buffer.from("}}\n{");
   readonly #openWithTime: Buffer;
+  /** Room for an id, a time and separators beside the record, its head and its tag. */
+  readonly #extraBytes: number;
   #tagEntry: StoredEntry | undefined;
   #tag: Buffer = Buffer.alloc(0);
 
   constructor(config: EsConfig, clusterId: string) {
-    const { id, index, timeKey } = config;
+    const { id, index, timeKey, timeFormat } = config;
     this.#config = config;
     this.#ids = new RecordIds(clusterId);
     this.#idSteps = id.kind === "field" ? stepsOf(id.path) : undefined;
@@ -51,6 +53,8 @@ export class EsBulk {
       index.kind === "dated" && index.prefixPath !== undefined ? stepsOf(index.prefixPath) : undefined;
     this.#timeKey = Buffer.from(JSON.stringify(timeKey).slice(1));
     this.#openWithTime = Buffer.from(`}}\n{${JSON.stringify(timeKey)}:"`);
+    // No letter of a format makes more than six times what it is with its percent sign.
+    this.#extraBytes = idBytesMax * 6 + this.#openWithTime.length + 6 * (timeFormat?.length ?? 0) + 128;
     this.#ownTimeSteps = stepsOf([{ kind: "key", name: timeKey }]);
   }
 
@@ -83,8 +87,7 @@ export class EsBulk {
     this.#clock.read(bytes, start, end, entry.oldestMs);
     this.#turnHeadTo(bytes, start, nowMs);
     this.#turnTagTo(entry);
-    const extra = this.#head.length + idBytesMax * 6 + this.#openWithTime.length + this.#tag.length + 128;
-    arena.reserve(extra + end - start);
+    arena.reserve(this.#head.length + this.#extraBytes + this.#tag.length + end - start);
     putShort(arena, this.#head, 0, this.#head.length);
     this.#putId(bytes, start, end, entry, nth, arena);
     if (this.#hasOwnTime(bytes, start, end)) putShort(arena, this.#open, 0, this.#open.length);

@@ -167,7 +167,9 @@ export class EventRing {
   }
 
   async #write(draft: RingDraft): Promise<void> {
-    const packed = await compress(draft.content, compression);
+    const { content } = draft;
+    // Told its length, the compressor makes its tables no larger than that is worth; otherwise they are for megabytes.
+    const packed = await compress(content, { ...compression, pledgedSrcSize: content.length });
     const bytesMax = this.#bytesMax;
     // Switched off meanwhile: nothing is to be kept.
     if (bytesMax === undefined) return;
