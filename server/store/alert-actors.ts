@@ -96,7 +96,7 @@ async function countHour(
       actorFields.map((name) => sql`${name}::text, a.fields -> ${name}`),
       sql`, `,
     );
-    await tx.execute(sql.raw("set local work_mem = '32MB'; set local jit = off"));
+    await tx.execute(sql.raw("set local work_mem = '32MB'"));
     await tx.execute(sql`delete from alert_actor_hours where hour = ${at}`);
     const made = await tx.execute<{ rows: number; isRefused: boolean }>(sql`
       with sums as materialized (

@@ -103,7 +103,7 @@ interface Sums {
 async function sumUp(db: Db, search: Search, asked: Asked): Promise<Sums | undefined> {
   return db.transaction(
     async (tx) => {
-      await tx.execute(sql.raw(`set local work_mem = '${sumsMemory}'; set local jit = off`));
+      await tx.execute(sql.raw(`set local work_mem = '${sumsMemory}'`));
       const way = await findWay(tx, search, asked);
       return way === undefined ? undefined : { rows: await readSums(tx, way, asked), pick: way.search.pick };
     },

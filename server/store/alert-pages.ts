@@ -63,7 +63,7 @@ export async function listAlerts(
  * Postgres takes every lane for one of average size, of which it would sort all that there is: of a loud one that are millions. In the
  * order of its index it reads as many as are asked for.
  */
-const inOrder = sql`select set_config(name, 'off', true) from unnest(array['enable_bitmapscan', 'enable_sort', 'jit']) name`;
+const inOrder = sql`select set_config(name, 'off', true) from unnest(array['enable_bitmapscan', 'enable_sort']) name`;
 
 /** Tries one way after the other until one leads far enough, and answers with the look that got furthest. */
 async function lookAround(
