@@ -93,7 +93,10 @@ function judgementOf({ rollout, nowMs }: RolloutSnapshot): Judgement {
   };
 }
 
-/** The stop, when more clusters have failed than allowed, or when a whole wave has: it shows nothing good. */
+/**
+ * The stop, when more clusters have failed than allowed, or when a whole wave has, or all that there are up to it, as when the
+ * others left: it shows nothing good.
+ */
 function tooManyFailed(
   snapshot: RolloutSnapshot,
   changes: readonly ClusterChange[],
@@ -107,18 +110,19 @@ function tooManyFailed(
   const counted = clusters.filter((cluster) => stateOf(cluster) !== "removed");
   const allowed = failuresAllowed(rollout.spec, counted.length);
   // Who holds nothing up says nothing for the wave either.
-  const isOfWave = (c: RolloutCluster) =>
-    c.wave === rollout.wave && c.late !== true && !isSetAside(c, rollout);
-  const wave = counted.filter(isOfWave);
-  const wholeWave = wave.length > 0 && wave.every((cluster) => stateOf(cluster) === "failed");
-  if (failed.length <= allowed && !wholeWave) return undefined;
+  const begun = counted.filter((c) => c.wave <= rollout.wave && c.late !== true && !isSetAside(c, rollout));
+  const haveAllFailed = (some: readonly RolloutCluster[]) =>
+    some.length > 0 && some.every((cluster) => stateOf(cluster) === "failed");
+  const wholeWave = haveAllFailed(begun.filter((cluster) => cluster.wave === rollout.wave));
+  const nowhere = haveAllFailed(begun) && !counted.some((cluster) => stateOf(cluster) === "proved");
+  if (failed.length <= allowed && !wholeWave && !nowhere) return undefined;
 
   const reason = (cluster: RolloutCluster) => after.get(cluster.id)?.reason ?? cluster.reason;
   const first = failed.slice(0, 3).map((cluster) => `${cluster.name} (${reason(cluster)})`);
   const names = `${first.join(", ")}${failed.length > 3 ? ` and ${failed.length - 3} more` : ""}`;
-  const because = wholeWave
-    ? `no cluster of "${waveName(rollout)}" proved: ${names}`
-    : `${failed.length} failed, ${allowed} allowed: ${names}`;
+  const tooMany = `${failed.length} failed, ${allowed} allowed: ${names}`;
+  const where = wholeWave ? `no cluster of "${waveName(rollout)}" proved` : "the bundle is proved nowhere";
+  const because = wholeWave || nowhere ? `${where}: ${names}` : tooMany;
   return stopFor(snapshot, because, changes);
 }
 
