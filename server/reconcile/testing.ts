@@ -32,7 +32,7 @@ export async function seed(db: TestDatabase, count: number, more: Partial<Rollou
   await db.execute(sql`insert into bundles (digest, kind, name, version, target_path, length, content, targets_version,
     pushed_at, pushed_by) values (${digest}, 'rules', 'starter', '1.0.0', 'p', 1, '\\x00', 1, now(), 'test')`);
   await db.execute(sql`insert into clusters (id, name, uid, labels, created_at)
-    select 'cl_' || n, 'eu-' || to_char(n, 'FM00'), 'uid-' || n, '{"region":"eu"}', now() from generate_series(1, ${count}::int) n`);
+    select 'cl_' || n, 'eu-' || lpad(n::text, greatest(2, length(n::text)), '0'), 'uid-' || n, '{"region":"eu"}', now() from generate_series(1, ${count}::int) n`);
   await db.execute(sql`insert into agents (id, cluster_id, name, public_key, certificate_serial, certificate_expires_at,
     created_at, last_seen_at)
     select 'ag_' || n, 'cl_' || n, 'node-1', '\\x00', '', now(), now(), now() from generate_series(1, ${count}::int) n`);

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { explaining } from "../../test/support/explaining.ts";
 import { freshDatabase } from "../../test/support/postgres.ts";
 import { parseDigest } from "../domain/ids.ts";
-import { sql, type SQL } from "./drizzle.ts";
-import type { Database, Db } from "./pool.ts";
+import { sql } from "./drizzle.ts";
+import type { Database } from "./pool.ts";
 import { storeReports, type GivenReport } from "./reports.ts";
 import { flushPresence } from "./sessions.ts";
 
@@ -20,29 +21,6 @@ async function seed(db: Database): Promise<void> {
       session_id, session_epoch)
     select 'ag_' || lpad(i::text, 16, '0'), 'cl_' || lpad(i::text, 16, '0'), 'node', '\\x01', '01', now(), now(), 's' || i, i
     from generate_series(1, ${agents}) i`);
-}
-
-/** Explains what would be executed, as it is carried out, and keeps how many pairs of rows were compared in vain. */
-function explaining(db: Database, inVain: number[]): Db {
-  const look = async (query: SQL) => {
-    const { rows } = await db.execute<{ "QUERY PLAN": readonly { Plan: Node }[] }>(
-      sql`explain (analyze, format json) ${query}`,
-    );
-    for (const { Plan } of rows[0]?.["QUERY PLAN"] ?? []) inVain.push(comparedInVain(Plan));
-    return { rows: [] };
-  };
-  return new Proxy(db, { get: (of, name, at) => (name === "execute" ? look : Reflect.get(of, name, at)) });
-}
-
-interface Node {
-  readonly Plans?: readonly Node[];
-  readonly "Rows Removed by Join Filter"?: number;
-  readonly "Actual Loops": number;
-}
-
-function comparedInVain(node: Node): number {
-  const own = (node["Rows Removed by Join Filter"] ?? 0) * node["Actual Loops"];
-  return (node.Plans ?? []).reduce((sum, each) => sum + comparedInVain(each), own);
 }
 
 test("a wave's reports cost the database what each of them costs, and not each of them times all others", async (t) => {

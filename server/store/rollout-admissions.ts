@@ -74,10 +74,10 @@ async function listLate(db: Db, rollout: Rollout): Promise<readonly Latecomer[]>
     from clusters c left join assignments a on a.cluster_id = c.id ${own.join}
     where c.retired_at is null and ${since} and ${labelsIn(rollout.scope, "c")}
       and ${whereLabels(sql`c.labels`, selector)} and ${own.digest} is distinct from ${rollout.digest}
-      and not exists (select 1 from rollout_clusters rc
-        where rc.rollout_id = ${rollout.id} and rc.cluster_id = c.id and ${isIn})
-      and not exists (select 1 from rollouts r join rollout_clusters rc on rc.rollout_id = r.id
-        where r.kind = ${kind} and r.id <> ${rollout.id} and rc.cluster_id = c.id and rc.state <> 'removed'
+      -- Not as joins: of a rollout that has just begun the planner has no statistics, and would compare each cluster with each.
+      and c.id not in (select rc.cluster_id from rollout_clusters rc where rc.rollout_id = ${rollout.id} and ${isIn})
+      and c.id not in (select rc.cluster_id from rollouts r join rollout_clusters rc on rc.rollout_id = r.id
+        where r.kind = ${kind} and r.id <> ${rollout.id} and rc.state <> 'removed'
           and (r.finished_at is null or r.created_at > ${createdAt}))
     order by c.name limit ${admittedMax}`);
   return rows;

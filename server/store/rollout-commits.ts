@@ -4,7 +4,7 @@ import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { ClusterChange, RolloutCluster } from "../domain/rollout-cluster.ts";
 import { isShadowing } from "../domain/rollout-shadow.ts";
 import { isFinished, type Rollout } from "../domain/rollout.ts";
-import { param, reassign } from "./assignments.ts";
+import { numbersParam, param, reassign } from "./assignments.ts";
 import { lockFreeze } from "./freezes.ts";
 import { notifyChanged } from "./notify.ts";
 import { insertAct, type RolloutAct } from "./rollout-people.ts";
@@ -78,13 +78,13 @@ async function checkPicture(
   seen: readonly RolloutCluster[],
 ): Promise<void> {
   const { rows } = await tx.execute(sql`
-    select 1 from rollout_clusters rc left join unnest(
+    -- Not as a join: of a rollout that has just begun the planner has no statistics, and would compare each cluster with each.
+    select cluster_id, state, generation from rollout_clusters where rollout_id = ${rollout.id}
+    except select * from unnest(
       ${param(seen.map((cluster) => cluster.id))}::text[],
       ${param(seen.map((cluster) => cluster.state))}::text[],
-      ${param(seen.map((cluster) => String(cluster.generation)))}::bigint[]
-    ) as x (cluster_id, state, generation) on x.cluster_id = rc.cluster_id
-    where rc.rollout_id = ${rollout.id}
-      and (rc.state, rc.generation) is distinct from (x.state, x.generation) limit 1`);
+      ${numbersParam(seen.map((cluster) => cluster.generation))}::bigint[]
+    ) limit 1`);
   if (rows.length > 0) throw new Stale();
 }
 
