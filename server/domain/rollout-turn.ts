@@ -72,10 +72,14 @@ export function isSilent({ agents }: RolloutCluster): boolean {
 }
 
 /** Why a waiting cluster waits although its wave has begun; empty when there is nothing to say. */
-export function waitReason(cluster: RolloutCluster, rollout: Rollout): string {
+export function waitReason(
+  cluster: Pick<RolloutCluster, "state" | "wave" | "late">,
+  isSilent: boolean,
+  rollout: Rollout,
+): string {
   if (cluster.state !== "waiting" || cluster.wave > rollout.wave) return "";
   if (!["running", "paused", "succeeded"].includes(rollout.state)) return "";
-  if (isSilent(cluster) && strategyOf(rollout.spec).offline !== "count") {
+  if (isSilent && strategyOf(rollout.spec).offline !== "count") {
     return "silent; gets it when it is heard of again";
   }
   if (cluster.late === true) return "came later; gets it when its wave is done";

@@ -18,8 +18,9 @@ import {
   type RolloutCluster,
   type RolloutClusterState,
 } from "../../domain/rollout-cluster.ts";
+import type { RolloutPlan } from "../../domain/rollout-plan.ts";
 import type { Scope } from "../../domain/scope.ts";
-import { waitReason } from "../../domain/rollout-turn.ts";
+import { isSilent, waitReason } from "../../domain/rollout-turn.ts";
 import { isFinished, type Rollout, type RolloutState } from "../../domain/rollout.ts";
 import { findBundleNames, type BundleName } from "../../store/bundles.ts";
 import type { Db } from "../../store/pool.ts";
@@ -65,22 +66,63 @@ export async function loadMessage(
   now: Date,
 ): Promise<RolloutMessage> {
   const { clusters } = await readRolloutSnapshot(db, rollout, now);
-  const digests = clusters.flatMap(({ previous }) => (previous === undefined ? [] : [previous]));
-  const names = await findBundleNames(db, [rollout.digest, ...digests]);
-  const stands = await shadowOf(db, scope, rollout);
-  const message = create(RolloutSchema, {
-    ...toMessage(rollout, clusters, names, await listVerdicts(db, rollout)),
-    ...(stands === undefined ? {} : { shadow: stands }),
-  });
+  const message = await messageOf(
+    db,
+    scope,
+    rollout,
+    clusters.map((cluster) => shownOf(cluster, rollout)),
+  );
   const seen = await listRolloutClusterIds(db, scope, rollout.id);
   return clusters.every(({ id }) => seen.has(id)) ? message : partOf(message, seen);
 }
 
-export function toMessage(
+/** The same of a rollout that has just begun, whose clusters all stand as the plan left them: the fleet is not read again for it. */
+export function begunMessage(
+  db: Db,
+  scope: Scope,
   rollout: Rollout,
-  clusters: readonly RolloutCluster[],
+  plan: RolloutPlan,
+): Promise<RolloutMessage> {
+  const silent = new Set(plan.silent);
+  const clusters = plan.waves.flatMap((wave, i) =>
+    wave.clusters.map((cluster): ShownCluster => {
+      const begun = { ...cluster, wave: i, state: "waiting", generation: 0n } as const;
+      return { ...begun, reason: waitReason(begun, silent.has(cluster.id), rollout) };
+    }),
+  );
+  return messageOf(db, scope, rollout, clusters);
+}
+
+/** A cluster of a rollout as people see it. */
+type ShownCluster = Pick<
+  RolloutCluster,
+  "id" | "name" | "wave" | "state" | "reason" | "previous" | "generation" | "assignedAtMs" | "provedAtMs"
+>;
+
+function shownOf(cluster: RolloutCluster, rollout: Rollout): ShownCluster {
+  return { ...cluster, reason: reasonOf(cluster, rollout) };
+}
+
+async function messageOf(
+  db: Db,
+  scope: Scope,
+  rollout: Rollout,
+  clusters: readonly ShownCluster[],
+): Promise<RolloutMessage> {
+  const digests = clusters.flatMap(({ previous }) => (previous === undefined ? [] : [previous]));
+  const names = await findBundleNames(db, [rollout.digest, ...digests]);
+  const stands = await shadowOf(db, scope, rollout);
+  return create(RolloutSchema, {
+    ...toMessage(rollout, clusters, names, await listVerdicts(db, rollout)),
+    ...(stands === undefined ? {} : { shadow: stands }),
+  });
+}
+
+function toMessage(
+  rollout: Rollout,
+  clusters: readonly ShownCluster[],
   names: ReadonlyMap<string, BundleName>,
-  verdicts: ReadonlyMap<number, readonly GateVerdict[]> = new Map(),
+  verdicts: ReadonlyMap<number, readonly GateVerdict[]>,
 ): RolloutMessage {
   const byWave = Map.groupBy(clusters, (cluster) => cluster.wave);
   const bundle = refOf(names, rollout.spec.kind, rollout.digest);
@@ -111,7 +153,7 @@ export function toMessage(
   });
 }
 
-function toCluster(cluster: RolloutCluster, rollout: Rollout, names: ReadonlyMap<string, BundleName>) {
+function toCluster(cluster: ShownCluster, rollout: Rollout, names: ReadonlyMap<string, BundleName>) {
   const previous = refOf(names, rollout.spec.kind, cluster.previous);
   return create(RolloutClusterSchema, {
     clusterId: cluster.id,
@@ -121,7 +163,7 @@ function toCluster(cluster: RolloutCluster, rollout: Rollout, names: ReadonlyMap
     generation: cluster.generation,
     ...at("assignedAt", cluster.assignedAtMs),
     ...at("provedAt", cluster.provedAtMs),
-    reason: reasonOf(cluster, rollout),
+    reason: cluster.reason,
   });
 }
 
@@ -131,7 +173,9 @@ function reasonOf(cluster: RolloutCluster, rollout: Rollout): string {
     const isMissed = missedSinceMs(cluster, rollout.digest, 0) !== undefined;
     return isMissed ? standing(cluster, rollout.digest) : cluster.reason;
   }
-  if (cluster.state === "waiting" && cluster.reason === "") return waitReason(cluster, rollout);
+  if (cluster.state === "waiting" && cluster.reason === "") {
+    return waitReason(cluster, isSilent(cluster), rollout);
+  }
   const isWaiting = cluster.state === "assigned" && !isFinished(rollout.state);
   return isWaiting && cluster.reason === "" ? standing(cluster, rollout.digest) : cluster.reason;
 }

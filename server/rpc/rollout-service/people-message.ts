@@ -13,7 +13,8 @@ import type { Rollout } from "../../domain/rollout.ts";
 import type { Scope } from "../../domain/scope.ts";
 import type { Db } from "../../store/pool.ts";
 import { listActs, listApprovals } from "../../store/rollout-people.ts";
-import { loadMessage } from "./message.ts";
+import { begunMessage, loadMessage } from "./message.ts";
+import type { Started } from "./start.ts";
 
 export function toApproval(need: ApprovalNeed, given: readonly Approval[]): RolloutApproval {
   return create(RolloutApprovalSchema, {
@@ -31,7 +32,26 @@ export function toApproval(need: ApprovalNeed, given: readonly Approval[]): Roll
 /** The rollout with what people said of it and did with it. Not for those who see a part only: it tells of the rest. */
 export async function loadWhole(db: Db, scope: Scope, rollout: Rollout, now: Date): Promise<RolloutMessage> {
   const message = await loadMessage(db, scope, rollout, now);
-  if (message.partial) return message;
+  return message.partial ? message : withPeople(db, rollout, message, now);
+}
+
+/** The same of a rollout that was just started. Whoever starts one sees all of it. */
+export async function loadStarted(
+  db: Db,
+  scope: Scope,
+  { rollout, plan }: Started,
+  now: Date,
+): Promise<RolloutMessage> {
+  if (plan === undefined) return loadWhole(db, scope, rollout, now);
+  return withPeople(db, rollout, await begunMessage(db, scope, rollout, plan), now);
+}
+
+async function withPeople(
+  db: Db,
+  rollout: Rollout,
+  message: RolloutMessage,
+  now: Date,
+): Promise<RolloutMessage> {
   const acts = await listActs(db, rollout.id);
   message.history = acts.map(({ at, who, what, why, planDigest }) =>
     create(RolloutActSchema, { at: timestampFromDate(at), who, what, why, planDigest }),

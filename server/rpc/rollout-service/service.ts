@@ -26,7 +26,7 @@ import { orRefuse } from "../refusals.ts";
 import { abort } from "./abort.ts";
 import { approve, reject } from "./approve.ts";
 import { list } from "./list.ts";
-import { loadWhole } from "./people-message.ts";
+import { loadStarted, loadWhole } from "./people-message.ts";
 import { pause } from "./pause.ts";
 import { planAsked } from "./plan.ts";
 import type { Planning } from "./prepare.ts";
@@ -68,13 +68,12 @@ export interface RolloutServiceOptions extends Planning {
 type Decide<R> = (db: Database, decision: R, by: Operator, now: Date, note: AuditNote) => Promise<Rollout>;
 
 export function rolloutService(options: RolloutServiceOptions): ServiceImpl<typeof RolloutService> {
-  const { db, audit, clock, approvals, urge, changes, leaving, onCommitted } = options;
+  const { db, audit, clock, approvals, changes, leaving, onCommitted } = options;
   async function answer(scope: Scope, rollout: Rollout) {
     return { rollout: await loadWhole(db, scope, rollout, clock()) };
   }
   async function decided(scope: Scope, rollout: Rollout) {
-    urge();
-    changes.ring();
+    spread(options);
     return answer(scope, rollout);
   }
   function deciding<R extends Message>(act: Decide<R>) {
@@ -90,9 +89,10 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
     },
     async startRollout(request, context) {
       const by = operatorOf(context);
-      const note = audit.note(context, request);
       const planning = { ...options, traceparent: placeOf(context) };
-      return decided(by.scope, await start(db, request, by, planning, clock(), note));
+      const started = await start(db, request, by, planning, clock(), audit.note(context, request));
+      spread(options);
+      return { rollout: await loadStarted(db, by.scope, started, clock()) };
     },
     listRollouts(request, context) {
       return list(db, scopeOf(context), request, clock());
@@ -125,6 +125,12 @@ export function rolloutService(options: RolloutServiceOptions): ServiceImpl<type
       return shadow(db, scope, orRefuse(await findRollout(db, scope, id)));
     },
   };
+}
+
+/** Has those who move rollouts, and those who watch them, look now. */
+function spread({ urge, changes }: Pick<RolloutServiceOptions, "urge" | "changes">): void {
+  urge();
+  changes.ring();
 }
 
 /** Where a call stands in a trace that is recorded. */

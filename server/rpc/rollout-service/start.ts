@@ -6,6 +6,7 @@ import type { ApprovalPolicy } from "../../domain/people/approval.ts";
 import { needText, scheduleText } from "../../domain/people/pending.ts";
 import { idBytes, makeId } from "../../domain/ids.ts";
 import { invalid, refuse } from "../../domain/refusal.ts";
+import type { RolloutPlan } from "../../domain/rollout-plan.ts";
 import type { RolloutSpec } from "../../domain/rollout-spec.ts";
 import type { Rollout } from "../../domain/rollout.ts";
 import type { Scope } from "../../domain/scope.ts";
@@ -25,6 +26,12 @@ import { personOf } from "./person.ts";
 import { preparePlan, type Planning, type Prepared } from "./prepare.ts";
 import { fromSpec } from "./spec.ts";
 
+/** A rollout that was started, with its plan; without it, one that an earlier call with the same request id started. */
+export interface Started {
+  readonly rollout: Rollout;
+  readonly plan?: RolloutPlan;
+}
+
 /**
  * Starts exactly the plan of the digest. One start of a kind at a time over all servers, so that two plans never share a
  * cluster; a repeated request finds what the first one started.
@@ -36,7 +43,7 @@ export async function start(
   { approvals, loader, traceparent }: Planning & { readonly traceparent: string | undefined },
   now: Date,
   note: AuditNote,
-): Promise<Rollout> {
+): Promise<Started> {
   if (request.requestId.length > 100) orRefuse(invalid("request_id", "is longer than 100 characters"));
   const spec = orRefuse(await confine(db, orRefuse(fromSpec(request.spec))));
   orRefuse(await foresee(db, by.scope, spec, loader, now, request.planDigest));
@@ -45,7 +52,7 @@ export async function start(
     const before = await repeated(tx, by.scope, request.requestId);
     if (before !== undefined) {
       await note(tx, { target: before.id });
-      return before;
+      return { rollout: before };
     }
     orRefuse(judgeStart(spec, now.getTime()));
     const prepared = orRefuse(await preparePlan(tx, by.scope, spec, now));
@@ -67,7 +74,7 @@ export async function start(
     const what = spec.people?.emergency === true ? "start-emergency" : "start";
     await insertAct(tx, rollout, { who: by.name, what, why }, now);
     await note(tx, { target: rollout.id });
-    return rollout;
+    return { rollout, plan: prepared.plan };
   });
 }
 
