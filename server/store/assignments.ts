@@ -1,4 +1,4 @@
-import { sql, type SQL } from "./drizzle.ts";
+import { sql, type AnyColumn, type SQL } from "./drizzle.ts";
 
 import { layerOf, type ComponentName } from "../domain/component.ts";
 import type { Digest, RolloutId } from "../domain/ids.ts";
@@ -150,7 +150,15 @@ export function param(values: readonly unknown[]): ReturnType<typeof sql.param> 
   return sql.param([...values]);
 }
 
-/** The same of numbers, as the text that the database reads: they need no quotes, which the driver would look for in each. */
+/**
+ * Whether a column is one of many texts. Drizzle's own `inArray` makes a parameter of each, which for a page of clusters takes as long to
+ * write down as the database takes to answer.
+ */
+export function anyOf(column: AnyColumn, values: readonly string[]): SQL {
+  return sql`${column} = any(${param(values)}::text[])`;
+}
+
+/** An array of numbers as one parameter, as the text that the database reads: they need no quotes, which the driver would look for in each. */
 export function numbersParam(values: readonly (bigint | number)[]): ReturnType<typeof sql.param> {
   return sql.param(`{${values.join(",")}}`);
 }

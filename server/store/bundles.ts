@@ -1,7 +1,8 @@
-import { and, count, countDistinct, desc, eq, inArray, isNotNull, isNull, or, sql } from "./drizzle.ts";
+import { and, count, countDistinct, desc, eq, isNotNull, isNull, or, sql } from "./drizzle.ts";
 
 import type { Digest } from "../domain/ids.ts";
 import type { Scope } from "../domain/scope.ts";
+import { anyOf } from "./assignments.ts";
 import type { Db, Transaction } from "./pool.ts";
 import { agentComponents, agents, assignments, bundles, clusters, type BundleKindName } from "./schema.ts";
 import { clustersIn } from "./scopes.ts";
@@ -44,7 +45,7 @@ export async function listBundlesAt(db: Db, paths: readonly string[]): Promise<r
   return db
     .select(withoutContent)
     .from(bundles)
-    .where(inArray(bundles.targetPath, [...paths]));
+    .where(anyOf(bundles.targetPath, [...paths]));
 }
 
 /** The names of some bundles by digest; those that are not stored are left out. */
@@ -56,7 +57,7 @@ export async function findBundleNames(
   const rows = await db
     .select({ digest: bundles.digest, kind: bundles.kind, name: bundles.name, version: bundles.version })
     .from(bundles)
-    .where(inArray(bundles.digest, [...new Set(digests)]));
+    .where(anyOf(bundles.digest, [...new Set(digests)]));
   return new Map(rows.map((row) => [row.digest, row]));
 }
 
@@ -95,7 +96,7 @@ export async function markListed(tx: Transaction, paths: readonly string[], vers
   await tx
     .update(bundles)
     .set({ targetsVersion: version })
-    .where(inArray(bundles.targetPath, [...paths]));
+    .where(anyOf(bundles.targetPath, [...paths]));
 }
 
 /** How many clusters of a scope are assigned a bundle and how many prove it, by digest. */

@@ -19,7 +19,7 @@ import { accept, refuse, type Outcome } from "../domain/refusal.ts";
 import type { Scope } from "../domain/scope.ts";
 import type { Selector } from "../domain/selector.ts";
 import type { AuditNote } from "./audit-entries.ts";
-import { param, renewAssignments } from "./assignments.ts";
+import { anyOf, param, renewAssignments } from "./assignments.ts";
 import { notifyChanged } from "./notify.ts";
 import type { Database, Db } from "./pool.ts";
 import {
@@ -90,7 +90,7 @@ const orderKeys: Readonly<Record<ClusterOrder, SQL>> = {
 
 /** One page of the clusters that are chosen, from a place on. The database reads the rows of the page and no others. */
 export async function pageClusters(
-  db: Db,
+  db: Database,
   choice: ClusterChoice,
   page: { readonly order: ClusterOrder; readonly after: ClusterPlace | undefined; readonly size: number },
 ): Promise<ClusterPage> {
@@ -103,13 +103,15 @@ export async function pageClusters(
       : isByName
         ? sql`${byName} > ${after.name}`
         : sql`(${key}, ${byName}) > (${after.key}::bigint, ${after.name})`;
-  const found = await db
-    .select({ row: getTableColumns(clusters), key: sql<bigint>`${key}`.mapWith(BigInt) })
-    .from(clusters)
-    .where(and(chosen(choice), rest))
-    .orderBy(...(isByName ? [byName] : [key, byName]))
-    .limit(size + 1);
-  const [{ total } = { total: 0 }] = await db.select({ total: count() }).from(clusters).where(chosen(choice));
+  const [found, [{ total } = { total: 0 }]] = await Promise.all([
+    db
+      .select({ row: getTableColumns(clusters), key: sql<bigint>`${key}`.mapWith(BigInt) })
+      .from(clusters)
+      .where(and(chosen(choice), rest))
+      .orderBy(...(isByName ? [byName] : [key, byName]))
+      .limit(size + 1),
+    db.select({ total: count() }).from(clusters).where(chosen(choice)),
+  ]);
   const last = found.length > size ? found[size - 1] : undefined;
   return {
     rows: found.slice(0, size).map(({ row }) => row),
@@ -128,7 +130,7 @@ export async function listClustersById(
   return db
     .select()
     .from(clusters)
-    .where(and(clustersIn(scope), inArray(clusters.id, [...ids])));
+    .where(and(clustersIn(scope), anyOf(clusters.id, ids)));
 }
 
 /** By id or by name; names have no underscore, so the two never meet. */
@@ -175,18 +177,18 @@ export async function loadClusterParts(
       agents: await tx
         .select()
         .from(agents)
-        .where(and(inArray(agents.clusterId, ids), isNull(agents.revokedAt)))
+        .where(and(anyOf(agents.clusterId, ids), isNull(agents.revokedAt)))
         .orderBy(asc(agents.name)),
       components: await listComponents(tx, ids),
       attempts: await listAttempts(tx, ids, options.attemptsPerKind),
-      assignments: await tx.select().from(assignments).where(inArray(assignments.clusterId, ids)),
+      assignments: await tx.select().from(assignments).where(anyOf(assignments.clusterId, ids)),
       layers: await listLayers(tx, ids),
       rates: await tx
         .selectDistinctOn([rates.agentId])
         .from(rates)
         .where(
           and(
-            inArray(rates.clusterId, ids),
+            anyOf(rates.clusterId, ids),
             gte(rates.minute, options.ratesSince),
             gte(rates.seconds, secondsShownMin),
           ),
@@ -205,7 +207,7 @@ async function listLayers(db: Db, ids: readonly string[]): Promise<readonly Laye
 }
 
 function agentsOf(db: Db, ids: string[]) {
-  return db.select({ id: agents.id }).from(agents).where(inArray(agents.clusterId, ids));
+  return db.select({ id: agents.id }).from(agents).where(anyOf(agents.clusterId, ids));
 }
 
 function listComponents(db: Db, ids: string[]) {
@@ -323,7 +325,7 @@ export async function listClusterMinutes(
       seconds: sql<number>`max(${rates.seconds})`.mapWith(Number),
     })
     .from(rates)
-    .where(and(inArray(rates.clusterId, [...clusterIds]), gte(rates.minute, since)))
+    .where(and(anyOf(rates.clusterId, clusterIds), gte(rates.minute, since)))
     .groupBy(rates.clusterId, rates.minute)
     .orderBy(asc(rates.minute));
 }

@@ -128,6 +128,6 @@ async function runPhases(at: Bench, input: Input): Promise<object> {
   await phase("push", () => measurePushes(at, rounds));
   await phase("stall", () => measureStall(at, Math.max(1, rounds - 1)));
   await phase("reconnect", () => measureReconnect(at));
-  await phase("inventory", () => measureInventory(at, input.clusters, 20));
+  await phase("inventory", () => measureInventory(at, input.clusters, 50));
   return figures;
 }
