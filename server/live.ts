@@ -64,6 +64,8 @@ export interface Live {
   /** To be called on every notification of the database: looks now what changed. */
   onChange(): void;
   sessionCount(): number;
+  /** Of them, those whose turn to hear of a change has not come. */
+  readonly waitingCount: () => number;
   /**
    * Ends what people watch, sends the agents away over a window, and resolves when they have gone or it is over. Rejects
    * when it could not be written who was heard of last.
@@ -134,6 +136,7 @@ export function startLive(options: LiveOptions): Live {
       rolloutChanges.ring();
     },
     sessionCount: () => sessions.size,
+    waitingCount: () => sessions.ports.registry.waiting,
     drain: (windowMs) => {
       leaving.abort();
       return drain(sessions, windowMs);

@@ -194,6 +194,7 @@ async function assemble(start: Start, undo: (() => Promise<void>)[]): Promise<Ru
   undo.push(() => listener.stop());
   metrics.lives(() => work.lives.now(now()));
   metrics.gauge("falconry_sessions", "Agents that speak with this server now.", () => live.sessionCount());
+  metrics.gauge("falconry_sessions_waiting", "Of them, who waits to hear of a change.", live.waitingCount);
 
   const services = mountServices({ config, db, state, keeper, audit, provider, publicAddress, loader, work });
   let isDraining = false;

@@ -52,6 +52,29 @@ test("a wake reaches the sessions of its clusters and no others", () => {
   assert.deepEqual([here.mailbox.take(), there.mailbox.take()], [false, true]);
 });
 
+test("a wave of a thousand is woken in turns, and who is revoked or replaced meanwhile holds up nobody", () => {
+  const registry = createRegistry();
+  const all = Array.from({ length: 1_000 }, (_, i) => ({
+    ...session(`ag_${i}`, 1n),
+    clusterId: `cl_${i}`,
+  }));
+  for (const each of all) registry.add(each);
+  const woken = () => all.filter(({ mailbox }) => mailbox.take()).map(({ agentId }) => agentId);
+  registry.wake(all.map(({ clusterId }) => clusterId));
+  const first = woken();
+  assert.equal(registry.waiting, all.length - first.length);
+  assert.ok(first.length > 100 && first.length < 500, `${first.length} at once`);
+  for (const agentId of first) registry.took(agentId);
+  const second = woken();
+  assert.equal(second.length, first.length);
+  for (const each of all.slice(0, 900)) registry.remove(each);
+  assert.equal(registry.waiting, 0);
+  const left = all.slice(900).filter(({ mailbox }) => mailbox.take());
+  assert.equal(left.length, 100, "those that are left");
+  registry.endCluster("cl_999", { kind: "revoked" });
+  assert.deepEqual(all.at(-1)?.mailbox.ending, { kind: "revoked" }, "at once, whoever waits");
+});
+
 test("a revoked agent and a retired cluster are ended everywhere, also a stream that has not said hello", () => {
   const registry = createRegistry();
   const [spoken, sibling] = [session("ag_1", 1n), session("ag_2", 1n)];

@@ -1,4 +1,5 @@
 import type { Ending, Mailbox } from "./mailbox.ts";
+import { createPace, type Pace } from "./pace.ts";
 
 /** A session that speaks with this server right now. */
 export interface LiveSession {
@@ -16,8 +17,20 @@ export interface Arrival {
   readonly mailbox: Mailbox;
 }
 
-/** The live sessions of this server. Nothing here waits: a broadcast marks mailboxes and returns. */
-export interface Registry {
+/** Makes sessions look again: some at once, and of many each in its turn. */
+export interface Waking {
+  readonly wake: (clusterIds: Iterable<string>) => void;
+  readonly wakeAll: () => void;
+  /** An agent was given an assignment in answer to what it said, which may be before its turn. */
+  readonly told: (agentId: string) => void;
+  /** An agent has taken what it was woken for, or there was nothing: the next one has its turn. */
+  readonly took: (agentId: string) => void;
+  /** Sessions whose turn to look has not come. Each is there once, so they are no more than there are sessions. */
+  readonly waiting: number;
+}
+
+/** The live sessions of this server. Nothing here waits: a broadcast marks mailboxes, some now and some in their turn, and returns. */
+export interface Registry extends Waking {
   /** Registers a session and ends the one it replaces. False when a newer session of the agent is here already. */
   add(session: LiveSession): boolean;
   remove(session: LiveSession): void;
@@ -25,9 +38,6 @@ export interface Registry {
   arrive(arrival: Arrival): () => void;
   /** Ends the session of an agent that is older than this epoch. */
   supersede(agentId: string, epoch: bigint): void;
-  /** Makes the sessions of these clusters look again. */
-  wake(clusterIds: Iterable<string>): void;
-  wakeAll(): void;
   /** Ends the session of an agent if it is still this one. */
   end(agentId: string, sessionId: string, ending: Ending): void;
   /** Ends whatever speaks for an agent, or for any agent of a cluster, with or without a hello. */
@@ -40,6 +50,8 @@ export interface Registry {
 }
 
 /** Sessions by agent and by cluster. */
+type Index = ReturnType<typeof createIndex>;
+
 function createIndex() {
   const byAgent = new Map<string, LiveSession>();
   const byCluster = new Map<string, Set<LiveSession>>();
@@ -71,40 +83,49 @@ function endThose(all: Iterable<Arrival>, which: (arrival: Arrival) => boolean, 
   }
 }
 
-/** `random` is uniform in [0, 1). */
-export function createRegistry(random: () => number = Math.random): Registry {
-  const { byAgent, byCluster, put, remove } = createIndex();
-  const arrived = new Set<Arrival>();
-  let drainMs: number | undefined;
+/**
+ * Sessions that were woken and have not taken what they were woken for. Enough to keep a server and its database busy, and few enough
+ * that what is under way for them is over while it is young: see decision 0086.
+ */
+const wokenMax = 256;
+/** An agent that has more to do than this, or does nothing, no longer holds up those that wait. */
+const wokenMsMax = 1_000;
 
-  function endForDrain({ mailbox }: Pick<LiveSession, "mailbox">): void {
-    mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(random() * (drainMs ?? 0)) });
-  }
-  function add(session: LiveSession): boolean {
-    const before = byAgent.get(session.agentId);
-    if (before !== undefined && before.epoch > session.epoch) return false;
-    if (before !== undefined) endReplaced(before, session);
-    if (before !== undefined) remove(before);
-    put(session);
-    if (drainMs !== undefined) endForDrain(session);
-    return true;
-  }
+function createWaking({ byAgent, byCluster }: Index): Waking & Pick<Pace<LiveSession>, "forget"> {
+  const pace = createPace<LiveSession>({
+    most: wokenMax,
+    msMax: wokenMsMax,
+    tell: ({ mailbox }) => mailbox.mark(),
+  });
   return {
-    add,
-    remove,
-    arrive: (arrival) => {
-      arrived.add(arrival);
-      if (drainMs !== undefined) endForDrain(arrival);
-      return () => arrived.delete(arrival);
+    wake: (clusterIds) => {
+      pace.add([...clusterIds].flatMap((id) => [...(byCluster.get(id) ?? [])]));
     },
+    wakeAll: () => pace.add(byAgent.values()),
+    told: (agentId) => {
+      const session = byAgent.get(agentId);
+      if (session !== undefined) pace.told(session);
+    },
+    took: (agentId) => {
+      const session = byAgent.get(agentId);
+      if (session !== undefined) pace.done(session);
+    },
+    forget: pace.forget,
+    get waiting() {
+      return pace.waiting;
+    },
+  };
+}
+
+function createEndings(
+  { byAgent, byCluster }: Index,
+  arrived: Iterable<Arrival>,
+): Pick<Registry, "supersede" | "end" | "endAgent" | "endCluster"> {
+  return {
     supersede: (agentId, epoch) => {
       const session = byAgent.get(agentId);
       if (session !== undefined && session.epoch < epoch) session.mailbox.end({ kind: "superseded" });
     },
-    wake: (clusterIds) => {
-      for (const id of clusterIds) for (const session of byCluster.get(id) ?? []) session.mailbox.mark();
-    },
-    wakeAll: () => byAgent.forEach((session) => session.mailbox.mark()),
     end: (agentId, sessionId, ending) => {
       const session = byAgent.get(agentId);
       if (session?.sessionId === sessionId) session.mailbox.end(ending);
@@ -120,6 +141,46 @@ export function createRegistry(random: () => number = Math.random): Registry {
         ending,
       );
     },
+  };
+}
+
+/** `random` is uniform in [0, 1). */
+export function createRegistry(random: () => number = Math.random): Registry {
+  const index = createIndex();
+  const { byAgent, put } = index;
+  const arrived = new Set<Arrival>();
+  const waking = createWaking(index);
+  let drainMs: number | undefined;
+
+  function endForDrain({ mailbox }: Pick<LiveSession, "mailbox">): void {
+    mailbox.end({ kind: "drain", reconnectAfterMs: Math.round(random() * (drainMs ?? 0)) });
+  }
+  function forget(session: LiveSession): void {
+    index.remove(session);
+    waking.forget(session);
+  }
+  function add(session: LiveSession): boolean {
+    const before = byAgent.get(session.agentId);
+    if (before !== undefined && before.epoch > session.epoch) return false;
+    if (before !== undefined) endReplaced(before, session);
+    if (before !== undefined) forget(before);
+    put(session);
+    if (drainMs !== undefined) endForDrain(session);
+    return true;
+  }
+  return {
+    wake: waking.wake,
+    wakeAll: waking.wakeAll,
+    told: waking.told,
+    took: waking.took,
+    ...createEndings(index, arrived),
+    add,
+    remove: forget,
+    arrive: (arrival) => {
+      arrived.add(arrival);
+      if (drainMs !== undefined) endForDrain(arrival);
+      return () => arrived.delete(arrival);
+    },
     drain: (windowMs) => {
       drainMs = windowMs;
       for (const each of [...byAgent.values(), ...arrived]) endForDrain(each);
@@ -129,6 +190,9 @@ export function createRegistry(random: () => number = Math.random): Registry {
     },
     get size() {
       return byAgent.size;
+    },
+    get waiting() {
+      return waking.waiting;
     },
   };
 }

@@ -14,6 +14,8 @@ import { signEnvelope, generateKey } from "#trust";
 
 import { freshDatabase, type TestDatabase } from "../../../test/support/postgres.ts";
 import type { CaKeeper } from "../../ca-keeper.ts";
+import { createMailbox } from "../../sessions/mailbox.ts";
+import type { LiveSession, Registry } from "../../sessions/registry.ts";
 import { createSessions, type SessionsOptions } from "../../sessions/sessions.ts";
 import type { Tuning } from "../../sessions/tuning.ts";
 import { agents } from "../../store/schema.ts";
@@ -173,6 +175,65 @@ test("what an agent says for hours while nothing changes is not kept in memory",
     return heard.slice(0, -1).every((each) => each.deref() === undefined);
   });
   resting.catch(() => {});
+});
+
+/** Sessions of other clusters that are woken and do nothing: so many that the last ones have to wait. */
+function crowd(registry: Registry): readonly LiveSession[] {
+  const all = Array.from({ length: 300 }, (_, i) => ({
+    agentId: `ag_of_${i}`,
+    clusterId: `cl_of_${i}`,
+    sessionId: "s",
+    epoch: 1n,
+    mailbox: createMailbox(),
+  }));
+  for (const each of all) registry.add(each);
+  return all;
+}
+
+test("an agent for which there is nothing leaves its turn to the next one at once", async (t) => {
+  const { open, sessions } = await setUp(t, {});
+  const { registry } = sessions.ports;
+  const stream = open(quietAfter(message(1n)));
+  await stream.next();
+  const resting = stream.next();
+  resting.catch(() => {});
+  await until("it has entered", () => registry.size === 1);
+  const others = crowd(registry);
+  registry.wake(["cl_1", ...others.map(({ clusterId }) => clusterId)]);
+  const waiting = registry.waiting;
+  assert.ok(waiting > 0);
+  await until("one more has been woken", () => registry.waiting === waiting - 1);
+});
+
+test("an agent whose turn has not come is given what it lacks in answer to what it says, and is not woken for it again", async (t) => {
+  const { open, sessions, db } = await setUp(t, {});
+  const { registry } = sessions.ports;
+  // What has changed until now is told to nobody.
+  await sessions.pollChanges();
+  const beat = Promise.withResolvers<void>();
+  async function* messages(): AsyncGenerator<SyncRequest> {
+    yield message(1n);
+    await beat.promise;
+    yield* quietAfter(message(2n));
+  }
+  const stream = open(messages());
+  await stream.next();
+  const given = stream.next();
+  await until("it has entered", () => registry.size === 1);
+  const others = crowd(registry);
+  registry.wake(others.map(({ clusterId }) => clusterId));
+  const before = registry.waiting;
+  const digest = `sha256:${"a".repeat(64)}`;
+  await db.execute(sql`insert into bundles (digest, kind, name, version, target_path, length, content, targets_version, pushed_at, pushed_by)
+    values (${digest}, 'rules', 'starter', '1.0.0', 'p', 1, '\\x00', 1, now(), 'test')`);
+  await db.execute(
+    sql`insert into assignments (cluster_id, generation, rules_digest, changed_at) values ('cl_1', 1, ${digest}, now())`,
+  );
+  await sessions.pollChanges();
+  assert.equal(registry.waiting, before + 1, "it stands in line");
+  beat.resolve();
+  assert.notEqual((await given).value?.assignment, undefined);
+  assert.equal(registry.waiting, before);
 });
 
 test("a drain sends every stream away with a time of its own to come back", async (t) => {

@@ -159,6 +159,7 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
     const begun = synced.session === session ? undefined : synced.session;
     session = synced.session;
     if (begun !== undefined && !isClosed && !goodbye) enter(begun);
+    notePace(ports, caller, request, synced.response);
     return synced.response;
   }
   return {
@@ -181,6 +182,17 @@ function openStream(ports: SessionPorts, caller: SyncCaller, line: Line): Stream
       mailbox.take() && session !== undefined ? lookAgain(ports, session) : Promise.resolve(undefined),
     farewell: (reconnectAfterMs) => sendAway(ports, session?.sequence ?? 0n, reconnectAfterMs),
   };
+}
+
+/** Whether an agent has something to take still, or has taken it. */
+function notePace(
+  { registry }: Pick<SessionPorts, "registry">,
+  { agentId }: SyncCaller,
+  { report }: SyncRequest,
+  { assignment }: SyncResponse,
+): void {
+  if (assignment !== undefined) registry.told(agentId);
+  else if (report.length > 0) registry.took(agentId);
 }
 
 interface Clocks {
@@ -230,8 +242,10 @@ function noteEnd(ports: SessionPorts, session: Session): void {
 
 async function lookAgain(ports: SessionPorts, session: Session): Promise<SyncResponse | undefined> {
   try {
-    const synced = await answer(ports, session);
-    return synced.isNews ? synced.response : undefined;
+    const { isNews, response } = await answer(ports, session);
+    // Who has something to fetch, to check and to prove is waited for.
+    if (response.assignment === undefined) ports.registry.took(session.caller.agentId);
+    return isNews ? response : undefined;
   } catch (error) {
     if (!isDatabaseAway(error)) throw error;
     ports.log.warn({ err: error }, "database away, an agent hears of a change with its next message");

@@ -82,6 +82,7 @@ async function lookUntilEnded(
     if (!mailbox.take()) continue;
     const now = await answer(ports, session);
     if (now.isNews) return now.response;
+    ports.registry.took(session.caller.agentId);
   }
 }
 
