@@ -71,15 +71,18 @@ export function isSilent({ agents }: RolloutCluster): boolean {
   return agents.length === 0 || agents.some((agent) => agent.silent);
 }
 
-/** Why a waiting cluster waits although its wave has begun; empty when there is nothing to say. */
+/**
+ * Why a waiting cluster waits although its wave has begun; empty when there is nothing to say. `isUnheard` says what `isSilent` does, to be
+ * given for those whose agents were not read.
+ */
 export function waitReason(
   cluster: Pick<RolloutCluster, "state" | "wave" | "late">,
-  isSilent: boolean,
+  isUnheard: boolean,
   rollout: Rollout,
 ): string {
   if (cluster.state !== "waiting" || cluster.wave > rollout.wave) return "";
   if (!["running", "paused", "succeeded"].includes(rollout.state)) return "";
-  if (isSilent && strategyOf(rollout.spec).offline !== "count") {
+  if (isUnheard && strategyOf(rollout.spec).offline !== "count") {
     return "silent; gets it when it is heard of again";
   }
   if (cluster.late === true) return "came later; gets it when its wave is done";

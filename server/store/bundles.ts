@@ -42,10 +42,7 @@ export async function listBundles(db: Db, kind: BundleKindName | undefined): Pro
 
 export async function listBundlesAt(db: Db, paths: readonly string[]): Promise<readonly BundleRow[]> {
   if (paths.length === 0) return [];
-  return db
-    .select(withoutContent)
-    .from(bundles)
-    .where(anyOf(bundles.targetPath, [...paths]));
+  return db.select(withoutContent).from(bundles).where(anyOf(bundles.targetPath, paths));
 }
 
 /** The names of some bundles by digest; those that are not stored are left out. */
@@ -93,10 +90,7 @@ export async function insertBundle(tx: Transaction, row: typeof bundles.$inferIn
 /** Notes that a version of targets metadata lists these paths and, by its absence, no others. */
 export async function markListed(tx: Transaction, paths: readonly string[], version: bigint): Promise<void> {
   if (paths.length === 0) return;
-  await tx
-    .update(bundles)
-    .set({ targetsVersion: version })
-    .where(anyOf(bundles.targetPath, [...paths]));
+  await tx.update(bundles).set({ targetsVersion: version }).where(anyOf(bundles.targetPath, paths));
 }
 
 /** How many clusters of a scope are assigned a bundle and how many prove it, by digest. */

@@ -164,10 +164,9 @@ export interface ClusterParts {
 
 export async function loadClusterParts(
   db: Database,
-  clusterIds: readonly string[],
+  ids: readonly string[],
   options: { readonly attemptsPerKind: number; readonly ratesSince: Date },
 ): Promise<ClusterParts> {
-  const ids = [...clusterIds];
   if (ids.length === 0) {
     return { agents: [], components: [], attempts: [], assignments: [], layers: [], rates: [] };
   }
@@ -206,11 +205,11 @@ async function listLayers(db: Db, ids: readonly string[]): Promise<readonly Laye
   return rows;
 }
 
-function agentsOf(db: Db, ids: string[]) {
+function agentsOf(db: Db, ids: readonly string[]) {
   return db.select({ id: agents.id }).from(agents).where(anyOf(agents.clusterId, ids));
 }
 
-function listComponents(db: Db, ids: string[]) {
+function listComponents(db: Db, ids: readonly string[]) {
   return db
     .select()
     .from(agentComponents)
@@ -218,7 +217,7 @@ function listComponents(db: Db, ids: string[]) {
 }
 
 /** By generation first: an agent whose clock was wrong once would otherwise show that attempt as its newest for ever. */
-async function listAttempts(db: Db, ids: string[], perKind: number): Promise<readonly AttemptRow[]> {
+async function listAttempts(db: Db, ids: readonly string[], perKind: number): Promise<readonly AttemptRow[]> {
   const { rows } = await db.execute<Record<string, unknown> & AttemptText>(sql`
     select t.agent_id as "agentId", t.kind, t.digest, t.generation::text, t.phase, t.reason, t.detail,
       ${perKind === 1 ? sql`''` : sql`t.log_tail`} as "logTail",

@@ -11,7 +11,7 @@ import { OfflinePolicy } from "#proto/fleet/v1/rollout_spec";
 import { startSimAgent } from "../../../test/support/sim-agent.ts";
 import { startTestFleet } from "../agent-service/fixture.ts";
 
-/** All but the words of its state and the time at which these were said, which the loop of rollouts may have changed by now. */
+/** All but the words of its state, which the loop of rollouts may have changed by now. */
 function shown(rollout: Rollout | undefined): unknown {
   assert.ok(rollout);
   return toJson(RolloutSchema, { ...rollout, because: "" });
