@@ -1,6 +1,6 @@
 /** Agents as processes of their own, with bundles that kill their workers or them: the old bundle runs on, and why is told. */
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -14,6 +14,7 @@ import { newHome, rules, shipper, startAgentFleet, until } from "./testing.ts";
 import type { AgentFleet, Home } from "./testing.ts";
 import { programArgs } from "../test/support/built-programs.ts";
 import { bareEnv } from "../test/support/bare-env.ts";
+import { fillDisk, mayMount, mountSmallDisk, unmount } from "../test/support/small-disk.ts";
 
 const hex = (digest: string) => digest.slice("sha256:".length);
 
@@ -193,10 +194,10 @@ test("a full disk swaps nothing: what ran goes on, the bundle runs once there is
   const [good, next] = fleet.bundles;
   assert.ok(good && next);
   const small = mkdtempSync(join(tmpdir(), "falconry-small-"));
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", small]);
-  if (mounted.status !== 0) return t.skip("needs the right to mount a small tmpfs");
+  if (!mayMount) return t.skip("only root may mount a small disk");
+  mountSmallDisk(small, "1m");
   t.after(() => {
-    spawnSync("umount", ["-l", small]);
+    unmount(small);
     rmSync(small, { recursive: true, force: true });
   });
   const home = newHome(t, await fleet.joinString(), { FALCONRY_STATE_DIR: small });
@@ -204,14 +205,13 @@ test("a full disk swaps nothing: what ran goes on, the bundle runs once there is
   await until("it is there", async () => (await fleet.agent())?.transport === "stream");
   await fleet.assign("rules", "starter@1.0.0");
   await until("the good rules are proved", async () => (await fleet.proved("rules")) === good.digest);
-  const fill = join(small, "fill");
-  spawnSync("dd", ["if=/dev/zero", `of=${fill}`, "bs=4k"]);
+  const makeRoom = fillDisk(small);
   await fleet.assign("rules", "starter@1.1.0");
   await until("the server is told", async () =>
     (await fleet.agent())?.conditions.some(({ code }) => code === "disk/full" || code === "state/not-stored"),
   );
   assert.equal(await fleet.proved("rules"), good.digest);
-  rmSync(fill);
+  makeRoom();
   await until("the next rules are proved", async () => (await fleet.proved("rules")) === next.digest);
 });
 

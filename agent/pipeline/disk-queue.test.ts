@@ -15,7 +15,11 @@ function folder(t: TestContext): string {
 }
 
 function open(dir: string, problems: string[] = [], bytesMax = 1e9): DiskQueue {
-  return new DiskQueue(dir, { bytesMax, segmentBytes: 200, onProblem: (message) => problems.push(message) });
+  return new DiskQueue(dir, {
+    bytesMax,
+    segmentBytes: 200,
+    onProblem: (_code, message) => problems.push(message),
+  });
 }
 
 function put(queue: DiskQueue, ...lines: string[]): void {

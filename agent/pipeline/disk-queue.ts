@@ -2,17 +2,24 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { FolderSync, SyncGuard } from "./durable.ts";
 import { FdsInUse } from "./fds-in-use.ts";
-import { syncData, writeAllSync } from "./files.ts";
+import { DiskRoom } from "./disk-room.ts";
+import { reasonOf, syncData, writeAllSync } from "./files.ts";
 import { segmentIds, segmentPath } from "./queue-files.ts";
 import { QueuePositionFile } from "./queue-position.ts";
+import type { QueuePosition } from "./queue-position.ts";
+import { QueueSpares } from "./queue-spares.ts";
+import { scanSegment } from "./segment-scan.ts";
 import { encodeEntry, loadEntry, measureEntry } from "./segment.ts";
 import type { Measure, NewEntry, StoredEntry } from "./segment.ts";
 import { Slab } from "./slab.ts";
 
+/** `damaged`: something in it cannot be read, or may not survive. `queue`: something cannot be written for now. */
+export type QueueProblem = "damaged" | "queue";
+
 export interface QueueOptions {
   readonly bytesMax: number;
   readonly segmentBytes: number;
-  readonly onProblem: (message: string) => void;
+  readonly onProblem: (code: QueueProblem, message: string) => void;
 }
 
 interface Segment {
@@ -36,8 +43,6 @@ interface Found extends Measure {
   readonly segment: Segment;
 }
 
-/** Files kept to be written over again: that costs a third of writing a new one. */
-const sparesMax = 2;
 /** What a process wrote and is no further back still lies in memory, where no disk can have damaged it. */
 const freshBytes = 256 * 1024 * 1024;
 
@@ -55,7 +60,10 @@ export class DiskQueue {
   readonly #slab = new Slab();
   readonly #position: QueuePositionFile;
   readonly #fds = new FdsInUse();
-  readonly #spares: number[] = [];
+  readonly #spares: QueueSpares;
+  readonly #room: DiskRoom;
+  /** The disk was full when it was last needed: nothing is kept to be written over again. */
+  #isShort = false;
   /** In all segments, acknowledged or not. */
   #size = 0;
   #records = 0;
@@ -77,7 +85,8 @@ export class DiskQueue {
     this.#folder = new FolderSync(dir, true);
     this.#position = new QueuePositionFile(join(dir, "position.json"));
     const ids = segmentIds(dir, "seg");
-    for (const id of segmentIds(dir, "free")) fs.rmSync(segmentPath(this.#dir, id, "free"));
+    this.#spares = new QueueSpares(dir);
+    this.#room = new DiskRoom(dir);
     const position = this.#position.load();
     // Never one that was used before: the position would speak of other entries.
     const used = [...ids, ...(position === undefined ? [] : [position.segment])];
@@ -102,30 +111,38 @@ export class DiskQueue {
     return this.bytes <= 0;
   }
 
-  /** A file that one entry made larger than others is not kept to be used again. */
+  /** The largest file that is kept to be used again: not one that an entry made larger than others, none of a full disk. */
   get #sizeKept(): number {
-    return this.#options.segmentBytes * 2;
+    return this.#isShort ? 0 : this.#options.segmentBytes * 2;
   }
 
   get isFull(): boolean {
     return this.bytes >= this.#options.bytesMax;
   }
 
-  /** Appends an entry or throws and leaves the queue as it was. It is durable after the next `sync`. */
+  /** Appends an entry or throws and leaves the queue as it was; durable after `sync`. A backlog leaves a rest: see DiskRoom. */
   append(entry: NewEntry): void {
     const writer = this.#openToWrite();
     const { segment } = writer;
     const buffers = encodeEntry(entry, this.#sequence);
+    const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    const isLonger = segment.size + bytes > writer.fileSize;
     try {
+      if (isLonger && !this.isEmpty) this.#room.take(bytes);
       writeAllSync(writer.fd, buffers, segment.size);
     } catch (error) {
+      this.#isShort = true;
+      this.#spares.drop();
       fs.ftruncateSync(writer.fd, segment.size);
       writer.fileSize = segment.size;
       throw error;
     }
+    this.#isShort &&= !isLonger;
     this.#sequence++;
-    const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-    this.#grow(segment, bytes, entry.count);
+    segment.size += bytes;
+    segment.records += entry.count;
+    this.#size += bytes;
+    this.#records += entry.count;
     writer.fileSize = Math.max(writer.fileSize, segment.size);
   }
 
@@ -161,7 +178,7 @@ export class DiskQueue {
       if (segment !== undefined) segment.records -= entry.count;
     }
     this.#read = { segment: last.segment, offset: last.end };
-    this.#position.save({ segment: last.segment, sequence: last.sequence + 1 });
+    this.#note({ segment: last.segment, sequence: last.sequence + 1 });
     for (const segment of this.#segments.slice()) {
       const isDone = segment.id < last.segment || (segment.id === last.segment && last.end >= segment.size);
       if (!isDone) return;
@@ -172,6 +189,17 @@ export class DiskQueue {
   /** Gives entries back that were taken and not acknowledged. */
   rewind(): void {
     this.#cursor = this.#read;
+  }
+
+  /** A full disk must not keep what was delivered from being removed, which is what makes room. */
+  #note(position: QueuePosition): void {
+    try {
+      this.#position.save(position);
+    } catch (error) {
+      this.#isShort = true;
+      const what = "how far it was delivered cannot be noted, records may come twice after a crash";
+      this.#options.onProblem("queue", `${what}: ${reasonOf(error)}`);
+    }
   }
 
   /**
@@ -213,7 +241,7 @@ export class DiskQueue {
     this.#closeWriter();
     this.#forgetReader();
     this.#position.close();
-    for (const id of this.#spares.splice(0)) fs.rmSync(segmentPath(this.#dir, id, "free"), { force: true });
+    this.#spares.drop();
     // An empty queue leaves no segment, so that its folder shows that nothing waits in it.
     if (last !== undefined && this.isEmpty) fs.rmSync(segmentPath(this.#dir, last.id), { force: true });
   }
@@ -226,46 +254,21 @@ export class DiskQueue {
     const fd = fs.openSync(segmentPath(this.#dir, id), "r+");
     try {
       const fileSize = fs.fstatSync(fd).size;
-      const segment: Segment = { id, size: 0, records: 0, isOwn: false };
-      let acknowledged = 0;
-      let records = 0;
-      let wanted: number | undefined;
-      let isDamaged = !isLast;
-      for (;;) {
-        const found = measureEntry(fd, segment.size, fileSize);
-        if (found.kind !== "entry" || found.sequence !== (wanted ?? found.sequence)) break;
-        if ("kind" in loadEntry(fd, found, this.#slab.take(found.length), 0)) {
-          // Behind a torn entry nothing goes on.
-          const after = measureEntry(fd, found.next, fileSize);
-          isDamaged ||= after.kind === "entry" && after.sequence === found.sequence + 1;
-          break;
-        }
-        segment.size = found.next;
-        wanted = found.sequence + 1;
-        if (found.sequence < firstSequence) acknowledged = found.next;
-        else records += found.count;
-      }
+      const { size, acknowledged, records, ...scan } = scanSegment(fd, fileSize, firstSequence, this.#slab);
+      const isDamaged = !isLast || scan.isDamaged;
+      const segment: Segment = { id, size: isDamaged ? fileSize : size, records, isOwn: false };
       // What is damaged is found again when it is read, and reported then.
-      if (isDamaged) segment.size = fileSize;
-      else fs.ftruncateSync(fd, segment.size);
+      if (!isDamaged) fs.ftruncateSync(fd, segment.size);
       if (acknowledged >= segment.size) fs.rmSync(segmentPath(this.#dir, id));
       else {
         this.#segments.push(segment);
         this.#size += segment.size;
-        segment.records = records;
         this.#records += records;
         if (this.#segments.length === 1) this.#read = this.#cursor = { segment: id, offset: acknowledged };
       }
     } finally {
       fs.closeSync(fd);
     }
-  }
-
-  #grow(segment: Segment, bytes: number, records: number): void {
-    segment.size += bytes;
-    segment.records += records;
-    this.#size += bytes;
-    this.#records += records;
   }
 
   /** The first entry at a place or behind it. */
@@ -308,6 +311,7 @@ export class DiskQueue {
     const path = segmentPath(this.#dir, segment.id);
     fs.copyFileSync(path, `${path}.damaged`);
     this.#options.onProblem(
+      "damaged",
       `Queue segment ${path} is damaged at byte ${offset} (${why}): ` +
         `${segment.size - offset} bytes are not delivered, the file is kept as ${path}.damaged`,
     );
@@ -323,8 +327,7 @@ export class DiskQueue {
     }
     this.#closeWriter();
     const id = this.#lastId + 1;
-    const spare = this.#spares.pop();
-    if (spare !== undefined) fs.renameSync(segmentPath(this.#dir, spare, "free"), segmentPath(this.#dir, id));
+    this.#spares.use(id);
     const fd = fs.openSync(segmentPath(this.#dir, id), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
     this.#lastId = id;
     this.#folder.touch();
@@ -360,14 +363,12 @@ export class DiskQueue {
     this.#segments.splice(this.#segments.indexOf(segment), 1);
     if (this.#reader?.segment === segment.id) this.#forgetReader();
     // Entries are told from those of an earlier use by their sequence, which every process begins anew.
-    if (segment.isOwn && this.#spares.length < sparesMax && size <= this.#sizeKept) {
-      fs.renameSync(segmentPath(this.#dir, segment.id), segmentPath(this.#dir, segment.id, "free"));
-      this.#spares.push(segment.id);
-    } else fs.rmSync(segmentPath(this.#dir, segment.id), { force: true });
+    const isSpare = segment.isOwn && size <= this.#sizeKept;
+    if (isSpare && this.#spares.hasRoom) this.#spares.keep(segment.id);
+    else fs.rmSync(segmentPath(this.#dir, segment.id), { force: true });
     if (this.#read.segment !== segment.id) return;
-    const next: Place = { segment: this.#segments[0]?.id ?? this.#lastId, offset: 0 };
-    if (this.#cursor.segment <= segment.id) this.#cursor = next;
-    this.#read = next;
+    this.#read = { segment: this.#segments[0]?.id ?? this.#lastId, offset: 0 };
+    if (this.#cursor.segment <= segment.id) this.#cursor = this.#read;
   }
 
   /** What is in the segment has to be as durable as if it had been synced in time. */
@@ -387,7 +388,7 @@ export class DiskQueue {
   }
 
   #fail(cause: unknown): void {
-    this.#options.onProblem(this.#guard.fail(`the queue in ${this.#dir}`, cause).message);
+    this.#options.onProblem("damaged", this.#guard.fail(`the queue in ${this.#dir}`, cause).message);
   }
 
   #forgetReader(): void {

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
+import { DiskRoom } from "./disk-room.ts";
 import { reasonOf } from "./files.ts";
 import { segmentIds, segmentPath } from "./queue-files.ts";
 import { blockHeadBytes, encodeBlock, RingDraft } from "./ring-block.ts";
@@ -51,6 +52,7 @@ export function ringFolder(stateDir: string): string {
 export class EventRing {
   readonly #dir: string;
   readonly #onProblem: (code: string, message: string) => void;
+  readonly #room: DiskRoom;
   #bytesMax: number | undefined;
   #draft: RingDraft | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -66,6 +68,7 @@ export class EventRing {
   constructor(dir: string, onProblem: (code: string, message: string) => void) {
     this.#dir = dir;
     this.#onProblem = onProblem;
+    this.#room = new DiskRoom(dir);
   }
 
   /** Keeps so many bytes from now on; undefined keeps nothing, and removes what was kept. */
@@ -182,6 +185,7 @@ export class EventRing {
     try {
       this.#file ??= await fs.promises.open(segmentPath(this.#dir, segment.id), "a", 0o600);
       if ((await this.#file.stat()).nlink === 0) throw new Error("its files were removed");
+      this.#room.take(block.length);
       await this.#file.appendFile(block);
     } catch (error) {
       await this.#cut(segment);

@@ -64,7 +64,7 @@ export abstract class QueuedOutput implements Output {
     this.queue = new DiskQueue(join(context.queueDir, queueName(config)), {
       bytesMax: config.queueBytesMax,
       segmentBytes: Math.min(segmentBytes, Math.ceil(config.queueBytesMax / 4)),
-      onProblem: (message) => this.problem("damaged", message),
+      onProblem: (code, message) => this.problem(code, message),
     });
   }
 

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
+import { DiskRoom } from "./disk-room.ts";
 import { codeOf, reasonOf, syncData, syncFolder } from "./files.ts";
 
 export interface SpoolOptions {
@@ -51,6 +52,7 @@ export class Spool {
   readonly #dir: string;
   readonly #options: SpoolOptions;
   #segments: Segment[] = [];
+  readonly #room: DiskRoom;
   #dropped = 0;
   readonly #holes: (readonly [from: number, to: number])[] = [];
   #isLastDamaged = false;
@@ -63,6 +65,7 @@ export class Spool {
   constructor(dir: string, options: SpoolOptions) {
     this.#dir = dir;
     this.#options = options;
+    this.#room = new DiskRoom(dir);
     fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
     this.id = readId(join(dir, "id"));
     this.#load();
@@ -86,10 +89,10 @@ export class Spool {
     return this.bytes >= this.#options.bytesMax;
   }
 
-  /** Appends entries of whole lines, all or none; resolves when they are durable. */
+  /** Appends entries of whole lines, all or none; resolves when they are durable. A rest of the disk is left, see DiskRoom. */
   append(entries: readonly Buffer[]): Promise<void> {
     const parts = entries.flatMap((lines) => [headOf(lines), lines]);
-    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    const bytes = bytesOf(parts);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ parts, bytes, resolve, reject });
       this.#writing ??= this.#write();
@@ -170,6 +173,7 @@ export class Spool {
     const length = segment.end - segment.start;
     let written = 0;
     try {
+      if (this.start < this.end) this.#room.take(bytesOf(parts));
       for (let rest = parts; rest.length > 0; rest = after(parts, written)) {
         const { bytesWritten } = await writev(fd, rest.slice(0, 1000), length + written);
         written += bytesWritten;
@@ -266,6 +270,10 @@ export class Spool {
   #path(start: number): string {
     return join(this.#dir, `${String(start).padStart(16, "0")}.spool`);
   }
+}
+
+function bytesOf(parts: readonly Buffer[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
 }
 
 /** Length and CRC-32 of the lines, 4 bytes each, big endian. */

@@ -16,6 +16,7 @@ import { joinString, rows, wellSaid } from "../support/refusals.ts";
 import { programArgs } from "../support/built-programs.ts";
 import { spawnCli } from "../support/run-cli.ts";
 import { bareEnv } from "../support/bare-env.ts";
+import { mayMount, mountSmallDisk, unmount } from "../support/small-disk.ts";
 
 const detectMs = 15_000;
 const list = ["cluster", "list"];
@@ -113,11 +114,9 @@ async function junk(fleet: Fleet, since: Date): Promise<void> {
 async function fullDisk(t: TestContext, fleet: Fleet, since: Date): Promise<void> {
   const dir = join(dirname(fleet.layout.root), "small");
   const state = join(dir, "state");
-  mkdirSync(state, { recursive: true });
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", state]).status !== 0) {
-    return t.skip("needs the right to mount a small tmpfs");
-  }
-  t.after(() => spawnSync("umount", ["-l", state]));
+  if (!mayMount) return t.skip("only root may mount a small disk");
+  mountSmallDisk(state, "1m");
+  t.after(() => unmount(state));
   for (const name of ["audit", "output"]) mkdirSync(join(dir, name));
   const auditLog = join(dir, "audit", "audit.log");
   const events = join(dir, "output", "events.jsonl");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mayMount } from "./processes.ts";
+import { mayMount } from "../support/small-disk.ts";
 import { play } from "./scenario.ts";
 import type { Scale, Scenario } from "./scenario.ts";
 

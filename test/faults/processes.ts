@@ -1,6 +1,5 @@
-import * as fs from "node:fs";
-import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { mountSmallDisk, unmount } from "../support/small-disk.ts";
 import { settle } from "./scenario.ts";
 import type { FaultWorld, Scenario } from "./scenario.ts";
 
@@ -46,9 +45,7 @@ export const processFaults: readonly Scenario[] = [
   {
     name: "disk of the queue full during an outage",
     async run(world) {
-      fs.mkdirSync(world.stateDir);
-      const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", world.stateDir]);
-      if (mounted.status !== 0) throw new Error(`cannot mount a small disk: ${mounted.stderr.toString()}`);
+      mountSmallDisk(world.stateDir, "2m");
       try {
         await world.agent.start(world.config());
         const writer = world.write();
@@ -61,14 +58,11 @@ export const processFaults: readonly Scenario[] = [
         await settle(world);
       } finally {
         await world.agent.end("SIGKILL");
-        spawnSync("umount", [world.stateDir]);
+        unmount(world.stateDir);
       }
     },
   },
 ];
-
-/** Whether this process may mount a small disk; ordinary users may not. */
-export const mayMount: boolean = process.getuid?.() === 0;
 
 async function endedDuringOutage(world: FaultWorld, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
   await world.agent.start(world.config());

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { destinationFaults } from "../faults/destinations.ts";
-import { mayMount, processFaults } from "../faults/processes.ts";
+import { processFaults } from "../faults/processes.ts";
+import { mayMount } from "../support/small-disk.ts";
 import { rotationFaults } from "../faults/rotations.ts";
 import { play } from "../faults/scenario.ts";
 import type { Scale } from "../faults/scenario.ts";
