@@ -70,8 +70,11 @@ export interface Crowd {
 }
 
 const perProcess = 2_500;
-/** Real agents have a heap each: to go through that of thousands again and again would only take from the machine. */
-const heapArgs = ["--initial-old-space-size=2048"];
+/**
+ * Real agents have a heap each: to go through that of thousands again and again would only take from the machine, be it for objects or, as V8
+ * does by itself with every 64 MiB, for the buffers of what came.
+ */
+const heapArgs = ["--initial-old-space-size=2048", "--external-memory-accounted-in-global-limit"];
 
 export function startCrowd(
   dir: string,
