@@ -10,6 +10,7 @@ import { SyncResponseSchema, type SyncRequest, type SyncResponse } from "#proto/
 import type { Traces } from "#traces";
 import type { RoleName } from "#trust";
 
+import type { FleetPace } from "../domain/fleet-pace.ts";
 import { accept, type Outcome } from "../domain/refusal.ts";
 import { renewAssignments } from "../store/assignments.ts";
 import { adoptCertificate } from "../store/agents.ts";
@@ -58,8 +59,8 @@ export interface SyncPorts {
   readonly rates: Batcher<RateRow>;
   readonly reports: StoreReport;
   readonly tuning: Tuning;
-  /** The window within which the fleet's agents are to come back after a loss. */
-  readonly reconnectWindowMs: () => number;
+  /** How often the fleet's agents speak and come back; the same object until it changes. */
+  readonly pace: () => FleetPace;
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
   readonly clock: () => Date;
@@ -86,8 +87,8 @@ export interface Session {
   offeredGeneration: bigint;
   /** The newest list of CAs that the agent said it holds, or was sent. */
   caBundleVersion: bigint;
-  /** The window to come back in that the agent was told, with the rest of the tuning; undefined when it was told nothing. */
-  toldWindowMs: number | undefined;
+  /** The pace that the agent was told, with the rest of the tuning; undefined when it was told nothing. */
+  toldPace: FleetPace | undefined;
   /** The head of the audit log that the agent said it holds. */
   auditHead: KnownHead | undefined;
   /** The candidates that the agent holds, with what it was offered since; undefined for agents that take none. */
@@ -234,9 +235,7 @@ async function enter(
     ports.clock(),
   );
   return accept(
-    lease === undefined
-      ? undefined
-      : { ...newSession(caller, sessionId, lease), toldWindowMs: ports.reconnectWindowMs() },
+    lease === undefined ? undefined : { ...newSession(caller, sessionId, lease), toldPace: ports.pace() },
   );
 }
 
@@ -252,7 +251,7 @@ function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Sessio
     labelsDigest: new Uint8Array(),
     offeredGeneration: 0n,
     caBundleVersion: 0n,
-    toldWindowMs: undefined,
+    toldPace: undefined,
     auditHead: undefined,
     shadow: undefined,
     backtest: undefined,
@@ -374,13 +373,12 @@ async function metadataFor(ports: SyncPorts, session: Session, desired: Desired)
   return all.map(({ role, version, body }) => ({ role, version, body: new Uint8Array(body) }));
 }
 
-/** The tuning, in the first answer of a session and when the window has changed. */
-function tuningFor({ tuning, reconnectWindowMs: windowMs }: SyncPorts, session: Session) {
-  const reconnectWindowMs = windowMs();
-  if (session.toldWindowMs === reconnectWindowMs) return {};
-  session.toldWindowMs = reconnectWindowMs;
-  const { heartbeatMs, reportMs } = tuning;
-  return { tuning: { heartbeatMs, reportMs, reconnectWindowMs } };
+/** The tuning, in the first answer of a session and when the pace has changed. */
+function tuningFor(ports: SyncPorts, session: Session) {
+  const pace = ports.pace();
+  if (session.toldPace === pace) return {};
+  session.toldPace = pace;
+  return { tuning: { heartbeatMs: ports.tuning.heartbeatMs, ...pace } };
 }
 
 /** What a session is ended with when its identity was taken back. */

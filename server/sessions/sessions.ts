@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import { noTraces, type Traces } from "#traces";
 
-import { reconnectWindowMs } from "../domain/reconnect-window.ts";
+import { fleetPace, type FleetPace } from "../domain/fleet-pace.ts";
 import { countAgents } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import { storeRates } from "../store/rates.ts";
@@ -93,7 +94,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     tuning.ratesMs,
     rateRowsMax,
   );
-  let windowMs = tuning.reconnectWindowMs;
+  let pace: FleetPace = { reconnectWindowMs: tuning.reconnectWindowMs, reportMs: tuning.reportMs };
   const feed = createChangeFeed(db, clock, followChanges(desired, registry, options.cas));
   return {
     ports: {
@@ -108,7 +109,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       rates,
       reports: createReportBook(db, clock),
       tuning,
-      reconnectWindowMs: () => windowMs,
+      pace: () => pace,
       certificateMs: options.certificateMs,
       clock,
       onReport: options.onReport,
@@ -121,10 +122,12 @@ export function createSessions(options: SessionsOptions): Sessions {
     pollChanges: () => feed.poll(),
     flushPresence: () => presence.flush(),
     measureFleet: async () => {
-      windowMs = reconnectWindowMs(await countAgents(db), tuning.reconnectWindowMs);
+      const next = fleetPace(await countAgents(db), tuning);
+      // The same object is the same pace: nobody is told it twice.
+      if (!isDeepStrictEqual(next, pace)) pace = next;
     },
     drain: (drainMs) => {
-      registry.drain(Math.max(drainMs, windowMs));
+      registry.drain(Math.max(drainMs, pace.reconnectWindowMs));
     },
     get size() {
       return registry.size;

@@ -3,7 +3,7 @@ import { heartbeatMs, silentAfterMs } from "../domain/liveness.ts";
 /** How sessions behave. All times are milliseconds. */
 export interface Tuning {
   readonly heartbeatMs: number;
-  /** How often agents send minutes of rates. */
+  /** How often agents of a small fleet send minutes of rates; those of a large one do so more rarely, see fleet-pace. */
   readonly reportMs: number;
   /** Agents of a small fleet come back after a random part of this; of a large one it is longer. */
   readonly reconnectWindowMs: number;

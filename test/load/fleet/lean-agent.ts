@@ -27,8 +27,8 @@ export interface Counters {
   faults: string[];
 }
 
-/** An agent beats when it has said nothing for ten seconds, and sends its rates with it, as the real one does. */
-const beatMs = 10_000;
+/** An agent that was told nothing else beats when it has said nothing for so long, and sends its rates with it, as the real one does. */
+const usualBeatMs = 10_000;
 const minuteMs = 60_000;
 
 /**
@@ -46,6 +46,7 @@ export function startLeanAgent(
   let isStopped = false;
   let failures = 0;
   let windowMs = 5_000;
+  let beatMs = usualBeatMs;
   let timer: NodeJS.Timeout | undefined;
 
   function comeBackIn(ms: number): void {
@@ -55,13 +56,18 @@ export function startLeanAgent(
     const session = newSimSession(identity, "stream", state);
     let head: object | undefined;
     let asked: number | undefined;
+    let isOver = false;
     let work = Promise.resolve();
     const say = (hasReport: boolean) => {
       const more = { rates: [rates()], ...(head === undefined ? {} : { auditHead: head }), shadow: {} };
       link?.tell(session.message(more, hasReport));
       beat.refresh();
     };
-    const beat = setInterval(() => say(false), beatMs);
+    const beatEvery = (ms: number) => {
+      beatMs = ms;
+      return setInterval(() => say(false), ms);
+    };
+    let beat = beatEvery(beatMs);
     const fetch = fetching(() => link, counters);
     const take = async (response: SyncResponse) => {
       if (response.needHello) {
@@ -70,6 +76,11 @@ export function startLeanAgent(
       }
       isConnected = true;
       windowMs = response.tuning?.reconnectWindowMs ?? windowMs;
+      const { reportMs = beatMs } = response.tuning ?? {};
+      if (reportMs !== beatMs && !isOver) {
+        clearInterval(beat);
+        beat = beatEvery(reportMs);
+      }
       head = headOf(response) ?? head;
       asked = response.drain?.reconnectAfterMs;
       const hasNews = await takeLean(identity, state, fetch, response);
@@ -85,6 +96,7 @@ export function startLeanAgent(
           });
       },
       onEnd: (error) => {
+        isOver = true;
         clearInterval(beat);
         failures = isConnected ? 0 : failures + 1;
         isConnected = false;

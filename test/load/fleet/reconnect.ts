@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ClusterService } from "#proto/fleet/v1/cluster";
 
-import { reconnectWindowMs } from "../../../server/domain/reconnect-window.ts";
+import { fleetPace } from "../../../server/domain/fleet-pace.ts";
 import { defaultTuning } from "../../../server/sessions/tuning.ts";
 import { rounded } from "../figures.ts";
 import { type Bench, describe, waitFor, waitForAgents } from "./bench.ts";
@@ -15,7 +15,7 @@ const everyMs = 200;
 /** The server is killed and comes back after a while: how long until every agent speaks, and what people feel meanwhile. */
 export async function measureReconnect(at: Bench): Promise<object> {
   // A fleet that has stood for a minute knows how long it may take to come back.
-  const windowMs = reconnectWindowMs(at.crowd.size, defaultTuning.reconnectWindowMs);
+  const windowMs = fleetPace(at.crowd.size, defaultTuning).reconnectWindowMs;
   await waitFor("the agents to know their window", 180_000, async () => {
     const { leastWindowMs } = await at.crowd.look();
     return leastWindowMs === windowMs ? true : undefined;
