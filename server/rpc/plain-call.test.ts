@@ -10,6 +10,7 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
+import { gunzipSync } from "node:zlib";
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createContextValues, type Interceptor } from "@connectrpc/connect";
@@ -118,6 +119,41 @@ test("an agent gets the same bytes from what is kept encoded as from what is enc
     assert.deepEqual({ ...ready, rest: {} }, { ...anew, rest: {} }, `${digest} from ${offset}`);
     assert.equal(ready.status, 200);
   }
+});
+
+test("an agent that takes gzip gets a bundle packed, and the same messages", async (t) => {
+  const fleet = await startTestFleet(t);
+  const identity = await fleet.enrol("eu-1");
+  const [, bundle] = fleet.bundles;
+  assert.ok(bundle);
+  const rollouts = await fleet.at.client(RolloutService);
+  await rollouts.startRollout({ spec: { kind: BundleKind.RULES } });
+  const link = openLink("stream", identity);
+  t.after(() => link.close());
+  // The client of the general library unpacks by itself what this header and the flags of the envelopes say.
+  const whole = await until("it is assigned", () => fetchBlob(link, bundle.digest).catch(() => undefined));
+  assert.deepEqual(Buffer.from(whole), Buffer.from(bundle.bytes));
+  const takesGzip = { ...plain, "connect-accept-encoding": "gzip" };
+  const ask = (headers: Record<string, string>, offset = 0n) =>
+    callWith(identity, { headers, body: enveloped(request(bundle.digest, offset)) });
+  const [asIs, packedAnswer, rest] = [await ask(plain), await ask(takesGzip), await ask(takesGzip, 1n)];
+  assert.deepEqual(
+    [flagsOf(asIs), flagsOf(packedAnswer), flagsOf(rest)],
+    [
+      [0, 2],
+      [1, 2],
+      [0, 2],
+    ],
+  );
+  assert.equal(asIs.rest["connect-content-encoding"], undefined);
+  assert.equal(packedAnswer.rest["connect-content-encoding"], "gzip");
+  const length = packedAnswer.body.readUInt32BE(1);
+  const message = gunzipSync(packedAnswer.body.subarray(5, 5 + length));
+  assert.ok(message.equals(asIs.body.subarray(5, 5 + asIs.body.readUInt32BE(1))));
+  // What has its end in sight is told as ever: refusals are not packed.
+  const refusal = await ask(takesGzip, BigInt(bundle.bytes.length) + 1n);
+  assert.deepEqual(flagsOf(refusal), [2]);
+  assert.match(refusal.body.toString(), /"code":"out_of_range"/);
 });
 
 /** What is none to any method. */

@@ -33,7 +33,7 @@ import { readEnvelopes } from "./read-envelopes.ts";
 /** A method of agents that is served without what a general library puts around a call. */
 export interface PlainMethod<I extends DescMessage = DescMessage> {
   readonly method: DescMethodServerStreaming<I> | DescMethodBiDiStreaming<I>;
-  /** The answers to the messages of a call, each in the envelope of a stream and not compressed. */
+  /** The answers to the messages of a call, each in the envelope of a stream; compressed only as the response's header says. */
   readonly frames: (
     messages: AsyncIterable<MessageShape<I>>,
     context: HandlerContext,
@@ -55,8 +55,8 @@ export interface PlainCall {
 }
 
 /**
- * The call, if it is of the one form that is served here: the Connect protocol in binary over HTTP/2, without compression and
- * without a deadline of its own, as agents call. Every other form goes the long way and gets the same messages.
+ * The call, if it is of the one form that is served here: the Connect protocol in binary over HTTP/2, not compressed, by a caller who
+ * takes gzip or nothing, and without a deadline of its own, as agents call. Every other form goes the long way and gets the same messages.
  */
 export function plainCall(
   request: Request,
@@ -65,14 +65,14 @@ export function plainCall(
 ): PlainCall | undefined {
   if (!("stream" in request && "stream" in response)) return undefined;
   const { method, authority, headers } = request;
+  const takes = headers["connect-accept-encoding"];
   const isPlain =
     method === "POST" &&
     // Without one, the long way refuses it.
     Boolean(authority) &&
     headers["content-type"] === "application/connect+proto" &&
-    ["connect-content-encoding", "connect-accept-encoding", "connect-timeout-ms"].every(
-      (name) => headers[name] === undefined,
-    );
+    (takes === undefined || takes === "gzip") &&
+    ["connect-content-encoding", "connect-timeout-ms"].every((name) => headers[name] === undefined);
   return isPlain ? { request, response, values } : undefined;
 }
 

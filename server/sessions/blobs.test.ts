@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
 
 import { toBinary } from "@bufbuild/protobuf";
 import { FetchBlobResponseSchema } from "#proto/agent/v1/agent";
@@ -9,7 +10,7 @@ import { eq } from "../store/drizzle.ts";
 import { freshDatabase, type TestDatabase } from "../../test/support/postgres.ts";
 import type { Digest } from "../domain/ids.ts";
 import { bundles } from "../store/schema.ts";
-import { chunkBytes, createBlobBook, piecesFrom, toBlob, type Blob } from "./blobs.ts";
+import { chunkBytes, createBlobBook, packBlob, piecesFrom, toBlob, type Blob } from "./blobs.ts";
 
 async function store(db: TestDatabase, text: string, content: string = text): Promise<Digest> {
   const digest = `sha256:${createHash("sha256").update(text).digest("hex")}` as Digest;
@@ -88,4 +89,32 @@ test("a transfer that broke off goes on from any byte, and ready frames are what
       }
     }
   }
+});
+
+test("packed frames hold the same messages, and nothing is packed that gets no shorter", async () => {
+  const rules = Buffer.from("- rule: a shell in a container\n".repeat(20_000));
+  const blob = await packBlob(toBlob(rules));
+  assert.ok(blob.pieces.length > 1);
+  for (const { message, frame, gzipFrame } of blob.pieces) {
+    assert.ok(gzipFrame !== undefined && gzipFrame.length < frame.length / 10);
+    assert.deepEqual([...gzipFrame.subarray(0, 1)], [1]);
+    assert.ok(gunzipSync(gzipFrame.subarray(5)).equals(toBinary(FetchBlobResponseSchema, message)));
+  }
+  const [half] = piecesFrom(blob, 1_000);
+  assert.equal(half?.gzipFrame, undefined, "what goes on in the middle of a piece is made for one agent");
+  const { pieces } = await packBlob(toBlob(randomBytes(chunkBytes + 1)));
+  assert.deepEqual(
+    pieces.map(({ gzipFrame }) => gzipFrame),
+    [undefined, undefined],
+  );
+});
+
+test("what is kept packed counts as memory, too", async (t) => {
+  const db = await freshDatabase(t);
+  const [text, other] = ["a".repeat(400), "b".repeat(400)];
+  const digests = [await store(db, text), await store(db, other)];
+  // Both fit as they are, but not with what they are packed to.
+  const book = createBlobBook({ db, bytesMax: 801, onDamaged: assert.fail });
+  for (const digest of digests) await book.get(digest);
+  assert.deepEqual(await heldOf(db, book, digests), ["", other]);
 });

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
@@ -26,6 +28,8 @@ export interface Piece {
   readonly message: FetchBlobResponse;
   /** The message in the envelope of a stream, not compressed. The message's chunk is a part of it. */
   readonly frame: Uint8Array;
+  /** The same with the message packed by gzip; absent when that is hardly shorter. */
+  readonly gzipFrame?: Uint8Array;
 }
 
 /**
@@ -55,11 +59,11 @@ export function createBlobBook({ db, onDamaged, bytesMax = blobBytesMax }: BlobO
 
   function keep(digest: Digest, blob: Blob): void {
     held.set(digest, blob);
-    bytes += blob.length;
+    bytes += bytesOf(blob);
     for (const [oldest, old] of held) {
       if (bytes <= bytesMax) return;
       held.delete(oldest);
-      bytes -= old.length;
+      bytes -= bytesOf(old);
     }
   }
   async function load(digest: Digest): Promise<Blob | undefined> {
@@ -67,9 +71,13 @@ export function createBlobBook({ db, onDamaged, bytesMax = blobBytesMax }: BlobO
     if (stored === undefined) return undefined;
     const found = `sha256:${createHash("sha256").update(stored).digest("hex")}`;
     const blob = toBlob(stored);
-    if (found === digest) keep(digest, blob);
-    else onDamaged(digest, found);
-    return blob;
+    if (found !== digest) {
+      onDamaged(digest, found);
+      return blob;
+    }
+    const packed = await packBlob(blob);
+    keep(digest, packed);
+    return packed;
   }
   return {
     get: (digest) => {
@@ -95,6 +103,11 @@ export function toBlob(content: Uint8Array): Blob {
   return { length, pieces };
 }
 
+/** With each of its pieces packed too: once, for all that fetch it. */
+export async function packBlob({ length, pieces }: Blob): Promise<Blob> {
+  return { length, pieces: await Promise.all(pieces.map(packPiece)) };
+}
+
 /** What is left of a bundle from an offset that is not beyond its end, in at least one piece. */
 export function piecesFrom({ length, pieces }: Blob, offset: number): readonly Piece[] {
   if (offset === length) return [pieceOf(new Uint8Array(), length)];
@@ -106,6 +119,20 @@ export function piecesFrom({ length, pieces }: Blob, offset: number): readonly P
 }
 
 const envelopeHeadBytes = 5;
+/** The flag of an envelope whose message is compressed, see the Connect protocol. */
+const compressedFlag = 1;
+const compress = promisify(gzip);
+
+async function packPiece(piece: Piece): Promise<Piece> {
+  const packed = await compress(piece.frame.subarray(envelopeHeadBytes));
+  if (packed.length > piece.frame.length * 0.9) return piece;
+  return { ...piece, gzipFrame: encodeEnvelope(compressedFlag, packed) };
+}
+
+/** What it takes in memory: its messages are parts of the frames. */
+function bytesOf({ length, pieces }: Blob): number {
+  return length + pieces.reduce((sum, { gzipFrame }) => sum + (gzipFrame?.length ?? 0), 0);
+}
 
 function pieceOf(chunk: Uint8Array, length: number): Piece {
   const message = create(FetchBlobResponseSchema, { chunk: Uint8Array.from(chunk), length: BigInt(length) });

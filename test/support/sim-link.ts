@@ -1,5 +1,5 @@
 import { createClient, type Client } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { compressionGzip, createConnectTransport } from "@connectrpc/connect-node";
 import { Http2Connection } from "#wire";
 import { Agent } from "node:https";
 import { AgentService, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
@@ -62,7 +62,12 @@ function openStream({ baseUrl, ...tls }: SimAddress): SimLink {
   const manager = new Http2Connection(baseUrl, undefined, tls);
   const client = createClient(
     AgentService,
-    createConnectTransport({ baseUrl, httpVersion: "2", sessionManager: manager, acceptCompression: [] }),
+    createConnectTransport({
+      baseUrl,
+      httpVersion: "2",
+      sessionManager: manager,
+      acceptCompression: [compressionGzip],
+    }),
   );
   const gone = new AbortController();
   const outbox = createOutbox();

@@ -18,13 +18,14 @@ export async function* fetchBlob(
   for (const { message } of await findPieces(ports, clusterId, request)) yield message;
 }
 
-/** The same as they go over the wire. */
+/** The same as they go over the wire: packed, to whom that can be read by. */
 export async function fetchFrames(
   ports: Ports,
-  clusterId: string,
+  { clusterId, takesGzip }: { readonly clusterId: string; readonly takesGzip: boolean },
   request: FetchBlobRequest,
 ): Promise<readonly Uint8Array[]> {
-  return (await findPieces(ports, clusterId, request)).map(({ frame }) => frame);
+  const pieces = await findPieces(ports, clusterId, request);
+  return pieces.map(({ frame, gzipFrame }) => (takesGzip ? gzipFrame : undefined) ?? frame);
 }
 
 async function findPieces(

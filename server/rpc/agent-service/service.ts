@@ -45,7 +45,11 @@ export function plainMethods(ports: SessionPorts): readonly PlainMethod[] {
   const fetch: PlainMethod<typeof FetchBlobRequestSchema> = {
     method: AgentService.method.fetchBlob,
     frames: async function* (messages, context) {
-      yield* await fetchFrames(ports, agentOf(context).clusterId, await onlyOf(messages));
+      const takesGzip = context.requestHeader.get("connect-accept-encoding") === "gzip";
+      // The envelope of each message says whether this holds for it.
+      if (takesGzip) context.responseHeader.set("connect-content-encoding", "gzip");
+      const caller = { clusterId: agentOf(context).clusterId, takesGzip };
+      yield* await fetchFrames(ports, caller, await onlyOf(messages));
     },
   };
   return [talk, fetch];

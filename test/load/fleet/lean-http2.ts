@@ -33,6 +33,7 @@ export interface LeanAddress {
 const common = [
   ["content-type", "application/connect+proto"],
   ["connect-protocol-version", "1"],
+  ["connect-accept-encoding", "gzip"],
 ] as const;
 
 /** Blocks of headers by where they go to: the same for every call and every agent. */

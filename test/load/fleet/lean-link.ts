@@ -1,4 +1,5 @@
 import { createSecureContext, type SecureContext } from "node:tls";
+import { gunzipSync } from "node:zlib";
 
 import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import {
@@ -156,6 +157,8 @@ function takeFrame<S extends DescMessage>(
 ): void {
   const body = frame.subarray(headBytes);
   if (frame[0] === 0) take(fromBinary(schema, body));
+  // The flag of a message that is packed.
+  else if (frame[0] === 1) take(fromBinary(schema, gunzipSync(body)));
   else endOf(body.toString());
 }
 
