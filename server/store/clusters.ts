@@ -36,7 +36,7 @@ import { clustersIn } from "./scopes.ts";
 import { whereLabels } from "./selectors.ts";
 
 export type ClusterRow = typeof clusters.$inferSelect;
-export type AgentRow = typeof agents.$inferSelect;
+export type AgentRow = Pick<typeof agents.$inferSelect, keyof typeof agentShown>;
 export type ComponentRow = typeof agentComponents.$inferSelect;
 /** A release of a layer that a cluster is assigned. */
 export interface LayerRow {
@@ -55,6 +55,24 @@ export interface ClusterChoice {
   readonly selector: Selector;
   readonly includeRetired: boolean;
 }
+
+/** What people are shown of an agent, and what its health is judged by: of its keys and sessions a page would read more than of that. */
+const agentShown = {
+  id: agents.id,
+  clusterId: agents.clusterId,
+  name: agents.name,
+  version: agents.version,
+  transport: agents.transport,
+  certificateExpiresAt: agents.certificateExpiresAt,
+  connectedAt: agents.connectedAt,
+  disconnectedAt: agents.disconnectedAt,
+  lastSeenAt: agents.lastSeenAt,
+  leftAt: agents.leftAt,
+  createdAt: agents.createdAt,
+  observedGeneration: agents.observedGeneration,
+  conditions: agents.conditions,
+  suspicions: agents.suspicions,
+};
 
 /** Names by code unit, whatever the database sorts text by. */
 const byName = sql`clusters.name collate "C"`;
@@ -174,7 +192,7 @@ export async function loadClusterParts(
   return db.transaction(
     async (tx) => ({
       agents: await tx
-        .select()
+        .select(agentShown)
         .from(agents)
         .where(and(anyOf(agents.clusterId, ids), isNull(agents.revokedAt)))
         .orderBy(asc(agents.name)),
