@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { DiskRoom } from "./disk-room.ts";
 import { FolderSync, SyncGuard } from "./durable.ts";
 import { FdsInUse } from "./fds-in-use.ts";
-import { DiskRoom } from "./disk-room.ts";
 import { reasonOf, syncData, writeAllSync } from "./files.ts";
 import { segmentIds, segmentPath } from "./queue-files.ts";
 import { QueuePositionFile } from "./queue-position.ts";

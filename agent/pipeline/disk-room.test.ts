@@ -74,7 +74,7 @@ test(
     await new CheckpointFile(join(dir, "checkpoint.json"), (message) => said.push(message)).save([]);
     assert.deepEqual(said, []);
     assert.equal(drain(queue), count);
-    assert.equal(fill(queue).count > count / 2, true);
+    assert.ok(fill(queue).count > count / 2);
   },
 );
 
@@ -87,14 +87,13 @@ test(
     const queue = open(dir, problems);
     for (let n = 0; n < 100; n++) put(queue);
     const makeRoom = fillDisk(dir);
-    const { size } = fs.statSync(join(dir, "neighbour"));
-    assert.equal(drain(queue), 100);
+      assert.equal(drain(queue), 100);
     assert.match(problems.join("\n"), /^queue: how far it was delivered cannot be noted, .*: ENOSPC/);
     put(queue);
     const { bavail, bsize } = fs.statfsSync(dir);
     assert.ok(
       bavail * bsize > 50 * line.length,
-      `${bavail * bsize} bytes are free, beside ${size} of others`,
+      `${bavail * bsize} bytes are free`,
     );
     makeRoom();
     // No close: as after kill -9. What was delivered does not come again.

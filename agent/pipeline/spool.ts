@@ -168,12 +168,12 @@ export class Spool {
   }
 
   async #writeGroup(parts: readonly Buffer[]): Promise<void> {
+    if (this.start < this.end) this.#room.take(bytesOf(parts));
     const segment = await this.#segmentToWrite();
     const fd = (this.#writeFd ??= fs.openSync(this.#path(segment.start), "r+"));
     const length = segment.end - segment.start;
     let written = 0;
     try {
-      if (this.start < this.end) this.#room.take(bytesOf(parts));
       for (let rest = parts; rest.length > 0; rest = after(parts, written)) {
         const { bytesWritten } = await writev(fd, rest.slice(0, 1000), length + written);
         written += bytesWritten;

@@ -233,8 +233,8 @@ async function say(call: Call, method: DescMethod, request: object): Promise<str
   const said: string[] = [];
   const tell = (message: Message) => said.push(JSON.stringify(toJson(method.output, message)));
   try {
-    // A tail of alerts that do not come has no end of its own; everything else answers.
-    const answer = call(request, { timeoutMs: method.name === "TailAlerts" ? 250 : 30_000 });
+    // A tail of alerts that do not come says first from where it tells.
+    const answer = call(request, { timeoutMs: 30_000 });
     if (answer instanceof Promise) tell(await answer);
     else {
       for await (const message of answer) {
