@@ -87,14 +87,11 @@ test(
     const queue = open(dir, problems);
     for (let n = 0; n < 100; n++) put(queue);
     const makeRoom = fillDisk(dir);
-      assert.equal(drain(queue), 100);
+    assert.equal(drain(queue), 100);
     assert.match(problems.join("\n"), /^queue: how far it was delivered cannot be noted, .*: ENOSPC/);
     put(queue);
     const { bavail, bsize } = fs.statfsSync(dir);
-    assert.ok(
-      bavail * bsize > 50 * line.length,
-      `${bavail * bsize} bytes are free`,
-    );
+    assert.ok(bavail * bsize > 50 * line.length, `${bavail * bsize} bytes are free`);
     makeRoom();
     // No close: as after kill -9. What was delivered does not come again.
     assert.equal(drain(open(dir)), 1);
