@@ -83,8 +83,9 @@ test("rules that cost more than the bound fail once enough events were seen; dea
     events: second * 10,
     detectionUs: second * 10 * us,
   });
-  assert.equal(reasonOf(soak(19, costing(5_000))), "waits");
-  assert.equal(reasonOf(soak(20, costing(5_000))), "soak/too-slow");
+  assert.equal(reasonOf(soak(25, costing(5_000))), "waits");
+  assert.equal(reasonOf(soak(26, costing(5_000))), "soak/too-slow");
+  assert.equal(reasonOf(soak(300, costing(1_400))), "soak/too-slow");
   assert.equal(reasonOf(soak(300, costing(900))), "passed");
   // A worker that goes on counts on: what came before the bundle is not the bundle's.
   const past = look(-1, { events: 1_000, detectionUs: 2_000_000 });
@@ -94,6 +95,16 @@ test("rules that cost more than the bound fail once enough events were seen; dea
     detectionUs: 2_000_000 + second * 50_000,
   });
   assert.equal(reasonOf(soak(300, after, past, "rules")), "passed");
+});
+
+test("a bundle is not given up for what a new worker takes until its code is compiled", () => {
+  const cold = (second: number) => ({
+    bytes: second,
+    events: second * 100,
+    detectionUs: Math.min(second, 5) * 180_000 + second * 100 * 50,
+  });
+  for (let seconds = 1; seconds < 300; seconds++) assert.equal(reasonOf(soak(seconds, cold)), "waits");
+  assert.equal(reasonOf(soak(300, cold)), "passed");
 });
 
 test("a program that does not show its bundle for a while, or falls three times, ends the soak of its kind alone", () => {

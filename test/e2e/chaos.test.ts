@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seeThreats } from "../../cli/local/alerts.ts";
-import { provedDigest, readClusters } from "../../cli/local/clusters.ts";
+import { provedDigest, readCluster, readClusters } from "../../cli/local/clusters.ts";
 import { proveNothingLost } from "../../cli/local/completeness.ts";
 import { machineOf, part } from "../../cli/local/fleet.ts";
 import type { Fleet } from "../../cli/local/fleet.ts";
@@ -70,7 +70,7 @@ async function rolloutWithKill(
     }
     return rollout?.state === RolloutState.SUCCEEDED
       ? { done: true }
-      : { seen: rollout?.because ?? "no rollout" };
+      : { seen: `${rollout?.because ?? "no rollout"}${await raisedOf(fleet)}` };
   });
   const clusters = await readClusters(fleet);
   for (const [cluster, state] of clusters) {
@@ -79,6 +79,16 @@ async function rolloutWithKill(
   say(
     `round ${round}: ${victim} killed ${Math.round(delayMs)} ms into the rollout of ${name}, converged ${((performance.now() - startedAt) / 1000).toFixed(1)} s later`,
   );
+}
+
+/** What agents report of themselves, so that a rollout that stands says why. */
+async function raisedOf(fleet: Fleet): Promise<string> {
+  const clusters = await Promise.all(fleet.plan.clusters.map(({ name }) => readCluster(fleet, name)));
+  return clusters
+    .flatMap(({ name, agents }) =>
+      agents.flatMap(({ conditions }) => conditions.map((c) => `\n${name}: ${c.message}`)),
+    )
+    .join("");
 }
 
 function pidOf(fleet: Fleet, victim: (typeof victims)[number], round: number): number | undefined {
