@@ -29,8 +29,9 @@ export interface Undo {
  */
 export function planUndo({ rollout, clusters }: RolloutSnapshot): Outcome<Undo> {
   const given = clusters.filter((c) => (c.state === "assigned" || c.state === "proved") && !c.retired);
-  const movedOn = given.filter((c) => c.assignment.rolloutId !== rollout.id || c.heldBy !== undefined);
-  const ours = given.filter((cluster) => !movedOn.includes(cluster));
+  const isMovedOn = (c: RolloutCluster) => c.assignment.rolloutId !== rollout.id || c.heldBy !== undefined;
+  const movedOn = given.filter(isMovedOn);
+  const ours = given.filter((cluster) => !isMovedOn(cluster));
   const delisted = ours.filter((cluster) => cluster.previous !== undefined && !cluster.previousListed);
   if (delisted.length > 0) {
     const digests = [...new Set(delisted.map((cluster) => cluster.previous))].join(", ");
@@ -41,7 +42,7 @@ export function planUndo({ rollout, clusters }: RolloutSnapshot): Outcome<Undo> 
   const kept = [
     ...movedOn.map((cluster) => `${cluster.name} (${movedOnReason(cluster)})`),
     ...ours
-      .filter((cluster) => !back.includes(cluster))
+      .filter((cluster) => goesBackTo(cluster) === undefined)
       .map((cluster) => `${cluster.name} (ran nothing before)`),
   ];
   if (back.length === 0) {

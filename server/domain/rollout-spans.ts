@@ -48,7 +48,12 @@ export function spansOf(full: CommittedStep): readonly RolloutSpan[] {
   const { before, after, changes } = step;
   const isStep = changes.length > 0 || after.generation !== before.generation;
   if (!isStep) return [];
-  return [decision(step), ...changes.flatMap((change) => clusterSpan(step, change)), ...endings(step)];
+  const seen = new Map(step.seen.map((cluster) => [cluster.id, cluster]));
+  return [
+    decision(step),
+    ...changes.flatMap((change) => clusterSpan(step, change, seen.get(change.id))),
+    ...endings(step),
+  ];
 }
 
 /** As `failure` in rollout-proof.ts puts it: whose word it is, its code, and then what may hold pieces of a bundle. */
@@ -95,8 +100,11 @@ function decision(step: CommittedStep): RolloutSpan {
 }
 
 /** The span of a cluster whose assignment has come to an end: by a proof, a failure, or another assignment. */
-function clusterSpan(step: CommittedStep, { id, to, assign, reason }: ClusterChange): readonly RolloutSpan[] {
-  const cluster = step.seen.find((each) => each.id === id);
+function clusterSpan(
+  step: CommittedStep,
+  { id, to, assign, reason }: ClusterChange,
+  cluster: RolloutCluster | undefined,
+): readonly RolloutSpan[] {
   if (cluster?.assignedAtMs === undefined || cluster.generation === 0n) return [];
   const isOpen =
     cluster.state === "assigned" || (cluster.state === "reverted" && cluster.provedAtMs === undefined);

@@ -288,7 +288,7 @@ function planRollBack(snapshot: RolloutSnapshot): RolloutStep {
   const by = judgementOf(snapshot);
   const sent = snapshot.clusters.filter((c) => c.state === "reverted" || isSentBack(c, by.rolloutId));
   const gone = sent.flatMap((c) => leaves(c, by.rolloutId) ?? []);
-  const left = sent.filter((c) => !gone.some(({ id }) => id === c.id));
+  const left = sent.filter((c) => leaves(c, by.rolloutId) === undefined);
   // That a failed cluster is back is written nowhere: it stays one that failed.
   const isDone = (c: RolloutCluster) => (c.state === "reverted" && c.provedAtMs !== undefined) || isBack(c);
   const back = left.filter((c) => c.state === "reverted" && c.provedAtMs === undefined && isBack(c));

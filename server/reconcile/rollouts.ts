@@ -108,10 +108,10 @@ async function takeStep(
     now,
   );
   if (!committed.ok) return undefined;
-  for (const { id, to } of step.changes) {
-    if (to !== "proved") continue;
-    const assignedAtMs = snapshot.clusters.find((cluster) => cluster.id === id)?.assignedAtMs;
-    if (assignedAtMs !== undefined) onProved?.(before.spec.kind, (now.getTime() - assignedAtMs) / 1000);
+  const proved = new Set(step.changes.filter(({ to }) => to === "proved").map(({ id }) => id));
+  for (const { id, assignedAtMs } of snapshot.clusters) {
+    if (assignedAtMs === undefined || !proved.has(id)) continue;
+    onProved?.(before.spec.kind, (now.getTime() - assignedAtMs) / 1000);
   }
   onCommitted?.({
     before,

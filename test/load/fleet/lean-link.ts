@@ -158,8 +158,13 @@ function takeFrame<S extends DescMessage>(
   const body = frame.subarray(headBytes);
   if (frame[0] === 0) take(fromBinary(schema, body));
   // The flag of a message that is packed.
-  else if (frame[0] === 1) take(fromBinary(schema, gunzipSync(body)));
+  else if (frame[0] === 1) take(fromBinary(schema, unpack(body)));
   else endOf(body.toString());
+}
+
+/** In one piece: gzip ends with the length of what was packed, and a byte more saves it a look for more room. */
+function unpack(body: Buffer): Buffer {
+  return gunzipSync(body, { chunkSize: Math.max(64, body.readUInt32LE(body.length - 4) + 1) });
 }
 
 /** The last frame says how the call ended. */
