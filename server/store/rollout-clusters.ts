@@ -1,4 +1,4 @@
-import { sql } from "./drizzle.ts";
+import { sql, type SQL } from "./drizzle.ts";
 
 import { countsAgainst } from "../domain/gates/health.ts";
 import type { Digest, RolloutId } from "../domain/ids.ts";
@@ -26,20 +26,17 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
   const nowMs = now.getTime();
   const kind = rollout.spec.kind;
   const assigned = assignedOf(kind, sql`rc.cluster_id`);
-  // One row per cluster; its agents are folded into JSON, so that both come from the same snapshot of the database.
-  // JSON is made of the one attempt that is wanted and not of those that it is chosen from. There is seldom a newer rollout,
-  // so that is asked once and not for each cluster.
-  const { rows } = await db.execute<ClusterRow>(sql`
+  // One row per agent, and one per cluster that has none, so that all comes from the same snapshot of the database: to fold the agents into
+  // JSON took the database half as long again. There is seldom a newer rollout, so that is asked once and not for each cluster.
+  const { rows } = await db.execute<Row>(sql`
     with newer as (
       select r.id from rollouts r
       where r.kind = ${kind} and r.created_at > ${new Date(rollout.createdAtMs).toISOString()}::timestamptz
-    )
+    ), released as materialized (select b.digest, ${isListed("b")} as listed from bundles b)
     select rc.cluster_id as id, c.name, rc.wave, rc.state, rc.reason, rc.late, c.labels, rc.previous_digest as previous,
       rc.generation::text as generation, c.retired_at is not null as retired,
-      (extract(epoch from rc.assigned_at) * 1000)::float8 as "assignedAtMs",
-      (extract(epoch from rc.proved_at) * 1000)::float8 as "provedAtMs",
-      coalesce(${isListed("b")}, false)
-        as "previousListed",
+      ${epochMs("rc.assigned_at")} as "assignedAtMs", ${epochMs("rc.proved_at")} as "provedAtMs",
+      coalesce(b.listed, false) as "previousListed",
       coalesce(a.generation, 0)::text as "assignmentGeneration", ${assigned.digest} as "assignmentDigest",
       ${assigned.rolloutId} as "assignmentRolloutId",
       (select min(r2.id) from rollout_clusters rc2 join rollouts r2 on r2.id = rc2.rollout_id
@@ -48,45 +45,45 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
       rc.state = 'waiting' and exists (select 1 from newer) and exists (
         select 1 from rollout_clusters rc3 where rc3.cluster_id = rc.cluster_id and rc3.state <> 'removed'
           and rc3.rollout_id in (select id from newer)) as superseded,
-      agents.list as agents
+      g.name as agent, ${epochMs("g.last_seen_at")} as "lastSeenMs", ${epochMs("g.left_at")} as "leftMs",
+      ${epochMs("g.created_at")} as "enrolledMs", ${epochMs("g.connected_at")} as "connectedMs",
+      g.observed_generation::text as "observedGeneration", nullif(g.conditions, '[]') as conditions,
+      nullif(g.suspicions, '[]') as suspicions, p.running_digest as running,
+      coalesce(p.proved_generation, 0)::text as "provedGeneration", ${epochMs("p.running_since")} as "runningSinceMs",
+      t.digest as "attemptDigest", t.generation::text as "attemptGeneration", t.phase as "attemptPhase",
+      t.reason as "attemptReason", left(t.detail, 1000) as "attemptDetail"
     from rollout_clusters rc
     join clusters c on c.id = rc.cluster_id
     left join assignments a on a.cluster_id = rc.cluster_id ${assigned.join}
-    left join bundles b on b.digest = rc.previous_digest
+    left join released b on b.digest = rc.previous_digest
+    left join agents g on g.cluster_id = rc.cluster_id and g.revoked_at is null
+    left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
     left join lateral (
-      select json_agg(json_build_object(
-        'name', g.name,
-        'lastSeenMs', extract(epoch from g.last_seen_at) * 1000,
-        'leftMs', extract(epoch from g.left_at) * 1000,
-        'enrolledMs', extract(epoch from g.created_at) * 1000, 'connectedMs', extract(epoch from g.connected_at) * 1000,
-        'observedGeneration', g.observed_generation::text,
-        'running', p.running_digest,
-        'provedGeneration', coalesce(p.proved_generation, 0)::text,
-        'runningSinceMs', extract(epoch from p.running_since) * 1000,
-        'conditions', nullif(g.conditions, '[]'),
-        'suspicions', nullif(g.suspicions, '[]'),
-        'attempt', case when t.digest is not null then json_build_object('digest', t.digest,
-          'generation', t.generation::text, 'phase', t.phase, 'reason', t.reason, 'detail', left(t.detail, 1000)) end
-        ) order by g.name) as list
-      from agents g
-      left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
-      left join lateral (
-        select t.digest, t.generation, t.phase, t.reason, t.detail from attempts t
-        where t.agent_id = g.id and t.kind = ${kind} order by t.generation desc, t.at desc limit 1
-      ) t on true
-      where g.cluster_id = rc.cluster_id and g.revoked_at is null
-    ) agents on true
+      select t.digest, t.generation, t.phase, t.reason, t.detail from attempts t
+      where t.agent_id = g.id and t.kind = ${kind} order by t.generation desc, t.at desc limit 1
+    ) t on true
     where rc.rollout_id = ${rollout.id}
-    order by rc.wave, c.name`);
-  const clusters = rows.map((row) => ({
-    ...clusterOf(row, { kind, digest: rollout.digest, nowMs }),
-    strayed: !matchesSelector(rollout.spec.selector, row.labels),
-  }));
+    order by rc.wave, c.name, rc.cluster_id, g.name`);
+  const seen = { kind, digest: rollout.digest, nowMs };
+  const agents = Map.groupBy(rows, ({ id }) => id);
+  const clusters = rows
+    .filter((row, i) => rows[i - 1]?.id !== row.id)
+    .map((row) => ({
+      ...clusterOf(row, agents.get(row.id)?.flatMap(agentIn) ?? [], seen),
+      strayed: !matchesSelector(rollout.spec.selector, row.labels),
+    }));
   const freeze = await findFreeze(db, now);
   return { rollout, nowMs, clusters, ...(freeze === undefined ? {} : { freeze: toFreeze(freeze) }) };
 }
 
-interface ClusterRow extends Record<string, unknown> {
+/** In milliseconds, as far as the database keeps them: whole ones stay whole. */
+function epochMs(column: string): SQL {
+  return sql`round(date_part('epoch', ${sql.raw(column)}) * 1e6) / 1e3`;
+}
+
+type Row = Record<string, unknown> & ClusterRow & AgentColumns;
+
+interface ClusterRow {
   readonly id: string;
   readonly name: string;
   readonly wave: number;
@@ -105,11 +102,11 @@ interface ClusterRow extends Record<string, unknown> {
   readonly assignmentDigest: Digest | null;
   readonly assignmentRolloutId: RolloutId | null;
   readonly heldBy: RolloutId | null;
-  readonly agents: readonly AgentRow[] | null;
 }
 
-interface AgentRow {
-  readonly name: string;
+interface AgentColumns {
+  /** The agent's name; null where the cluster has none, and so are all that follow. */
+  readonly agent: string | null;
   readonly lastSeenMs: number | null;
   readonly leftMs: number | null;
   readonly enrolledMs: number;
@@ -120,16 +117,28 @@ interface AgentRow {
   readonly runningSinceMs: number | null;
   readonly conditions: readonly StoredCondition[] | null;
   readonly suspicions: readonly StoredSuspicion[] | null;
-  readonly attempt: (Omit<AttemptView, "generation"> & { readonly generation: string }) | null;
+  /** Null when it tried none of the kind, and so are those that follow. */
+  readonly attemptDigest: Digest | null;
+  readonly attemptGeneration: string;
+  readonly attemptPhase: string;
+  readonly attemptReason: string;
+  readonly attemptDetail: string;
 }
 
-function clusterOf(row: ClusterRow, seen: Seen): RolloutCluster {
+interface HeardAgent extends Heard {
+  readonly name: string;
+  readonly columns: AgentColumns;
+}
+
+function agentIn(columns: AgentColumns): readonly HeardAgent[] {
+  const { agent: name, lastSeenMs, leftMs } = columns;
+  if (name === null) return [];
+  const heard = { ...(lastSeenMs === null ? {} : { lastSeenMs }), ...(leftMs === null ? {} : { leftMs }) };
+  return [{ name, columns, ...heard }];
+}
+
+function clusterOf(row: ClusterRow, agents: readonly HeardAgent[], seen: Seen): RolloutCluster {
   const { kind } = seen;
-  const agents = (row.agents ?? []).map(({ lastSeenMs, leftMs, ...agent }) => ({
-    ...agent,
-    ...(lastSeenMs === null ? {} : { lastSeenMs }),
-    ...(leftMs === null ? {} : { leftMs }),
-  }));
   return {
     id: row.id,
     name: row.name,
@@ -162,8 +171,6 @@ interface Seen {
   readonly nowMs: number;
 }
 
-type HeardAgent = Omit<AgentRow, keyof Heard> & Heard;
-
 /** The agents that are asked, in the order of their names, and the names of those that left with the bundle. */
 function agentsOf(
   row: ClusterRow,
@@ -191,32 +198,40 @@ function agentsOf(
 }
 
 function agentOf(
-  row: HeardAgent,
+  agent: HeardAgent,
   { kind, nowMs, assignedAtMs }: Pick<ClusterRow, "assignedAtMs"> & Seen,
 ): AgentView {
-  const { attempt } = row;
-  const flapping = freshSuspicions(row.suspicions ?? [], nowMs).filter(
+  const { columns, name, lastSeenMs } = agent;
+  const flapping = freshSuspicions(columns.suspicions ?? [], nowMs).filter(
     ({ code }) => code === "session/flapping",
   );
   const raised = [
-    ...raisedSince(row.conditions ?? [], row.runningSinceMs),
+    ...raisedSince(columns.conditions ?? [], columns.runningSinceMs),
     // An agent that a bundle ends again and again may never say that it runs. Both times are by servers' clocks.
     ...raisedSince(flapping, assignedAtMs),
   ].filter((code) => countsAgainst(kind, code));
+  const attempt = attemptIn(columns);
   return {
-    name: row.name,
-    silent: isSilent(row.lastSeenMs, nowMs),
-    ...(hasLeft(row, nowMs) ? { hasLeft: true } : {}),
-    ...(row.lastSeenMs === undefined ? {} : { lastSeenMs: row.lastSeenMs }),
-    enrolledMs: row.enrolledMs,
-    ...(row.connectedMs === null ? {} : { connectedMs: row.connectedMs }),
-    observedGeneration: BigInt(row.observedGeneration),
-    ...(row.running === null ? {} : { running: row.running }),
-    provedGeneration: BigInt(row.provedGeneration),
+    name,
+    silent: isSilent(lastSeenMs, nowMs),
+    ...(hasLeft(agent, nowMs) ? { hasLeft: true } : {}),
+    ...(lastSeenMs === undefined ? {} : { lastSeenMs }),
+    enrolledMs: columns.enrolledMs,
+    ...(columns.connectedMs === null ? {} : { connectedMs: columns.connectedMs }),
+    observedGeneration: BigInt(columns.observedGeneration),
+    ...(columns.running === null ? {} : { running: columns.running }),
+    provedGeneration: BigInt(columns.provedGeneration),
     ...(raised.length === 0 ? {} : { raised }),
-    ...((row.conditions ?? []).some(({ code }) => code === "clock/skew") ? { isClockOff: true } : {}),
-    ...(attempt === null ? {} : { attempt: { ...attempt, generation: BigInt(attempt.generation) } }),
+    ...((columns.conditions ?? []).some(({ code }) => code === "clock/skew") ? { isClockOff: true } : {}),
+    ...(attempt === undefined ? {} : { attempt }),
   };
+}
+
+function attemptIn(columns: AgentColumns): AttemptView | undefined {
+  const { attemptDigest: digest, attemptGeneration, attemptPhase, attemptReason, attemptDetail } = columns;
+  if (digest === null) return undefined;
+  const words = { phase: attemptPhase, reason: attemptReason, detail: attemptDetail };
+  return { digest, generation: BigInt(attemptGeneration), ...words };
 }
 
 /** Read here and not in the database: a time that an agent made up must not end the query for everybody. */
