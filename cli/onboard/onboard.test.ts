@@ -181,7 +181,7 @@ test("the agents' proofs and their first event are waited for, and what they ref
   const patience = new AbortController();
   const onTalk = (all: string) => /not proved yet/.test(all) && patience.abort();
   const { code, talk } = await runCli([...command, "--wait", "4m"], { interrupt: patience.signal, onTalk });
-  assert.equal(code, 130);
+  assert.equal(code, 130, talk);
   assert.match(talk, /FAIL assigned bundles proved/);
   assert.match(talk, /not proved yet: audit@1\.0\.0; cp-1: shipper\/not-allowed: it may not read there/);
 });

@@ -45,25 +45,31 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
       rc.state = 'waiting' and exists (select 1 from newer) and exists (
         select 1 from rollout_clusters rc3 where rc3.cluster_id = rc.cluster_id and rc3.state <> 'removed'
           and rc3.rollout_id in (select id from newer)) as superseded,
-      g.name as agent, ${epochMs("g.last_seen_at")} as "lastSeenMs", ${epochMs("g.left_at")} as "leftMs",
-      ${epochMs("g.created_at")} as "enrolledMs", ${epochMs("g.connected_at")} as "connectedMs",
-      g.observed_generation::text as "observedGeneration", nullif(g.conditions, '[]') as conditions,
-      nullif(g.suspicions, '[]') as suspicions, p.running_digest as running,
-      coalesce(p.proved_generation, 0)::text as "provedGeneration", ${epochMs("p.running_since")} as "runningSinceMs",
-      t.digest as "attemptDigest", t.generation::text as "attemptGeneration", t.phase as "attemptPhase",
-      t.reason as "attemptReason", left(t.detail, 1000) as "attemptDetail"
+      agents.*
     from rollout_clusters rc
     join clusters c on c.id = rc.cluster_id
     left join assignments a on a.cluster_id = rc.cluster_id ${assigned.join}
     left join released b on b.digest = rc.previous_digest
-    left join agents g on g.cluster_id = rc.cluster_id and g.revoked_at is null
-    left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
     left join lateral (
-      select t.digest, t.generation, t.phase, t.reason, t.detail from attempts t
-      where t.agent_id = g.id and t.kind = ${kind} order by t.generation desc, t.at desc limit 1
-    ) t on true
+      select g.name as agent, ${epochMs("g.last_seen_at")} as "lastSeenMs", ${epochMs("g.left_at")} as "leftMs",
+        ${epochMs("g.created_at")} as "enrolledMs", ${epochMs("g.connected_at")} as "connectedMs",
+        g.observed_generation::text as "observedGeneration", nullif(g.conditions, '[]') as conditions,
+        nullif(g.suspicions, '[]') as suspicions, p.running_digest as running,
+        coalesce(p.proved_generation, 0)::text as "provedGeneration", ${epochMs("p.running_since")} as "runningSinceMs",
+        t.digest as "attemptDigest", t.generation::text as "attemptGeneration", t.phase as "attemptPhase",
+        t.reason as "attemptReason", left(t.detail, 1000) as "attemptDetail"
+      from agents g
+      left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
+      left join lateral (
+        select t.digest, t.generation, t.phase, t.reason, t.detail from attempts t
+        where t.agent_id = g.id and t.kind = ${kind} order by t.generation desc, t.at desc limit 1
+      ) t on true
+      where g.cluster_id = rc.cluster_id and g.revoked_at is null
+      -- Keeps it a question about one cluster: without statistics of a rollout that is new, each was compared with all agents.
+      offset 0
+    ) agents on true
     where rc.rollout_id = ${rollout.id}
-    order by rc.wave, c.name, rc.cluster_id, g.name`);
+    order by rc.wave, c.name, rc.cluster_id, agents.agent`);
   const seen = { kind, digest: rollout.digest, nowMs };
   const agents = Map.groupBy(rows, ({ id }) => id);
   const clusters = rows
