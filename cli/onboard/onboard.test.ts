@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { AgentSchema, AssignmentSchema, AttemptSchema } from "#proto/fleet/v1/cluster";
 import { BundleKind } from "#proto/fleet/v1/common";
@@ -145,7 +145,8 @@ test("a server that the cluster cannot reach is told from the agent's own log, w
   );
 });
 
-test("a cluster that is connected already gets no new token, and a second run changes no object", async (t) => {
+/** A cluster whose agent runs with a token, and goes on asking for a server: without one it would end, and its pod with it. */
+async function worldWithPod(t: TestContext): ReturnType<typeof world> {
   const { fleet, cluster } = await world(t, { missingImages: [image] });
   await onboard();
   cluster.faults.missingImages.length = 0;
@@ -154,6 +155,11 @@ test("a cluster that is connected already gets no new token, and a second run ch
     const seen = JSON.stringify(pods.map((pod) => pod?.["status"]));
     return Promise.resolve(seen.includes('"state":{"running"') ? { done: true } : { seen });
   });
+  return { fleet, cluster };
+}
+
+test("a cluster that is connected already gets no new token, and a second run changes no object", async (t) => {
+  const { fleet, cluster } = await worldWithPod(t);
   const known = fleet.addCluster("eu-1", { region: "eu" });
   known.uid = cluster.find("Namespace", "", "kube-system")?.metadata.uid ?? "";
   known.agents = [create(AgentSchema, { name: "cp-1", transport: "stream" })];
@@ -171,7 +177,7 @@ test("a cluster that is connected already gets no new token, and a second run ch
 });
 
 test("the agents' proofs and their first event are waited for, and what they refuse is told meanwhile", async (t) => {
-  const { fleet, cluster } = await world(t);
+  const { fleet, cluster } = await worldWithPod(t);
   const known = fleet.addCluster("eu-1", { region: "eu" });
   known.uid = cluster.find("Namespace", "", "kube-system")?.metadata.uid ?? "";
   const shipper = fleet.addBundle(BundleKind.SHIPPER, "audit", "1.0.0");
