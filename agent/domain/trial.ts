@@ -93,7 +93,7 @@ export interface SoakBounds {
 const eventsMin = 200;
 /**
  * What a new worker's code takes until it is compiled, in microseconds of CPU, is no fault of the rules: the first 220
- * events of the starter pack were seen to take 160 ms on a busy machine, twenty times what they take later.
+ * events of the starter pack were seen to take 160 ms on a busy machine.
  */
 const warmUpUs = 1_000_000;
 /** A set of rules that was dear before is judged by its own past: the new one may cost so many times as much. */
