@@ -6,6 +6,7 @@ import {
   cpSync,
   existsSync,
   globSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -167,6 +168,30 @@ test("npm start that is told to end while it installs ends the install and what 
   const running = () => pids.filter((pid) => existsSync(`/proc/${pid}/exe`));
   for (let looks = 0; running().length > 0 && looks < 500; looks += 1) await pause(10);
   assert.deepEqual(running(), []);
+});
+
+test("whoever ends the npm of npm start ends the fleet with it, and leaves nothing behind that goes on unseen", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "falconry-npm-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  mkdirSync(join(dir, "tools"));
+  cpSync(join(root, "package.json"), join(dir, "package.json"));
+  const started = join(dir, "started");
+  // In the place of what starts the fleet: what has to hear of the signal.
+  writeFileSync(
+    join(dir, "tools", "bootstrap.mjs"),
+    `import { renameSync, writeFileSync } from "node:fs";
+    writeFileSync("${started}.new", String(process.pid));
+    renameSync("${started}.new", "${started}");
+    setTimeout(() => {}, 60_000);`,
+  );
+  const npm = spawn("npm", ["start"], { cwd: dir, env: { PATH: process.env["PATH"] }, stdio: "ignore" });
+  const ended = once(npm, "close");
+  while (!existsSync(started) && npm.exitCode === null) await pause(5);
+  npm.kill("SIGTERM");
+  await ended;
+  const pid = readFileSync(started, "utf8");
+  for (let looks = 0; existsSync(`/proc/${pid}/exe`) && looks < 500; looks += 1) await pause(10);
+  assert.equal(existsSync(`/proc/${pid}/exe`), false);
 });
 
 test(
