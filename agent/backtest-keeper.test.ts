@@ -46,6 +46,7 @@ function keeper(t: TestContext) {
         fetched += 1;
         return join(dir, target.sha256);
       },
+      enclose: () => {},
       keep: () => Promise.resolve(),
       prune: async () => {},
     },

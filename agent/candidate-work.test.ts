@@ -53,7 +53,7 @@ function newAgent(t: TestContext, refused?: string) {
       : { ok: false, refusal: { code: refused, message: "no" } };
   const ports = {
     trust: { checkTarget: (target: unknown) => ({ ok: true, value: target }), checkLayer: () => judged },
-    candidates: openBundleStore(tries),
+    candidates: openBundleStore(tries, log),
     rules: () => running,
     labels: () => labels,
     client: () => undefined,

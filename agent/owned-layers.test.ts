@@ -27,7 +27,8 @@ const [first, second] = [layerOf("1.0.0"), layerOf("2.0.0")];
 function newState(t: TestContext, known: Partial<Current>, worker: { rules?: string; parts?: RulesParts }) {
   const dir = mkdtempSync(join(tmpdir(), "falconry-owned-"));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
-  const bundles = openBundleStore(dir);
+  const log = pino({ level: "silent" });
+  const bundles = openBundleStore(dir, log);
   const current = openCurrent(join(dir, "current.json"));
   current.set({ ...current.get(), ...known });
   const refused: Record<string, string> = {};
@@ -40,7 +41,7 @@ function newState(t: TestContext, known: Partial<Current>, worker: { rules?: str
   const state = {
     current,
     bundles,
-    log: pino({ level: "silent" }),
+    log,
     onChange: () => undefined,
     client: () => undefined,
     signal: new AbortController().signal,

@@ -79,7 +79,7 @@ export async function runAgent(config: Config, identity: Identity, log: Logger):
   const own = newOwn(config, identity, log);
   const { traces, trace } = await openTracing(config, own, () => applier.running(), log);
   const stopping = new AbortController();
-  const stored = openStored(config, identity);
+  const stored = openStored(config, identity, log);
   const conditions = createConditions(() => noteChange(own));
   const pipeline = await openPipeline(config, own, conditions, log, stored.tail, {
     applier: () => applier,

@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import type { Logger } from "pino";
 import { openAuditHead } from "./audit-head.ts";
 import { openBundleStore } from "./bundles.ts";
 import { pathsOf } from "./config.ts";
@@ -11,7 +12,7 @@ import { openTrustStore } from "./trust-store.ts";
 export type Stored = ReturnType<typeof openStored>;
 
 /** Everything that survives a restart. */
-export function openStored(config: Config, identity: Identity) {
+export function openStored(config: Config, identity: Identity, log: Logger) {
   const paths = pathsOf(config.stateDir);
   for (const dir of [paths.bundles, paths.candidates, paths.backtests, paths.pipeline]) {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -20,9 +21,9 @@ export function openStored(config: Config, identity: Identity) {
     paths,
     current: openCurrent(paths.current),
     trust: openTrustStore(paths.trusted, { org: identity.org, clusterId: identity.clusterId }),
-    bundles: openBundleStore(paths.bundles),
-    candidates: openBundleStore(paths.candidates),
-    backtests: openBundleStore(paths.backtests),
+    bundles: openBundleStore(paths.bundles, log),
+    candidates: openBundleStore(paths.candidates, log),
+    backtests: openBundleStore(paths.backtests, log),
     auditHead: openAuditHead(paths.auditHead, identity.org),
     tail: openLogTail(paths.logTail),
   };

@@ -48,19 +48,21 @@ async function listener(t: TestContext, fleet: AgentFleet) {
   const trust = openTrustStore(home.paths.trusted, identity);
   const conditions = createConditions(() => undefined);
   const auditHead = openAuditHead(home.paths.auditHead, identity.org);
+  const enclosed: string[] = [];
   let cas: Held = { version: 0, pins: [], assigners: [] };
   const take = (response: MessageInitShape<typeof SyncResponseSchema>) =>
     takeResponse(create(SyncResponseSchema, response), {
       current,
       trust,
       auditHead,
+      bundles: { enclose: (bundles) => void enclosed.push(...bundles.map(({ digest }) => digest)) },
       conditions,
       log,
       caVersion: () => caFloor({ caVersion: cas.version, caAssigners: cas.assigners }, trust.assigners()),
       setCas: (version, ders) => (cas = { version, pins: ders.map(spkiPin), assigners: trust.assigners() }),
     });
   const why = (code: string) => conditions.list().find((c) => c.code === code)?.message ?? "";
-  return { home, identity, current, trust, auditHead, conditions, take, why, cas: () => cas };
+  return { home, identity, current, trust, auditHead, conditions, take, why, enclosed, cas: () => cas };
 }
 
 /** The metadata that the server holds now, as it would send it. */
@@ -104,10 +106,12 @@ async function assignmentOf(
 
 test("an assignment that is for another cluster, older or expired is refused by name, and the one before holds", async (t) => {
   const fleet = await startAgentFleet(t);
-  const { identity, current, take, why, conditions, home } = await listener(t, fleet);
+  const { identity, current, take, why, conditions, enclosed, home } = await listener(t, fleet);
   const { clusterId } = identity;
   take({ metadata: await metadataOf(fleet), assignment: await assignmentOf(fleet, clusterId) });
   assert.deepEqual([current.get().assignment?.generation, conditions.list()], [5, []]);
+  const named = fleet.bundles[0]?.digest ?? "";
+  const bundles = [named, named, "sha256:other"].map((digest) => ({ digest, gzip: new Uint8Array(1) }));
   const second = Math.floor(Date.now() / 1_000) * 1_000;
   const wrong: readonly (readonly [string, string, Partial<Assignment>])[] = [
     ["trust/wrong-cluster", "cl_somebody", { generation: 6 }],
@@ -116,12 +120,14 @@ test("an assignment that is for another cluster, older or expired is refused by 
     ["trust/expired", clusterId, { generation: 6, expires: new Date(second - 1_000) }],
   ];
   for (const [code, cluster, change] of wrong) {
-    take({ assignment: await assignmentOf(fleet, cluster, change) });
+    take({ assignment: await assignmentOf(fleet, cluster, change), bundles });
     assert.ok(why("assignment/refused").startsWith(code), why("assignment/refused"));
     assert.equal(current.get().assignment?.generation, 5);
   }
-  take({ assignment: await assignmentOf(fleet, clusterId, { generation: 6 }) });
+  assert.deepEqual(enclosed, [], "of what is refused, nothing is kept");
+  take({ assignment: await assignmentOf(fleet, clusterId, { generation: 6 }), bundles });
   assert.deepEqual(conditions.list(), []);
+  assert.deepEqual(enclosed, [named], "and nothing of what it does not name, and nothing twice");
   const again = openTrustStore(home.paths.trusted, identity);
   const late = again.accept(await envelopeOf(fleet, clusterId), new Date());
   assert.equal(!late.ok && late.refusal.code, "trust/stale-generation", "the floor survives a restart");

@@ -1,10 +1,12 @@
 import type { Logger } from "pino";
-import type { SyncResponse } from "#proto/agent/v1/agent";
+import type { EnclosedBundle, SyncResponse } from "#proto/agent/v1/agent";
 import type { AuditHeadStore } from "./audit-head.ts";
 import { problemOf } from "./agent-error.ts";
+import type { BundleStore } from "./bundles.ts";
 import type { Conditions } from "./conditions.ts";
 import { spkiPin } from "#trust";
 import type { CurrentStore } from "./current.ts";
+import type { Assignment } from "./domain/apply-plan.ts";
 import type { AuditStep } from "#trust";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -17,6 +19,7 @@ export interface ResponsePorts {
   /** Trusts these CAs from now on, and no others. Durable when it answers. */
   readonly setCas: (version: number, cas: readonly Uint8Array[]) => void;
   readonly auditHead: AuditHeadStore;
+  readonly bundles: Pick<BundleStore, "enclose">;
   readonly conditions: Conditions;
   readonly log: Logger;
 }
@@ -68,7 +71,10 @@ function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Tak
   if (response.assignment !== undefined) {
     const accepted = ports.trust.accept(response.assignment, now);
     report(ports, "assignment", accepted);
-    if (accepted.ok) ports.current.set({ ...ports.current.get(), assignment: accepted.value });
+    if (accepted.ok) {
+      ports.bundles.enclose(namedBy(accepted.value, response.bundles));
+      ports.current.set({ ...ports.current.get(), assignment: accepted.value });
+    }
     assigned = accepted.ok ? accepted.value.generation : undefined;
   }
   takeCas(response, ports, now);
@@ -80,6 +86,16 @@ function takeParts(response: SyncResponse, ports: ResponsePorts, now: Date): Tak
     JSON.stringify([before.targets, before.layers]) === JSON.stringify([after.targets, after.layers]);
   takeAudit(response, ports);
   return { labelsChanged: takeLabels(response, ports), generationChanged, assigned };
+}
+
+/** What came with an assignment and belongs to it, each once. */
+function namedBy(
+  { targets, layers = [] }: Assignment,
+  bundles: readonly EnclosedBundle[],
+): readonly EnclosedBundle[] {
+  return [...targets, ...layers].flatMap(
+    ({ sha256 }) => bundles.find(({ digest }) => digest === `sha256:${sha256}`) ?? [],
+  );
 }
 
 /**

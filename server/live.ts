@@ -15,6 +15,7 @@ import type { Metrics } from "./metrics.ts";
 import { reconcileCatchUps } from "./reconcile/catch-ups.ts";
 import type { Loop } from "./reconcile/driver.ts";
 import type { PendingTools } from "./reconcile/pending.ts";
+import { createRolloutNews } from "./reconcile/rollout-news.ts";
 import { reconcileRollouts } from "./reconcile/rollouts.ts";
 import { agentPermissions, agentService, plainMethods } from "./rpc/agent-service/service.ts";
 import { alertGroupPermissions, alertGroupService } from "./rpc/alert-group-service.ts";
@@ -91,7 +92,8 @@ export function startLive(options: LiveOptions): Live {
   const alertArrivals = createSignal();
   const leaving = new AbortController();
   const onCommitted = traceRollouts(options.traces);
-  const rollouts = startRolloutLoops(options, { approvals, loader, note, onCommitted }, rolloutChanges);
+  const pending = { approvals, loader, note, onCommitted };
+  const { rollouts, onReport } = startRolloutLoops(options, pending, rolloutChanges);
   const urge = () => rollouts.urge();
   const sessions = createSessions({
     db,
@@ -101,7 +103,7 @@ export function startLive(options: LiveOptions): Live {
     certificateMs: options.agentCertificateMs,
     ...signingFor(org, options.keyring),
     cas: options.cas,
-    onReport: () => rollouts.nudge(),
+    onReport,
     traces: options.traces,
     tuning: options.tuning ?? {},
   });
@@ -132,7 +134,8 @@ export function startLive(options: LiveOptions): Live {
     logs: { arrivals: alertArrivals, leaving: leaving.signal },
     onChange: () => {
       changes.nudge();
-      rollouts.nudge();
+      // Of other servers, and of what this one wrote itself: it would look again at once at each wave that it assigned.
+      rollouts.remind();
       rolloutChanges.ring();
     },
     sessionCount: () => sessions.size,
@@ -195,15 +198,26 @@ function startRolloutLoops(
   { db, clock, every, metrics }: LiveOptions,
   pending: PendingTools,
   changes: Signal,
-): Loop {
-  const tools = { ...pending, onProved: metrics.observeProof, onUnfinished: metrics.noteRollouts };
+): { readonly rollouts: Loop; readonly onReport: SessionsOptions["onReport"] } {
   every("catch-ups", catchUpsMs, async () => {
     if (await reconcileCatchUps(db, clock)) changes.ring();
   });
+  const news = createRolloutNews();
+  const { observeProof: onProved, noteRollouts: onUnfinished } = metrics;
+  const onWaiting = (clusters: number) => news.waitsFor(clusters);
+  const tools = { ...pending, onProved, onUnfinished, onWaiting };
   const look = async () => {
-    if (await reconcileRollouts(db, clock, tools)) changes.ring();
+    news.looking();
+    try {
+      if (await reconcileRollouts(db, clock, tools)) changes.ring();
+    } finally {
+      if (news.looked()) rollouts.nudge();
+    }
   };
-  return every("rollouts", rolloutsMs, look, rolloutsRestMsMax);
+  const rollouts: Loop = every("rollouts", rolloutsMs, look, rolloutsRestMsMax);
+  const onReport: SessionsOptions["onReport"] = (attempts) =>
+    news.isPressing(attempts) ? rollouts.nudge() : rollouts.remind();
+  return { rollouts, onReport };
 }
 
 async function drain(sessions: ReturnType<typeof createSessions>, windowMs: number): Promise<void> {

@@ -20,6 +20,7 @@ export interface DrivenPorts {
 export function capabilitiesOf({ falco, fluentBit }: DriverSettings): readonly string[] {
   return [
     "driver:embedded",
+    "enclosed",
     // Layers of teams are proved by components, which no program beside the agent tells of.
     ...(falco === undefined ? ["layers"] : ["driver:falco"]),
     ...(fluentBit === undefined ? [] : ["driver:fluent-bit"]),

@@ -135,6 +135,15 @@ test("planStep() begins the next wave only when the one before has proved and so
   assert.deepEqual(states(at), ["proved", "assigned", "assigned"]);
 });
 
+test("planStep() begins a wave of a thousand with two hundred, whose agents work while the others are assigned", () => {
+  const at = world([1_000]);
+  for (const out of [200, 1_000]) {
+    execute(at, planStep(at).changes);
+    assert.equal(states(at).filter((state) => state === "assigned").length, out);
+  }
+  assert.equal(planStep(world([400])).changes.length, 400);
+});
+
 test("planStep() takes no proof of the same digest that was signed before the assignment", () => {
   const at = world([1]);
   report(at, 0, { running: after, provedGeneration: 1n });

@@ -22,6 +22,7 @@ import { failuresAllowed } from "./rollout-strategy.ts";
 import { isSetAside, planTurn } from "./rollout-turn.ts";
 import { waveInWork, type WaveInWork } from "./rollout-wave.ts";
 import { shownTime } from "./people/zone.ts";
+import { vanguardOf } from "./vanguard.ts";
 
 /** Everything a decision about a rollout is made from. */
 export interface RolloutSnapshot {
@@ -160,8 +161,10 @@ function planWave(snapshot: RolloutSnapshot): RolloutStep {
   const name = waveName(rollout);
   const hold = holdOf(snapshot);
   const turn = planTurn(snapshot, hold);
-  if (turn.now.length > 0) return assign(snapshot, turn.now);
   const wave = waveInWork(snapshot);
+  if (turn.now.length > 0) {
+    return assign(snapshot, wave.assigned.length > 0 ? turn.now : vanguardOf(turn.now));
+  }
   // Newcomers hold up no wave, but they do count among those that may be unavailable.
   const planned = (of: readonly RolloutCluster[]) => of.filter((cluster) => cluster.late !== true);
   const queued = planned(turn.queued);

@@ -134,6 +134,31 @@ for (const [how, workMs, restMs] of rests) {
   });
 }
 
+test("a loop that is only reminded rests nine times as long as it worked, which a nudge cuts short and a reminder never puts off", async (t) => {
+  const { loop, ends, passes, activations } = resting(t, 60_000);
+  loop.remind();
+  await ends(1_000);
+  loop.remind();
+  passes(8_999);
+  loop.remind();
+  assert.equal(activations(), 1, "it did not rest");
+  passes(1);
+  assert.equal(activations(), 2, "the reminder was lost");
+  await ends(1_000);
+  loop.remind();
+  passes(2_000);
+  loop.nudge();
+  loop.remind();
+  passes(999);
+  assert.equal(activations(), 2, "it did not rest");
+  passes(1);
+  assert.equal(activations(), 3, "the nudge was put off");
+  await ends(60_000);
+  loop.remind();
+  passes(60_000);
+  assert.equal(activations(), 4, "it rested for longer than it may");
+});
+
 test("what a person decides is acted on at once, although the loop rests, and right after the activation that runs", async (t) => {
   const { loop, ends, passes, activations } = resting(t, 5_000);
   await ends(60_000);

@@ -15,6 +15,8 @@ export interface LoopStatus {
 export interface Loop {
   /** Runs soon. While an activation runs, any number of nudges make one more, after a rest. */
   nudge(): void;
+  /** The same for news of which more will come: after a longer rest. */
+  remind(): void;
   /** Runs now, or right after the activation that runs: for a person, who does not wait for a rest to end. */
   urge(): void;
   status(): LoopStatus;
@@ -28,8 +30,8 @@ export interface LoopOptions {
   readonly activate: () => Promise<void>;
   readonly everyMs: number;
   /**
-   * It rests longer than it worked, so that it takes a quarter of a core at most, but no longer than this: a database that was stuck
-   * for a minute is looked at again soon. As long as the timer when left out.
+   * It rests longer than it worked, so that it takes a quarter of a core at most, and a tenth when nobody nudges, but no longer than this:
+   * a database that was stuck for a minute is looked at again soon. As long as the timer when left out.
    */
   readonly restMsMax?: number | undefined;
   readonly log: Logger;
@@ -62,7 +64,9 @@ async function tryOnce({ activate, log, name }: LoopOptions): Promise<string | u
   }
 }
 
-const restShare = 3;
+/** How many times as long as it worked a loop rests before it does what it was asked. */
+const restShare = { urge: 0, nudge: 3, remind: 9 } as const;
+type Wish = keyof typeof restShare;
 
 /**
  * Drives one reconciler: by a timer with jitter, so that several servers do not march in step, by nudges, and by people. One
@@ -70,11 +74,11 @@ const restShare = 3;
  */
 export function startLoop(options: LoopOptions): Loop {
   const { random = Math.random, steadyMs = () => performance.now() } = options;
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<void> | undefined;
-  let [isNudged, isUrged] = [false, false];
+  let [timer, running]: [NodeJS.Timeout?, Promise<void>?] = [];
+  /** What was asked for during an activation. */
+  const wishes = new Set<Wish>();
   let isStopped = false;
-  let restsUntil = 0;
+  let [endedMs, workedMs, dueMs] = [0, 0, Number.POSITIVE_INFINITY];
   let state = neverRun(options.name);
 
   async function activate(): Promise<void> {
@@ -89,41 +93,42 @@ export function startLoop(options: LoopOptions): Loop {
   function run(): void {
     if (isStopped) return;
     clearTimeout(timer);
-    [isNudged, isUrged] = [false, false];
+    dueMs = Number.POSITIVE_INFINITY;
+    wishes.clear();
     running = activate().then(() => {
       running = undefined;
-      const restMs = Math.min(
-        restShare * (state.lastSeconds ?? 0) * 1000,
-        options.restMsMax ?? options.everyMs,
-      );
-      restsUntil = steadyMs() + restMs;
-      if (isUrged) run();
-      else if (isNudged) runRested();
-      else runIn(Math.max(restMs, options.everyMs * (0.75 + random() / 2)));
+      endedMs = steadyMs();
+      workedMs = (state.lastSeconds ?? 0) * 1000;
+      const asked = Math.min(...[...wishes].map(restsUntil));
+      const everyMs = options.everyMs * (0.75 + random() / 2);
+      runAt(wishes.size > 0 ? asked : Math.max(restsUntil("remind"), endedMs + everyMs));
     });
   }
 
-  function runIn(ms: number): void {
-    clearTimeout(timer);
-    if (!isStopped) timer = setTimeout(run, ms);
+  function restsUntil(wish: Wish): number {
+    return endedMs + Math.min(restShare[wish] * workedMs, options.restMsMax ?? options.everyMs);
   }
 
-  function runRested(): void {
-    const restMs = restsUntil - steadyMs();
-    if (restMs > 0) runIn(restMs);
-    else run();
+  function ask(wish: Wish): void {
+    if (running === undefined) runAt(restsUntil(wish));
+    else wishes.add(wish);
+  }
+
+  /** Unless it is due before that anyway. */
+  function runAt(atMs: number): void {
+    if (isStopped || atMs >= dueMs) return;
+    clearTimeout(timer);
+    dueMs = atMs;
+    const inMs = atMs - steadyMs();
+    if (inMs <= 0) run();
+    else timer = setTimeout(run, inMs);
   }
 
   run();
   return {
-    nudge: () => {
-      if (running === undefined) runRested();
-      else isNudged = true;
-    },
-    urge: () => {
-      if (running === undefined) run();
-      else isUrged = true;
-    },
+    nudge: () => ask("nudge"),
+    remind: () => ask("remind"),
+    urge: () => ask("urge"),
     status: () => state,
     stop: async () => {
       isStopped = true;

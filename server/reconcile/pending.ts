@@ -23,6 +23,8 @@ export interface PendingTools extends Planning {
   readonly onProved?: (kind: string, seconds: number) => void;
   /** Told with each look which rollouts have not ended, by their states. */
   readonly onUnfinished?: (states: readonly RolloutState[]) => void;
+  /** Told of each rollout that takes no step now, of how many clusters proofs may come. */
+  readonly onWaiting?: (clusters: number) => void;
   /** Told of each step that this server wrote down. */
   readonly onCommitted?: OnCommitted | undefined;
 }

@@ -77,12 +77,13 @@ async function takeStep(
   tools: PendingTools,
   clock: () => Date,
 ): Promise<Taken | undefined> {
-  const { loader, onProved, onCommitted } = tools;
+  const { loader, onProved, onCommitted, onWaiting } = tools;
   const looked = seen ?? (await look(db, before, clock()));
   const now = new Date(looked.nowMs);
   const snapshot = await withGates(db, loader, looked);
   const step = planStep(snapshot);
   if (step.changes.length === 0 && step.event === undefined && step.because === before.because) {
+    onWaiting?.(countOut(snapshot));
     return undefined;
   }
   // What becomes of the wave is decided on a look of its own: its time has to be later than that of the proofs that it rests on.
@@ -127,6 +128,13 @@ async function takeStep(
     rollout: committed.value,
     ...(step.event === undefined ? { seen: noteChanges(looked, committed.value, step.changes) } : {}),
   };
+}
+
+/** Of whom proofs may come. */
+function countOut({ rollout, clusters }: RolloutSnapshot): number {
+  if (rollout.state === "paused") return 0;
+  return clusters.filter(({ state, agents }) => state === "assigned" && !agents.some(({ silent }) => silent))
+    .length;
 }
 
 async function look(db: Db, rollout: Rollout, now: Date): Promise<RolloutSnapshot> {

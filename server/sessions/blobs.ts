@@ -21,6 +21,8 @@ export interface Blob {
   readonly length: number;
   /** In order, each of {@link chunkBytes} but the last. There is one even of nothing, so that the length is told. */
   readonly pieces: readonly Piece[];
+  /** All of its bytes packed by gzip; absent of more than one piece, and of what is not kept. */
+  readonly gzip?: Uint8Array<ArrayBuffer>;
 }
 
 /** One message of a bundle, and the same as it goes over the wire. */
@@ -105,7 +107,10 @@ export function toBlob(content: Uint8Array): Blob {
 
 /** With each of its pieces packed too: once, for all that fetch it. */
 export async function packBlob({ length, pieces }: Blob): Promise<Blob> {
-  return { length, pieces: await Promise.all(pieces.map(packPiece)) };
+  const [only] = pieces;
+  const packed = await Promise.all(pieces.map(packPiece));
+  if (only === undefined || pieces.length > 1) return { length, pieces: packed };
+  return { length, pieces: packed, gzip: new Uint8Array(await compress(only.message.chunk)) };
 }
 
 /** What is left of a bundle from an offset that is not beyond its end, in at least one piece. */
@@ -130,8 +135,10 @@ async function packPiece(piece: Piece): Promise<Piece> {
 }
 
 /** What it takes in memory: its messages are parts of the frames. */
-function bytesOf({ length, pieces }: Blob): number {
-  return length + pieces.reduce((sum, { gzipFrame }) => sum + (gzipFrame?.length ?? 0), 0);
+function bytesOf({ length, pieces, gzip: packed }: Blob): number {
+  return (
+    length + (packed?.length ?? 0) + pieces.reduce((sum, { gzipFrame }) => sum + (gzipFrame?.length ?? 0), 0)
+  );
 }
 
 function pieceOf(chunk: Uint8Array, length: number): Piece {

@@ -1,5 +1,3 @@
-import type { KeyObject } from "node:crypto";
-
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -8,7 +6,6 @@ import type { Logger } from "pino";
 
 import { SyncResponseSchema, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
 import type { Traces } from "#traces";
-import type { RoleName } from "#trust";
 
 import type { FleetPace } from "../domain/fleet-pace.ts";
 import { accept, type Outcome } from "../domain/refusal.ts";
@@ -16,42 +13,34 @@ import { renewAssignments } from "../store/assignments.ts";
 import { adoptCertificate } from "../store/agents.ts";
 import type { Db } from "../store/pool.ts";
 import type { RateRow } from "../store/rates.ts";
+import type { ReportedAttempt } from "../store/reports.ts";
 import { storeBacktest } from "../store/backtests.ts";
 import { storeShadow } from "../store/shadows.ts";
-import { advanceSession, endByGoodbye, type Lease } from "../store/sessions.ts";
-import type { AuditBook, KnownHead } from "./audit-book.ts";
+import { advanceSession, endByGoodbye } from "../store/sessions.ts";
+import type { AuditBook } from "./audit-book.ts";
 import type { Batcher } from "./batcher.ts";
+import type { BlobBook } from "./blobs.ts";
 import type { CaBook } from "./cas.ts";
 import type { ClaimSession } from "./claim-book.ts";
 import type { Desired, DesiredBook } from "./desired.ts";
+import { enclosedFor } from "./enclosed.ts";
 import type { PresenceBook } from "./presence.ts";
 import { checkBounds, readKnownHead, readRates, readReport, text } from "./read-request.ts";
-import { backtestFor, shadowFor, wireEnvelope, type Held } from "./offers.ts";
+import { backtestFor, shadowFor, wireEnvelope } from "./offers.ts";
 import { readBacktest, readShadow } from "./read-shadow.ts";
 import type { StoreReport } from "./report-book.ts";
+import { newSession, type Session, type SyncCaller } from "./session.ts";
 import type { ServerRun } from "./server-run.ts";
 import { tracePush, traceReport, type TraceBook } from "./trace-agent.ts";
 import { layersFor } from "./trust-chain.ts";
 import type { Tuning } from "./tuning.ts";
-
-/** Who speaks, as the certificate of the connection proves it. */
-export interface SyncCaller {
-  readonly clusterId: string;
-  readonly agentId: string;
-  readonly publicKey: KeyObject;
-  readonly certificateExpiresAt: Date;
-  /** Pin of the CA that issued the certificate of the connection. */
-  readonly certificateCa: string;
-  readonly certificateSerial: string;
-  /** The certificate that this newer one takes the place of. */
-  readonly replacesSerial?: string;
-}
 
 /** What the handler works with; the same for every session of this server. */
 export interface SyncPorts {
   readonly db: Db;
   readonly run: ServerRun;
   readonly desired: DesiredBook;
+  readonly blobs: BlobBook;
   readonly cas: CaBook;
   readonly audit: AuditBook;
   readonly claims: ClaimSession;
@@ -66,39 +55,9 @@ export interface SyncPorts {
   readonly clock: () => Date;
   readonly log: Logger;
   /** Called when an agent proved or tried something: a rollout may wait for it. */
-  readonly onReport: () => void;
+  readonly onReport: (attempts: readonly ReportedAttempt[]) => void;
   readonly traces: Traces;
   readonly traced: TraceBook;
-}
-
-/** One session. A stream keeps it from message to message; a long poll makes it anew from the store at each call. */
-export interface Session {
-  readonly caller: SyncCaller;
-  readonly sessionId: string;
-  readonly epoch: bigint;
-  sequence: bigint;
-  observedGeneration: bigint;
-  /** What the agent holds as far as is known here: what it said last, and what it was sent since. */
-  trustVersions: HeldVersions | undefined;
-  /** Whether the agent knows of layers that teams own. */
-  readonly takesLayers: boolean;
-  labelsDigest: Uint8Array;
-  /** The newest assignment that was sent in this session. */
-  offeredGeneration: bigint;
-  /** The newest list of CAs that the agent said it holds, or was sent. */
-  caBundleVersion: bigint;
-  /** The pace that the agent was told, with the rest of the tuning; undefined when it was told nothing. */
-  toldPace: FleetPace | undefined;
-  /** The head of the audit log that the agent said it holds. */
-  auditHead: KnownHead | undefined;
-  /** The candidates that the agent holds, with what it was offered since; undefined for agents that take none. */
-  shadow: Held | undefined;
-  backtest: Held | undefined;
-}
-
-/** The versions of trust metadata that an agent holds, and of lists of layers, by the layer's name. */
-export interface HeldVersions extends Readonly<Record<RoleName, bigint>> {
-  readonly lists: Readonly<Record<string, bigint>>;
 }
 
 export interface Synced {
@@ -148,12 +107,13 @@ export async function handleSync(
     const isHeld = await ports.reports({ agentId, sessionId, epoch, report: report.value });
     if (!isHeld) throw superseded();
     session.observedGeneration = report.value.observedGeneration;
+    session.holds = report.value.components.flatMap(({ runningDigest }) => runningDigest ?? []);
     const { traceparent } = request;
     if (ports.traces.isOn && traceparent !== "") {
       const desired = await ports.desired.get(caller.clusterId);
       traceReport(ports, session, desired, { report: report.value, traceparent, fromMs });
     }
-    ports.onReport();
+    ports.onReport(report.value.attempts);
   }
   await storeCandidates(ports, caller, request);
   await ports.rates.add(readRates(request, caller.agentId, caller.clusterId, ports.clock()));
@@ -239,25 +199,6 @@ async function enter(
   );
 }
 
-function newSession(caller: SyncCaller, sessionId: string, lease: Lease): Session {
-  return {
-    caller,
-    sessionId,
-    epoch: lease.epoch,
-    sequence: 0n,
-    observedGeneration: lease.observedGeneration,
-    trustVersions: undefined,
-    takesLayers: lease.capabilities.includes("layers"),
-    labelsDigest: new Uint8Array(),
-    offeredGeneration: 0n,
-    caBundleVersion: 0n,
-    toldPace: undefined,
-    auditHead: undefined,
-    shadow: undefined,
-    backtest: undefined,
-  };
-}
-
 function needHello(ports: SyncPorts, ackSequence: bigint): Synced {
   const response = create(SyncResponseSchema, {
     ackSequence,
@@ -312,14 +253,15 @@ async function assignmentFor(
   ports: SyncPorts,
   session: Session,
   desired: Desired,
-): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "assignment" | "traceparent">> {
+): Promise<Pick<MessageInitShape<typeof SyncResponseSchema>, "assignment" | "traceparent" | "bundles">> {
   if (desired.generation <= session.observedGeneration || desired.generation <= session.offeredGeneration) {
     return {};
   }
   const envelope = await ports.desired.envelope(desired, session.takesLayers);
   if (envelope === undefined) return {};
+  const enclosed = await enclosedFor(ports, session, desired);
   session.offeredGeneration = desired.generation;
-  return { assignment: wireEnvelope(envelope), traceparent: tracePush(ports, session, desired) };
+  return { assignment: wireEnvelope(envelope), traceparent: tracePush(ports, session, desired), ...enclosed };
 }
 
 /** The list of CAs, when the agent holds an older one. */

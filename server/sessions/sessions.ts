@@ -40,7 +40,7 @@ export interface SessionsOptions {
   /** How long agents' certificates hold. */
   readonly certificateMs: number;
   /** Called when an agent proved or tried something; must not throw. */
-  readonly onReport: () => void;
+  readonly onReport: SyncPorts["onReport"];
   /** Off if not given. */
   readonly traces?: Traces;
   readonly log: Logger;
@@ -53,7 +53,6 @@ export interface SessionsOptions {
 /** What the transports work with. */
 export interface SessionPorts extends SyncPorts {
   readonly registry: Registry;
-  readonly blobs: BlobBook;
   readonly random: () => number;
 }
 

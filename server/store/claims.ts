@@ -36,7 +36,7 @@ export interface Claim {
 
 /** The lease of a session that has just begun. */
 export interface NewLease extends Lease {
-  /** Whether the agent can something that it could not when it said hello before. */
+  /** Whether the agent knows of layers that teams own, and did not when it said hello before. */
   readonly isAbler: boolean;
   /** What is odd about the process that got it, or about how often sessions begin. */
   readonly suspicions: readonly Suspicion[];
@@ -198,7 +198,7 @@ async function takeOver(
         epoch: BigInt(row.epoch),
         observedGeneration: BigInt(row.observed),
         capabilities,
-        isAbler: capabilities.some((each) => !before.capabilities.includes(each)),
+        isAbler: capabilities.includes("layers") && !before.capabilities.includes("layers"),
         suspicions,
       };
       return [[claim.agentId, lease]];

@@ -2,10 +2,11 @@ import { sql, type SQL } from "./drizzle.ts";
 
 import { layerOf, type ComponentName } from "../domain/component.ts";
 import type { Digest, RolloutId } from "../domain/ids.ts";
-import { askedAgents, isSilent, recentAgents } from "../domain/liveness.ts";
+import { askedAgents, isSilent, recentAgents, type Heard } from "../domain/liveness.ts";
 import type { FleetCluster } from "../domain/rollout-plan.ts";
 import type { Scope } from "../domain/scope.ts";
 import { assignedOf, param } from "./assignments.ts";
+import { epochMs } from "./epoch-ms.ts";
 import type { Db } from "./pool.ts";
 import { labelsIn } from "./scopes.ts";
 
@@ -36,33 +37,36 @@ async function readClusters(
   which: SQL,
 ): Promise<readonly FleetCluster[]> {
   const nowMs = now.getTime();
-  const own = assignedOf(kind, sql`c.id`);
-  const ofAgent = assignedOf(kind, sql`g.cluster_id`);
+  const assigned = assignedOf(kind, sql`c.id`);
   const isLayer = layerOf(kind) !== undefined;
+  // One row per agent, and one per cluster that has none.
   const { rows } = await db.execute<FleetRow>(sql`
-    select c.id, c.name, c.labels, ${own.digest} as assigned, a.rules_digest is not null as "hasRules",
-      busy.id as "busyWith", agents.list as agents
+    select c.id, c.name, c.labels, ${assigned.digest} as assigned, a.rules_digest is not null as "hasRules",
+      (select min(r.id) from rollout_clusters rc join rollouts r on r.id = rc.rollout_id
+        where rc.cluster_id = c.id and rc.state <> 'removed'
+          and r.finished_at is null and not r.pending and r.kind = ${kind}) as "busyWith",
+      agents.*
     from clusters c
-    left join assignments a on a.cluster_id = c.id ${own.join}
-    left join (
-      select rc.cluster_id, min(r.id) as id
-      from rollouts r join rollout_clusters rc on rc.rollout_id = r.id
-      where r.finished_at is null and not r.pending and r.kind = ${kind} and rc.state <> 'removed' group by rc.cluster_id
-    ) busy on busy.cluster_id = c.id
-    left join (
-      select g.cluster_id, json_agg(json_build_object(
-        'lastSeenMs', extract(epoch from g.last_seen_at) * 1000, 'leftMs', extract(epoch from g.left_at) * 1000,
-        'running', p.running_digest,
-        'engine', g.engine_version, 'isGivenUp', ${isGivenUp(kind, ofAgent.digest)},
-        'takesLayers', 'layers' = any(g.capabilities))) as list
+    left join assignments a on a.cluster_id = c.id ${assigned.join}
+    left join lateral (
+      select g.id as agent, ${epochMs("g.last_seen_at")} as "lastSeenMs", ${epochMs("g.left_at")} as "leftMs",
+        p.running_digest as running, g.engine_version as engine, ${isGivenUp(kind, assigned.digest)} as "isGivenUp",
+        'layers' = any(g.capabilities) as "takesLayers"
       from agents g
-      left join assignments a on a.cluster_id = g.cluster_id ${ofAgent.join}
       left join agent_components p on p.agent_id = g.id and p.kind = ${kind}
-      where g.revoked_at is null group by g.cluster_id
-    ) agents on agents.cluster_id = c.id
+      where g.cluster_id = c.id and g.revoked_at is null
+      -- Keeps it a question about one cluster: without statistics of a fleet that is new, each was compared with all agents.
+      offset 0
+    ) agents on true
     where c.retired_at is null and ${which}
-    order by c.name`);
-  return rows.map((row) => (isLayer ? forLayer(row, clusterOf(row, nowMs), nowMs) : clusterOf(row, nowMs)));
+    order by c.name, c.id`);
+  return [...Map.groupBy(rows, ({ id }) => id).values()].flatMap((own) => {
+    const [row] = own;
+    if (row === undefined) return [];
+    const agents = own.flatMap(agentIn);
+    const cluster = clusterOf(row, agents, nowMs);
+    return [isLayer ? forLayer(row, agents, cluster, nowMs) : cluster];
+  });
 }
 
 /** Whether agent `g`, whose component of the kind is `p`, rejected what is assigned or went back from it. */
@@ -73,17 +77,18 @@ function isGivenUp(kind: ComponentName, assigned: SQL): SQL {
       and t.phase in ('rejected', 'rolled-back')) else false end`;
 }
 
-interface FleetRow extends Record<string, unknown> {
+interface FleetRow extends Record<string, unknown>, AgentColumns {
   readonly id: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly assigned: Digest | null;
   readonly hasRules: boolean;
   readonly busyWith: RolloutId | null;
-  readonly agents: readonly FleetAgent[] | null;
 }
 
-interface FleetAgent {
+interface AgentColumns {
+  /** Null where the cluster has no agent, and so are all that follow. */
+  readonly agent: string | null;
   readonly lastSeenMs: number | null;
   readonly leftMs: number | null;
   readonly running: Digest | null;
@@ -93,26 +98,31 @@ interface FleetAgent {
   readonly takesLayers: boolean;
 }
 
+interface FleetAgent extends Heard, Pick<AgentColumns, "running" | "isGivenUp" | "engine" | "takesLayers"> {}
+
 /** What a layer that a team owns asks of a cluster besides. A release that was given up is nothing to go back to: none is better. */
-function forLayer({ hasRules, agents }: FleetRow, cluster: FleetCluster, nowMs: number): FleetCluster {
+function forLayer(
+  { hasRules }: FleetRow,
+  agents: readonly FleetAgent[],
+  cluster: FleetCluster,
+  nowMs: number,
+): FleetCluster {
   const { assigned, ...rest } = cluster;
   const isDead = cluster.isGivenUp === true && cluster.running === undefined;
   const known = isDead || assigned === undefined ? rest : { ...rest, assigned };
   if (!hasRules) return { ...known, unfit: "it is assigned no rules to put it on" };
-  const isOld = recentAgents(heardOf(agents), nowMs).some(({ takesLayers }) => !takesLayers);
+  const isOld = recentAgents(agents, nowMs).some(({ takesLayers }) => !takesLayers);
   return isOld ? { ...known, unfit: "an agent of it knows of no layers that teams own: upgrade it" } : known;
 }
 
-function heardOf(agents: FleetRow["agents"]) {
-  return (agents ?? []).map(({ lastSeenMs, leftMs, ...agent }) => ({
-    ...(lastSeenMs === null ? {} : { lastSeenMs }),
-    ...(leftMs === null ? {} : { leftMs }),
-    ...agent,
-  }));
+function agentIn({ agent, lastSeenMs, leftMs, ...columns }: FleetRow): readonly FleetAgent[] {
+  if (agent === null) return [];
+  const { running, isGivenUp, engine, takesLayers } = columns;
+  const heard = { ...(lastSeenMs === null ? {} : { lastSeenMs }), ...(leftMs === null ? {} : { leftMs }) };
+  return [{ ...heard, running, isGivenUp, engine, takesLayers }];
 }
 
-function clusterOf(row: FleetRow, nowMs: number): FleetCluster {
-  const all = heardOf(row.agents);
+function clusterOf(row: FleetRow, all: readonly FleetAgent[], nowMs: number): FleetCluster {
   const agents = askedAgents(all, nowMs);
   // One that left may come back: a plan made without it would not fit it then.
   const recent = recentAgents(all, nowMs);

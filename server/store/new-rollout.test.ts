@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { explaining } from "../../test/support/explaining.ts";
 import { freshDatabase } from "../../test/support/postgres.ts";
 import { clock, seed } from "../reconcile/testing.ts";
+import { wholeFleet } from "../domain/scope.ts";
+import { readFleet } from "./fleet.ts";
 import { admitLate } from "./rollout-admissions.ts";
 import { readRolloutSnapshot } from "./rollout-clusters.ts";
 import { commitRollout } from "./rollout-commits.ts";
@@ -15,6 +17,8 @@ test("the first steps of a rollout cost the database what each cluster costs, an
   const rollout = await seed(db, clusters);
   const inVain: number[] = [];
   const looked = explaining(db, inVain);
+  const fleet = await readFleet(looked, wholeFleet, "rules", clock());
+  assert.equal(fleet.filter(({ busyWith }) => busyWith === rollout.id).length, clusters);
   assert.equal(await admitLate(looked, rollout), 0, "nobody came late");
   const { clusters: seen } = await readRolloutSnapshot(looked, rollout, clock());
   assert.equal(seen.length, clusters);

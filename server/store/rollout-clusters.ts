@@ -1,4 +1,4 @@
-import { sql, type SQL } from "./drizzle.ts";
+import { sql } from "./drizzle.ts";
 
 import { countsAgainst } from "../domain/gates/health.ts";
 import type { Digest, RolloutId } from "../domain/ids.ts";
@@ -17,6 +17,7 @@ import type { Rollout } from "../domain/rollout.ts";
 import { matchesSelector } from "../domain/selector.ts";
 import { findFreeze, toFreeze } from "./freezes.ts";
 import { assignedOf } from "./assignments.ts";
+import { epochMs } from "./epoch-ms.ts";
 import { isListed } from "./listed.ts";
 import type { Db } from "./pool.ts";
 import type { StoredCondition, StoredSuspicion } from "./schema.ts";
@@ -71,20 +72,18 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
     where rc.rollout_id = ${rollout.id}
     order by rc.wave, c.name, rc.cluster_id, agents.agent`);
   const seen = { kind, digest: rollout.digest, nowMs };
-  const agents = Map.groupBy(rows, ({ id }) => id);
-  const clusters = rows
-    .filter((row, i) => rows[i - 1]?.id !== row.id)
-    .map((row) => ({
-      ...clusterOf(row, agents.get(row.id)?.flatMap(agentIn) ?? [], seen),
-      strayed: !matchesSelector(rollout.spec.selector, row.labels),
-    }));
+  const clusters = [...Map.groupBy(rows, ({ id }) => id).values()].flatMap(([row, ...more]) =>
+    row === undefined
+      ? []
+      : [
+          {
+            ...clusterOf(row, [row, ...more].flatMap(agentIn), seen),
+            strayed: !matchesSelector(rollout.spec.selector, row.labels),
+          },
+        ],
+  );
   const freeze = await findFreeze(db, now);
   return { rollout, nowMs, clusters, ...(freeze === undefined ? {} : { freeze: toFreeze(freeze) }) };
-}
-
-/** In milliseconds, as far as the database keeps them: whole ones stay whole. */
-function epochMs(column: string): SQL {
-  return sql`round(date_part('epoch', ${sql.raw(column)}) * 1e6) / 1e3`;
 }
 
 type Row = Record<string, unknown> & ClusterRow & AgentColumns;

@@ -1,9 +1,11 @@
+import { gzipSync } from "node:zlib";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createCsr, generatePrivateKey, signEnvelope } from "#trust";
 import type { TargetRef } from "#trust";
 import { assign, assignRaw, bundleOf, withoutType } from "./evil-keys.ts";
 import { assignment, evilRules, newVersion, target, unmoved } from "./evil-moves.ts";
 import type { Move } from "./evil-moves.ts";
+import type { Word } from "./evil-server.ts";
 import { execRule, good, wireEnvelope, wireMetadata } from "./evil-world.ts";
 import type { EvilWorld } from "./evil-world.ts";
 
@@ -18,6 +20,16 @@ async function served(
   await world.release(bundle);
   world.server.blobs.set(bundle.digest, () => blob(bundle.bytes));
   return bundle.target;
+}
+
+/** A bundle that people released, of which something else comes with the assignment, and nothing when it is fetched. */
+async function enclosed(world: EvilWorld): Promise<readonly Word[]> {
+  const bundle = bundleOf("rules", "enclosed", newVersion(), execRule);
+  await world.release(bundle);
+  world.server.blobs.delete(bundle.digest);
+  const bundles = [{ digest: bundle.digest, gzip: Uint8Array.from(gzipSync(flipped(bundle.bytes))) }];
+  const assignment = wireEnvelope(await world.assign(bundle.target));
+  return [{ metadata: world.metadata(), assignment, bundles }];
 }
 
 function flipped(bytes: Uint8Array): Uint8Array {
@@ -63,6 +75,7 @@ export const takeover: readonly Move[] = [
     world.server.blobs.delete(`sha256:${wanted.sha256}`);
     return [{ metadata: world.metadata(), assignment: wireEnvelope(await world.assign(wanted)) }];
   }),
+  unmoved("T1", "one byte of a released bundle changed, that comes with its assignment", enclosed),
   unmoved("T1", "an order to run nothing", async (world) => [
     { metadata: world.metadata(), assignment: wireEnvelope(await world.assign()) },
   ]),

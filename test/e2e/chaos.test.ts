@@ -63,14 +63,16 @@ async function rolloutWithKill(
   const pid = pidOf(fleet, victim, round);
   if (pid !== undefined) process.kill(pid, "SIGKILL");
   const startedAt = performance.now();
+  let raised = "";
   await until(`the rollout ${id} to succeed after the ${victim} was killed`, 90_000, async () => {
     const { rollout } = await client.getRollout({ rolloutId: id });
     if (rollout?.state === RolloutState.PAUSED) {
+      raised = await raisedOf(fleet);
       await client.resumeRollout({ rolloutId: id, generation: rollout.generation });
     }
     return rollout?.state === RolloutState.SUCCEEDED
       ? { done: true }
-      : { seen: `${rollout?.because ?? "no rollout"}${await raisedOf(fleet)}` };
+      : { seen: `${rollout?.because ?? "no rollout"}${raised}` };
   });
   const clusters = await readClusters(fleet);
   for (const [cluster, state] of clusters) {
@@ -81,7 +83,7 @@ async function rolloutWithKill(
   );
 }
 
-/** What agents report of themselves, so that a rollout that stands says why. */
+/** What agents report of themselves, so that a rollout that was paused says why. */
 async function raisedOf(fleet: Fleet): Promise<string> {
   const clusters = await Promise.all(fleet.plan.clusters.map(({ name }) => readCluster(fleet, name)));
   return clusters

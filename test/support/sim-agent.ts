@@ -37,6 +37,8 @@ export interface SimIdentity extends SimAddress {
   readonly root: Uint8Array;
   /** The process that it says it is. */
   readonly instance?: { readonly id: string; readonly starts: bigint };
+  /** What it can take, besides what every simulated agent can. */
+  readonly capabilities?: readonly string[];
 }
 
 type Kind = TargetRef["kind"];
@@ -127,13 +129,12 @@ function helloOf(identity: SimIdentity, transport: SimTransport) {
     agentVersion: "simulated",
     engineVersion: "0.62.0",
     clusterUid: identity.clusterUid,
-    capabilities: ["simulated"],
+    capabilities: ["simulated", ...(identity.capabilities ?? [])],
     protocolMin: 1,
     protocolMax: 1,
     transport,
-    ...(identity.instance === undefined
-      ? {}
-      : { instanceId: identity.instance.id, starts: identity.instance.starts }),
+    instanceId: identity.instance?.id ?? "",
+    starts: identity.instance?.starts ?? 0n,
   };
 }
 
@@ -206,10 +207,10 @@ export async function takeIn(
   behave: Behaviour = () => "apply",
 ): Promise<boolean> {
   if (response.labels !== undefined) state.labels = { ...response.labels.labels };
-  const of = (role: string) =>
-    response.metadata.filter((each) => each.role === role).map((each) => each.body);
+  const { metadata } = response;
+  const of = (role: string) => metadata.filter((each) => each.role === role).map(({ body }) => body);
   const [[timestamp], [snapshot], [targets]] = [of("timestamp"), of("snapshot"), of("targets")];
-  if (response.metadata.length > 0) {
+  if (metadata.length > 0) {
     const update = {
       roots: of("root"),
       ...(timestamp === undefined ? {} : { timestamp }),
@@ -235,8 +236,7 @@ function takeAssignment(
   state: SimState,
   signed: NonNullable<SyncResponse["assignment"]>,
 ): void {
-  const { org, clusterId } = identity;
-  const assignment = verifyAssignment(state.trusted, signed, { org, clusterId, now: new Date() });
+  const assignment = verifyAssignment(state.trusted, signed, { ...identity, now: new Date() });
   if (!assignment.ok) throw new Error(`${assignment.refusal.code}: ${assignment.refusal.message}`);
   state.trusted = raiseGeneration(state.trusted, assignment.value.generation);
   state.observedGeneration = BigInt(assignment.value.generation);

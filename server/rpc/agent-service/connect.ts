@@ -6,16 +6,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 
 import { SyncResponseSchema, type SyncRequest, type SyncResponse } from "#proto/agent/v1/agent";
 
-import {
-  answer,
-  handleSync,
-  retired,
-  superseded,
-  type Session,
-  type SyncCaller,
-} from "../../sessions/handle-sync.ts";
+import { answer, handleSync, retired, superseded } from "../../sessions/handle-sync.ts";
 import { createMailbox, type Ending, type Mailbox } from "../../sessions/mailbox.ts";
 import type { LiveSession } from "../../sessions/registry.ts";
+import type { Session, SyncCaller } from "../../sessions/session.ts";
 import type { SessionPorts } from "../../sessions/sessions.ts";
 import { endSession } from "../../store/sessions.ts";
 import { isDatabaseAway } from "../../store/pool.ts";

@@ -5,7 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { SyncRequestSchema } from "#proto/agent/v1/agent";
 
 import { createServerRun } from "../../sessions/server-run.ts";
-import type { SyncCaller } from "../../sessions/handle-sync.ts";
+import type { SyncCaller } from "../../sessions/session.ts";
 import type { SessionPorts } from "../../sessions/sessions.ts";
 import { sync } from "./sync.ts";
 

@@ -1,17 +1,10 @@
 import type { SyncRequest, SyncResponse } from "#proto/agent/v1/agent";
 import type { Drain } from "#proto/agent/v1/agent";
 
-import {
-  answer,
-  handleSync,
-  retired,
-  superseded,
-  type Session,
-  type SyncCaller,
-  type Synced,
-} from "../../sessions/handle-sync.ts";
+import { answer, handleSync, retired, superseded, type Synced } from "../../sessions/handle-sync.ts";
 import { createMailbox, type Mailbox } from "../../sessions/mailbox.ts";
 import { waitMsMax } from "../../sessions/read-request.ts";
+import type { Session, SyncCaller } from "../../sessions/session.ts";
 import type { SessionPorts } from "../../sessions/sessions.ts";
 import { isDatabaseAway } from "../../store/pool.ts";
 import { orRefuse } from "../refusals.ts";

@@ -53,7 +53,7 @@ export function startLeanAgent(
     if (!isStopped) timer = setTimeout(open, ms);
   }
   function open(): void {
-    const session = newSimSession(identity, "stream", state);
+    const session = newSimSession({ ...identity, capabilities: ["enclosed"] }, "stream", state);
     let head: object | undefined;
     let asked: number | undefined;
     let isOver = false;

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agent/v1/agent.proto.
  */
 export const file_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEiwwMKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZBIZChFjYV9idW5kbGVfdmVyc2lvbhgMIAEoBBIoCgZzaGFkb3cYUCABKAsyGC5hZ2VudC52MS5TaGFkb3dTdGFuZGluZxIsCghiYWNrdGVzdBhRIAEoCzIaLmFnZW50LnYxLkJhY2t0ZXN0U3RhbmRpbmcSFAoLdHJhY2VwYXJlbnQYggEgASgJImMKDlNoYWRvd1N0YW5kaW5nEhIKCnJvbGxvdXRfaWQYASABKAkSFQoNaXNfZXZhbHVhdGluZxgCIAEoCBImCgZyZXBvcnQYAyABKAsyFi5hZ2VudC52MS5TaGFkb3dSZXBvcnQiggIKDFNoYWRvd1JlcG9ydBINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDgoGZGV0YWlsGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZldmVudHMYBSABKAQSDwoHc2tpcHBlZBgGIAEoBBIRCgl1bmRlY2lkZWQYByABKAQSEAoIZmFpbHVyZXMYCCABKAQSFQoNZXZhbHVhdGlvbl91cxgJIAEoBBIjCgVydWxlcxgKIAMoCzIULmFnZW50LnYxLlNoYWRvd1J1bGUSFgoOcnVsZXNfbGVmdF9vdXQYCyABKA0ifgoKU2hhZG93UnVsZRIMCgRydWxlGAEgASgJEgsKA25vdxgCIAEoBBIRCgljYW5kaWRhdGUYAyABKAQSCwoDbmV3GAQgASgEEgwKBGdvbmUYBSABKAQSJwoHc2FtcGxlcxgGIAMoCzIWLmFnZW50LnYxLlNoYWRvd1NhbXBsZSKsAQoMU2hhZG93U2FtcGxlEg8KB2lzX2dvbmUYASABKAgSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoGZmllbGRzGAMgAygLMiIuYWdlbnQudjEuU2hhZG93U2FtcGxlLkZpZWxkc0VudHJ5Gi0KC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiZwoQQmFja3Rlc3RTdGFuZGluZxITCgtiYWNrdGVzdF9pZBgBIAEoCRIUCgxpc19yZXBsYXlpbmcYAiABKAgSKAoGcmVwb3J0GAMgASgLMhguYWdlbnQudjEuQmFja3Rlc3RSZXBvcnQinwEKDkJhY2t0ZXN0UmVwb3J0EicKB2ZpZ3VyZXMYASABKAsyFi5hZ2VudC52MS5TaGFkb3dSZXBvcnQSEgoKYnl0ZXNfZG9uZRgCIAEoBBITCgtieXRlc190b3RhbBgDIAEoBBIPCgdtaXNzaW5nGAQgASgEEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixQEKBUhlbGxvEhUKDWFnZW50X3ZlcnNpb24YASABKAkSFgoOZW5naW5lX3ZlcnNpb24YAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSFAoMY2FwYWJpbGl0aWVzGAQgAygJEhQKDHByb3RvY29sX21pbhgFIAEoDRIUCgxwcm90b2NvbF9tYXgYBiABKA0SEQoJdHJhbnNwb3J0GAcgASgJEhMKC2luc3RhbmNlX2lkGAggASgJEg4KBnN0YXJ0cxgJIAEoBCK0AgoLU3RhdGVSZXBvcnQSEgoKY2x1c3Rlcl9pZBgBIAEoCRIQCghhZ2VudF9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEhAKCHNlcXVlbmNlGAQgASgEEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE29ic2VydmVkX2dlbmVyYXRpb24YBiABKAQSLAoKY29tcG9uZW50cxgHIAMoCzIYLmFnZW50LnYxLkNvbXBvbmVudFN0YXRlEicKCmNvbmRpdGlvbnMYCCADKAsyEy5hZ2VudC52MS5Db25kaXRpb24SJgoKYXVkaXRfaGVhZBgJIAEoCzISLmFnZW50LnYxLkVudmVsb3BlEhMKC3RydXN0ZWRfY2FzGAogAygJIpIBCg5Db21wb25lbnRTdGF0ZRIMCgRraW5kGAEgASgJEhYKDnJ1bm5pbmdfZGlnZXN0GAIgASgMEjEKDXJ1bm5pbmdfc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKDGxhc3RfYXR0ZW1wdBgEIAEoCzIRLmFnZW50LnYxLkF0dGVtcHQilgEKB0F0dGVtcHQSDgoGZGlnZXN0GAEgASgMEhIKCmdlbmVyYXRpb24YAiABKAQSDQoFcGhhc2UYAyABKAkSDgoGcmVhc29uGAQgASgJEg4KBmRldGFpbBgFIAEoCRImCgJhdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbG9nX3RhaWwYeCABKAkiVQoJQ29uZGl0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAivwEKClJhdGVCdWNrZXQSKgoGbWludXRlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZldmVudHMYAiABKAQSDQoFYnl0ZXMYAyABKAQSDgoGYWxlcnRzGAQgASgEEg8KB2Ryb3BwZWQYBSABKAQSDgoGcGFya2VkGAYgASgEEg4KBmxhZ19tcxgHIAEoBBIUCgxkZXRlY3Rpb25fdXMYCCABKAQSDwoHc2Vjb25kcxgJIAEoDSK3AQoNVHJ1c3RWZXJzaW9ucxIMCgRyb290GAEgASgEEg8KB3RhcmdldHMYAiABKAQSEAoIc25hcHNob3QYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEEjMKBmxheWVycxgFIAMoCzIjLmFnZW50LnYxLlRydXN0VmVyc2lvbnMuTGF5ZXJzRW50cnkaLQoLTGF5ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASLrAwoMU3luY1Jlc3BvbnNlEhQKDGFja19zZXF1ZW5jZRgBIAEoBBImCgphc3NpZ25tZW50GAIgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSJAoIbWV0YWRhdGEYAyADKAsyEi5hZ2VudC52MS5NZXRhZGF0YRIgCgZ0dW5pbmcYBCABKAsyEC5hZ2VudC52MS5UdW5pbmcSEgoKbmVlZF9oZWxsbxgFIAEoCBIZChFyZW5ld19jZXJ0aWZpY2F0ZRgGIAEoCBIeCgVkcmFpbhgHIAEoCzIPLmFnZW50LnYxLkRyYWluEi8KC3NlcnZlcl90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgZsYWJlbHMYCSABKAsyEC5hZ2VudC52MS5MYWJlbHMSJAoFYXVkaXQYCiABKAsyFS5hZ2VudC52MS5BdWRpdFVwZGF0ZRIlCgljYV9idW5kbGUYCyABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRIlCgZzaGFkb3cYUCABKAsyFS5hZ2VudC52MS5TaGFkb3dPZmZlchIpCghiYWNrdGVzdBhRIAEoCzIXLmFnZW50LnYxLkJhY2t0ZXN0T2ZmZXISFAoLdHJhY2VwYXJlbnQYggEgASgJIkcKDUJhY2t0ZXN0T2ZmZXISEwoLYmFja3Rlc3RfaWQYASABKAkSIQoFb3JkZXIYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSJECgtTaGFkb3dPZmZlchISCgpyb2xsb3V0X2lkGAEgASgJEiEKBW9yZGVyGAIgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUiWgoOS25vd25BdWRpdEhlYWQSEAoIc2VxdWVuY2UYASABKAQSDAoEaGFzaBgCIAEoDBIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI+CgtBdWRpdFVwZGF0ZRIgCgRoZWFkGAEgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSDQoFbGlua3MYAiADKAwiZQoGTGFiZWxzEiwKBmxhYmVscxgBIAMoCzIcLmFnZW50LnYxLkxhYmVscy5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIloKCEVudmVsb3BlEhQKDHBheWxvYWRfdHlwZRgBIAEoCRIPCgdwYXlsb2FkGAIgASgMEicKCnNpZ25hdHVyZXMYAyADKAsyEy5hZ2VudC52MS5TaWduYXR1cmUiLgoJU2lnbmF0dXJlEg4KBmtleV9pZBgBIAEoCRIRCglzaWduYXR1cmUYAiABKAwiNwoITWV0YWRhdGESDAoEcm9sZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgEEgwKBGJvZHkYAyABKAwiTgoGVHVuaW5nEhQKDGhlYXJ0YmVhdF9tcxgBIAEoDRIRCglyZXBvcnRfbXMYAiABKA0SGwoTcmVjb25uZWN0X3dpbmRvd19tcxgDIAEoDSIjCgVEcmFpbhIaChJyZWNvbm5lY3RfYWZ0ZXJfbXMYASABKA0iMgoQRmV0Y2hCbG9iUmVxdWVzdBIOCgZkaWdlc3QYASABKAkSDgoGb2Zmc2V0GAIgASgEIjIKEUZldGNoQmxvYlJlc3BvbnNlEg0KBWNodW5rGAEgASgMEg4KBmxlbmd0aBgCIAEoBCI3ChREZWxpdmVyQWxlcnRzUmVxdWVzdBIfCgZhbGVydHMYASADKAsyDy5hZ2VudC52MS5BbGVydCLBAQoFQWxlcnQSCgoCaWQYASABKAkSDAoEcnVsZRgCIAEoCRIQCghwcmlvcml0eRgDIAEoCRIOCgZzb3VyY2UYBCABKAkSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGb3V0cHV0GAYgASgJEgwKBGJvZHkYByABKAkSEAoIYXVkaXRfaWQYCCABKAkSDAoEdGFncxgJIAMoCRIUCgxydWxlc19kaWdlc3QYCiABKAwiKQoVRGVsaXZlckFsZXJ0c1Jlc3BvbnNlEhAKCGFjY2VwdGVkGAEgASgNMvUCCgxBZ2VudFNlcnZpY2USPAoHQ29ubmVjdBIVLmFnZW50LnYxLlN5bmNSZXF1ZXN0GhYuYWdlbnQudjEuU3luY1Jlc3BvbnNlKAEwARI1CgRTeW5jEhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2USRgoJRmV0Y2hCbG9iEhouYWdlbnQudjEuRmV0Y2hCbG9iUmVxdWVzdBobLmFnZW50LnYxLkZldGNoQmxvYlJlc3BvbnNlMAESUAoNRGVsaXZlckFsZXJ0cxIeLmFnZW50LnYxLkRlbGl2ZXJBbGVydHNSZXF1ZXN0Gh8uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1Jlc3BvbnNlElYKD1JlcG9ydFJlc3BvbnNlcxIgLmFnZW50LnYxLlJlcG9ydFJlc3BvbnNlc1JlcXVlc3QaIS5hZ2VudC52MS5SZXBvcnRSZXNwb25zZXNSZXNwb25zZWIGcHJvdG8z", [file_agent_v1_response, file_google_protobuf_timestamp]);
+  fileDesc("ChRhZ2VudC92MS9hZ2VudC5wcm90bxIIYWdlbnQudjEiwwMKC1N5bmNSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSHgoFaGVsbG8YAyABKAsyDy5hZ2VudC52MS5IZWxsbxIOCgZyZXBvcnQYBCABKAwSGAoQcmVwb3J0X3NpZ25hdHVyZRgFIAEoDBIjCgVyYXRlcxgGIAMoCzIULmFnZW50LnYxLlJhdGVCdWNrZXQSLwoOdHJ1c3RfdmVyc2lvbnMYByABKAsyFy5hZ2VudC52MS5UcnVzdFZlcnNpb25zEg8KB3dhaXRfbXMYCCABKA0SDwoHZ29vZGJ5ZRgJIAEoCBIVCg1sYWJlbHNfZGlnZXN0GAogASgMEiwKCmF1ZGl0X2hlYWQYCyABKAsyGC5hZ2VudC52MS5Lbm93bkF1ZGl0SGVhZBIZChFjYV9idW5kbGVfdmVyc2lvbhgMIAEoBBIoCgZzaGFkb3cYUCABKAsyGC5hZ2VudC52MS5TaGFkb3dTdGFuZGluZxIsCghiYWNrdGVzdBhRIAEoCzIaLmFnZW50LnYxLkJhY2t0ZXN0U3RhbmRpbmcSFAoLdHJhY2VwYXJlbnQYggEgASgJImMKDlNoYWRvd1N0YW5kaW5nEhIKCnJvbGxvdXRfaWQYASABKAkSFQoNaXNfZXZhbHVhdGluZxgCIAEoCBImCgZyZXBvcnQYAyABKAsyFi5hZ2VudC52MS5TaGFkb3dSZXBvcnQiggIKDFNoYWRvd1JlcG9ydBINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDgoGZGV0YWlsGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZldmVudHMYBSABKAQSDwoHc2tpcHBlZBgGIAEoBBIRCgl1bmRlY2lkZWQYByABKAQSEAoIZmFpbHVyZXMYCCABKAQSFQoNZXZhbHVhdGlvbl91cxgJIAEoBBIjCgVydWxlcxgKIAMoCzIULmFnZW50LnYxLlNoYWRvd1J1bGUSFgoOcnVsZXNfbGVmdF9vdXQYCyABKA0ifgoKU2hhZG93UnVsZRIMCgRydWxlGAEgASgJEgsKA25vdxgCIAEoBBIRCgljYW5kaWRhdGUYAyABKAQSCwoDbmV3GAQgASgEEgwKBGdvbmUYBSABKAQSJwoHc2FtcGxlcxgGIAMoCzIWLmFnZW50LnYxLlNoYWRvd1NhbXBsZSKsAQoMU2hhZG93U2FtcGxlEg8KB2lzX2dvbmUYASABKAgSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoGZmllbGRzGAMgAygLMiIuYWdlbnQudjEuU2hhZG93U2FtcGxlLkZpZWxkc0VudHJ5Gi0KC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiZwoQQmFja3Rlc3RTdGFuZGluZxITCgtiYWNrdGVzdF9pZBgBIAEoCRIUCgxpc19yZXBsYXlpbmcYAiABKAgSKAoGcmVwb3J0GAMgASgLMhguYWdlbnQudjEuQmFja3Rlc3RSZXBvcnQinwEKDkJhY2t0ZXN0UmVwb3J0EicKB2ZpZ3VyZXMYASABKAsyFi5hZ2VudC52MS5TaGFkb3dSZXBvcnQSEgoKYnl0ZXNfZG9uZRgCIAEoBBITCgtieXRlc190b3RhbBgDIAEoBBIPCgdtaXNzaW5nGAQgASgEEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixQEKBUhlbGxvEhUKDWFnZW50X3ZlcnNpb24YASABKAkSFgoOZW5naW5lX3ZlcnNpb24YAiABKAkSEwoLY2x1c3Rlcl91aWQYAyABKAkSFAoMY2FwYWJpbGl0aWVzGAQgAygJEhQKDHByb3RvY29sX21pbhgFIAEoDRIUCgxwcm90b2NvbF9tYXgYBiABKA0SEQoJdHJhbnNwb3J0GAcgASgJEhMKC2luc3RhbmNlX2lkGAggASgJEg4KBnN0YXJ0cxgJIAEoBCK0AgoLU3RhdGVSZXBvcnQSEgoKY2x1c3Rlcl9pZBgBIAEoCRIQCghhZ2VudF9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEhAKCHNlcXVlbmNlGAQgASgEEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE29ic2VydmVkX2dlbmVyYXRpb24YBiABKAQSLAoKY29tcG9uZW50cxgHIAMoCzIYLmFnZW50LnYxLkNvbXBvbmVudFN0YXRlEicKCmNvbmRpdGlvbnMYCCADKAsyEy5hZ2VudC52MS5Db25kaXRpb24SJgoKYXVkaXRfaGVhZBgJIAEoCzISLmFnZW50LnYxLkVudmVsb3BlEhMKC3RydXN0ZWRfY2FzGAogAygJIpIBCg5Db21wb25lbnRTdGF0ZRIMCgRraW5kGAEgASgJEhYKDnJ1bm5pbmdfZGlnZXN0GAIgASgMEjEKDXJ1bm5pbmdfc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKDGxhc3RfYXR0ZW1wdBgEIAEoCzIRLmFnZW50LnYxLkF0dGVtcHQilgEKB0F0dGVtcHQSDgoGZGlnZXN0GAEgASgMEhIKCmdlbmVyYXRpb24YAiABKAQSDQoFcGhhc2UYAyABKAkSDgoGcmVhc29uGAQgASgJEg4KBmRldGFpbBgFIAEoCRImCgJhdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbG9nX3RhaWwYeCABKAkiVQoJQ29uZGl0aW9uEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAivwEKClJhdGVCdWNrZXQSKgoGbWludXRlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZldmVudHMYAiABKAQSDQoFYnl0ZXMYAyABKAQSDgoGYWxlcnRzGAQgASgEEg8KB2Ryb3BwZWQYBSABKAQSDgoGcGFya2VkGAYgASgEEg4KBmxhZ19tcxgHIAEoBBIUCgxkZXRlY3Rpb25fdXMYCCABKAQSDwoHc2Vjb25kcxgJIAEoDSK3AQoNVHJ1c3RWZXJzaW9ucxIMCgRyb290GAEgASgEEg8KB3RhcmdldHMYAiABKAQSEAoIc25hcHNob3QYAyABKAQSEQoJdGltZXN0YW1wGAQgASgEEjMKBmxheWVycxgFIAMoCzIjLmFnZW50LnYxLlRydXN0VmVyc2lvbnMuTGF5ZXJzRW50cnkaLQoLTGF5ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASKXBAoMU3luY1Jlc3BvbnNlEhQKDGFja19zZXF1ZW5jZRgBIAEoBBImCgphc3NpZ25tZW50GAIgASgLMhIuYWdlbnQudjEuRW52ZWxvcGUSJAoIbWV0YWRhdGEYAyADKAsyEi5hZ2VudC52MS5NZXRhZGF0YRIgCgZ0dW5pbmcYBCABKAsyEC5hZ2VudC52MS5UdW5pbmcSEgoKbmVlZF9oZWxsbxgFIAEoCBIZChFyZW5ld19jZXJ0aWZpY2F0ZRgGIAEoCBIeCgVkcmFpbhgHIAEoCzIPLmFnZW50LnYxLkRyYWluEi8KC3NlcnZlcl90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgZsYWJlbHMYCSABKAsyEC5hZ2VudC52MS5MYWJlbHMSJAoFYXVkaXQYCiABKAsyFS5hZ2VudC52MS5BdWRpdFVwZGF0ZRIlCgljYV9idW5kbGUYCyABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRIlCgZzaGFkb3cYUCABKAsyFS5hZ2VudC52MS5TaGFkb3dPZmZlchIpCghiYWNrdGVzdBhRIAEoCzIXLmFnZW50LnYxLkJhY2t0ZXN0T2ZmZXISFAoLdHJhY2VwYXJlbnQYggEgASgJEioKB2J1bmRsZXMYjAEgAygLMhguYWdlbnQudjEuRW5jbG9zZWRCdW5kbGUiLgoORW5jbG9zZWRCdW5kbGUSDgoGZGlnZXN0GAEgASgJEgwKBGd6aXAYAiABKAwiRwoNQmFja3Rlc3RPZmZlchITCgtiYWNrdGVzdF9pZBgBIAEoCRIhCgVvcmRlchgCIAEoCzISLmFnZW50LnYxLkVudmVsb3BlIkQKC1NoYWRvd09mZmVyEhIKCnJvbGxvdXRfaWQYASABKAkSIQoFb3JkZXIYAiABKAsyEi5hZ2VudC52MS5FbnZlbG9wZSJaCg5Lbm93bkF1ZGl0SGVhZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoYXNoGAIgASgMEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj4KC0F1ZGl0VXBkYXRlEiAKBGhlYWQYASABKAsyEi5hZ2VudC52MS5FbnZlbG9wZRINCgVsaW5rcxgCIAMoDCJlCgZMYWJlbHMSLAoGbGFiZWxzGAEgAygLMhwuYWdlbnQudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWgoIRW52ZWxvcGUSFAoMcGF5bG9hZF90eXBlGAEgASgJEg8KB3BheWxvYWQYAiABKAwSJwoKc2lnbmF0dXJlcxgDIAMoCzITLmFnZW50LnYxLlNpZ25hdHVyZSIuCglTaWduYXR1cmUSDgoGa2V5X2lkGAEgASgJEhEKCXNpZ25hdHVyZRgCIAEoDCI3CghNZXRhZGF0YRIMCgRyb2xlGAEgASgJEg8KB3ZlcnNpb24YAiABKAQSDAoEYm9keRgDIAEoDCJOCgZUdW5pbmcSFAoMaGVhcnRiZWF0X21zGAEgASgNEhEKCXJlcG9ydF9tcxgCIAEoDRIbChNyZWNvbm5lY3Rfd2luZG93X21zGAMgASgNIiMKBURyYWluEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgBIAEoDSIyChBGZXRjaEJsb2JSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiMgoRRmV0Y2hCbG9iUmVzcG9uc2USDQoFY2h1bmsYASABKAwSDgoGbGVuZ3RoGAIgASgEIjcKFERlbGl2ZXJBbGVydHNSZXF1ZXN0Eh8KBmFsZXJ0cxgBIAMoCzIPLmFnZW50LnYxLkFsZXJ0IsEBCgVBbGVydBIKCgJpZBgBIAEoCRIMCgRydWxlGAIgASgJEhAKCHByaW9yaXR5GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYBiABKAkSDAoEYm9keRgHIAEoCRIQCghhdWRpdF9pZBgIIAEoCRIMCgR0YWdzGAkgAygJEhQKDHJ1bGVzX2RpZ2VzdBgKIAEoDCIpChVEZWxpdmVyQWxlcnRzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKA0y9QIKDEFnZW50U2VydmljZRI8CgdDb25uZWN0EhUuYWdlbnQudjEuU3luY1JlcXVlc3QaFi5hZ2VudC52MS5TeW5jUmVzcG9uc2UoATABEjUKBFN5bmMSFS5hZ2VudC52MS5TeW5jUmVxdWVzdBoWLmFnZW50LnYxLlN5bmNSZXNwb25zZRJGCglGZXRjaEJsb2ISGi5hZ2VudC52MS5GZXRjaEJsb2JSZXF1ZXN0GhsuYWdlbnQudjEuRmV0Y2hCbG9iUmVzcG9uc2UwARJQCg1EZWxpdmVyQWxlcnRzEh4uYWdlbnQudjEuRGVsaXZlckFsZXJ0c1JlcXVlc3QaHy5hZ2VudC52MS5EZWxpdmVyQWxlcnRzUmVzcG9uc2USVgoPUmVwb3J0UmVzcG9uc2VzEiAuYWdlbnQudjEuUmVwb3J0UmVzcG9uc2VzUmVxdWVzdBohLmFnZW50LnYxLlJlcG9ydFJlc3BvbnNlc1Jlc3BvbnNlYgZwcm90bzM", [file_agent_v1_response, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message agent.v1.SyncRequest
@@ -432,7 +432,8 @@ export type Hello = Message<"agent.v1.Hello"> & {
   clusterUid: string;
 
   /**
-   * "layers" for layers that teams own: agents without it are assigned none and sent no lists.
+   * "layers" for layers that teams own: agents without it are assigned none and sent no lists. "enclosed" for bundles that come
+   * with the assignment: agents without it are sent none.
    *
    * @generated from field: repeated string capabilities = 4;
    */
@@ -865,6 +866,14 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
    * @generated from field: string traceparent = 130;
    */
   traceparent: string;
+
+  /**
+   * Bundles that the assignment names, enclosed so that they need not be fetched: with an assignment alone, at most 48 KiB of them,
+   * and none that the agent runs. Worth no more than what is fetched; what is missing, or is not what was signed, is fetched.
+   *
+   * @generated from field: repeated agent.v1.EnclosedBundle bundles = 140;
+   */
+  bundles: EnclosedBundle[];
 };
 
 /**
@@ -873,6 +882,32 @@ export type SyncResponse = Message<"agent.v1.SyncResponse"> & {
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
   messageDesc(file_agent_v1_agent, 14);
+
+/**
+ * @generated from message agent.v1.EnclosedBundle
+ */
+export type EnclosedBundle = Message<"agent.v1.EnclosedBundle"> & {
+  /**
+   * "sha256:" and 64 hex digits, over the bytes as they were signed.
+   *
+   * @generated from field: string digest = 1;
+   */
+  digest: string;
+
+  /**
+   * These bytes, packed by gzip.
+   *
+   * @generated from field: bytes gzip = 2;
+   */
+  gzip: Uint8Array;
+};
+
+/**
+ * Describes the message agent.v1.EnclosedBundle.
+ * Use `create(EnclosedBundleSchema)` to create a new message.
+ */
+export const EnclosedBundleSchema: GenMessage<EnclosedBundle> = /*@__PURE__*/
+  messageDesc(file_agent_v1_agent, 15);
 
 /**
  * A candidate to replay the last events over, and report on, without emitting anything.
@@ -900,7 +935,7 @@ export type BacktestOffer = Message<"agent.v1.BacktestOffer"> & {
  * Use `create(BacktestOfferSchema)` to create a new message.
  */
 export const BacktestOfferSchema: GenMessage<BacktestOffer> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 15);
+  messageDesc(file_agent_v1_agent, 16);
 
 /**
  * A candidate to evaluate, and report on, without emitting anything.
@@ -928,7 +963,7 @@ export type ShadowOffer = Message<"agent.v1.ShadowOffer"> & {
  * Use `create(ShadowOfferSchema)` to create a new message.
  */
 export const ShadowOfferSchema: GenMessage<ShadowOffer> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 16);
+  messageDesc(file_agent_v1_agent, 17);
 
 /**
  * @generated from message agent.v1.KnownAuditHead
@@ -955,7 +990,7 @@ export type KnownAuditHead = Message<"agent.v1.KnownAuditHead"> & {
  * Use `create(KnownAuditHeadSchema)` to create a new message.
  */
 export const KnownAuditHeadSchema: GenMessage<KnownAuditHead> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 17);
+  messageDesc(file_agent_v1_agent, 18);
 
 /**
  * A signed head of the audit log, and what proves that it is the log of the head that the agent named, grown.
@@ -983,7 +1018,7 @@ export type AuditUpdate = Message<"agent.v1.AuditUpdate"> & {
  * Use `create(AuditUpdateSchema)` to create a new message.
  */
 export const AuditUpdateSchema: GenMessage<AuditUpdate> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 18);
+  messageDesc(file_agent_v1_agent, 19);
 
 /**
  * The labels of the cluster on the server.
@@ -1002,7 +1037,7 @@ export type Labels = Message<"agent.v1.Labels"> & {
  * Use `create(LabelsSchema)` to create a new message.
  */
 export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 19);
+  messageDesc(file_agent_v1_agent, 20);
 
 /**
  * A signed document in the manner of DSSE: signatures are over the pre-authentication encoding of type and payload.
@@ -1031,7 +1066,7 @@ export type Envelope = Message<"agent.v1.Envelope"> & {
  * Use `create(EnvelopeSchema)` to create a new message.
  */
 export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 20);
+  messageDesc(file_agent_v1_agent, 21);
 
 /**
  * @generated from message agent.v1.Signature
@@ -1053,7 +1088,7 @@ export type Signature = Message<"agent.v1.Signature"> & {
  * Use `create(SignatureSchema)` to create a new message.
  */
 export const SignatureSchema: GenMessage<Signature> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 21);
+  messageDesc(file_agent_v1_agent, 22);
 
 /**
  * TUF metadata as published, byte for byte.
@@ -1084,7 +1119,7 @@ export type Metadata = Message<"agent.v1.Metadata"> & {
  * Use `create(MetadataSchema)` to create a new message.
  */
 export const MetadataSchema: GenMessage<Metadata> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 22);
+  messageDesc(file_agent_v1_agent, 23);
 
 /**
  * How the agent should behave towards the server.
@@ -1119,7 +1154,7 @@ export type Tuning = Message<"agent.v1.Tuning"> & {
  * Use `create(TuningSchema)` to create a new message.
  */
 export const TuningSchema: GenMessage<Tuning> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 23);
+  messageDesc(file_agent_v1_agent, 24);
 
 /**
  * @generated from message agent.v1.Drain
@@ -1136,7 +1171,7 @@ export type Drain = Message<"agent.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 24);
+  messageDesc(file_agent_v1_agent, 25);
 
 /**
  * @generated from message agent.v1.FetchBlobRequest
@@ -1160,7 +1195,7 @@ export type FetchBlobRequest = Message<"agent.v1.FetchBlobRequest"> & {
  * Use `create(FetchBlobRequestSchema)` to create a new message.
  */
 export const FetchBlobRequestSchema: GenMessage<FetchBlobRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 25);
+  messageDesc(file_agent_v1_agent, 26);
 
 /**
  * @generated from message agent.v1.FetchBlobResponse
@@ -1184,7 +1219,7 @@ export type FetchBlobResponse = Message<"agent.v1.FetchBlobResponse"> & {
  * Use `create(FetchBlobResponseSchema)` to create a new message.
  */
 export const FetchBlobResponseSchema: GenMessage<FetchBlobResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 26);
+  messageDesc(file_agent_v1_agent, 27);
 
 /**
  * @generated from message agent.v1.DeliverAlertsRequest
@@ -1203,7 +1238,7 @@ export type DeliverAlertsRequest = Message<"agent.v1.DeliverAlertsRequest"> & {
  * Use `create(DeliverAlertsRequestSchema)` to create a new message.
  */
 export const DeliverAlertsRequestSchema: GenMessage<DeliverAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 27);
+  messageDesc(file_agent_v1_agent, 28);
 
 /**
  * @generated from message agent.v1.Alert
@@ -1269,7 +1304,7 @@ export type Alert = Message<"agent.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 28);
+  messageDesc(file_agent_v1_agent, 29);
 
 /**
  * @generated from message agent.v1.DeliverAlertsResponse
@@ -1288,7 +1323,7 @@ export type DeliverAlertsResponse = Message<"agent.v1.DeliverAlertsResponse"> & 
  * Use `create(DeliverAlertsResponseSchema)` to create a new message.
  */
 export const DeliverAlertsResponseSchema: GenMessage<DeliverAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_agent_v1_agent, 29);
+  messageDesc(file_agent_v1_agent, 30);
 
 /**
  * The link between an agent and the server: desired state down, proved state up. One state machine serves both
