@@ -37,8 +37,11 @@ export interface PlainMethod<I extends DescMessage = DescMessage> {
   readonly frames: (
     messages: AsyncIterable<MessageShape<I>>,
     context: HandlerContext,
-  ) => AsyncIterable<Uint8Array>;
+  ) => AsyncIterable<Frame>;
 }
+
+/** An envelope and its message in one piece, or in some that follow each other, of which others may be sent the same. */
+export type Frame = Uint8Array | readonly Uint8Array[];
 
 export interface PlainOptions {
   readonly requestGate: (context: HandlerContext) => void | Promise<void>;
@@ -112,7 +115,7 @@ export async function servePlain<I extends DescMessage>(
 /** What the interceptors give out, with what they have added to it. */
 interface Answer {
   readonly header: Headers;
-  readonly message: AsyncIterable<Uint8Array>;
+  readonly message: AsyncIterable<Frame>;
   readonly trailer: Headers;
 }
 
@@ -139,8 +142,17 @@ async function pump({ message, header }: Answer, stream: ServerHttp2Stream): Pro
       return;
     }
     begin(stream, header);
-    if (!stream.write(next.value)) await taken(stream);
+    if (!write(stream, next.value)) await taken(stream);
   }
+}
+
+/** What is in pieces goes out in one go. False when the stream is to be waited for. */
+function write(stream: ServerHttp2Stream, frame: Frame): boolean {
+  if (frame instanceof Uint8Array) return stream.write(frame);
+  stream.cork();
+  const taken = frame.map((piece) => stream.write(piece));
+  stream.uncork();
+  return taken.every(Boolean);
 }
 
 function isGone(stream: ServerHttp2Stream): boolean {

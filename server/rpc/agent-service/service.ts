@@ -1,10 +1,7 @@
-import { toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { encodeEnvelope } from "@connectrpc/connect/protocol";
 
 import {
   AgentService,
-  SyncResponseSchema,
   type FetchBlobRequestSchema,
   type SyncRequestSchema,
   type SyncResponse,
@@ -23,8 +20,9 @@ import { orRefuse } from "../refusals.ts";
 import { connect, type Line } from "./connect.ts";
 import { readAlerts } from "./deliver-alerts.ts";
 import { mapped } from "../iterators.ts";
-import { onlyOf, type PlainMethod } from "../plain-call.ts";
+import { onlyOf, type Frame, type PlainMethod } from "../plain-call.ts";
 import { fetchBlob, fetchFrames } from "./fetch-blob.ts";
+import { frameOf } from "./frame.ts";
 import { readResponses } from "./report-responses.ts";
 import { sync } from "./sync.ts";
 
@@ -55,8 +53,8 @@ export function plainMethods(ports: SessionPorts): readonly PlainMethod[] {
   return [talk, fetch];
 }
 
-function encoded(responses: AsyncGenerator<SyncResponse>): AsyncIterable<Uint8Array> {
-  return mapped(responses, (each) => encodeEnvelope(0, toBinary(SyncResponseSchema, each)));
+function encoded(responses: AsyncGenerator<SyncResponse>): AsyncIterable<Frame> {
+  return mapped(responses, frameOf);
 }
 
 function lineOf({ signal, values }: HandlerContext): Line {
