@@ -1,11 +1,23 @@
 /** Whole agents against a real server: what is assigned runs, and whatever goes wrong, what ran goes on. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { globSync, readFileSync, writeFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { sql } from "../server/store/drizzle.ts";
 import { ClusterService } from "#proto/fleet/v1/cluster";
-import { newHome, rules, shipper, startAgentFleet, until } from "./testing.ts";
+import { newHome, rules, shipper, startAgentFleet, until, type AgentFleet } from "./testing.ts";
+
+/** What the server counted of the calls that it answered. */
+async function callsOf({ at }: AgentFleet): Promise<string> {
+  const [response] = (await once(get(`${at.baseUrl}/metrics`, { ca: at.ca }), "response")) as [
+    IncomingMessage,
+  ];
+  return text(response);
+}
 
 const hex = (digest: string) => digest.slice("sha256:".length);
 
@@ -44,6 +56,14 @@ for (const transport of ["stream", "long-poll"] as const) {
     home.exec("after-the-undo");
     await until("detection goes on", async () => (await fleet.alerts()).includes("after-the-undo"));
     await until("nothing is wrong any more", async () => (await fleet.agent())?.conditions.length === 0);
+    const calls = await callsOf(fleet);
+    assert.match(calls, /method="DeliverAlerts"/);
+    // A poll that waits says nothing of what runs, so that its agent has to ask.
+    assert.equal(
+      calls.includes('method="FetchBlob"'),
+      transport === "long-poll",
+      "short bundles come by themselves",
+    );
   });
 
   test(`over ${transport}, bytes that were changed on the server are refused, and run once they are right`, async (t) => {
