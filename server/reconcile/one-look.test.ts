@@ -78,3 +78,16 @@ test("what proved a wave counts for that wave alone, also when the next one begi
   const provedMs = Date.parse(rows[0]?.provedAt ?? "");
   assert.ok(provedMs < (found.value.waves[1]?.startedAtMs ?? 0));
 });
+
+test("a wave ends as soon as the last agent that can prove has, though a cluster of it has lost its only agent", async (t) => {
+  const db = await freshDatabase(t);
+  await seed(db, 4);
+  await db.execute(sql`update rollout_clusters set wave = 0`);
+  await reconcileRollouts(db, clock, nobodyAsked);
+  await db.execute(sql`update agents set revoked_at = now() where id = 'ag_1'`);
+  await db.execute(sql`update agents set last_seen_at = now() - interval '1 day' where id = 'ag_2'`);
+  const waiting: number[] = [];
+  const onWaiting = (clusters: number) => void waiting.push(clusters);
+  await reconcileRollouts(db, clock, { ...nobodyAsked, onWaiting });
+  assert.equal(waiting.at(-1), 2, "of the one and of the silent one no proof will come");
+});

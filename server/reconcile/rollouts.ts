@@ -133,8 +133,9 @@ async function takeStep(
 /** Of whom proofs may come. */
 function countOut({ rollout, clusters }: RolloutSnapshot): number {
   if (rollout.state === "paused") return 0;
-  return clusters.filter(({ state, agents }) => state === "assigned" && !agents.some(({ silent }) => silent))
-    .length;
+  return clusters.filter(
+    ({ state, agents }) => state === "assigned" && agents.length > 0 && !agents.some(({ silent }) => silent),
+  ).length;
 }
 
 async function look(db: Db, rollout: Rollout, now: Date): Promise<RolloutSnapshot> {

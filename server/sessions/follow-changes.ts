@@ -1,4 +1,5 @@
 import type { CaKeeper } from "../ca-keeper.ts";
+import { clustersAtOnce } from "../domain/vanguard.ts";
 import type { Changed } from "./change-feed.ts";
 import type { DesiredBook } from "./desired.ts";
 import type { Registry } from "./registry.ts";
@@ -14,7 +15,7 @@ export function followChanges(
       desired.forgetTrust();
       await cas.refresh();
     }
-    for (const some of groupsOf(clusterIds, toldAtOnce)) {
+    for (const some of groupsOf(clusterIds, clustersAtOnce)) {
       const gone = await desired.refresh(some);
       for (const clusterId of gone.clusterIds) registry.endCluster(clusterId, { kind: "revoked" });
       for (const agentId of gone.agentIds) registry.endAgent(agentId, { kind: "revoked" });
@@ -25,11 +26,9 @@ export function followChanges(
 }
 
 /**
- * Clusters that are read and told at once. A wave of thousands goes out in turns: while the next ones are read the first ones fetch and
- * prove, and nobody else who calls waits until all have been told.
+ * A wave of thousands goes out in turns: while the next clusters are read the first ones apply and prove, and nobody else who calls waits
+ * until all have been told.
  */
-const toldAtOnce = 200;
-
 function* groupsOf<T>(all: Iterable<T>, most: number): Generator<readonly T[]> {
   let turn: T[] = [];
   for (const each of all) {

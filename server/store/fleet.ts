@@ -39,12 +39,15 @@ async function readClusters(
   const nowMs = now.getTime();
   const assigned = assignedOf(kind, sql`c.id`);
   const isLayer = layerOf(kind) !== undefined;
-  // One row per agent, and one per cluster that has none.
+  // One row per agent, and one per cluster that has none. There is seldom a rollout under way, so that is asked once and not for each cluster.
   const { rows } = await db.execute<FleetRow>(sql`
+    with busy as materialized (
+      select r.id from rollouts r where r.kind = ${kind} and r.finished_at is null and not r.pending
+    )
     select c.id, c.name, c.labels, ${assigned.digest} as assigned, a.rules_digest is not null as "hasRules",
-      (select min(r.id) from rollout_clusters rc join rollouts r on r.id = rc.rollout_id
-        where rc.cluster_id = c.id and rc.state <> 'removed'
-          and r.finished_at is null and not r.pending and r.kind = ${kind}) as "busyWith",
+      case when exists (select 1 from busy) then (
+        select min(rc.rollout_id) from busy b join rollout_clusters rc on rc.rollout_id = b.id
+        where rc.cluster_id = c.id and rc.state <> 'removed') end as "busyWith",
       agents.*
     from clusters c
     left join assignments a on a.cluster_id = c.id ${assigned.join}

@@ -25,14 +25,36 @@ import type { StoredCondition, StoredSuspicion } from "./schema.ts";
 /** Everything that the next decision about a rollout is made from, as one consistent read. */
 export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): Promise<RolloutSnapshot> {
   const nowMs = now.getTime();
+  const rows = await readRows(db, rollout);
+  const seen = { kind: rollout.spec.kind, digest: rollout.digest, nowMs };
+  const clusters = [...Map.groupBy(rows, ({ id }) => id).values()].flatMap(([row, ...more]) =>
+    row === undefined
+      ? []
+      : [
+          {
+            ...clusterOf(row, [row, ...more].flatMap(agentIn), seen),
+            strayed: !matchesSelector(rollout.spec.selector, row.labels),
+          },
+        ],
+  );
+  const freeze = await findFreeze(db, now);
+  return { rollout, nowMs, clusters, ...(freeze === undefined ? {} : { freeze: toFreeze(freeze) }) };
+}
+
+/**
+ * One row per agent, and one per cluster that has none, so that all comes from the same snapshot of the database: to fold the agents into
+ * JSON took the database half as long again. There is seldom another rollout, so that is asked once and not for each cluster.
+ */
+async function readRows(db: Db, rollout: Rollout): Promise<readonly Row[]> {
   const kind = rollout.spec.kind;
   const assigned = assignedOf(kind, sql`rc.cluster_id`);
-  // One row per agent, and one per cluster that has none, so that all comes from the same snapshot of the database: to fold the agents into
-  // JSON took the database half as long again. There is seldom a newer rollout, so that is asked once and not for each cluster.
   const { rows } = await db.execute<Row>(sql`
     with newer as (
       select r.id from rollouts r
       where r.kind = ${kind} and r.created_at > ${new Date(rollout.createdAtMs).toISOString()}::timestamptz
+    ), others as materialized (
+      select r.id from rollouts r
+      where r.kind = ${kind} and r.finished_at is null and not r.pending and r.id <> ${rollout.id}
     ), released as materialized (select b.digest, ${isListed("b")} as listed from bundles b)
     select rc.cluster_id as id, c.name, rc.wave, rc.state, rc.reason, rc.late, c.labels, rc.previous_digest as previous,
       rc.generation::text as generation, c.retired_at is not null as retired,
@@ -40,9 +62,9 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
       coalesce(b.listed, false) as "previousListed",
       coalesce(a.generation, 0)::text as "assignmentGeneration", ${assigned.digest} as "assignmentDigest",
       ${assigned.rolloutId} as "assignmentRolloutId",
-      (select min(r2.id) from rollout_clusters rc2 join rollouts r2 on r2.id = rc2.rollout_id
-        where rc2.cluster_id = rc.cluster_id and rc2.state <> 'removed'
-          and r2.finished_at is null and not r2.pending and r2.kind = ${kind} and r2.id <> rc.rollout_id) as "heldBy",
+      case when exists (select 1 from others) then (
+        select min(rc2.rollout_id) from others o join rollout_clusters rc2 on rc2.rollout_id = o.id
+        where rc2.cluster_id = rc.cluster_id and rc2.state <> 'removed') end as "heldBy",
       rc.state = 'waiting' and exists (select 1 from newer) and exists (
         select 1 from rollout_clusters rc3 where rc3.cluster_id = rc.cluster_id and rc3.state <> 'removed'
           and rc3.rollout_id in (select id from newer)) as superseded,
@@ -71,19 +93,7 @@ export async function readRolloutSnapshot(db: Db, rollout: Rollout, now: Date): 
     ) agents on true
     where rc.rollout_id = ${rollout.id}
     order by rc.wave, c.name, rc.cluster_id, agents.agent`);
-  const seen = { kind, digest: rollout.digest, nowMs };
-  const clusters = [...Map.groupBy(rows, ({ id }) => id).values()].flatMap(([row, ...more]) =>
-    row === undefined
-      ? []
-      : [
-          {
-            ...clusterOf(row, [row, ...more].flatMap(agentIn), seen),
-            strayed: !matchesSelector(rollout.spec.selector, row.labels),
-          },
-        ],
-  );
-  const freeze = await findFreeze(db, now);
-  return { rollout, nowMs, clusters, ...(freeze === undefined ? {} : { freeze: toFreeze(freeze) }) };
+  return rows;
 }
 
 type Row = Record<string, unknown> & ClusterRow & AgentColumns;

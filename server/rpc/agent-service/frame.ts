@@ -27,9 +27,9 @@ export function frameOf(response: SyncResponse): Frame {
 const encoded = new WeakMap<Uint8Array, Uint8Array>();
 
 function encodedOnce(bundle: EnclosedBundle): Uint8Array {
-  const known =
-    encoded.get(bundle.gzip) ??
-    toBinary(SyncResponseSchema, create(SyncResponseSchema, { bundles: [bundle] }));
-  encoded.set(bundle.gzip, known);
-  return known;
+  const known = encoded.get(bundle.gzip);
+  if (known !== undefined) return known;
+  const part = toBinary(SyncResponseSchema, create(SyncResponseSchema, { bundles: [bundle] }));
+  encoded.set(bundle.gzip, part);
+  return part;
 }
