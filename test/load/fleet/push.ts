@@ -4,9 +4,11 @@ import { RolloutService } from "#proto/fleet/v1/rollout";
 
 import { median, percentile, rounded } from "../figures.ts";
 import { type Bench, waitFor } from "./bench.ts";
-import { cpuMs, familyCpuMs, machineLoad } from "./processes.ts";
+import { cpuMs, familyCpuMs, machineLoad, verifyUs } from "./processes.ts";
 
 interface Pushed {
+  /** Before it, see {@link verifyUs}. */
+  readonly verifyUs: number;
   /** Milliseconds from the call that starts the rollout until the proof of each agent is stored. */
   readonly times: readonly number[];
   readonly planMs: number;
@@ -35,6 +37,7 @@ export async function pushTo(
   const plannedAt = performance.now();
   const { plan } = await service.planRollout({ spec });
   const planMs = performance.now() - plannedAt;
+  const speed = verifyUs();
   const before = cpuOf(at);
   const startedMs = Date.now();
   const { rollout } = await service.startRollout({ spec, planDigest: plan?.digest ?? "" });
@@ -62,6 +65,7 @@ export async function pushTo(
     return row?.ms ?? undefined;
   });
   return {
+    verifyUs: speed,
     times,
     planMs,
     startMs,
@@ -91,6 +95,7 @@ export async function measurePushes(at: Bench, rounds: number): Promise<object> 
   const lastOf = ({ times: each }: Pushed) => Math.max(...each);
   return {
     load: machineLoad(),
+    verifyUs: Math.round(of((pushed) => pushed.verifyUs)),
     provedMs: {
       p50: Math.round(median(times)),
       p99: Math.round(percentile(times, 0.99)),
