@@ -47,3 +47,27 @@ test("coverRequests() leaves disabled rules out", () => {
   const { specific } = cover(rule("R", "ka.target.resource = secrets", "enabled: false"), "get secrets");
   assert.deepEqual(specific, []);
 });
+
+test("coverRequests() says of each of many requests what it says of it alone", () => {
+  const rules = [
+    rule("Gets", "ka.verb = get"),
+    rule("Lists of pods", "ka.verb = list and ka.target.resource = pods"),
+    rule("Pods, whatever is done", "ka.verb in (get, list, delete) and ka.target.resource = pods"),
+    rule("Exec", "ka.verb = create and ka.target.subresource = exec"),
+  ].join("\n");
+  const { ruleset } = loadRules([{ name: "r.yaml", content: rules }]);
+  const requests = ["get", "list", "delete", "create"].flatMap((verb) =>
+    ["pods", "secrets"].flatMap((resource) =>
+      ["", "exec"].map((subresource) => ({ verb, resource, subresource })),
+    ),
+  );
+  const alone = requests.flatMap((request) => coverRequests(ruleset, [request]));
+  assert.deepEqual(coverRequests(ruleset, requests), alone);
+  assert.deepEqual(alone[0], {
+    verb: "get",
+    resource: "pods",
+    subresource: "",
+    specific: ["Pods, whatever is done"],
+    general: ["Gets"],
+  });
+});

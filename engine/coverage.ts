@@ -1,4 +1,5 @@
 import type { Check, Expression, Operand } from "./ast.ts";
+import { canonical } from "./canonical.ts";
 import { checksIn, fieldsIn, probe } from "./probe.ts";
 import { type CompiledRule, emptyRuleSet, type RuleSet } from "./ruleset.ts";
 
@@ -26,9 +27,13 @@ const known: ReadonlySet<string> = new Set(["ka.verb", "ka.target.resource", "ka
 export function coverRequests(ruleset: RuleSet, requests: readonly RequestKind[]): readonly CoveredRequest[] {
   const rules = ruleset.compiled.filter(({ enabled, source }) => enabled && source === "k8s_audit");
   const reach = reachOf(rules);
+  const verbs = [...new Set(requests.map(({ verb }) => verb))];
+  const anywhere = new Map(
+    verbs.map((verb) => [verb, new Set(reach({ verb, resource: stranger, subresource: "" }))]),
+  );
   return requests.map((request) => {
     const here = reach(request);
-    const elsewhere = new Set(reach({ ...request, resource: stranger, subresource: "" }));
+    const elsewhere = anywhere.get(request.verb) ?? new Set();
     return {
       ...request,
       specific: here.filter((name) => !elsewhere.has(name)),
@@ -37,11 +42,18 @@ export function coverRequests(ruleset: RuleSet, requests: readonly RequestKind[]
   });
 }
 
-/** Makes a function that names the rules which a request of some kind can fire. */
+/** Makes a function that names the rules which a request of some kind can fire. Rules ask much the same, and each question is asked once. */
 function reachOf(rules: readonly CompiledRule[]): (request: RequestKind) => readonly string[] {
-  const checks = rules.flatMap(({ condition }) => checksIn(condition)).filter(isDecidable);
-  const places = new Map(checks.map((check, index) => [check, index]));
-  const probeEvent = probe(checks, "k8s_audit", emptyRuleSet, { hostname: "" });
+  const asked: Check[] = [];
+  const placeOf = new Map<string, number>();
+  const places = new Map<Check, number>();
+  for (const check of rules.flatMap(({ condition }) => checksIn(condition)).filter(isDecidable)) {
+    const text = canonical(check);
+    const place = placeOf.get(text) ?? asked.push(check) - 1;
+    placeOf.set(text, place);
+    places.set(check, place);
+  }
+  const probeEvent = probe(asked, "k8s_audit", emptyRuleSet, { hostname: "" }, []);
   return (request) => {
     const { verdicts } = probeEvent(eventOf(request));
     const verdictOf = (check: Check): boolean | undefined => {
@@ -88,9 +100,13 @@ function truth(
     case "and":
     case "or": {
       const ending = expression.kind === "or";
-      const parts = expression.parts.map((part) => truth(part, verdictOf));
-      if (parts.includes(ending)) return ending;
-      return parts.includes(undefined) ? undefined : !ending;
+      let isOpen = false;
+      for (const part of expression.parts) {
+        const value = truth(part, verdictOf);
+        if (value === ending) return ending;
+        isOpen ||= value === undefined;
+      }
+      return isOpen ? undefined : !ending;
     }
     case "identifier":
       return undefined;

@@ -54,13 +54,15 @@ export function operandsIn(check: Check): readonly Operand[] {
 
 /**
  * Makes a function that says of an event what each check of a ruleset gives and what the fields hold. Each check becomes a rule
- * of its own, so the answer is the detector's and can never differ from what it would do.
+ * of its own, so the answer is the detector's and can never differ from what it would do. `shown` are the fields and calls whose values
+ * are wanted: those that the checks read when left out.
  */
 export function probe(
   checks: readonly Check[],
   source: string,
   ruleset: RuleSet,
   options: DetectorOptions,
+  shown: readonly Operand[] = checks.flatMap(operandsIn),
 ): (line: string) => Probed {
   const rule = (name: string, condition: Expression, output: string): CompiledRule => ({
     name,
@@ -71,7 +73,7 @@ export function probe(
     condition,
     output,
   });
-  const calls = uniqueOf(checks.flatMap(operandsIn)).filter(isPrintable);
+  const calls = uniqueOf(shown).filter(isPrintable);
   const [first] = checks;
   // One of a check and its opposite always holds.
   const always: Expression | undefined =
