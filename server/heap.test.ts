@@ -43,12 +43,12 @@ test("a server takes no multiple of the memory that its sessions need, however m
   assert.ok(most < 1.75 * 530, `of ${most} MiB at most 530 were in use`);
 });
 
-test("how far a heap may grow is half of what is in use or a quarter of a gigabyte, and a fleet that comes all at once is held to it early", () => {
+test("how far a heap may grow is half of what is in use or 192 MiB, and a fleet that comes all at once is held to it early", () => {
   const mebibyte = 1024 * 1024;
   for (let inUse = 16; inUse < 4096; inUse += 16) {
-    for (const garbage of [0, 64, 256, inUse / 2]) {
+    for (const garbage of [0, 64, 192, inUse / 2]) {
       const more = (inUse * growthPercent((inUse + garbage) * mebibyte)) / 100;
-      assert.ok(more <= Math.max(inUse / 2, 256) * 1.1, `${inUse} MiB in use may grow by ${more} MiB`);
+      assert.ok(more <= Math.max(inUse / 2, 192) * 1.1, `${inUse} MiB in use may grow by ${more} MiB`);
     }
     assert.ok(growthPercent(inUse * mebibyte) >= 50, "nor is all collected for every little");
   }

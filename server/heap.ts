@@ -2,12 +2,12 @@ import { getHeapStatistics, setFlagsFromString } from "node:v8";
 
 const mebibyte = 1024 * 1024;
 /** What a server may hold in garbage, whatever is in use. */
-const garbageBytes = 256 * mebibyte;
+const garbageBytes = 192 * mebibyte;
 const [leastPercent, mostPercent] = [50, 300];
 const everyMs = 1000;
 
 /**
- * Has V8 collect all garbage when the heap has grown by half since the last time, or by a quarter of a gigabyte while it is small. By itself it
+ * Has V8 collect all garbage when the heap has grown by half since the last time, or by 192 MiB while it is small. By itself it
  * lets a heap of hundreds of megabytes grow to a multiple of what is in use, as long as the machine has memory: see decision 0081. Buffers
  * count with the heap; by themselves they make V8 collect everything with each 64 MiB, see decision 0090.
  */
