@@ -71,3 +71,12 @@ test("coverRequests() says of each of many requests what it says of it alone", (
     general: ["Gets"],
   });
 });
+
+test("coverRequests() takes a word that is written as a call is for a word", () => {
+  const rules = [
+    rule("Word", 'ka.verb = "val(ka.target.resource)"'),
+    rule("Call", "ka.verb = val(ka.target.resource)"),
+  ].join("\n");
+  assert.deepEqual(cover(rules, "odd odd").specific, ["Call"]);
+  assert.deepEqual(cover(rules, "val(ka.target.resource) pods").general, ["Word"]);
+});

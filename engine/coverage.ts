@@ -48,7 +48,8 @@ function reachOf(rules: readonly CompiledRule[]): (request: RequestKind) => read
   const placeOf = new Map<string, number>();
   const places = new Map<Check, number>();
   for (const check of rules.flatMap(({ condition }) => checksIn(condition)).filter(isDecidable)) {
-    const text = canonical(check);
+    // A word may be written as a call is: `"val(ka.verb)"`.
+    const text = `${check.right?.kind} ${canonical(check)}`;
     const place = placeOf.get(text) ?? asked.push(check) - 1;
     placeOf.set(text, place);
     places.set(check, place);
