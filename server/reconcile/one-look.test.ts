@@ -79,7 +79,7 @@ test("what proved a wave counts for that wave alone, also when the next one begi
   assert.ok(provedMs < (found.value.waves[1]?.startedAtMs ?? 0));
 });
 
-test("a wave ends as soon as the last agent that can prove has, though a cluster of it has lost its only agent", async (t) => {
+test("no proof is waited for of a cluster that has lost its only agent, nor of one whose agent is silent", async (t) => {
   const db = await freshDatabase(t);
   await seed(db, 4);
   await db.execute(sql`update rollout_clusters set wave = 0`);
