@@ -9,6 +9,7 @@ import {
   updateTrusted,
   verifyAssignment,
   type Checked,
+  type TargetRef,
   type Trusted,
 } from "#trust";
 
@@ -30,9 +31,12 @@ export function leanState(identity: SimIdentity): SimState {
 /** Metadata that was verified once in this process, by what was known before and what came. */
 const verified = new WeakMap<Trusted, Map<string, Trusted>>();
 
+/** Packed bundles that were unpacked and hashed in this process, by the SHA-256 of what is in them: bytes that are the same hold the same. */
+const hashed = new Map<string, Uint8Array>();
+
 /**
- * Takes an answer in as an agent has to. What is the same for all agents of a process, the metadata of the fleet, is verified
- * by the first of them; the signature of each assignment and the hash of each fetched bundle by every one.
+ * Takes an answer in as an agent has to. What is the same for all agents of a process, the metadata of the fleet and what is in a packed bundle,
+ * is verified by the first of them; the signature of each assignment, the bytes of each packed bundle and the hash of each fetched one by every one.
  */
 export async function takeLean(
   { org, clusterId, labels }: SimIdentity,
@@ -53,15 +57,26 @@ export async function takeLean(
     if (state.running.get(kind)?.sha256 === sha256) continue;
     const digest = `sha256:${sha256}`;
     const enclosed = response.bundles.find((bundle) => bundle.digest === digest);
-    const bytes = enclosed === undefined ? await fetch(digest) : unpack(enclosed.gzip, target.length);
-    const found = createHash("sha256").update(bytes).digest("hex");
-    if (found !== sha256 || bytes.length !== target.length) throw new Error(`The bundle has hash ${found}`);
+    if (enclosed === undefined) checkBytes(await fetch(digest), target);
+    else checkPacked(enclosed.gzip, target);
     state.running.set(kind, { sha256, sinceMs: Date.now() });
     const at = timestampFromMs(Date.now());
     const generation = state.observedGeneration;
     state.attempts.set(kind, { digest: bytesOf(sha256), generation, phase: "applied", reason: "", at });
   }
   return true;
+}
+
+function checkPacked(packed: Uint8Array, target: TargetRef): void {
+  const known = hashed.get(target.sha256);
+  if (known !== undefined && Buffer.compare(known, packed) === 0) return;
+  checkBytes(unpack(packed, target.length), target);
+  hashed.set(target.sha256, packed);
+}
+
+function checkBytes(bytes: Uint8Array, { sha256, length }: TargetRef): void {
+  const found = createHash("sha256").update(bytes).digest("hex");
+  if (found !== sha256 || bytes.length !== length) throw new Error(`The bundle has hash ${found}`);
 }
 
 /** In one piece: a byte more than will come saves it a look for more room. */
