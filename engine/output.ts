@@ -46,10 +46,8 @@ export function parseOutput(text: string, compat: Compat, source?: string): Outp
 type FieldPart = { readonly part: Part; readonly end: number } | { readonly message: string };
 
 function fieldPart(text: string, percent: number, compat: Compat, source: string | undefined): FieldPart {
-  const digits = /[0-9]*/y;
-  digits.lastIndex = percent + 1;
-  const width = digits.exec(text)?.[0] ?? "";
-  const start = percent + 1 + width.length;
+  const start = behindDigits(text, percent + 1);
+  const width = text.slice(percent + 1, start);
   if (start === text.length) {
     return { message: "invalid formatting syntax: formatting cannot end with a number" };
   }
@@ -68,6 +66,14 @@ function fieldPart(text: string, percent: number, compat: Compat, source: string
     end: found.end,
   };
 }
+
+function behindDigits(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && isDigit(text.charCodeAt(at))) at++;
+  return at;
+}
+
+const isDigit = (unit: number): boolean => unit >= 0x30 && unit <= 0x39;
 
 type FoundOperand =
   | { readonly operand: ResolvedOperand; readonly end: number }

@@ -3,7 +3,7 @@ import type { Check, Expression } from "./ast.ts";
 import { canonical } from "./canonical.ts";
 import { typeCheck } from "./check.ts";
 import type { Collector, Warn } from "./collector.ts";
-import { compileCondition, Slots } from "./compile.ts";
+import { compileCheck, Slots } from "./compile.ts";
 import { conditionWarnings, outputWarnings, valueWarnings, type Warning } from "./condition-warnings.ts";
 import type { Context } from "./context.ts";
 import type { MacroDefinition, RuleDefinition } from "./definitions.ts";
@@ -45,6 +45,12 @@ interface Condition {
   readonly place: Context;
 }
 
+/** A check that compiles in rules of a source, and what is to be warned of in its values. */
+interface KnownCheck {
+  readonly source: string;
+  readonly suspicions: readonly string[];
+}
+
 /** Expands and compiles everything a collector holds. Throws {@link LoadProblem} at the first error. */
 export class RuleCompiler {
   private readonly collector: Collector;
@@ -57,6 +63,9 @@ export class RuleCompiler {
   private readonly appendOutput: readonly AppendOutput[];
   private readonly statics: readonly string[];
   private readonly checkFields: CheckFields;
+  private readonly slots: Slots;
+  /** Checks that compile. Rules share those of macros, which most checks are. */
+  private readonly known: Map<Check, KnownCheck>;
   private readonly usedLists: Set<string>;
   private readonly usedMacros: Set<string>;
 
@@ -67,6 +76,8 @@ export class RuleCompiler {
     this.compat = compat;
     this.warn = warn;
     this.checkFields = new CheckFields(compat);
+    this.slots = new Slots();
+    this.known = new Map();
     this.usedLists = new Set();
     this.usedMacros = new Set();
     this.lists = prepareLists(collector.lists, (name) => this.usedLists.add(name));
@@ -101,7 +112,7 @@ export class RuleCompiler {
     const checks = checksOf(condition);
     if (!checks.every((check) => this.fits(check, rule, parsed))) return undefined;
     for (const check of checks) {
-      for (const message of valueWarnings(check, this.compat, rule.source)) {
+      for (const message of this.known.get(check)?.suspicions ?? []) {
         const place = this.placeOf(check, check.right?.at ?? check.at, rule, parsed);
         this.warn("LOAD_COMPILE_CONDITION", message, place);
       }
@@ -182,11 +193,14 @@ export class RuleCompiler {
 
   /** Whether a check compiles; false when the rule is to be left out for it. */
   private fits(check: Check, rule: RuleDefinition, parsed: Condition): boolean {
+    const known = this.known.get(check);
+    if (known?.source === rule.source) return true;
     try {
       checkStatics(check, this.statics);
-      typeCheck(check, this.compat, rule.source);
+      const typed = typeCheck(check, this.compat, rule.source);
       checkEventTypes(check);
-      compileCondition(check, new Slots(), this.compat);
+      compileCheck(typed, this.slots);
+      this.known.set(check, { source: rule.source, suspicions: valueWarnings(check, this.compat, rule.source) });
       return true;
     } catch (error) {
       if (!(error instanceof SyntaxProblem)) throw error;

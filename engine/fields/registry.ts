@@ -69,9 +69,8 @@ const pluginFields: ReadonlySet<FieldDefinition> = new Set(
   fieldClasses.flatMap(({ name, fields }) => (name === "ka" || name === "json" ? fields : [])),
 );
 
-const longestFirst: readonly FieldDefinition[] = [...byName.values()].sort(
-  (a, b) => b.name.length - a.name.length,
-);
+/** How long the longest name is. */
+const nameLengthMax = Math.max(...[...byName.keys()].map((name) => name.length));
 
 /** A field with its argument checked, ready to be read. */
 export interface BoundField {
@@ -176,9 +175,10 @@ export function fieldAt(
   compat: Compat,
   source?: string,
 ): { field: BoundField; end: number } | undefined {
-  for (const { name, argument: rule } of longestFirst) {
-    if (!text.startsWith(name, at) || !isOf(name, source)) continue;
-    const open = at + name.length;
+  for (let open = behindName(text, at); open > at; open--) {
+    const name = text.slice(at, open);
+    const rule = byName.get(name)?.argument;
+    if (rule === undefined || !isOf(name, source)) continue;
     const brackets = bracketsAt(text, open);
     const word = rule === "word-required" && brackets === undefined ? wordAt(text, open) : "";
     const bare = { name: name + word, argument: undefined, end: open + word.length };
@@ -188,6 +188,13 @@ export function fieldAt(
     }
   }
   return undefined;
+}
+
+/** Where a name that starts at an offset may end at most. */
+function behindName(text: string, at: number): number {
+  const name = /[\w.]+/y;
+  name.lastIndex = at;
+  return at + Math.min(name.exec(text)?.[0].length ?? 0, nameLengthMax);
 }
 
 function bracketsAt(text: string, at: number): { argument: string; end: number } | undefined {

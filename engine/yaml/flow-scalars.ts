@@ -79,6 +79,11 @@ class FlowLines {
     let text = "";
     let solid = 0;
     for (;;) {
+      if (input.column > 0) {
+        const letters = input.takeLetters();
+        text += letters;
+        if (letters !== "") solid = text.length;
+      }
       if (input.done && !style.isPlain) throw input.problem("illegal EOF in scalar");
       const length = input.done ? 1 : style.endLength(input);
       if (length > 0) {

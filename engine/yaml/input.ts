@@ -13,6 +13,8 @@ export class YamlLimitProblem extends YamlProblem {}
 /** Something that is YAML, but not taken here. */
 export class YamlRefusal extends YamlProblem {}
 
+const letters = /[\w/.()=+$;]+/y;
+
 /** A text that is read from its start to its end. */
 export class Input {
   readonly text: string;
@@ -77,8 +79,20 @@ export class Input {
     while (this.isBlank()) this.at++;
   }
 
+  /** Goes on to the line break, or to the end. */
   skipLine(): void {
-    while (!this.done && this.breakLength() === 0) this.at++;
+    const { text, at } = this;
+    const feed = text.indexOf("\n", at);
+    if (feed < 0) this.at = text.length;
+    else this.at = feed > at && text.charAt(feed - 1) === "\r" ? feed - 1 : feed;
+  }
+
+  /** Takes letters, digits and other characters that mean nothing in any YAML text, as many as stand here. */
+  takeLetters(): string {
+    letters.lastIndex = this.at;
+    const found = letters.exec(this.text)?.[0] ?? "";
+    this.at += found.length;
+    return found;
   }
 
   problem(message: string): YamlProblem {
