@@ -2,6 +2,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { justStarted, stepQuiet } from "./domain/quiet.ts";
 
+/** Code that is not running goes, too; what is called again is compiled again. */
+const flushAll = "stress-flush-code";
+
 type CollectGarbage = (options: {
   readonly type: "major";
   readonly execution: "sync";
@@ -17,7 +20,9 @@ function giveBackMemory(): void {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as CollectGarbage;
   // Only as the last resort does V8 make its young generation small again.
+  setFlagsFromString(`--${flushAll}`);
   collect({ type: "major", execution: "sync", flavor: "last-resort" });
+  setFlagsFromString(`--no-${flushAll}`);
 }
 
 const lookMs = 5000;

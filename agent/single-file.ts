@@ -1,3 +1,5 @@
+import { holdOptimizers } from "./optimizers.ts";
+
 /**
  * The agent as one file: what are files of their own as sources, threads and the programs that fleetctl starts, the first argument
  * names.
@@ -11,6 +13,8 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
 
 const part = parts[process.argv[2] ?? ""];
 if (part === undefined) {
+  // Before anything of the agent is loaded.
+  holdOptimizers();
   void import("./main.ts");
 } else {
   process.argv.splice(2, 1);

@@ -191,6 +191,34 @@ for (const [what, content, want] of warned) {
   });
 }
 
+const shared = (condition: string): string => `- ${JSON.stringify({ macro: "m", condition })}\n`;
+
+test("a macro that rules of two sources use is refused in those whose events do not have its field", () => {
+  const ofAudit = rule({ condition: "m" });
+  const ofCalls = rule({ rule: "c", condition: "m", source: "syscall" });
+  for (const [field, rules] of [
+    ["ka.verb", ofAudit + ofCalls],
+    ["proc.name", ofCalls + ofAudit],
+  ] as const) {
+    assert.deepEqual(problems(load([shared(`${field}=a or ${field}=b`) + rules])), [
+      `LOAD_ERR_COMPILE_CONDITION: filter_check called with nonexistent field ${field}`,
+    ]);
+  }
+});
+
+test("each rule that uses a macro is warned of the macro's suspicious value", () => {
+  const { results } = load([
+    shared("ka.user.name=ka.verb") + rule({ condition: "m" }) + rule({ rule: "s", condition: "not m" }),
+  ]);
+  assert.deepEqual(
+    results[0]?.warnings.map(({ code, message }) => `${code}: ${message}`),
+    Array.from(
+      { length: 2 },
+      () => "LOAD_COMPILE_CONDITION: 'ka.verb' may be a valid field misused as a const string value",
+    ),
+  );
+});
+
 test("overrides append first, then replace, and keep the rule's place", () => {
   const report = load([
     rule({ tags: ["b"] }) + rule({ rule: "other" }),

@@ -64,8 +64,8 @@ export class RuleCompiler {
   private readonly statics: readonly string[];
   private readonly checkFields: CheckFields;
   private readonly slots: Slots;
-  /** Checks that compile. Rules share those of macros, which most checks are. */
-  private readonly known: Map<Check, KnownCheck>;
+  /** Checks that compile, by their left sides. Rules share those of macros, which most checks are. */
+  private readonly known: WeakMap<Check["left"], KnownCheck>;
   private readonly usedLists: Set<string>;
   private readonly usedMacros: Set<string>;
 
@@ -77,7 +77,7 @@ export class RuleCompiler {
     this.warn = warn;
     this.checkFields = new CheckFields(compat);
     this.slots = new Slots();
-    this.known = new Map();
+    this.known = new WeakMap();
     this.usedLists = new Set();
     this.usedMacros = new Set();
     this.lists = prepareLists(collector.lists, (name) => this.usedLists.add(name));
@@ -112,7 +112,7 @@ export class RuleCompiler {
     const checks = checksOf(condition);
     if (!checks.every((check) => this.fits(check, rule, parsed))) return undefined;
     for (const check of checks) {
-      for (const message of this.known.get(check)?.suspicions ?? []) {
+      for (const message of this.known.get(check.left)?.suspicions ?? []) {
         const place = this.placeOf(check, check.right?.at ?? check.at, rule, parsed);
         this.warn("LOAD_COMPILE_CONDITION", message, place);
       }
@@ -193,14 +193,15 @@ export class RuleCompiler {
 
   /** Whether a check compiles; false when the rule is to be left out for it. */
   private fits(check: Check, rule: RuleDefinition, parsed: Condition): boolean {
-    const known = this.known.get(check);
+    const known = this.known.get(check.left);
     if (known?.source === rule.source) return true;
     try {
       checkStatics(check, this.statics);
       const typed = typeCheck(check, this.compat, rule.source);
       checkEventTypes(check);
       compileCheck(typed, this.slots);
-      this.known.set(check, { source: rule.source, suspicions: valueWarnings(check, this.compat, rule.source) });
+      const suspicions = valueWarnings(check, this.compat, rule.source);
+      this.known.set(check.left, { source: rule.source, suspicions });
       return true;
     } catch (error) {
       if (!(error instanceof SyntaxProblem)) throw error;

@@ -1,11 +1,15 @@
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
+import { releaseOptimizers } from "../optimizers.ts";
 import { replay } from "./backtest-replay.ts";
 import type { BacktestRequest } from "./backtest-replay.ts";
 import type { FromBacktest } from "./backtest.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("backtest-worker.ts runs in a worker thread: start it with runBacktest()");
+
+// As many records as the ring holds, one after the other.
+releaseOptimizers();
 
 /** Linux takes 0 for the thread that asks: the others, which read and detect, keep their priority. */
 setPriority(0, 19);

@@ -104,6 +104,13 @@ export function countsOf(counters: InputCounters): Readonly<InputCounters> {
   return { ...counters, parked: { ...counters.parked }, requests: { ...counters.requests } };
 }
 
+/** Bytes that inputs have read, all of them together. */
+export function bytesIn(all: Iterable<InputCounters>): number {
+  let sum = 0;
+  for (const { bytes } of all) sum += bytes;
+  return sum;
+}
+
 export function parkedIn(counters: InputCounters): number {
   return Object.values(counters.parked).reduce((sum, count) => sum + count, 0);
 }

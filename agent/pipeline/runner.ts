@@ -18,7 +18,7 @@ import type { FilterCounters } from "./filter.ts";
 import { runningAfter, withoutLayers } from "./load-composition.ts";
 import { failure, loadRulesBundle, loadRuleSet, loadShipperBundle } from "./load-bundle.ts";
 import type { ApplyFailure, PipelineFacts } from "./load-bundle.ts";
-import { countersIn, newCounters } from "./input.ts";
+import { bytesIn, countersIn, newCounters } from "./input.ts";
 import type { InputCounters } from "./input.ts";
 import type { Feed, Wait } from "./feed.ts";
 import { Feeds } from "./feeds.ts";
@@ -52,6 +52,8 @@ export interface RunnerPorts {
   /** An output lost what it could not sync: `reopen` is to be called, when no `apply` is going on. */
   readonly onLost: () => void;
   readonly respond?: RulesInUse["respond"];
+  /** How many bytes all inputs have read since the start, after each turn. */
+  readonly onRead?: (bytes: number) => void;
 }
 
 const idleMs = 100;
@@ -126,7 +128,8 @@ export class Runner {
         this.#replay.poll(active, steadyNow());
         this.#positions.noteQuickly(active, steadyNow());
         this.#askToReopen(active);
-        const bytes = this.#sum((counters) => counters.bytes);
+        const bytes = bytesIn(this.#inputCounters.values());
+        this.#ports.onRead?.(bytes);
         if (this.#positions.isCheckpointDue(steadyNow(), bytes)) void this.#positions.checkpoint(active);
       }
       await (worked ? yieldTurn() : sleep(this.#positions.hasNews ? noteMs : idleMs));
@@ -268,12 +271,6 @@ export class Runner {
       isSettled: active === undefined || this.#isSettled(active),
     };
     return pipelineStats(source, Date.now());
-  }
-
-  #sum(count: (counters: InputCounters) => number): number {
-    let sum = 0;
-    for (const counters of this.#inputCounters.values()) sum += count(counters);
-    return sum;
   }
 
   /** Whether everything that was read is delivered or in files. */

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { giveBackWhenQuiet } from "../give-back-memory.ts";
+import { releaseWhenBusy } from "../optimizers.ts";
 import type { PipelineAlert } from "./batch.ts";
 import { ProblemFilter } from "./problem-filter.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
@@ -42,6 +43,7 @@ const runner = new Runner(workerData as WorkerOptions, {
   onProblem: (code, message) => problems.report(code, message, performance.now()),
   deliverAlerts,
   onLost: () => inTurn(() => runner.reopen()),
+  onRead: releaseWhenBusy(),
   respond: createResponseGate((candidate, missed) => post({ kind: "respond", candidate, missed })),
 });
 

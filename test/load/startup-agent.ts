@@ -84,6 +84,7 @@ function envOf({ auditLog, agent, output, allowFile, sinkPort }: Place): Record<
     PATH: process.env["PATH"] ?? "",
     // As the unit and the image have it.
     MALLOC_ARENA_MAX: "2",
+    MALLOC_TRIM_THRESHOLD_: "131072",
     FALCONRY_STATE_DIR: agent,
     FALCONRY_CLUSTER: "eu-1",
     FALCONRY_NODE: "control-plane-1",
