@@ -79,6 +79,7 @@ class FlowLines {
     let text = "";
     let solid = 0;
     for (;;) {
+      // At the start of a line the mark of a document may stand.
       if (input.column > 0) {
         const letters = input.takeLetters();
         text += letters;
